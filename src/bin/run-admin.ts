@@ -1,0 +1,69 @@
+import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
+import { text as readText } from 'node:stream/consumers'
+import { buildApp, openDatabase } from '../app.ts'
+import type { CliContext } from '../cli/context.ts'
+import { runCommand } from '../cli/program.ts'
+import { styleFor } from '../cli/text.ts'
+import { loadConfig } from '../config.ts'
+import type { Log } from '../log.ts'
+
+/** The command line. @returns the exit code */
+export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const isTerminal = process.stdout.isTTY === true
+  const noColor = env.NO_COLOR !== undefined && env.NO_COLOR !== ''
+  const printError = (text: string) => process.stderr.write(`${text}\n`)
+  const log = terminalLog(printError)
+
+  const context: CliContext = {
+    print: (text) => process.stdout.write(`${text}\n`),
+    progress: (text) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
+    },
+    style: styleFor(isTerminal, noColor),
+    async withDatabase(use) {
+      const database = await openDatabase(loadConfig(env), log)
+      try {
+        return await use(database.db)
+      } finally {
+        await database.close()
+      }
+    },
+    async withPlacement(use) {
+      const app = await buildApp(loadConfig(env), log)
+      try {
+        return await use(app.placement)
+      } finally {
+        await app.close()
+      }
+    },
+    input: {
+      isTerminal: process.stdin.isTTY === true,
+      readAll: () => readText(process.stdin),
+      askHidden,
+    },
+  }
+  return runCommand(argv, context, printError)
+}
+
+/** A person reads this, not a collector of logs: warnings as sentences, the rest not at all. */
+function terminalLog(printError: (text: string) => void): Log {
+  const tell = (fields: object, message: string) => {
+    const { error } = fields as { error?: unknown }
+    printError(typeof error === 'string' ? `${message}: ${error}` : message)
+  }
+  return { debug() {}, info() {}, warn: tell, error: tell }
+}
+
+/** Asks on the terminal without showing what is typed. */
+async function askHidden(question: string): Promise<string> {
+  process.stderr.write(question)
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true })
+  try {
+    return await lines.question('')
+  } finally {
+    lines.close()
+    process.stderr.write('\n')
+  }
+}

@@ -1,0 +1,78 @@
+import { relative } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import { type App, buildApp } from '../app.ts'
+import { loadConfig } from '../config.ts'
+import { createLog } from '../log.ts'
+import type { Worker } from '../queue/worker.ts'
+import { startOrExplain, stopOnSignal } from './lifecycle.ts'
+
+/** For answers under way and running jobs alike; together with the rest it stays below 10 s. */
+const GRACE_MS = 4_500
+
+type Running = { app: App; http: FastifyInstance; worker: Worker }
+
+/** The server, with one worker inside it. */
+export async function runServer(env: NodeJS.ProcessEnv): Promise<void> {
+  const starting = startOrExplain(() => start(env))
+  let running: Running | undefined
+  // From the first moment: Ctrl-C during the start must not leave the embedded PostgreSQL behind.
+  stopOnSignal({
+    async stop(withinMs) {
+      const stopAt = performance.now() + withinMs
+      const { app, http, worker } = await starting
+      await Promise.all([closeHttp(http), worker.stop(GRACE_MS)])
+      await app.close(stopAt - performance.now())
+    },
+    kill: () => running?.app.kill(),
+  })
+  running = await starting
+  process.stdout.write(`${welcome(running)}\n`)
+}
+
+async function start(env: NodeJS.ProcessEnv): Promise<Running> {
+  const config = loadConfig(env)
+  const building = buildApp(config, createLog(config.logLevel))
+  // Loaded while PostgreSQL starts: 150 ms that nobody waits for.
+  const [app, { buildHttpServer }, { startAppWorker }, { recordVersion }] = await Promise.all([
+    building,
+    import('../http/server.ts'),
+    import('./start-worker.ts'),
+    import('../library/server-info.ts'),
+  ])
+  try {
+    await recordVersion(app.db)
+    const http = await buildHttpServer(app)
+    await http.listen({ host: config.host, port: config.port })
+    return { app, http, worker: await startAppWorker(app) }
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}
+
+/** Refuses new connections, lets answers under way end, and cuts those that take too long. */
+async function closeHttp(http: FastifyInstance): Promise<void> {
+  const cut = setTimeout(() => http.server.closeAllConnections(), GRACE_MS)
+  try {
+    await http.close()
+  } finally {
+    clearTimeout(cut)
+  }
+}
+
+function welcome({ app, http }: Running): string {
+  const address = http.server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : app.config.port
+  const host = ['0.0.0.0', '::', '127.0.0.1'].includes(app.config.host) ? 'localhost' : app.config.host
+  const lines = [`Glassine is ready: http://${host.includes(':') ? `[${host}]` : host}:${port}`]
+  if (app.config.demonstrationBucket && app.demonstrationBucket !== null) {
+    const fromHere = relative(process.cwd(), app.demonstrationBucket.folder)
+    const folder = fromHere.startsWith('..') ? app.demonstrationBucket.folder : fromHere
+    lines.push(
+      '',
+      `Originals go to the demonstration bucket, a folder of this machine (${folder}).`,
+      'To keep them in a real one, set storage.s3 in glassine.yaml: see docs/configuration.md.',
+    )
+  }
+  return lines.join('\n')
+}

@@ -1,0 +1,94 @@
+import { stripVTControlCharacters } from 'node:util'
+
+/** How the command line writes: one sentence first, columns that line up, colour only where it helps and is wanted. */
+export type Style = {
+  bold(text: string): string
+  dim(text: string): string
+  red(text: string): string
+  amber(text: string): string
+}
+
+/** Plain where output is no terminal or NO_COLOR is set (no-color.org). */
+export function styleFor(isTerminal: boolean, noColor: boolean): Style {
+  const paint = (code: string) => (text: string) =>
+    isTerminal && !noColor && text !== '' ? `\u001b[${code}m${text}\u001b[0m` : text
+  return { bold: paint('1'), dim: paint('2'), red: paint('31'), amber: paint('33') }
+}
+
+/** Characters that are seen; colours are not. */
+function visibleLength(text: string): number {
+  return [...stripVTControlCharacters(text)].length
+}
+
+/** Lines up rows; `right` names the columns of numbers. Two spaces between columns, none at the end of a line. */
+export function columns(rows: string[][], right: number[] = []): string[] {
+  const widths: number[] = []
+  for (const row of rows) {
+    for (const [index, cell] of row.entries())
+      widths[index] = Math.max(widths[index] ?? 0, visibleLength(cell))
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, index) => {
+        const room = ' '.repeat((widths[index] ?? 0) - visibleLength(cell))
+        return right.includes(index) ? room + cell : cell + room
+      })
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+/** `1.2 GB`: powers of 1,000, three figures. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
+  let value = count
+  let unit = 0
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1_000
+    unit += 1
+  }
+  const figures =
+    unit === 0 || value >= 99.95 ? value.toFixed(0) : value >= 9.995 ? value.toFixed(1) : value.toFixed(2)
+  return `${figures} ${units[unit]}`
+}
+
+/** `12,345`. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+/** `1 original`, `12 originals`. */
+export function plural(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
+}
+
+/** `3 minutes ago`. */
+export function ago(iso: string | null, now: Date): string {
+  if (iso === null) return 'never'
+  const seconds = Math.max(0, (now.getTime() - new Date(iso).getTime()) / 1_000)
+  const steps: [number, string][] = [
+    [60, 'second'],
+    [60, 'minute'],
+    [24, 'hour'],
+    [Number.POSITIVE_INFINITY, 'day'],
+  ]
+  let value = seconds
+  for (const [size, unit] of steps) {
+    if (value < size) return `${plural(Math.floor(value), unit)} ago`
+    value /= size
+  }
+  return 'long ago'
+}
+
+/** Parts of a whole as one bar; every part that is not zero shows. */
+export function bar(parts: { sign: string; value: number }[], width: number): string {
+  const total = parts.reduce((sum, part) => sum + part.value, 0)
+  if (total === 0) return '·'.repeat(width)
+  const cells = parts.map((part) =>
+    part.value === 0 ? 0 : Math.max(1, Math.round((part.value / total) * width)),
+  )
+  // Rounding may have made it too long or too short: the largest part gives or takes.
+  const largest = cells.indexOf(Math.max(...cells))
+  cells[largest] = (cells[largest] ?? 0) + width - cells.reduce((sum, cell) => sum + cell, 0)
+  return parts.map((part, index) => part.sign.repeat(Math.max(0, cells[index] ?? 0))).join('')
+}

@@ -1,0 +1,206 @@
+import { z } from 'zod'
+
+/*
+ * The configuration file. Every key has a row in docs/configuration.md; tests/config compares the two both ways.
+ * The `error` of each field says what would be right, and nothing about the value, which might be a secret.
+ */
+
+const UNITS: Record<string, number> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+}
+
+/** A number of bytes, or text such as `20 GiB`. */
+function bytes(options: { min: number }) {
+  const right = `write a number of bytes or a size such as 20 GiB, at least ${options.min}`
+  return z.union([z.number(), z.string()], { error: right }).transform((value, context) => {
+    const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?$/i.exec(String(value).trim())
+    const size =
+      match === null ? Number.NaN : Number(match[1]) * (UNITS[(match[2] ?? 'B').toUpperCase()] ?? 1)
+    if (!Number.isFinite(size) || size < options.min) {
+      context.addIssue({ code: 'custom', message: right })
+      return z.NEVER
+    }
+    return Math.round(size)
+  })
+}
+
+/** A number; text of digits too, since values from the environment are text. */
+function number(options: { min: number; max: number; unit?: string; whole?: boolean }) {
+  const whole = options.whole ?? true
+  const right =
+    `write a ${whole ? 'whole number' : 'number'}${options.unit ? ` of ${options.unit}` : ''} ` +
+    `from ${options.min} to ${options.max}`
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value),
+    (whole ? z.int({ error: right }) : z.number({ error: right }))
+      .min(options.min, { error: right })
+      .max(options.max, { error: right }),
+  )
+}
+
+/** true or false; as text too. */
+function flag() {
+  return z.preprocess(
+    (value) => (value === 'true' ? true : value === 'false' ? false : value),
+    z.boolean({ error: 'write true or false' }),
+  )
+}
+
+function oneOf<const Values extends [string, ...string[]]>(...values: Values) {
+  return z.enum(values, { error: `write ${values.join(' or ')}` })
+}
+
+function text(right: string, pattern?: RegExp) {
+  const base = z.string({ error: right }).min(1, { error: right })
+  return pattern === undefined ? base : base.regex(pattern, { error: right })
+}
+
+function url(right: string, protocols: RegExp) {
+  return z
+    .string({ error: right })
+    .refine((value) => URL.canParse(value) && protocols.test(new URL(value).protocol), {
+      error: right,
+    })
+}
+
+const place = () => oneOf('local', 's3')
+
+const S3_KEYS = {
+  endpoint: url('write the URL of the S3 service, such as https://s3.example.org', /^https?:$/)
+    .nullable()
+    .default(null),
+  bucket: text(
+    'write the name of the bucket: 3 to 63 lower-case letters, digits, dots and hyphens',
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+  ),
+  region: text('write the region, such as us-east-1 (or auto where the service knows only one)').default(
+    'us-east-1',
+  ),
+  accessKeyId: text('write the key id, best from the environment, or leave it out').nullable().default(null),
+  secretAccessKey: text('write the key, best from the environment, or leave it out').nullable().default(null),
+  prefix: z
+    .string({ error: 'write text that ends with /, or nothing' })
+    .regex(/^([A-Za-z0-9_.-]+\/)*$/, {
+      error: 'write folders of ASCII letters, digits, "_", "." and "-", ending with /, such as photos/',
+    })
+    .default(''),
+  forcePathStyle: flag().nullable().default(null),
+  provider: text(
+    'write the name of a provider of the table in docs/configuration.md, or auto',
+    /^[a-z0-9-]+$/,
+  ).default('auto'),
+  maxConnections: number({ min: 1, max: 1_000 }).default(50),
+  requestTimeoutMs: number({ min: 1_000, max: 3_600_000, unit: 'milliseconds' }).default(60_000),
+  connectTimeoutMs: number({ min: 100, max: 600_000, unit: 'milliseconds' }).default(5_000),
+}
+
+export const FILE_SCHEMA = z.strictObject({
+  server: z
+    .strictObject({
+      host: text('write the address to listen on, such as 0.0.0.0 or 127.0.0.1').default('0.0.0.0'),
+      port: number({ min: 0, max: 65_535 }).default(2283),
+      trustedProxies: z
+        .array(text('write an IP address or a range such as 10.0.0.0/8'), {
+          error: 'write a list of addresses',
+        })
+        .default([]),
+    })
+    .prefault({}),
+  logLevel: oneOf('debug', 'info', 'warn', 'error').default('info'),
+  database: z
+    .strictObject({
+      url: url('write postgres://user:password@host:5432/database', /^postgres(ql)?:$/)
+        .nullable()
+        .default(null),
+      maxConnections: number({ min: 4, max: 1_000 }).default(20),
+    })
+    .prefault({}),
+  storage: z
+    .strictObject({
+      default: place().default('s3'),
+      local: z
+        .strictObject({ mediaLocation: text('write the path of a folder').nullable().default(null) })
+        .prefault({}),
+      s3: z.strictObject(S3_KEYS).nullable().default(null),
+      locations: z
+        .strictObject({
+          originals: place().nullable().default(null),
+          thumbnails: place().default('local'),
+          previews: place().default('local'),
+          fullsize: place().default('local'),
+          encodedVideos: place().default('local'),
+          sidecars: place().default('local'),
+          profileImages: place().default('local'),
+          personFaces: place().default('local'),
+          databaseBackups: place().default('local'),
+        })
+        .prefault({}),
+      upload: z
+        .strictObject({
+          strategy: oneOf('local-first').default('local-first'),
+          deleteLocalAfterUpload: flag().default(true),
+          holdHours: number({ min: 0, max: 87_600, unit: 'hours', whole: false }).default(0),
+          retryAttempts: number({ min: 0, max: 20 }).default(3),
+          retryDelayMs: number({ min: 0, max: 3_600_000, unit: 'milliseconds' }).default(1_000),
+        })
+        .prefault({}),
+      recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
+    })
+    .prefault({}),
+  uploads: z.strictObject({ maxBytes: bytes({ min: 1 }).default(2 ** 40) }).prefault({}),
+  jobs: z
+    .strictObject({
+      processingConcurrency: number({ min: 1, max: 256 }).nullable().default(null),
+      storageConcurrency: number({ min: 1, max: 256 }).default(8),
+      videoConcurrency: number({ min: 1, max: 64 }).default(1),
+    })
+    .prefault({}),
+  media: z
+    .strictObject({
+      thumbnailPx: number({ min: 64, max: 1_000, unit: 'pixels' }).default(250),
+      previewPx: number({ min: 720, max: 8_192, unit: 'pixels' }).default(1_440),
+    })
+    .prefault({}),
+})
+export type ConfigFile = z.output<typeof FILE_SCHEMA>
+
+/** The keys of the file, dotted, without those that only hold others: what the documentation lists. */
+export function configKeys(): string[] {
+  return leaves(FILE_SCHEMA, [])
+}
+
+/** The keys an object of the file may have; null where the path leads to no object. */
+export function keysAt(path: readonly PropertyKey[]): string[] | null {
+  let schema: z.core.$ZodType = FILE_SCHEMA
+  for (const key of path) {
+    const shape = shapeOf(schema)
+    const next = shape?.[String(key)]
+    if (next === undefined) return null
+    schema = next
+  }
+  const shape = shapeOf(schema)
+  return shape === null ? null : Object.keys(shape)
+}
+
+function leaves(schema: z.core.$ZodType, path: string[]): string[] {
+  const shape = shapeOf(schema)
+  if (shape === null) return [path.join('.')]
+  return Object.entries(shape).flatMap(([key, inner]) => leaves(inner, [...path, key]))
+}
+
+/** The shape of an object below defaults and nulls. */
+function shapeOf(schema: z.core.$ZodType): Record<string, z.core.$ZodType> | null {
+  if (schema instanceof z.ZodObject) return schema.shape
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodNullable) {
+    return shapeOf(schema.def.innerType)
+  }
+  return null
+}

@@ -1,0 +1,46 @@
+import { type ControlledTransaction, Kysely, PostgresDialect, type Transaction } from 'kysely'
+import pg from 'pg'
+import type { Log } from '../log.ts'
+import { openStatementNames, prepareRepeated } from './prepare-repeated.ts'
+import type { Schema } from './schema.ts'
+
+export type Database = Kysely<Schema>
+/** A transaction in progress; functions that must join their caller's work take this. */
+export type Tx = Transaction<Schema> | ControlledTransaction<Schema>
+/** Either: for reads that may run inside or outside a transaction. */
+export type Queryable = Kysely<Schema>
+
+const BIGINT_OID = 20
+const TIMESTAMP_WITHOUT_ZONE_OID = 1114
+
+/** bigint as number (sizes in bytes stay below 2^53); wall-clock timestamps as text, since a Date would bend them. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === BIGINT_OID) return Number
+    if (oid === TIMESTAMP_WITHOUT_ZONE_OID) return (text: string) => text
+    return pg.types.getTypeParser(oid, format)
+  }) as pg.CustomTypesConfig['getTypeParser'],
+}
+
+/** A pool and Kysely on top of it. A lost idle connection is logged, not thrown: the pool replaces it. */
+export function connectDatabase(url: string, log: Log, options: { maxConnections?: number } = {}) {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.maxConnections ?? 20,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'glassine',
+    types,
+  })
+  pool.on('error', (error) => {
+    if (!pool.ending) log.warn({ error: error.message }, 'an idle database connection was lost')
+  })
+  // One in use has no listener of the pool's: without this its loss between two queries would end the process. The next
+  // query on it fails, which is how its user learns.
+  const names = openStatementNames()
+  pool.on('connect', (client) => {
+    prepareRepeated(client, names)
+    client.on('error', (error) => log.debug({ error: error.message }, 'a database connection was lost'))
+  })
+  const db: Database = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+  return { pool, db }
+}

@@ -1,0 +1,210 @@
+/** The tables of `migrations/`, as Kysely sees them. */
+import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+
+type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>
+type NullableTimestamp = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>
+/** bigint: `database/connect.ts` parses it to a number; sizes stay far below 2^53. */
+type BigInt8 = number
+type Json = JSONColumnType<Record<string, unknown>>
+type NullableJson<T extends object> = ColumnType<T | null, string | null | undefined, string | null>
+
+export type ObjectKind =
+  | 'original'
+  | 'sidecar'
+  | 'thumbnail'
+  | 'preview'
+  | 'fullsize'
+  | 'encoded-video'
+  | 'profile-image'
+  | 'person-face'
+  | 'database-backup'
+export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
+export type ObjectState = 'live' | 'purging'
+export type AssetType = 'IMAGE' | 'VIDEO' | 'AUDIO' | 'OTHER'
+export type Visibility = 'timeline' | 'archive' | 'hidden' | 'locked'
+export type AlbumRole = 'owner' | 'editor' | 'viewer'
+
+export type Schema = {
+  app_user: {
+    id: Generated<string>
+    email: string
+    name: string
+    password_hash: string
+    is_admin: Generated<boolean>
+    should_change_password: Generated<boolean>
+    avatar_color: Generated<string>
+    profile_image_object_id: string | null
+    profile_changed_at: Timestamp
+    storage_label: string | null
+    quota_bytes: BigInt8 | null
+    preferences: ColumnType<Record<string, unknown>, string | undefined, string>
+    is_onboarded: Generated<boolean>
+    created_at: Timestamp
+    updated_at: Timestamp
+    deleted_at: NullableTimestamp
+  }
+  session: {
+    id: Generated<string>
+    user_id: string
+    token_hash: Buffer
+    device_type: Generated<string>
+    device_os: Generated<string>
+    app_version: string | null
+    created_at: Timestamp
+    updated_at: Timestamp
+    expires_at: NullableTimestamp
+  }
+  api_key: {
+    id: Generated<string>
+    user_id: string
+    name: string
+    key_hash: Buffer
+    permissions: string[]
+    created_at: Timestamp
+    updated_at: Timestamp
+  }
+  system_metadata: { key: string; value: Json }
+  version_history: { id: Generated<string>; version: string; created_at: Timestamp }
+  location: {
+    id: string
+    kind: 'disk' | 's3' | 'memory'
+    identity: string
+    marker: string | null
+    created_at: Timestamp
+    probed_at: NullableTimestamp
+    probe: NullableJson<Record<string, unknown>>
+    is_healthy: boolean | null
+    health_error: string | null
+    health_changed_at: NullableTimestamp
+    last_success_at: NullableTimestamp
+  }
+  stored_object: {
+    id: string
+    owner_id: string
+    asset_id: string | null
+    kind: ObjectKind
+    size: BigInt8
+    sha256: Buffer
+    content_type: string
+    extension: string
+    state: Generated<ObjectState>
+    min_copies: Generated<number>
+    placement_version: Generated<number>
+    is_linked: Generated<boolean>
+    created_at: Timestamp
+  }
+  replica: {
+    object_id: string
+    location_id: string
+    key: string
+    state: ReplicaState
+    proof_level: number | null
+    proof: NullableJson<Record<string, unknown>>
+    verified_at: NullableTimestamp
+    lease_expires_at: NullableTimestamp
+    actor: string
+    created_at: Timestamp
+  }
+  used_key: { location_id: string; key: string }
+  placement_event: {
+    id: Generated<BigInt8>
+    object_id: string
+    location_id: string
+    key: string
+    from_state: ReplicaState | null
+    to_state: ReplicaState | null
+    proof_level: number | null
+    proof: NullableJson<Record<string, unknown>>
+    actor: string
+    at: Timestamp
+  }
+  local_lease: { id: string; object_id: string; purpose: string; expires_at: Timestamp }
+  asset: {
+    id: string
+    owner_id: string
+    type: AssetType
+    checksum: Buffer
+    original_object_id: string
+    original_file_name: string
+    original_mime_type: string
+    file_size: BigInt8
+    file_created_at: Timestamp
+    file_modified_at: Timestamp
+    /** `timestamp without time zone`, read as text `YYYY-MM-DD HH:MM:SS.mmm`, never as a Date. */
+    local_date_time: string
+    time_zone: string | null
+    created_at: Timestamp
+    updated_at: Timestamp
+    deleted_at: NullableTimestamp
+    is_favorite: Generated<boolean>
+    visibility: Generated<Visibility>
+    live_photo_video_id: string | null
+    width: number | null
+    height: number | null
+    duration_ms: BigInt8 | null
+    thumbhash: Buffer | null
+    processing: Generated<'pending' | 'done' | 'failed'>
+    processing_error: string | null
+    update_id: Generated<BigInt8>
+  }
+  asset_file: {
+    asset_id: string
+    kind: 'sidecar' | 'thumbnail' | 'preview' | 'fullsize' | 'encoded-video'
+    object_id: string
+    width: number | null
+    height: number | null
+  }
+  asset_exif: {
+    asset_id: string
+    make: string | null
+    model: string | null
+    lens_model: string | null
+    exif_image_width: number | null
+    exif_image_height: number | null
+    orientation: string | null
+    date_time_original: NullableTimestamp
+    modify_date: NullableTimestamp
+    time_zone: string | null
+    latitude: number | null
+    longitude: number | null
+    city: string | null
+    state: string | null
+    country: string | null
+    f_number: number | null
+    focal_length: number | null
+    iso: number | null
+    exposure_time: string | null
+    fps: number | null
+    description: Generated<string>
+    rating: number | null
+    projection_type: string | null
+    /** Columns that the user set: reading the file again leaves them alone. */
+    user_set: Generated<string[]>
+    updated_at: Timestamp
+  }
+  album: {
+    id: Generated<string>
+    name: Generated<string>
+    description: Generated<string>
+    thumbnail_asset_id: string | null
+    is_activity_enabled: Generated<boolean>
+    asset_order: Generated<'asc' | 'desc'>
+    created_at: Timestamp
+    updated_at: Timestamp
+  }
+  album_user: { album_id: string; user_id: string; role: AlbumRole; created_at: Timestamp }
+  album_asset: { album_id: string; asset_id: string; created_at: Timestamp }
+  worker_heartbeat: { worker_id: string; beaten_at: Timestamp }
+  paused_queue: { queue: string; paused_at: Timestamp; paused_by: string | null }
+  job_schedule: { job: string; next_at: Timestamp }
+  job_failure: {
+    id: Generated<BigInt8>
+    job: string
+    queue: string
+    payload: ColumnType<Record<string, unknown>, string, string>
+    attempt: number
+    error: string
+    is_final: boolean
+    at: Timestamp
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The bucket of those who have none yet: our strict S3 server on a folder of the data directory, on loopback. It takes
+ * the same road as any other S3 service, so that offload, proof and ranges really run from the first minute.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findProcess } from './database/process-identity.ts'
+import { AppError } from './errors.ts'
+import type { Log } from './log.ts'
+
+export const DEMONSTRATION_BUCKET = 'demonstration'
+
+export type DemonstrationBucket = {
+  endpoint: string
+  folder: string
+  accessKeyId: string
+  secretAccessKey: string
+  close(): Promise<void>
+}
+
+/** `demonstration-bucket.json`, readable by its owner alone. `server` is the process that serves the folder. */
+type Remembered = {
+  accessKeyId: string
+  secretAccessKey: string
+  port: number
+  server: { pid: number; startedAt: string } | null
+}
+
+/** Starts the bucket, or, where another process of this data directory serves it already, says where that is. */
+export async function openDemonstrationBucket(dataDir: string, log: Log): Promise<DemonstrationBucket> {
+  const folder = join(dataDir, 'demonstration-bucket')
+  const file = join(dataDir, 'demonstration-bucket.json')
+  await mkdir(dataDir, { recursive: true })
+  const remembered = await read(file)
+  const { accessKeyId, secretAccessKey } = remembered
+
+  if (await isServing(remembered.server)) {
+    const endpoint = `http://127.0.0.1:${remembered.port}`
+    return { endpoint, folder, accessKeyId, secretAccessKey, close: async () => undefined }
+  }
+  const { startStrictS3 } = await import('./strict-s3/server.ts')
+  const start = (port: number) =>
+    startStrictS3({
+      store: { kind: 'folder', path: folder },
+      credentials: { accessKeyId, secretAccessKey },
+      buckets: [DEMONSTRATION_BUCKET],
+      host: '127.0.0.1',
+      port,
+      onInternalError: (error, request) =>
+        log.error({ err: error, ...request }, 'the demonstration bucket failed'),
+    })
+  // The port of the last time, so that a worker of another process finds it again after a restart of this one.
+  const server = await start(remembered.port).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EADDRINUSE' && remembered.port !== 0) return start(0)
+    throw new AppError('unavailable', `The demonstration bucket does not start: ${error.message}`, {
+      cause: error,
+    })
+  })
+  const self = await findProcess(process.pid)
+  const own = { accessKeyId, secretAccessKey, port: server.port }
+  await write(file, { ...own, server: { pid: process.pid, startedAt: self?.startedAt ?? '' } })
+  return {
+    endpoint: server.endpoint,
+    folder,
+    accessKeyId,
+    secretAccessKey,
+    async close() {
+      await server.close()
+      await write(file, { ...own, server: null })
+    },
+  }
+}
+
+async function isServing(server: Remembered['server']): Promise<boolean> {
+  if (server === null || server.pid === process.pid) return false
+  const found = await findProcess(server.pid)
+  return found !== null && found.startedAt === server.startedAt
+}
+
+async function read(file: string): Promise<Remembered> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as Remembered
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const fresh = {
+      accessKeyId: randomBytes(10).toString('hex').toUpperCase(),
+      secretAccessKey: randomBytes(30).toString('base64url'),
+      port: 0,
+      server: null,
+    }
+    await write(file, fresh)
+    return fresh
+  }
+}
+
+async function write(file: string, content: Remembered): Promise<void> {
+  await writeFile(`${file}.unfinished`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
+  await rename(`${file}.unfinished`, file)
+}

@@ -1,0 +1,84 @@
+/**
+ * Who asks, and what they may touch. An *actor* is a logged-in user, by session or by API key; lacking access to a thing
+ * looks exactly like its absence, so that ids can't be tried out.
+ */
+import { sql } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import { AppError } from '../errors.ts'
+
+export type Actor = {
+  userId: string
+  email: string
+  name: string
+  isAdmin: boolean
+  /** Null: the actor came with an API key. */
+  sessionId: string | null
+  /** Null: the actor came with a session, which may do all that its user may. */
+  apiKey: { id: string; permissions: string[] } | null
+}
+
+/**
+ * What a route demands. Each route states it (`config.access`), or the server does not start.
+ * `permission` is what an API key needs; a route without one needs a key that holds `all`; null: any key will do.
+ */
+export type Access = { who: 'public' | 'user' | 'admin'; permission?: string | null }
+
+export type AssetPermission =
+  | 'asset.read'
+  | 'asset.view'
+  | 'asset.download'
+  | 'asset.share'
+  | 'asset.update'
+  | 'asset.delete'
+
+/** Members of an album may look at what is in it; everything else is the owner's alone. */
+const SHARED_BY_ALBUM: ReadonlySet<AssetPermission> = new Set(['asset.read', 'asset.view', 'asset.download'])
+
+/** The error for a lack of access and for an id that does not exist: Immich answers both with 400 and this sentence. */
+export function noAccess(permission: string): AppError {
+  return new AppError('invalid', `Not found or no ${permission} access`)
+}
+
+/** Demands all of the assets. @throws AppError invalid, in Immich's words, when one is missing or somebody else's. */
+export async function requireAssets(
+  db: Database,
+  actor: Actor,
+  assetIds: readonly string[],
+  permission: AssetPermission,
+): Promise<void> {
+  const allowed = await findAllowedAssets(db, actor, assetIds, permission)
+  if (assetIds.some((id) => !allowed.has(id.toLowerCase()))) throw noAccess(permission)
+}
+
+/** Those of the ids (lower case) that the actor may use so. */
+export async function findAllowedAssets(
+  db: Database,
+  actor: Actor,
+  assetIds: readonly string[],
+  permission: AssetPermission,
+): Promise<Set<string>> {
+  if (assetIds.length === 0) return new Set()
+  const ids = assetIds as string[]
+  const own = await db
+    .selectFrom('asset')
+    .select('id')
+    .where('owner_id', '=', actor.userId)
+    .where(sql<boolean>`asset.id = any(${ids}::uuid[])`)
+    .execute()
+  const allowed = new Set(own.map((row) => row.id))
+  if (allowed.size === ids.length || !SHARED_BY_ALBUM.has(permission)) return allowed
+
+  const shared = await db
+    .selectFrom('album_asset')
+    .innerJoin('album_user', 'album_user.album_id', 'album_asset.album_id')
+    .innerJoin('asset', 'asset.id', 'album_asset.asset_id')
+    .select('asset.id')
+    .distinct()
+    .where('album_user.user_id', '=', actor.userId)
+    .where('asset.deleted_at', 'is', null)
+    .where('asset.visibility', '!=', 'locked')
+    .where(sql<boolean>`asset.id = any(${ids}::uuid[])`)
+    .execute()
+  for (const row of shared) allowed.add(row.id)
+  return allowed
+}

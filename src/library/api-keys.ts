@@ -1,0 +1,138 @@
+import { type Selectable, sql } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { Schema } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
+import type { Actor } from './access.ts'
+import { hashToken, makeToken } from './tokens.ts'
+
+/** Immich's `ApiKeyResponseDto`. */
+export type ApiKeyView = {
+  id: string
+  name: string
+  permissions: string[]
+  createdAt: string
+  updatedAt: string
+}
+
+/**
+ * Who holds this API key: null for an unknown one, or where its user is deleted. `updated_at` of a key is the time of its
+ * last change, not of its last use (Immich shows it so): using a key writes nothing.
+ */
+export async function findActorByApiKey(db: Database, key: string): Promise<Actor | null> {
+  const row = await db
+    .selectFrom('api_key')
+    .innerJoin('app_user', 'app_user.id', 'api_key.user_id')
+    .where('api_key.key_hash', '=', hashToken(key))
+    .where('app_user.deleted_at', 'is', null)
+    .select([
+      'api_key.id as keyId',
+      'api_key.permissions',
+      'app_user.id as userId',
+      'app_user.email',
+      'app_user.name',
+      'app_user.is_admin as isAdmin',
+    ])
+    .executeTakeFirst()
+  if (row === undefined) return null
+  const { keyId, permissions, ...who } = row
+  return { ...who, sessionId: null, apiKey: { id: keyId, permissions } }
+}
+
+/** Makes a key. Its secret is in the answer and nowhere else. @throws AppError invalid: a key can't give more than it has. */
+export async function createApiKey(
+  db: Database,
+  actor: Actor,
+  wish: { name?: string; permissions: string[] },
+): Promise<{ secret: string; apiKey: ApiKeyView }> {
+  refuseMoreThanActorHas(actor, wish.permissions)
+  const secret = makeToken()
+  const row = await db
+    .insertInto('api_key')
+    .values({
+      user_id: actor.userId,
+      name: wish.name ?? 'API Key',
+      key_hash: hashToken(secret),
+      permissions: wish.permissions,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  return { secret, apiKey: describeApiKey(row) }
+}
+
+/** The user's keys, newest first. */
+export async function listApiKeys(db: Database, userId: string): Promise<ApiKeyView[]> {
+  const rows = await db
+    .selectFrom('api_key')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .orderBy('created_at', 'desc')
+    .orderBy('id')
+    .execute()
+  return rows.map(describeApiKey)
+}
+
+/** One key of the user. @throws AppError invalid if it is not theirs. */
+export async function getApiKey(db: Database, userId: string, id: string): Promise<ApiKeyView> {
+  const row = await db
+    .selectFrom('api_key')
+    .selectAll()
+    .where('id', '=', id)
+    .where('user_id', '=', userId)
+    .executeTakeFirst()
+  if (row === undefined) throw new AppError('invalid', 'API Key not found')
+  return describeApiKey(row)
+}
+
+/** Changes name or permissions. @throws AppError invalid as for create and get. */
+export async function updateApiKey(
+  db: Database,
+  actor: Actor,
+  id: string,
+  change: { name?: string | undefined; permissions?: string[] | undefined },
+): Promise<ApiKeyView> {
+  if (change.permissions) refuseMoreThanActorHas(actor, change.permissions)
+  const row = await db
+    .updateTable('api_key')
+    .set({
+      ...(change.name !== undefined && { name: change.name }),
+      ...(change.permissions && { permissions: change.permissions }),
+      updated_at: sql`now()`,
+    })
+    .where('id', '=', id)
+    .where('user_id', '=', actor.userId)
+    .returningAll()
+    .executeTakeFirst()
+  if (row === undefined) throw new AppError('invalid', 'API Key not found')
+  return describeApiKey(row)
+}
+
+/** Deletes a key of the user; it stops working at once. @throws AppError invalid if it is not theirs. */
+export async function deleteApiKey(db: Database, userId: string, id: string): Promise<void> {
+  const row = await db
+    .deleteFrom('api_key')
+    .where('id', '=', id)
+    .where('user_id', '=', userId)
+    .returning('id')
+    .executeTakeFirst()
+  if (row === undefined) throw new AppError('invalid', 'API Key not found')
+}
+
+/** A key must not be the way to a key that may do more. */
+function refuseMoreThanActorHas(actor: Actor, permissions: string[]): void {
+  const own = actor.apiKey?.permissions
+  if (own === undefined || own.includes('all')) return
+  const missing = permissions.find((permission) => !own.includes(permission))
+  if (missing !== undefined) {
+    throw new AppError('invalid', `permissions: this API key does not hold "${missing}" and can't grant it`)
+  }
+}
+
+function describeApiKey(row: Selectable<Schema['api_key']>): ApiKeyView {
+  return {
+    id: row.id,
+    name: row.name,
+    permissions: row.permissions,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
+  }
+}

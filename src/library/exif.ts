@@ -1,0 +1,44 @@
+import type { Tx } from '../database/connect.ts'
+import type { MediaFacts } from '../media/facts.ts'
+
+/** Saves what the file (and its sidecar) say, except where the user said otherwise. Returns what is the user's. */
+export async function saveExif(tx: Tx, assetId: string, facts: MediaFacts): Promise<{ userSet: string[] }> {
+  const existing = await tx
+    .selectFrom('asset_exif')
+    .select('user_set')
+    .where('asset_id', '=', assetId)
+    .forUpdate()
+    .executeTakeFirst()
+  const userSet = existing?.user_set ?? []
+  const said = {
+    make: facts.make,
+    model: facts.model,
+    lens_model: facts.lensModel,
+    exif_image_width: facts.exifImageWidth,
+    exif_image_height: facts.exifImageHeight,
+    orientation: facts.orientation === null ? null : String(facts.orientation),
+    date_time_original: facts.takenAt,
+    modify_date: facts.modifiedAt,
+    time_zone: facts.timeZone,
+    latitude: facts.latitude,
+    longitude: facts.longitude,
+    f_number: facts.fNumber,
+    focal_length: facts.focalLength,
+    iso: facts.iso,
+    exposure_time: facts.exposureTime,
+    fps: facts.fps,
+    description: facts.description ?? '',
+    rating: facts.rating,
+    projection_type: facts.projectionType,
+    updated_at: new Date(),
+  }
+  const values = Object.fromEntries(
+    Object.entries(said).filter(([column]) => !userSet.includes(column)),
+  ) as typeof said
+  await tx
+    .insertInto('asset_exif')
+    .values({ ...said, asset_id: assetId, city: null, state: null, country: null })
+    .onConflict((conflict) => conflict.column('asset_id').doUpdateSet(values))
+    .execute()
+  return { userSet }
+}

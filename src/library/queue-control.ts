@@ -1,0 +1,118 @@
+/** Immich's queues and ours: its clients show, pause and start theirs; here each stands for one of ours, or for none. */
+import type { Database } from '../database/connect.ts'
+import { AppError } from '../errors.ts'
+import { enqueueMany } from '../queue/enqueue.ts'
+import type { QueueName } from '../queue/job-types.ts'
+import { pauseQueue, type QueueCounts, queueCounts, resumeQueue, retryFailed } from '../queue/queues.ts'
+import type { Actor } from './access.ts'
+
+/** Metadata and pictures are one job with us, since the original is read once for both. Null: nothing of ours. */
+const OURS = {
+  thumbnailGeneration: 'processing',
+  metadataExtraction: 'processing',
+  videoConversion: 'videoConversion',
+  faceDetection: null,
+  facialRecognition: null,
+  smartSearch: null,
+  duplicateDetection: null,
+  backgroundTask: 'maintenance',
+  storageTemplateMigration: null,
+  migration: 'replication',
+  search: null,
+  sidecar: null,
+  library: null,
+  notifications: null,
+  backupDatabase: null,
+  ocr: null,
+  workflow: null,
+  integrityCheck: null,
+  editor: null,
+  /** Not one of Immich's: giving up local replicas, and purging. Its clients ignore what they don't know. */
+  eviction: 'eviction',
+} as const satisfies Record<string, QueueName | null>
+
+export type ImmichQueue = keyof typeof OURS
+export const IMMICH_QUEUES = Object.keys(OURS) as ImmichQueue[]
+
+export type QueueCommand = 'start' | 'pause' | 'resume' | 'empty' | 'clear-failed'
+export type QueueView = {
+  jobCounts: {
+    active: number
+    completed: number
+    failed: number
+    delayed: number
+    waiting: number
+    paused: number
+  }
+  queueStatus: { isActive: boolean; isPaused: boolean }
+}
+
+/** Immich's `QueuesResponseLegacyDto`. */
+export async function listQueues(db: Database): Promise<Record<ImmichQueue, QueueView>> {
+  const counts = await queueCounts(db)
+  return Object.fromEntries(
+    IMMICH_QUEUES.map((name) => [name, describe(OURS[name] === null ? null : counts[OURS[name]])]),
+  ) as Record<ImmichQueue, QueueView>
+}
+
+/** Does what the command says, with the queue of ours that it means, and answers how it stands then. */
+export async function commandQueue(
+  db: Database,
+  actor: Actor,
+  name: ImmichQueue | QueueName,
+  command: QueueCommand,
+  force: boolean,
+): Promise<QueueView> {
+  const queue = name in OURS ? OURS[name as ImmichQueue] : (name as QueueName)
+  // immich-go pauses the queues of machine learning, too, and gives up when that fails.
+  if (queue === null) return describe(null)
+  if (command === 'pause') await pauseQueue(db, queue, actor.email)
+  if (command === 'resume') await resumeQueue(db, queue)
+  if (command === 'start') {
+    if (queue === 'processing') await startProcessing(db, force)
+    await retryFailed(db, queue)
+  }
+  if (command === 'empty') {
+    throw new AppError(
+      'invalid',
+      'command: jobs are not thrown away, since photos wait for them; pause the queue instead',
+    )
+  }
+  if (command === 'clear-failed') await db.deleteFrom('job_failure').where('queue', '=', queue).execute()
+  return describe((await queueCounts(db))[queue])
+}
+
+/** Processes what failed, or, with `force`, everything. */
+async function startProcessing(db: Database, force: boolean): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    let update = tx.updateTable('asset').set({ processing: 'pending', processing_error: null })
+    if (!force) update = update.where('processing', '=', 'failed')
+    const rows = await update.returning('id').execute()
+    await enqueueMany(
+      tx,
+      'process-asset',
+      rows.map(({ id }) => ({ payload: { assetId: id }, key: `process:${id}` })),
+    )
+  })
+}
+
+function describe(counts: QueueCounts | null): QueueView {
+  if (counts === null) {
+    return {
+      jobCounts: { active: 0, completed: 0, failed: 0, delayed: 0, waiting: 0, paused: 0 },
+      queueStatus: { isActive: false, isPaused: false },
+    }
+  }
+  const { active, waiting, delayed, dead, failed, isPaused } = counts
+  return {
+    jobCounts: {
+      active,
+      completed: 0,
+      failed: Math.max(failed, dead),
+      delayed,
+      waiting: isPaused ? 0 : waiting,
+      paused: isPaused ? waiting : 0,
+    },
+    queueStatus: { isActive: active > 0, isPaused },
+  }
+}

@@ -1,0 +1,14 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+/** A fresh secret for a session or an API key: 32 random bytes as 43 characters of base64url. */
+export function makeToken(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+/**
+ * What the database keeps of a token. A plain SHA-256 does: 256 random bits can't be guessed, so nothing slow is needed,
+ * and every request pays for this one.
+ */
+export function hashToken(token: string): Buffer {
+  return createHash('sha256').update(token).digest()
+}

@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Database } from '../database/connect.ts'
+import { AppError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { confirmLocation } from './locations.ts'
+import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
+import type { Policy } from './policy.ts'
+
+/** How long a start waits for the places that are not this disk. */
+const CONFIRM_PATIENCE_MS = 1_000
+
+export type PlacementParts = {
+  db: Database
+  log: Log
+  /** All places that are configured or still hold replicas; one of kind `disk` is named by `localId`. */
+  locations: readonly Location[]
+  localId: string
+  mediaLocation: string
+  policy: Policy
+  settings?: Partial<PlacementSettings>
+  now?: () => Date
+}
+
+/**
+ * Wires placement and confirms the media volume: refuses (`conflict`) a media location whose mount is missing rather than
+ * write beside it. A bucket that can't be reached at start stops nothing; it is confirmed before the first write to it.
+ */
+export async function openPlacement(parts: PlacementParts): Promise<Placement> {
+  const locations = new Map(parts.locations.map((location) => [location.id, location]))
+  const local = locations.get(parts.localId)
+  if (!local) throw new AppError('invalid', `no location is named "${parts.localId}"`)
+  for (const [kind, ids] of Object.entries(parts.policy)) {
+    for (const id of ids) {
+      if (!locations.has(id))
+        throw new AppError('invalid', `${kind} belongs at "${id}", which is not configured`)
+    }
+  }
+  const placement: Placement = {
+    db: parts.db,
+    log: parts.log,
+    locations,
+    local,
+    mediaLocation: parts.mediaLocation,
+    policy: parts.policy,
+    settings: { ...DEFAULT_SETTINGS, ...parts.settings },
+    recallFolder: join(
+      parts.mediaLocation,
+      'recall',
+      `${hostname()}.${process.pid}.${randomBytes(4).toString('hex')}`,
+    ),
+    recalled: new Map(),
+    confirmedLocations: new Set(),
+    settledAt: null,
+    now: parts.now ?? (() => new Date()),
+  }
+  await confirmLocation(placement, local)
+  await removeDeadRecallFolders(placement)
+  const confirming = [...locations.values()]
+    .filter((location) => location !== local)
+    .map((location) =>
+      confirmLocation(placement, location).catch((error: Error) => {
+        parts.log.warn({ location: location.id, error: error.message }, 'a location is not usable yet')
+      }),
+    )
+  // One that hangs must not keep the server from starting; it goes on in the background.
+  await Promise.race([Promise.all(confirming), sleep(CONFIRM_PATIENCE_MS, undefined, { ref: false })])
+  return placement
+}
+
+/** Recalled copies belong to a process; one that was killed leaves its folder. */
+async function removeDeadRecallFolders(placement: Placement): Promise<void> {
+  const parent = join(placement.mediaLocation, 'recall')
+  await mkdir(parent, { recursive: true })
+  for (const name of await readdir(parent)) {
+    const parts = name.split('.')
+    const pid = Number(parts.at(-2))
+    if (parts.slice(0, -2).join('.') !== hostname() || !Number.isInteger(pid) || isAlive(pid)) continue
+    await rm(join(parent, name), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return true
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Gives back what this process holds on the media volume and closes the backends. */
+export async function closePlacement(placement: Placement): Promise<void> {
+  await rm(placement.recallFolder, { recursive: true, force: true })
+  for (const location of placement.locations.values()) await location.backend.close()
+}

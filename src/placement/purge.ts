@@ -1,0 +1,94 @@
+/** The end of an object: the user's own decision, or an upload that never became an asset. All replicas go. */
+import type { Queryable } from '../database/connect.ts'
+import { enqueue } from '../queue/enqueue.ts'
+import { RetryLater } from '../queue/retry-later.ts'
+import { noteTrouble } from './health.ts'
+import { locationOf } from './locations.ts'
+import type { Placement } from './placement.ts'
+import { beginEviction, type EvictionPermit, forgetReplica, loadObject, type Replica } from './replicas.ts'
+
+/**
+ * Marks objects as purging, for good, in the caller's transaction, and enqueues their removal. Only for what the user has
+ * decided to delete (trash time over, or deleted for good) and for generated files that were replaced.
+ */
+export async function markForPurge(tx: Queryable, objectIds: readonly string[]): Promise<void> {
+  if (objectIds.length === 0) return
+  await tx
+    .updateTable('stored_object')
+    .set({ state: 'purging' })
+    .where('id', 'in', [...objectIds])
+    .where('state', '=', 'live')
+    .execute()
+  for (const objectId of objectIds)
+    await enqueue(tx, 'purge-object', { objectId }, { key: `purge:${objectId}` })
+}
+
+/** Removes every replica of a purging object, then the object. Idempotent; throws, to be run again, while a location is away. */
+export async function purgeObject(placement: Placement, { objectId }: { objectId: string }): Promise<void> {
+  const loaded = await loadObject(placement.db, objectId)
+  if (loaded?.object.state !== 'purging') return
+  for (const replica of loaded.replicas) {
+    if (
+      replica.state === 'writing' &&
+      replica.leaseExpiresAt !== null &&
+      replica.leaseExpiresAt > placement.now()
+    ) {
+      throw new RetryLater(
+        `a replica at ${replica.locationId} is being written`,
+        placement.settings.writeLeaseMs / 10,
+      )
+    }
+  }
+  await removeAll(placement, objectId, loaded.replicas, 'purge')
+}
+
+/**
+ * Undoes an ingest that did not become part of the library. A linked object is left alone: the commit that this process
+ * believes failed may have happened. Never throws: what it can't finish, the sweep does.
+ */
+export async function discardObject(placement: Placement, objectId: string, actor: string): Promise<void> {
+  try {
+    const marked = await placement.db
+      .updateTable('stored_object')
+      .set({ state: 'purging' })
+      .where('id', '=', objectId)
+      .where('is_linked', '=', false)
+      .executeTakeFirst()
+    if (marked.numUpdatedRows !== 1n) return
+    const loaded = await loadObject(placement.db, objectId)
+    if (loaded) await removeAll(placement, objectId, loaded.replicas, actor)
+  } catch (error) {
+    placement.log.warn(
+      { objectId, error: (error as Error).message },
+      'an unfinished object is left to the sweep',
+    )
+  }
+}
+
+async function removeAll(
+  placement: Placement,
+  objectId: string,
+  replicas: Replica[],
+  actor: string,
+): Promise<void> {
+  for (const replica of replicas) {
+    if (replica.state !== 'evicting') {
+      await beginEviction(placement.db, { replica, actor } as unknown as EvictionPermit)
+    }
+    try {
+      await locationOf(placement, replica.locationId).backend.delete([replica.key])
+    } catch (error) {
+      await noteTrouble(placement, replica.locationId, error)
+      throw error
+    }
+    await forgetReplica(placement.db, replica, 'evicting')
+  }
+  await placement.db
+    .deleteFrom('stored_object')
+    .where('id', '=', objectId)
+    .where('state', '=', 'purging')
+    .where(({ not, exists, selectFrom }) =>
+      not(exists(selectFrom('replica').select('key').where('object_id', '=', objectId))),
+    )
+    .execute()
+}

@@ -1,0 +1,195 @@
+/** A local copy for work that needs a file: the local replica where there is one, else a leased, verified download. */
+import { createHash, randomUUID } from 'node:crypto'
+import { open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AppError } from '../errors.ts'
+import { releaseLease, takeLease } from './leases.ts'
+import { locationOf } from './locations.ts'
+import { makeMediaFolder } from './media-folder.ts'
+import type { Placement, RecalledFile } from './placement.ts'
+import { readReplica } from './read-replica.ts'
+import { loadObject, lockObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
+import { checkByReading } from './verify.ts'
+
+/** Longer than any single piece of work on a file; a dead holder's lease ends by itself. */
+const USE_LEASE_MS = 6 * 3_600_000
+const SPACE_POLL_MS = 250
+
+/**
+ * Runs `use` with the path of a file that holds exactly the object's bytes, and keeps it there as long as `use` runs. The
+ * file must not be changed. Several users of one object share one copy. Throws `not-found` for an unknown object, `corrupt`
+ * when no replica holds its bytes, `unavailable` when none can be reached, `too-large` when it is over the recall limit.
+ */
+export async function withLocalFile<T>(
+  placement: Placement,
+  objectId: string,
+  purpose: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const leased = await leaseLocalReplica(placement, objectId, purpose)
+  if (leased) {
+    try {
+      return await use(leased.path)
+    } catch (error) {
+      await demandThere(placement, leased.replica)
+      throw error
+    } finally {
+      await releaseLease(placement, objectId, leased.leaseId)
+    }
+  }
+  const file = await recall(placement, objectId)
+  try {
+    await file.ready
+    return await use(file.path)
+  } finally {
+    file.users -= 1
+    file.lastUsedAt = Date.now()
+  }
+}
+
+/** A decoder takes a file that is not there for a broken one: then the place is to blame, and trying again later helps. */
+async function demandThere(placement: Placement, replica: Replica): Promise<void> {
+  if ((await placement.local.backend.head(replica.key)) !== null) return
+  await suspectReplica(placement.db, replica, 'recall')
+  placement.log.error(
+    { objectId: replica.objectId, location: replica.locationId },
+    'a verified replica is missing',
+  )
+  throw new AppError('unavailable', `the local file of object ${replica.objectId} is missing`)
+}
+
+async function leaseLocalReplica(placement: Placement, objectId: string, purpose: string) {
+  const files = placement.local.backend.localFiles
+  if (!files) return null
+  return placement.db.transaction().execute(async (tx) => {
+    const loaded = await lockObject(tx, objectId)
+    if (!loaded) throw new AppError('not-found', `there is no object ${objectId}`)
+    const local = loaded.replicas.find(
+      (replica) => replica.locationId === placement.local.id && replica.state === 'verified',
+    )
+    if (!local) return null
+    return {
+      replica: local,
+      path: files.path(local.key),
+      leaseId: await takeLease(tx, objectId, purpose, USE_LEASE_MS),
+    }
+  })
+}
+
+/** The recalled copy of an object, counted as used; downloads it unless somebody already did or does. */
+async function recall(placement: Placement, objectId: string): Promise<RecalledFile> {
+  const known = placement.recalled.get(objectId)
+  if (known) {
+    known.users += 1
+    return known
+  }
+  const loaded = await loadObject(placement.db, objectId)
+  if (!loaded) throw new AppError('not-found', `there is no object ${objectId}`)
+  const { object, replicas } = loaded
+  if (object.size > placement.settings.recallMaxBytes) {
+    throw new AppError(
+      'too-large',
+      `a local copy of ${object.size} bytes is needed, the limit is ${placement.settings.recallMaxBytes}: raise storage.recall.maxBytes`,
+    )
+  }
+  const raced = placement.recalled.get(objectId)
+  if (raced) {
+    raced.users += 1
+    return raced
+  }
+  const file: RecalledFile = {
+    path: join(placement.recallFolder, `${objectId}.${randomUUID()}`),
+    size: object.size,
+    users: 1,
+    lastUsedAt: Date.now(),
+    ready: Promise.resolve(),
+  }
+  placement.recalled.set(objectId, file)
+  file.ready = fill(placement, file, object, replicas)
+  file.ready.catch(() => {
+    if (placement.recalled.get(objectId) === file) placement.recalled.delete(objectId)
+  })
+  return file
+}
+
+async function fill(
+  placement: Placement,
+  file: RecalledFile,
+  object: StoredObject,
+  replicas: readonly Replica[],
+): Promise<void> {
+  await makeRoom(placement, file)
+  await makeMediaFolder(placement, placement.recallFolder)
+  const order = { verified: 0, suspect: 1, writing: 2, evicting: 2 }
+  const readable = replicas
+    .filter((replica) => replica.state === 'verified' || replica.state === 'suspect')
+    .sort((a, b) => order[a.state] - order[b.state])
+  let failure: unknown = new AppError('corrupt', `object ${object.id} has no replica that could be read`)
+  for (const replica of readable) {
+    try {
+      if (await download(placement, file.path, object, replica)) return
+      failure = await judge(placement, object, replica)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
+
+/** Other bytes arrived: were they damaged on the way, or are they so over there? Only the latter makes a replica suspect. */
+async function judge(placement: Placement, object: StoredObject, replica: Replica): Promise<AppError> {
+  const check = await checkByReading(placement, object, replica)
+  if (check.answer !== 'different') {
+    return new AppError(
+      'unavailable',
+      `the bytes from ${replica.locationId} were damaged on the way; try again`,
+    )
+  }
+  await suspectReplica(placement.db, replica, 'recall')
+  placement.log.error({ objectId: object.id, location: replica.locationId }, 'a replica holds other bytes')
+  return new AppError('corrupt', `${replica.locationId} holds other bytes than those of object ${object.id}`)
+}
+
+/** True when the bytes that arrived are the object's; otherwise the file is gone again. */
+async function download(
+  placement: Placement,
+  path: string,
+  object: StoredObject,
+  replica: Replica,
+): Promise<boolean> {
+  const location = locationOf(placement, replica.locationId)
+  const sha256 = createHash('sha256')
+  const target = await open(path, 'w', 0o600)
+  let isGood = false
+  try {
+    for await (const chunk of readReplica(location, replica.key, { start: 0, end: object.size - 1 })) {
+      sha256.update(chunk as Buffer)
+      await target.write(chunk as Buffer)
+    }
+    isGood = sha256.digest('hex') === object.sha256
+  } finally {
+    await target.close()
+    if (!isGood) await rm(path, { force: true })
+  }
+  return isGood
+}
+
+/** Removes the least recently used copies that nobody uses until the new one fits; waits while all are in use. */
+async function makeRoom(placement: Placement, newcomer: RecalledFile): Promise<void> {
+  for (;;) {
+    const files = [...placement.recalled.entries()]
+    let total = 0
+    for (const [, file] of files) total += file.size
+    if (total <= placement.settings.recallMaxBytes) return
+    const idle = files
+      .filter(([, file]) => file.users === 0 && file !== newcomer)
+      .sort(([, a], [, b]) => a.lastUsedAt - b.lastUsedAt)[0]
+    if (idle) {
+      placement.recalled.delete(idle[0])
+      await rm(idle[1].path, { force: true })
+    } else {
+      await sleep(SPACE_POLL_MS)
+    }
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * The ledger: reads and moves of replica rows, one function a move of `states.ts`. The database's guards stand behind
+ * each of them.
+ */
+import { sql } from 'kysely'
+import type { Queryable } from '../database/connect.ts'
+import type { ObjectKind } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
+import type { Evidence, ObjectKey } from '../storage/backend.ts'
+import { knownKey } from './keys.ts'
+import type { ObjectState, ProofLevel, ReplicaState } from './states.ts'
+
+/** How a replica was proven, kept so that a later HEAD can be compared with it. */
+export type Proof = Evidence & { method: 'hashed-on-arrival' | 'enforced' | 'attested' | 'read-back' }
+
+export type StoredObject = {
+  id: string
+  ownerId: string
+  assetId: string | null
+  kind: ObjectKind
+  size: number
+  /** Lower-case hex. */
+  sha256: string
+  contentType: string
+  extension: string
+  state: ObjectState
+  minCopies: number
+  createdAt: Date
+}
+
+export type Replica = {
+  objectId: string
+  locationId: string
+  key: ObjectKey
+  state: ReplicaState
+  proofLevel: number | null
+  proof: Proof | null
+  verifiedAt: Date | null
+  leaseExpiresAt: Date | null
+}
+
+/** The object and its replicas, or null where there is no such object. */
+export async function loadObject(
+  db: Queryable,
+  objectId: string,
+): Promise<{ object: StoredObject; replicas: Replica[] } | null> {
+  const rows = await db
+    .selectFrom('stored_object as o')
+    .leftJoin('replica as r', 'r.object_id', 'o.id')
+    .where('o.id', '=', objectId)
+    .select([
+      'o.id',
+      'o.owner_id',
+      'o.asset_id',
+      'o.kind',
+      'o.size',
+      'o.sha256',
+      'o.content_type',
+      'o.extension',
+      'o.state as object_state',
+      'o.min_copies',
+      'o.created_at',
+      'r.location_id',
+      'r.key',
+      'r.state',
+      'r.proof_level',
+      'r.proof',
+      'r.verified_at',
+      'r.lease_expires_at',
+    ])
+    .execute()
+  const first = rows[0]
+  if (!first) return null
+  const object: StoredObject = {
+    id: first.id,
+    ownerId: first.owner_id,
+    assetId: first.asset_id,
+    kind: first.kind,
+    size: first.size,
+    sha256: first.sha256.toString('hex'),
+    contentType: first.content_type,
+    extension: first.extension,
+    state: first.object_state,
+    minCopies: first.min_copies,
+    createdAt: first.created_at,
+  }
+  const replicas: Replica[] = []
+  for (const row of rows) {
+    if (row.location_id === null || row.key === null || row.state === null) continue
+    replicas.push({
+      objectId: first.id,
+      locationId: row.location_id,
+      key: knownKey(row.key),
+      state: row.state,
+      proofLevel: row.proof_level,
+      proof: row.proof as Proof | null,
+      verifiedAt: row.verified_at,
+      leaseExpiresAt: row.lease_expires_at,
+    })
+  }
+  return { object, replicas }
+}
+
+/** As `loadObject`, with the object's row locked until the transaction ends: evictions and leases of it wait for each other. */
+export async function lockObject(tx: Queryable, objectId: string) {
+  await tx.selectFrom('stored_object').select('id').where('id', '=', objectId).forUpdate().executeTakeFirst()
+  return loadObject(tx, objectId)
+}
+
+type NewReplica = { objectId: string; locationId: string; key: ObjectKey; actor: string; leaseMs: number }
+
+/** absent -> writing: the intent, committed before the first byte. False when another writer was first. */
+export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boolean> {
+  const result = await tx
+    .insertInto('replica')
+    .values({
+      object_id: what.objectId,
+      location_id: what.locationId,
+      key: what.key,
+      state: 'writing',
+      actor: what.actor,
+      lease_expires_at: leaseEnd(what.leaseMs),
+    })
+    .onConflict((conflict) => conflict.columns(['object_id', 'location_id']).doNothing())
+    .executeTakeFirst()
+  return result.numInsertedOrUpdatedRows === 1n
+}
+
+/** A new object and the intent to write its first replica, in one statement and so in one commit. */
+export async function beginObject(
+  db: Queryable,
+  object: Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>,
+  first: Omit<NewReplica, 'objectId'>,
+): Promise<void> {
+  await sql`
+    with object as (
+      insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
+      values (${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
+              ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension})
+      returning id)
+    insert into replica (object_id, location_id, key, state, actor, lease_expires_at)
+    select id, ${first.locationId}, ${first.key}, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)} from object`.execute(
+    db,
+  )
+}
+
+/** The writer is alive. False: the lease was lost, somebody has taken the replica for abandoned; stop writing. */
+export async function renewWriteLease(
+  db: Queryable,
+  replica: ReplicaName,
+  leaseMs: number,
+): Promise<boolean> {
+  const result = await thisReplica(db, replica, ['writing'])
+    .set({ lease_expires_at: leaseEnd(leaseMs) })
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
+type ReplicaName = { objectId: string; locationId: string; key: ObjectKey }
+
+/** writing -> verified, or suspect -> verified, or a verified one proven anew. Throws `conflict` when it is none of these. */
+export async function proveReplica(
+  tx: Queryable,
+  replica: ReplicaName,
+  proven: { level: ProofLevel; proof: Proof; actor: string },
+): Promise<void> {
+  const result = await thisReplica(tx, replica, ['writing', 'suspect', 'verified'])
+    .set({
+      state: 'verified',
+      proof_level: proven.level,
+      proof: JSON.stringify(proven.proof),
+      verified_at: sql<Date>`now()`,
+      lease_expires_at: null,
+      actor: proven.actor,
+    })
+    .executeTakeFirst()
+  if (result.numUpdatedRows !== 1n) throw givenUpMeanwhile(replica)
+}
+
+function givenUpMeanwhile(replica: ReplicaName): AppError {
+  return new AppError(
+    'conflict',
+    `replica of ${replica.objectId} at ${replica.locationId} was given up while it was written`,
+  )
+}
+
+/**
+ * writing -> verified for the first replica of an object, which the library links in the same transaction. Throws
+ * `conflict` when the writer was taken for dead meanwhile.
+ */
+export async function proveNewObject(
+  tx: Queryable,
+  replica: ReplicaName,
+  proven: { level: ProofLevel; proof: Proof; actor: string },
+): Promise<void> {
+  const { rows } = await sql`
+    with proven as (
+      update replica set state = 'verified', proof_level = ${proven.level}, proof = ${JSON.stringify(proven.proof)}::jsonb,
+        verified_at = now(), lease_expires_at = null, actor = ${proven.actor}
+      where object_id = ${replica.objectId} and location_id = ${replica.locationId} and key = ${replica.key}
+        and state = 'writing'
+      returning object_id)
+    update stored_object set is_linked = true from proven where id = proven.object_id returning id`.execute(
+    tx,
+  )
+  if (rows.length !== 1) throw givenUpMeanwhile(replica)
+}
+
+/** verified -> suspect. False when it is no longer verified (somebody else found it first, or it is being evicted). */
+export async function suspectReplica(db: Queryable, replica: ReplicaName, actor: string): Promise<boolean> {
+  const result = await thisReplica(db, replica, ['verified'])
+    .set({ state: 'suspect', actor })
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
+declare const permitBrand: unique symbol
+/** Leave to evict one replica: only `evict.ts` and `purge.ts` make one, after looking. The database looks again. */
+export type EvictionPermit = {
+  readonly [permitBrand]: true
+  readonly replica: ReplicaName
+  readonly actor: string
+}
+
+/** -> evicting. The database refuses the last verified copy of a live object (`last-copy`). */
+export async function beginEviction(tx: Queryable, permit: EvictionPermit): Promise<boolean> {
+  try {
+    const result = await thisReplica(tx, permit.replica, ['writing', 'verified', 'suspect'])
+      .set({ state: 'evicting', lease_expires_at: null, actor: permit.actor })
+      .executeTakeFirst()
+    return result.numUpdatedRows === 1n
+  } catch (error) {
+    if ((error as { code?: string }).code === 'GL002') {
+      throw new AppError('last-copy', (error as Error).message, { cause: error })
+    }
+    throw error
+  }
+}
+
+/** evicting or writing -> absent, after the bytes are gone. */
+export async function forgetReplica(
+  db: Queryable,
+  replica: ReplicaName,
+  from: 'evicting' | 'writing',
+): Promise<void> {
+  await db
+    .deleteFrom('replica')
+    .where('object_id', '=', replica.objectId)
+    .where('location_id', '=', replica.locationId)
+    .where('key', '=', replica.key)
+    .where('state', '=', from)
+    .execute()
+}
+
+function thisReplica(db: Queryable, replica: ReplicaName, states: ReplicaState[]) {
+  return db
+    .updateTable('replica')
+    .where('object_id', '=', replica.objectId)
+    .where('location_id', '=', replica.locationId)
+    .where('key', '=', replica.key)
+    .where('state', 'in', states)
+}
+
+/** By the database's clock: pods' clocks differ. */
+function leaseEnd(leaseMs: number) {
+  return sql<Date>`now() + ${leaseMs} * interval '1 millisecond'`
+}

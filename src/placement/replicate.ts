@@ -1,0 +1,208 @@
+/** Makes a verified replica at a location out of another one. */
+import { AppError } from '../errors.ts'
+import { RetryLater } from '../queue/retry-later.ts'
+import { type Body, type Digest, isStorageError, type PutResult } from '../storage/backend.ts'
+import { fileBody } from '../storage/file-body.ts'
+import { abandonWriting } from './abandon.ts'
+import { evictReplica } from './evict.ts'
+import { noteTrouble } from './health.ts'
+import { freshKey } from './keys.ts'
+import { confirmLocation, locationOf } from './locations.ts'
+import type { Location, Placement } from './placement.ts'
+import { readReplica } from './read-replica.ts'
+import {
+  beginReplica,
+  loadObject,
+  type Proof,
+  proveReplica,
+  type Replica,
+  renewWriteLease,
+  type StoredObject,
+  suspectReplica,
+} from './replicas.ts'
+import { settle } from './settle.ts'
+import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF, type ProofLevel } from './states.ts'
+import { checkByReading } from './verify.ts'
+
+const ACTOR = 'job replicate-object'
+const UNPROVEN = { state: 'writing', proofLevel: null, verifiedAt: null, leaseExpiresAt: null } as const
+
+/**
+ * Copies the object to the location, proves it there, and enqueues what follows. Run again after any interruption it goes
+ * on: a half-written replica of a dead writer is removed and begun anew under a fresh key. Throws `RetryLater` while
+ * another worker writes, `StorageError` when a place fails, `corrupt` when no intact source is left.
+ */
+export async function replicateObject(
+  placement: Placement,
+  { objectId, to }: { objectId: string; to: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  const loaded = await loadObject(placement.db, objectId)
+  if (!loaded || loaded.object.state === 'purging') return
+  const { object, replicas } = loaded
+  const target = locationOf(placement, to)
+  await confirmLocation(placement, target)
+
+  const existing = replicas.find((replica) => replica.locationId === to)
+  if (existing?.state === 'verified') return raiseProof(placement, object, existing, signal)
+  if (existing?.state === 'suspect') return settleSuspect(placement, object, existing, signal)
+  if (existing?.state === 'evicting') throw new RetryLater(`the replica at ${to} is being evicted`, 5_000)
+  if (existing?.state === 'writing') await abandonIfDead(placement, existing)
+
+  const source = chooseSource(placement, replicas, to)
+  if (!source) throw new AppError('corrupt', `object ${objectId} has no verified replica to copy from`)
+  await copy(placement, object, source, target, signal)
+}
+
+async function copy(
+  placement: Placement,
+  object: StoredObject,
+  source: Replica,
+  target: Location,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { db, settings } = placement
+  const key = freshKey(object)
+  const replica = { objectId: object.id, locationId: target.id, key }
+  if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs }))) {
+    throw new RetryLater(`another worker writes to ${target.id}`, 5_000)
+  }
+
+  const stop = new AbortController()
+  const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+  const renewal = setInterval(() => {
+    renewWriteLease(db, replica, settings.writeLeaseMs).then(
+      (isOurs) => isOurs || stop.abort(new AppError('conflict', 'the write lease was lost')),
+      (error: Error) => placement.log.warn({ error: error.message }, 'a write lease could not be renewed'),
+    )
+  }, settings.writeLeaseMs / 4)
+  try {
+    const body = bodyOf(placement, object, source)
+    const held = await target.backend.put(key, body, { contentType: object.contentType, signal: signals })
+    let { level, proof } = proofOfPut(held)
+    if (level < LEVEL_TO_GIVE_UP_ANOTHER) {
+      const check = await checkByReading(placement, object, { ...replica, ...UNPROVEN, proof }, signals)
+      if (check.answer === 'different')
+        throw new AppError('corrupt', `${target.id} holds other bytes: ${check.reason}`)
+      if (check.answer === 'unknown') throw new AppError('unavailable', `${target.id}: ${check.reason}`)
+      level = check.level
+      proof = check.proof
+    }
+    await db.transaction().execute(async (tx) => {
+      await proveReplica(tx, replica, { level, proof, actor: ACTOR })
+      await settle(tx, placement, object.id)
+    })
+  } catch (error) {
+    await abandonOwn(placement, replica)
+    await noteTrouble(placement, target.id, error)
+    if (isStorageError(error, 'corrupt')) await suspectIfBad(placement, object, source, signal)
+    throw error
+  } finally {
+    clearInterval(renewal)
+  }
+}
+
+/** What the put itself proves; a HEAD of its own would tell nothing more. */
+function proofOfPut(held: PutResult): { level: ProofLevel; proof: Proof } {
+  const level =
+    held.proof === 'attested' ? PROOF.attested : held.proof === 'enforced' ? PROOF.transport : PROOF.exists
+  const method = held.proof === 'attested' ? 'attested' : 'enforced'
+  return { level, proof: { method, ...held.evidence } }
+}
+
+/** A verified replica whose proof is too weak to give up another for: read it back. */
+async function raiseProof(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  signal?: AbortSignal,
+): Promise<void> {
+  if ((replica.proofLevel ?? PROOF.exists) >= LEVEL_TO_GIVE_UP_ANOTHER) {
+    await settle(placement.db, placement, object.id)
+    return
+  }
+  await settleSuspect(placement, object, replica, signal)
+}
+
+/** Decides by a full check: found good, or bad, and then it goes, as far as the last-copy rule allows, to be made anew. */
+async function settleSuspect(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  signal?: AbortSignal,
+): Promise<void> {
+  const check = await checkByReading(placement, object, replica, signal)
+  if (check.answer === 'unknown') throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)
+  if (check.answer === 'same') {
+    await placement.db.transaction().execute(async (tx) => {
+      await proveReplica(tx, replica, { level: check.level, proof: check.proof, actor: ACTOR })
+      await settle(tx, placement, object.id)
+    })
+    return
+  }
+  await suspectReplica(placement.db, replica, ACTOR)
+  placement.log.error(
+    { objectId: object.id, location: replica.locationId, reason: check.reason },
+    'a replica is bad',
+  )
+  await evictReplica(placement, { objectId: object.id, from: replica.locationId }, signal)
+}
+
+/** A body whose SHA-256 the backend compares with what it reads, so that a damaged source is never copied. */
+function bodyOf(placement: Placement, object: StoredObject, source: Replica): Body {
+  const location = locationOf(placement, source.locationId)
+  const digests: Digest[] = [{ algorithm: 'sha256', value: object.sha256 }]
+  const files = location.backend.localFiles
+  if (files) return fileBody(files.path(source.key), object.size, digests)
+  return {
+    size: object.size,
+    digests,
+    open: (range) =>
+      readReplica(location, source.key, { start: range?.start ?? 0, end: range?.end ?? object.size - 1 }),
+  }
+}
+
+/** The put read bytes that are not the object's: was it the source? Then it stops counting as a copy. */
+async function suspectIfBad(
+  placement: Placement,
+  object: StoredObject,
+  source: Replica,
+  signal?: AbortSignal,
+): Promise<void> {
+  const check = await checkByReading(placement, object, source, signal)
+  if (check.answer !== 'different') return
+  await suspectReplica(placement.db, source, ACTOR)
+  placement.log.error(
+    { objectId: object.id, location: source.locationId, reason: check.reason },
+    'a replica is bad',
+  )
+}
+
+/** A verified replica elsewhere, a local file before a download. */
+function chooseSource(placement: Placement, replicas: readonly Replica[], to: string): Replica | undefined {
+  const sources = replicas.filter((replica) => replica.state === 'verified' && replica.locationId !== to)
+  return sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ?? sources[0]
+}
+
+async function abandonIfDead(placement: Placement, replica: Replica): Promise<void> {
+  const leaseLeftMs = (replica.leaseExpiresAt?.getTime() ?? 0) - placement.now().getTime()
+  if (leaseLeftMs > 0)
+    throw new RetryLater(`another worker writes to ${replica.locationId}`, Math.min(leaseLeftMs, 60_000))
+  await abandonWriting(placement, replica)
+}
+
+/** Our own failed attempt: the bytes may be there, so they go first. What can't be done now, the sweep does after the lease. */
+async function abandonOwn(
+  placement: Placement,
+  replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
+): Promise<void> {
+  try {
+    await abandonWriting(placement, replica)
+  } catch (error) {
+    const { objectId, locationId } = replica
+    placement.log.warn(
+      { objectId, location: locationId, error: (error as Error).message },
+      'a failed write is left to the sweep',
+    )
+  }
+}

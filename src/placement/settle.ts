@@ -1,0 +1,83 @@
+import type { Queryable } from '../database/connect.ts'
+import type { ObjectKind } from '../database/schema.ts'
+import { enqueue } from '../queue/enqueue.ts'
+import type { Placement } from './placement.ts'
+import { nextSteps, type PlacedReplica, type Step } from './policy.ts'
+import { lockObject, type StoredObject } from './replicas.ts'
+
+/**
+ * Enqueues, in the caller's transaction, what still has to happen for an object to be where it belongs. Idempotent:
+ * called after every move of a replica, and by the sweep for whatever fell through (a changed policy, say).
+ *
+ * Locks the object: when a proof and the end of a lease commit at the same moment, each would else look before the
+ * other's change can be seen, and neither would enqueue the eviction.
+ */
+export async function settle(tx: Queryable, placement: Placement, objectId: string): Promise<void> {
+  const loaded = await lockObject(tx, objectId)
+  if (!loaded) return
+  await enqueueSteps(tx, placement, objectId, stepsOf(placement, loaded.object, loaded.replicas))
+}
+
+/** As `settle`, for an object that nobody else can know of yet: how it stands is known and needs no lock. */
+export async function settleNew(
+  tx: Queryable,
+  placement: Placement,
+  object: { id: string; kind: ObjectKind },
+  replica: PlacedReplica,
+): Promise<void> {
+  await enqueueSteps(tx, placement, object.id, stepsOf(placement, { ...object, state: 'live' }, [replica]))
+}
+
+async function enqueueSteps(
+  tx: Queryable,
+  placement: Placement,
+  objectId: string,
+  steps: readonly Step[],
+): Promise<void> {
+  for (const step of steps) {
+    if (step.do === 'purge') await enqueue(tx, 'purge-object', { objectId }, { key: `purge:${objectId}` })
+    if (step.do === 'replicate') {
+      await enqueue(
+        tx,
+        'replicate-object',
+        { objectId, to: step.to },
+        { key: `replicate:${objectId}:${step.to}` },
+      )
+    }
+    if (step.do === 'evict' && !(await isLeased(tx, placement, objectId, step.from))) {
+      const options = { key: `evict:${objectId}:${step.from}`, runAt: step.notBefore }
+      await enqueue(tx, 'evict-replica', { objectId, from: step.from }, options)
+    }
+  }
+}
+
+/** What still has to happen for an object that stands like this. */
+export function stepsOf(
+  placement: Placement,
+  object: Pick<StoredObject, 'state' | 'kind'>,
+  replicas: readonly PlacedReplica[],
+): Step[] {
+  return nextSteps(object, replicas, {
+    policy: placement.policy,
+    holdMs: placement.settings.holdMs,
+    keepLocal: placement.settings.deleteLocalAfterUpload ? null : placement.local.id,
+  })
+}
+
+/** Does somebody need the local copy? Whoever releases the lease settles the object again. */
+export async function isLeased(
+  tx: Queryable,
+  placement: Placement,
+  objectId: string,
+  locationId: string,
+): Promise<boolean> {
+  if (locationId !== placement.local.id) return false
+  const lease = await tx
+    .selectFrom('local_lease')
+    .select('id')
+    .where('object_id', '=', objectId)
+    .where('expires_at', '>', placement.now())
+    .limit(1)
+    .executeTakeFirst()
+  return lease !== undefined
+}

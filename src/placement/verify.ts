@@ -1,0 +1,107 @@
+/** Looking at what a location really holds. Three answers: same, different, unknown; unknown never permits a delete. */
+import { createHash } from 'node:crypto'
+import { isStorageError, type ObjectInfo } from '../storage/backend.ts'
+import { locationOf } from './locations.ts'
+import type { Placement } from './placement.ts'
+import type { Proof, Replica, StoredObject } from './replicas.ts'
+import { type Comparison, PROOF, type ProofLevel } from './states.ts'
+
+export type Check = { answer: Comparison; level: ProofLevel; proof: Proof; reason: string }
+
+/**
+ * Compares a replica with its object by one HEAD, without reading bytes. `same` needs evidence about the content: a
+ * digest that the location attests to, or the unchanged ETag of a replica that was once proven. Size alone is `unknown`.
+ */
+export async function checkByHead(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+): Promise<Check> {
+  const backend = locationOf(placement, replica.locationId).backend
+  let info: ObjectInfo | null
+  try {
+    info = await backend.head(replica.key)
+  } catch (error) {
+    return unknown(`HEAD failed: ${(error as Error).message}`)
+  }
+  if (info === null) return different('nothing is held under the key')
+  if (info.size !== object.size)
+    return different(`${info.size} bytes are held, the object has ${object.size}`)
+
+  const known = replica.proof
+  // The SHA-256 is the object's own; the others were taken of the bytes that were sent, in the pass that checked it.
+  const expected = { sha256: object.sha256, md5: known?.md5, crc64nvme: known?.crc64nvme, crc32: undefined }
+  const proof: Proof = {
+    ...known,
+    method: 'attested',
+    ...(info.etag === undefined ? {} : { etag: info.etag }),
+  }
+  for (const { algorithm, value } of info.attested) {
+    if (expected[algorithm] === undefined) continue
+    if (value !== expected[algorithm])
+      return different(`the location attests to another ${algorithm} than that of what was sent`)
+    return {
+      answer: 'same',
+      level: PROOF.attested,
+      proof,
+      reason: `the location attests to the ${algorithm}`,
+    }
+  }
+  if (info.etag !== undefined && known?.etag !== undefined) {
+    if (info.etag !== known.etag) return different('the ETag is another than when the replica was proven')
+    const level = (replica.proofLevel ?? PROOF.size) as ProofLevel
+    if (level < PROOF.attested) return unknown('the ETag is unchanged, but the content was never proven')
+    return { answer: 'same', level, proof: known, reason: 'the ETag is unchanged since the proof' }
+  }
+  return unknown('the location says nothing about the content')
+}
+
+/** Reads all bytes of a replica and compares their SHA-256: proof level 4. */
+export async function checkByReading(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  signal?: AbortSignal,
+): Promise<Check> {
+  const backend = locationOf(placement, replica.locationId).backend
+  const sha256 = createHash('sha256')
+  let size = 0
+  let etag: string | undefined
+  try {
+    const held = await backend.get(replica.key, signal ? { signal } : {})
+    etag = held.etag
+    for await (const chunk of held.stream) {
+      sha256.update(chunk as Buffer)
+      size += (chunk as Buffer).length
+    }
+    // A connection that was cut must not pass for a file that is short.
+    if (size !== held.size) return unknown(`the connection ended after ${size} of ${held.size} bytes`)
+  } catch (error) {
+    if (isStorageError(error, 'not-found')) return different('nothing is held under the key')
+    return unknown(`reading failed: ${(error as Error).message}`)
+  }
+  if (size !== object.size || sha256.digest('hex') !== object.sha256)
+    return different('the bytes have another SHA-256')
+  const proof: Proof = { ...replica.proof, method: 'read-back', ...(etag === undefined ? {} : { etag }) }
+  return { answer: 'same', level: PROOF.readBack, proof, reason: 'all bytes were read back' }
+}
+
+/** By HEAD, and where that says nothing, by reading. */
+export async function checkNow(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  signal?: AbortSignal,
+): Promise<Check> {
+  const quick = await checkByHead(placement, object, replica)
+  if (quick.answer !== 'unknown' || quick.reason.startsWith('HEAD failed')) return quick
+  return checkByReading(placement, object, replica, signal)
+}
+
+function different(reason: string): Check {
+  return { answer: 'different', level: PROOF.exists, proof: { method: 'read-back' }, reason }
+}
+
+function unknown(reason: string): Check {
+  return { answer: 'unknown', level: PROOF.exists, proof: { method: 'read-back' }, reason }
+}

@@ -1,0 +1,135 @@
+/**
+ * The life of one claimed job, in SQL on graphile-worker's tables: claim, then complete, fail, postpone or give back.
+ *
+ * A job whose key was enqueued again while it ran is *superseded*: graphile-worker takes its key away, and the newer one
+ * does the work. Whatever its end, it is then removed rather than run again.
+ */
+import { sql } from 'kysely'
+import type { Database, Queryable } from '../database/connect.ts'
+import type { JobName, QueueName } from './job-types.ts'
+
+export type ClaimedJob = {
+  id: string
+  name: JobName
+  payload: Record<string, unknown>
+  /** Counts this one: 1 is the first. */
+  attempt: number
+  maxAttempts: number
+  key: string | null
+}
+
+/** Locks up to `limit` due jobs of these names, most urgent first, none of a paused queue. */
+export async function claimJobs(
+  db: Database,
+  workerId: string,
+  names: readonly JobName[],
+  limit: number,
+): Promise<ClaimedJob[]> {
+  const { rows } = await sql<ClaimedJob>`
+    with due as (
+      select id from graphile_worker._private_jobs
+      where is_available and run_at <= now()
+        and task_id = any(array(select id from graphile_worker._private_tasks where identifier = any(${names})))
+        and (flags ?| array(select queue from paused_queue)) is not true
+      order by priority, run_at
+      limit ${limit}
+      for update skip locked
+    )
+    update graphile_worker._private_jobs as job
+    set attempts = job.attempts + 1, locked_by = ${workerId}, locked_at = now()
+    from due, graphile_worker._private_tasks as task
+    where job.id = due.id and task.id = job.task_id
+    returning job.id::text as id, task.identifier as name, job.payload, job.attempts as attempt,
+      job.max_attempts as "maxAttempts", job.key`.execute(db)
+  return rows
+}
+
+/** False when the job was no longer this worker's: it stalled so long that it was taken for dead. */
+export async function completeJob(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {
+  const { rows } = await sql`
+    delete from graphile_worker._private_jobs where id = ${job.id} and locked_by = ${workerId} returning id`.execute(
+    db,
+  )
+  return rows.length === 1
+}
+
+/** Records the failure and unlocks the job for its next attempt, in one transaction. */
+export async function failJob(
+  db: Database,
+  workerId: string,
+  job: ClaimedJob,
+  failure: { queue: QueueName; error: string; delayMs: number; isFinal: boolean },
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    await tx
+      .insertInto('job_failure')
+      .values({
+        job: job.name,
+        queue: failure.queue,
+        payload: JSON.stringify(job.payload),
+        attempt: job.attempt,
+        error: failure.error,
+        is_final: failure.isFinal,
+      })
+      .execute()
+    if (await removeSuperseded(tx, workerId, job)) return true
+    // One that is tried only once comes back by itself: dead rows of it would only pile up.
+    if (job.maxAttempts === 1) return completeJob(tx, workerId, job)
+    const { rows } = await sql`
+      update graphile_worker._private_jobs
+      set last_error = ${failure.error}, run_at = now() + ${failure.delayMs} * interval '1 millisecond',
+        locked_by = null, locked_at = null
+      where id = ${job.id} and locked_by = ${workerId} returning id`.execute(tx)
+    return rows.length === 1
+  })
+}
+
+/** Unlocks the job to run again after `delayMs`; the attempt is not counted. */
+export async function postponeJob(
+  db: Database,
+  workerId: string,
+  job: ClaimedJob,
+  delayMs: number,
+): Promise<boolean> {
+  if (await removeSuperseded(db, workerId, job)) return true
+  const { rows } = await sql`
+    update graphile_worker._private_jobs
+    set attempts = greatest(0, attempts - 1), run_at = now() + ${delayMs} * interval '1 millisecond',
+      locked_by = null, locked_at = null
+    where id = ${job.id} and locked_by = ${workerId} returning id`.execute(db)
+  return rows.length === 1
+}
+
+async function removeSuperseded(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {
+  if (job.key === null) return false
+  const { rows } = await sql`
+    delete from graphile_worker._private_jobs
+    where id = ${job.id} and locked_by = ${workerId} and key is distinct from ${job.key} returning id`.execute(
+    db,
+  )
+  return rows.length === 1
+}
+
+/**
+ * Unlocks jobs of this worker that it does not know to be running: the answer to the claim was lost with its connection.
+ * Only those claimed more than `olderThanMs` ago, so that no claim in flight is meant.
+ */
+export async function releaseUnknownJobs(
+  db: Database,
+  workerId: string,
+  runningIds: string[],
+  olderThanMs: number,
+): Promise<number> {
+  const { rows } = await sql`
+    update graphile_worker._private_jobs
+    set attempts = greatest(0, attempts - 1), locked_by = null, locked_at = null
+    where locked_by = ${workerId} and id <> all(${runningIds}::bigint[])
+      and locked_at < now() - ${olderThanMs} * interval '1 millisecond'
+    returning id`.execute(db)
+  return rows.length
+}
+
+/** Unlocks all that this worker still holds, at its end; the attempts are not counted. */
+export async function releaseAllJobs(db: Database, workerId: string): Promise<number> {
+  return releaseUnknownJobs(db, workerId, [], -1)
+}

@@ -1,0 +1,43 @@
+import { sql } from 'kysely'
+import type { Queryable } from '../database/connect.ts'
+import { JOB_RULES, type JobName, type Jobs } from './job-types.ts'
+
+export type EnqueueOptions = {
+  /** Two jobs of one key become one, unless the first is already running. */
+  key?: string
+  runAt?: Date
+}
+
+/**
+ * Adds a job in the caller's transaction: it exists exactly if the caller commits. (A peer queued after the commit, and
+ * a kill in between lost the work for ever.)
+ */
+export async function enqueue<Name extends JobName>(
+  tx: Queryable,
+  name: Name,
+  payload: Jobs[Name],
+  options: EnqueueOptions = {},
+): Promise<void> {
+  const rule = JOB_RULES[name]
+  await sql`
+    select graphile_worker.add_job(
+      identifier => ${name}, payload => ${JSON.stringify(payload)}::json, run_at => ${options.runAt ?? null}::timestamptz,
+      max_attempts => ${rule.maxAttempts}, priority => ${rule.priority}, flags => array[${rule.queue}]::text[],
+      job_key => ${options.key ?? null}::text, job_key_mode => 'replace')`.execute(tx)
+}
+
+/** As `enqueue`, for any number of jobs of one name in one statement. */
+export async function enqueueMany<Name extends JobName>(
+  tx: Queryable,
+  name: Name,
+  jobs: readonly { payload: Jobs[Name]; key: string }[],
+): Promise<void> {
+  if (jobs.length === 0) return
+  const rule = JOB_RULES[name]
+  await sql`
+    select count(graphile_worker.add_job(
+      identifier => ${name}, payload => job.payload::json, max_attempts => ${rule.maxAttempts}, priority => ${rule.priority},
+      flags => array[${rule.queue}]::text[], job_key => job.key, job_key_mode => 'replace'))
+    from unnest(${jobs.map((job) => JSON.stringify(job.payload))}::text[], ${jobs.map((job) => job.key)}::text[])
+      as job (payload, key)`.execute(tx)
+}

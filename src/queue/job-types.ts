@@ -1,0 +1,41 @@
+/**
+ * Words: a *job* is a name and a payload in PostgreSQL; to *enqueue* it happens in the caller's transaction; a worker
+ * *claims* it; an *attempt* that throws is repeated after a *back-off*; a job whose attempts are used up is *dead*.
+ * A *queue* is what people see, count and pause: a group of job names.
+ */
+
+/**
+ * A file at which the decoder was killed or took too long so many times is taken for broken. Fewer than the jobs'
+ * `maxAttempts`: those also count the deaths of workers (five kill -9 in a row used up five), which are not the file's fault.
+ */
+export const DECODER_ATTEMPTS = 5
+
+/** Every job and its payload. Ids only: the handler reads the rest at run time, so that a late job never acts on old facts. */
+export type Jobs = {
+  'process-asset': { assetId: string }
+  'transcode-video': { assetId: string }
+  'replicate-object': { objectId: string; to: string }
+  'evict-replica': { objectId: string; from: string }
+  'purge-object': { objectId: string }
+  'check-locations': Record<string, never>
+  'sweep-placement': Record<string, never>
+  'sweep-library': Record<string, never>
+}
+export type JobName = keyof Jobs
+
+export type QueueName = 'processing' | 'videoConversion' | 'replication' | 'eviction' | 'maintenance'
+
+/**
+ * `maxAttempts`: the safety of the only copy hangs on replication, eviction and purge, so those never give up (32,767 is
+ * the largest smallint; with a back-off of at most 6 h that is 22 years).
+ */
+export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: number; priority: number } } = {
+  'process-asset': { queue: 'processing', maxAttempts: 25, priority: 0 },
+  'transcode-video': { queue: 'videoConversion', maxAttempts: 25, priority: 20 },
+  'replicate-object': { queue: 'replication', maxAttempts: 32_767, priority: 5 },
+  'evict-replica': { queue: 'eviction', maxAttempts: 32_767, priority: 10 },
+  'purge-object': { queue: 'eviction', maxAttempts: 32_767, priority: 10 },
+  'check-locations': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'sweep-placement': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'sweep-library': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+}

@@ -1,0 +1,56 @@
+import { sql } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import { enqueue } from './enqueue.ts'
+import type { JobName } from './job-types.ts'
+
+export type RecurringJob = { name: 'check-locations' | 'sweep-placement' | 'sweep-library'; everyMs: number }
+
+export const RECURRING_JOBS: readonly RecurringJob[] = [
+  { name: 'check-locations', everyMs: 60_000 },
+  { name: 'sweep-placement', everyMs: 5 * 60_000 },
+  { name: 'sweep-library', everyMs: 3_600_000 },
+]
+
+/** Makes the rows of `job_schedule`; a job that is new is due at once. */
+export async function prepareSchedule(db: Database, jobs: readonly RecurringJob[]): Promise<void> {
+  if (jobs.length === 0) return
+  await db
+    .insertInto('job_schedule')
+    .values(jobs.map((job) => ({ job: job.name, next_at: sql<Date>`now()` })))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+}
+
+/**
+ * Enqueues what is due. Of several workers one wins the row. A job that is late runs once, not once for every time it
+ * was missed, and the key keeps a paused one from piling up.
+ */
+export async function enqueueDue(db: Database, jobs: readonly RecurringJob[]): Promise<JobName[]> {
+  if (!(await isAnyDue(db))) return []
+  return db.transaction().execute(async (tx) => {
+    const enqueued: JobName[] = []
+    for (const { name, everyMs } of jobs) {
+      const due = await tx
+        .updateTable('job_schedule')
+        .set({ next_at: sql<Date>`now() + ${everyMs} * interval '1 millisecond'` })
+        .where('job', '=', name)
+        .where('next_at', '<=', sql<Date>`now()`)
+        .returning('job')
+        .execute()
+      if (due.length === 0) continue
+      await enqueue(tx, name, {}, { key: `recurring ${name}` })
+      enqueued.push(name)
+    }
+    return enqueued
+  })
+}
+
+/** Asked every two seconds by every worker, so it takes no lock. */
+async function isAnyDue(db: Database): Promise<boolean> {
+  const due = await db
+    .selectFrom('job_schedule')
+    .select('job')
+    .where('next_at', '<=', sql<Date>`now()`)
+    .executeTakeFirst()
+  return due !== undefined
+}

@@ -1,0 +1,288 @@
+/**
+ * Takes jobs out of graphile-worker's tables and runs them, as many at a time as each *lane* allows.
+ *
+ * The tables, `add_job` with its keys, and the notifications are graphile-worker's; its runner is not used. Tried with
+ * 0.18.0: it does not wait for the statement that ends a job, so PostgreSQL being away at that moment is an unhandled
+ * rejection that ends the process; with batching on, the runner stops for good after the first such error instead.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import type { Database } from '../database/connect.ts'
+import { listen } from '../database/listen.ts'
+import type { Log } from '../log.ts'
+import { type BackOff, backOffMs } from './back-off.ts'
+import {
+  type ClaimedJob,
+  claimJobs,
+  completeJob,
+  failJob,
+  postponeJob,
+  releaseAllJobs,
+  releaseUnknownJobs,
+} from './claimed-job.ts'
+import { HEARTBEAT_TIMES, type HeartbeatTimes, startHeartbeat } from './heartbeat.ts'
+import { JOB_RULES, type JobName, type Jobs } from './job-types.ts'
+import { forgetOldFailures } from './queues.ts'
+import { RetryLater } from './retry-later.ts'
+import { enqueueDue, prepareSchedule, RECURRING_JOBS, type RecurringJob } from './schedule.ts'
+import { makeWorkerId } from './worker-id.ts'
+
+export type JobContext = {
+  /** Aborted when the worker stops and its patience is over; a handler that then throws is run again elsewhere. */
+  signal: AbortSignal
+  /** 1 is the first. */
+  attempt: number
+}
+export type JobHandlers = { [Name in JobName]: (payload: Jobs[Name], context: JobContext) => Promise<void> }
+
+export type WorkerOptions = {
+  pool: pg.Pool
+  db: Database
+  handlers: JobHandlers
+  /** How many jobs at a time: of media, of video conversion, of moving bytes. */
+  concurrency: { processing: number; video: number; storage: number }
+  backOff: BackOff
+  log: Log
+  /** For tests. */
+  heartbeat?: HeartbeatTimes
+  pollMs?: number
+  recurring?: readonly RecurringJob[]
+}
+
+export type Worker = {
+  id: string
+  /**
+   * Takes no more jobs and waits for the running ones, at most `graceMs`; then aborts their signal, waits a second, and
+   * gives back what still runs.
+   */
+  stop(graceMs: number): Promise<void>
+}
+
+/** Finds jobs whose time has come; new ones are notified. */
+const POLL_MS = 2_000
+/** After a look at all lanes, notifications within this time are answered by one look at its end. */
+const NOTICE_MS = 20
+/** For this long the end of a job waits for others before the next is claimed. */
+const GATHER_MS = 5
+const ABORT_GRACE_MS = 1_000
+/** Between tries to write down how a job ended while the database is away. */
+const SETTLE_RETRY_MS = 500
+
+type Lane = {
+  names: JobName[]
+  limit: number
+  running: Map<string, Promise<void>>
+  isFilling: boolean
+  again: boolean
+  gathering: NodeJS.Timeout | undefined
+}
+
+/** Starts a worker. It needs one connection of the pool for itself, and one per claim or end of a job for a moment. */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const { db, log, handlers } = options
+  const heartbeatTimes = options.heartbeat ?? HEARTBEAT_TIMES
+  const recurring = options.recurring ?? RECURRING_JOBS
+  const pollMs = options.pollMs ?? POLL_MS
+  const workerId = await makeWorkerId()
+  const abort = new AbortController()
+  let isStopping = false
+  let isUnreachable = false
+
+  const lanes: Lane[] = [
+    lane(['process-asset'], options.concurrency.processing),
+    lane(['transcode-video'], options.concurrency.video),
+    lane(['replicate-object', 'evict-replica', 'purge-object'], options.concurrency.storage),
+    // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang.
+    lane(['check-locations', 'sweep-placement', 'sweep-library'], 2),
+  ]
+
+  async function fill(lane: Lane): Promise<void> {
+    if (lane.isFilling) {
+      lane.again = true
+      return
+    }
+    lane.isFilling = true
+    try {
+      do {
+        lane.again = false
+        const room = lane.limit - lane.running.size
+        if (isStopping || room <= 0) break
+        const jobs = await claimJobs(db, workerId, lane.names, room)
+        for (const job of jobs) start(lane, job)
+      } while (lane.again)
+      if (isUnreachable) log.info({}, 'the queue can be reached again')
+      isUnreachable = false
+    } catch (error) {
+      if (!isUnreachable)
+        log.warn({ error: (error as Error).message }, 'no jobs can be claimed; trying again')
+      isUnreachable = true
+    } finally {
+      lane.isFilling = false
+    }
+  }
+
+  /** While others of the lane still run, a few ends are gathered, so that one claim takes several jobs. */
+  function fillSoon(lane: Lane): void {
+    if (lane.running.size === 0) {
+      void fill(lane)
+      return
+    }
+    lane.gathering ??= setTimeout(() => {
+      lane.gathering = undefined
+      void fill(lane)
+    }, GATHER_MS)
+  }
+
+  function start(lane: Lane, job: ClaimedJob): void {
+    const ended = runJob(job).finally(() => {
+      lane.running.delete(job.id)
+      fillSoon(lane)
+    })
+    lane.running.set(job.id, ended)
+  }
+
+  async function runJob(job: ClaimedJob): Promise<void> {
+    const beganAt = performance.now()
+    let settle: () => Promise<boolean>
+    let againInMs: number | undefined
+    try {
+      await callHandler(handlers, job, { signal: abort.signal, attempt: job.attempt })
+      log.debug({ job: job.name, ms: Math.round(performance.now() - beganAt) }, 'a job is done')
+      settle = () => completeJob(db, workerId, job)
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+      if (error instanceof RetryLater) {
+        againInMs = error.delayMs
+        settle = () => postponeJob(db, workerId, job, error.delayMs)
+      } else if (abort.signal.aborted) {
+        settle = () => postponeJob(db, workerId, job, 0)
+      } else {
+        const failure = {
+          queue: JOB_RULES[job.name].queue,
+          error: describe(error),
+          delayMs: backOffMs(job.attempt, options.backOff),
+          isFinal: job.attempt >= job.maxAttempts,
+        }
+        log.warn({ job: job.name, ...job.payload, attempt: job.attempt, err: error }, 'a job failed')
+        againInMs = failure.delayMs
+        settle = () => failJob(db, workerId, job, failure)
+      }
+    }
+    await settleJob(job, settle)
+    // Nothing notifies of a time that comes; a short back-off would else last until the next poll.
+    if (againInMs !== undefined && againInMs < pollMs) setTimeout(onNotice, againInMs + 1).unref()
+  }
+
+  /** Writes down how a job ended, for as long as the database is away; else it would run again without need. */
+  async function settleJob(job: ClaimedJob, settle: () => Promise<boolean>): Promise<void> {
+    for (;;) {
+      try {
+        if (!(await settle()))
+          log.warn({ job: job.name, ...job.payload }, 'a job was given to another worker while it ran here')
+        return
+      } catch (error) {
+        if (abort.signal.aborted || !isOutage(error)) {
+          // It stays locked; releaseUnknownJobs or another worker frees it, and it runs again.
+          log.error(
+            { job: job.name, ...job.payload, err: error },
+            'the end of a job could not be written down',
+          )
+          return
+        }
+        await sleep(SETTLE_RETRY_MS)
+      }
+    }
+  }
+
+  const runningIds = () => lanes.flatMap((lane) => [...lane.running.keys()])
+  const fillAll = () => {
+    for (const lane of lanes) void fill(lane)
+  }
+  // Every enqueue notifies, and a look costs a claim for each lane: a hundred uploads asked for 700 claims.
+  let lookedAt = Number.NEGATIVE_INFINITY
+  let look: NodeJS.Timeout | undefined
+  const onNotice = () => {
+    if (look !== undefined) return
+    const lookNow = () => {
+      look = undefined
+      lookedAt = performance.now()
+      fillAll()
+    }
+    const waitMs = lookedAt + NOTICE_MS - performance.now()
+    if (waitMs <= 0) lookNow()
+    else look = setTimeout(lookNow, waitMs)
+  }
+
+  async function keepSchedule(): Promise<void> {
+    const enqueued = await enqueueDue(db, recurring)
+    if (enqueued.includes('sweep-library')) await forgetOldFailures(db)
+  }
+
+  const heartbeat = await startHeartbeat(db, workerId, heartbeatTimes, log, async () => {
+    const released = await releaseUnknownJobs(db, workerId, runningIds(), heartbeatTimes.deadAfterMs)
+    if (released > 0) log.warn({ jobs: released }, 'claimed jobs that were not running are free again')
+  })
+  await prepareSchedule(db, recurring)
+  const listener = await listen(options.pool, 'jobs:insert', log, { message: onNotice, connected: fillAll })
+  const poll = setInterval(() => {
+    keepSchedule().catch((error: Error) => log.debug({ error: error.message }, 'the schedule was not read'))
+    fillAll()
+  }, pollMs)
+
+  let stopped: Promise<void> | undefined
+  async function stop(graceMs: number): Promise<void> {
+    isStopping = true
+    clearInterval(poll)
+    clearTimeout(look)
+    await listener.close()
+    const allEnded = () => Promise.all(lanes.flatMap((lane) => [...lane.running.values()]))
+    await Promise.race([allEnded(), sleep(graceMs, undefined, { ref: false })])
+    abort.abort(new Error('the worker stops'))
+    await Promise.race([allEnded(), sleep(ABORT_GRACE_MS, undefined, { ref: false })])
+    try {
+      const released = await releaseAllJobs(db, workerId)
+      if (released > 0) log.info({ jobs: released }, 'jobs were interrupted; they run again')
+      await heartbeat.stop()
+    } catch (error) {
+      log.warn(
+        { error: (error as Error).message },
+        'the worker could not say goodbye; its jobs run again when it is missed',
+      )
+    }
+  }
+  return {
+    id: workerId,
+    stop(graceMs) {
+      stopped ??= stop(graceMs)
+      return stopped
+    },
+  }
+}
+
+function lane(names: JobName[], limit: number): Lane {
+  return { names, limit, running: new Map(), isFilling: false, again: false, gathering: undefined }
+}
+
+function callHandler(handlers: JobHandlers, job: ClaimedJob, context: JobContext): Promise<void> {
+  // The payload is what `enqueue` wrote under this name; TypeScript cannot see that the two belong together.
+  const handler = handlers[job.name] as (payload: unknown, context: JobContext) => Promise<void>
+  return handler(job.payload, context)
+}
+
+/** The message and those of its causes, for people; the stack is in the log. */
+function describe(error: Error): string {
+  const lines = [error.message || error.name]
+  for (let cause = error.cause; cause instanceof Error && lines.length < 5; cause = cause.cause)
+    lines.push(cause.message)
+  return lines.join(': ').slice(0, 2_000)
+}
+
+/**
+ * True for errors that say nothing about the statement: no connection, server starting or ending (class 57P), connection
+ * lost (class 08), too many connections (53300), deadlock or serialization (class 40).
+ */
+function isOutage(error: unknown): boolean {
+  const { code, message } = error as { code?: string; message?: string }
+  if (code === undefined) return /connection|timeout/i.test(message ?? '')
+  return /^(57P|08|53300|40)|^E[A-Z]+$/.test(code)
+}

@@ -1,0 +1,89 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { link, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Features, ProbeFinding, ProbeReport } from './backend.ts'
+import { codeOf, diskError } from './disk-errors.ts'
+
+/** Below this a single video may fill the disk. */
+const LOW_SPACE_BYTES = 5 * 1024 ** 3
+
+/** Writes, syncs, links, reads and removes a small file below `{root}/.glassine-probe`. Never throws. */
+export async function probeDisk(root: string, features: Features): Promise<ProbeReport> {
+  const at = new Date()
+  const startedAt = performance.now()
+  const findings = await check(root)
+  const latencyMs = Math.round(performance.now() - startedAt)
+  return { at, ok: findings.every(({ ok, critical }) => ok || !critical), latencyMs, features, findings }
+}
+
+async function check(root: string): Promise<ProbeFinding[]> {
+  const isThere = await stat(root).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (!isThere) {
+    const detail = `the folder ${root} does not exist`
+    return [
+      { check: 'folder', ok: false, critical: true, detail, remedy: 'mount its disk, or make the folder' },
+    ]
+  }
+  const folder = join(root, '.glassine-probe')
+  const file = join(folder, randomUUID())
+  const second = `${file}.link`
+  try {
+    await mkdir(folder, { recursive: true })
+    return [await checkFile(file), await checkLinks(file, second), await checkSpace(root)]
+  } catch (error) {
+    const { message } = diskError(error, `writing below ${root}`)
+    return [{ check: 'write', ok: false, critical: true, detail: message, remedy: 'see the detail' }]
+  } finally {
+    // Where writing fails, so does this; the failure is a finding already.
+    await Promise.allSettled([rm(file, { force: true }), rm(second, { force: true })])
+  }
+}
+
+async function checkFile(file: string): Promise<ProbeFinding> {
+  const bytes = randomBytes(4096)
+  const handle = await open(file, 'wx')
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  if (!(await readFile(file)).equals(bytes)) {
+    const detail = 'the bytes that came back are not those that were written'
+    return { check: 'write', ok: false, critical: true, detail, remedy: 'check the disk' }
+  }
+  return { check: 'write', ok: true, critical: false, detail: 'written, synced and read back' }
+}
+
+async function checkLinks(file: string, second: string): Promise<ProbeFinding> {
+  try {
+    await link(file, second)
+    return { check: 'hard links', ok: true, critical: false, detail: 'work' }
+  } catch (error) {
+    const detail = `do not work (${codeOf(error)}); names are reserved with an empty file instead`
+    return {
+      check: 'hard links',
+      ok: false,
+      critical: false,
+      detail,
+      remedy: 'nothing to do; ext4, XFS, ZFS have them',
+    }
+  }
+}
+
+async function checkSpace(root: string): Promise<ProbeFinding> {
+  const { bavail, bsize } = await statfs(root)
+  const freeBytes = bavail * bsize
+  const detail = `${(freeBytes / 1024 ** 3).toFixed(1)} GiB free`
+  if (freeBytes >= LOW_SPACE_BYTES) return { check: 'space', ok: true, critical: false, detail }
+  return {
+    check: 'space',
+    ok: false,
+    critical: false,
+    detail,
+    remedy: 'free some space: uploads are refused when it is full',
+  }
+}

@@ -1,0 +1,114 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
+import type { Multipart, ObjectKey } from './backend.ts'
+import { isStorageError, StorageError } from './backend.ts'
+import { assertObjectKey } from './object-key.ts'
+import type { S3Bucket } from './s3-bucket.ts'
+import { plainEtag } from './s3-object-info.ts'
+import { presignS3Part } from './s3-presign.ts'
+import { headS3 } from './s3-read.ts'
+
+/** Multipart uploads whose parts somebody else sends, with presigned URLs. */
+export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart {
+  const { client, settings } = bucket
+  const at = (key: ObjectKey) => ({ Bucket: settings.bucket, Key: bucket.fullKey(key) })
+
+  return {
+    async begin(key, { contentType } = {}) {
+      assertObjectKey(key)
+      const command = new CreateMultipartUploadCommand({
+        ...at(key),
+        ...(contentType && { ContentType: contentType }),
+      })
+      const { UploadId } = await bucket.call(`CreateMultipartUpload of ${key}`, undefined, (options) =>
+        client.send(command, options),
+      )
+      if (UploadId === undefined)
+        throw new StorageError('unavailable', `CreateMultipartUpload of ${key} gave no id`)
+      return { uploadId: UploadId }
+    },
+
+    presignPart: (key, part) => presignS3Part(bucket, publicClient, key, part),
+
+    async listParts(key, uploadId) {
+      const parts: { number: number; size: number; etag: string }[] = []
+      let marker: string | undefined
+      do {
+        const command = new ListPartsCommand({ ...at(key), UploadId: uploadId, PartNumberMarker: marker })
+        const page = await bucket.call(`ListParts of ${key}`, undefined, (options) =>
+          client.send(command, options),
+        )
+        for (const { PartNumber, Size, ETag } of page.Parts ?? []) {
+          if (PartNumber === undefined) continue
+          parts.push({ number: PartNumber, size: Size ?? 0, etag: plainEtag(ETag) ?? '' })
+        }
+        marker =
+          page.IsTruncated && page.NextPartNumberMarker !== marker ? page.NextPartNumberMarker : undefined
+      } while (marker !== undefined)
+      return parts
+    },
+
+    async complete(key, uploadId, parts) {
+      const command = new CompleteMultipartUploadCommand({
+        ...at(key),
+        UploadId: uploadId,
+        MultipartUpload: {
+          Parts: parts.map(({ number, etag }) => ({ PartNumber: number, ETag: `"${etag}"` })),
+        },
+      })
+      let unclear: unknown
+      try {
+        await bucket.call(`CompleteMultipartUpload of ${key}`, undefined, (options) =>
+          client.send(command, options),
+        )
+      } catch (error) {
+        if (!isStorageError(error, 'unavailable') && !isStorageError(error, 'not-found')) throw error
+        unclear = error
+      }
+      const info = await headS3(bucket, key, undefined)
+      if (info !== null) return info
+      throw unclear ?? new StorageError('unavailable', `${key} is not there after CompleteMultipartUpload`)
+    },
+
+    async abort(key, uploadId) {
+      const command = new AbortMultipartUploadCommand({ ...at(key), UploadId: uploadId })
+      try {
+        await bucket.call(`AbortMultipartUpload of ${key}`, undefined, (options) =>
+          client.send(command, options),
+        )
+      } catch (error) {
+        if (!isStorageError(error, 'not-found')) throw error
+      }
+    },
+
+    async *listUnfinished(prefix) {
+      let position: { KeyMarker?: string; UploadIdMarker?: string } = {}
+      for (;;) {
+        const command = new ListMultipartUploadsCommand({
+          Bucket: settings.bucket,
+          Prefix: settings.prefix + prefix,
+          ...position,
+        })
+        const page = await bucket.call('ListMultipartUploads', undefined, (options) =>
+          client.send(command, options),
+        )
+        for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+          if (Key === undefined || UploadId === undefined) continue
+          const key = Key.slice(settings.prefix.length) as ObjectKey
+          yield { key, uploadId: UploadId, startedAt: Initiated ?? new Date(0) }
+        }
+        const next = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
+        const isStuck =
+          next.KeyMarker === position.KeyMarker && next.UploadIdMarker === position.UploadIdMarker
+        if (!page.IsTruncated || isStuck) return
+        position = next
+      }
+    },
+  }
+}

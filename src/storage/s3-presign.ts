@@ -1,0 +1,80 @@
+import { GetObjectCommand, PutObjectCommand, type S3Client, UploadPartCommand } from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import type { Multipart, Presign } from './backend.ts'
+import { digestValue } from './digest.ts'
+import { assertObjectKey } from './object-key.ts'
+import type { S3Bucket } from './s3-bucket.ts'
+
+/** Names must be in lower case, or the SDK signs none of them. */
+const PART_HEADERS = new Set(['host', 'content-length', 'content-md5'])
+const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type'])
+
+/**
+ * URLs that others use without our credentials. A put is bound to its length and its MD5 by signed headers, which AWS,
+ * Ceph and Swift all enforce; the caller must send exactly the headers that are returned with it.
+ */
+export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
+  return {
+    async get(key, { expiresInSeconds, contentType, contentDisposition }) {
+      assertObjectKey(key)
+      const command = new GetObjectCommand({
+        Bucket: bucket.settings.bucket,
+        Key: bucket.fullKey(key),
+        ResponseContentType: contentType,
+        ResponseContentDisposition: contentDisposition,
+      })
+      return getSignedUrl(publicClient, command, { expiresIn: expiresInSeconds })
+    },
+
+    async put(key, { expiresInSeconds, size, digests, contentType }) {
+      assertObjectKey(key)
+      const md5 = digestValue(digests, 'md5')
+      if (md5 === undefined)
+        throw new TypeError('a presigned put needs the MD5: it is what every service enforces')
+      const contentMd5 = Buffer.from(md5, 'hex').toString('base64')
+      const command = new PutObjectCommand({
+        Bucket: bucket.settings.bucket,
+        Key: bucket.fullKey(key),
+        ContentLength: size,
+        ContentMD5: contentMd5,
+        ContentType: contentType,
+      })
+      const url = await getSignedUrl(publicClient, command, {
+        expiresIn: expiresInSeconds,
+        signableHeaders: PUT_HEADERS,
+      })
+      return {
+        url,
+        headers: { 'content-length': String(size), 'content-md5': contentMd5, 'content-type': contentType },
+      }
+    },
+  }
+}
+
+/** Signs one part of a multipart upload, bound to its size and, where given, to its MD5 (hex). */
+export async function presignS3Part(
+  bucket: S3Bucket,
+  publicClient: S3Client,
+  key: Parameters<Multipart['presignPart']>[0],
+  { uploadId, number, size, md5, expiresInSeconds }: Parameters<Multipart['presignPart']>[1],
+): Promise<{ url: string; headers: Record<string, string> }> {
+  assertObjectKey(key)
+  const contentMd5 = md5 === undefined ? undefined : Buffer.from(md5, 'hex').toString('base64')
+  const command = new UploadPartCommand({
+    Bucket: bucket.settings.bucket,
+    Key: bucket.fullKey(key),
+    UploadId: uploadId,
+    PartNumber: number,
+    ContentLength: size,
+    ...(contentMd5 !== undefined && { ContentMD5: contentMd5 }),
+  })
+  // Without Content-Type: the SDK would sign one of its own that nobody sends.
+  const url = await getSignedUrl(publicClient, command, {
+    expiresIn: expiresInSeconds,
+    signableHeaders: PART_HEADERS,
+  })
+  return {
+    url,
+    headers: { 'content-length': String(size), ...(contentMd5 && { 'content-md5': contentMd5 }) },
+  }
+}

@@ -1,0 +1,139 @@
+import type { DigestAlgorithm, ProbeFinding } from './backend.ts'
+import { isStorageError } from './backend.ts'
+import { digestsOf } from './digest.ts'
+import { mayBeMd5, plainEtag } from './s3-object-info.ts'
+import {
+  drawback,
+  exists,
+  headRaw,
+  md5Of,
+  noProblem,
+  type Probe,
+  putRaw,
+  readRaw,
+  refusalOf,
+  sha256Of,
+  someBytes,
+} from './s3-probing.ts'
+
+const RACERS = 6
+
+/** Is the ETag of a single put its MD5? Put without Content-MD5, so that it cannot be an echo. */
+export async function checkEtag(probe: Probe): Promise<ProbeFinding[]> {
+  const key = probe.key('etag')
+  const bytes = someBytes(10_000)
+  const expected = md5Of(bytes).toString('hex')
+  const put = await putRaw(probe, key, bytes)
+  const head = await headRaw(probe, key)
+  const isMd5 = plainEtag(put.ETag) === expected && plainEtag(head.ETag) === expected && mayBeMd5(head)
+  if (!isMd5) {
+    const detail = 'the ETag of a put is not its MD5 (encryption with KMS does that)'
+    return [drawback('etag', detail, 'proof then rests on checksums, or on reading everything back')]
+  }
+  probe.features.attestedDigests.push('md5')
+  return [noProblem('etag', 'the ETag of a put is the MD5 of what the service holds')]
+}
+
+/** Does it refuse bytes that are not what they were announced as, and store nothing? */
+export async function checkRefusals(probe: Probe): Promise<ProbeFinding[]> {
+  const right = someBytes(5_000)
+  const wrong = someBytes(5_000)
+  const tries: [DigestAlgorithm, string, () => Promise<unknown>, (key: string) => Promise<unknown>][] = [
+    [
+      'md5',
+      'Content-MD5',
+      () => putRaw(probe, probe.key('md5-right'), right, { ContentMD5: md5Of(right).toString('base64') }),
+      (key) => putRaw(probe, key, right, { ContentMD5: md5Of(wrong).toString('base64') }),
+    ],
+    [
+      'sha256',
+      'x-amz-content-sha256',
+      () => putRaw(probe, probe.key('sha256-right'), right),
+      (key) => putRaw(probe, key, right, { payload: sha256Of(wrong).toString('hex') }),
+    ],
+  ]
+  const findings: ProbeFinding[] = []
+  for (const [algorithm, header, putRight, putWrong] of tries) {
+    await putRight()
+    const key = probe.key(`${algorithm}-wrong`)
+    const refusal = await refusalOf(() => putWrong(key))
+    const isStored = await exists(probe, key)
+    if (refusal !== null && !isStored) {
+      probe.features.enforcedDigests.push(algorithm)
+      findings.push(noProblem(`wrong ${header}`, 'refused, and nothing stored'))
+    } else {
+      const detail = refusal === null ? 'accepted' : 'refused, but something was stored'
+      findings.push(
+        drawback(`wrong ${header}`, detail, 'damage on the way is found by the ETag or by reading back'),
+      )
+    }
+  }
+  return findings
+}
+
+type Checksum = { algorithm: 'sha256' | 'crc64nvme'; field: 'ChecksumSHA256' | 'ChecksumCRC64NVME' }
+const CHECKSUMS: Checksum[] = [
+  { algorithm: 'sha256', field: 'ChecksumSHA256' },
+  { algorithm: 'crc64nvme', field: 'ChecksumCRC64NVME' },
+]
+
+/** Checksum headers count where a wrong one is refused, so that the right one that HEAD gives back is no echo. */
+export async function checkChecksums(probe: Probe): Promise<ProbeFinding[]> {
+  const seen: string[] = []
+  for (const { algorithm, field } of CHECKSUMS) {
+    const bytes = someBytes(3_000)
+    const inBase64 = (of: Buffer) =>
+      Buffer.from(digestsOf(of, [algorithm])[0]!.value, 'hex').toString('base64')
+    const key = probe.key(`checksum-${algorithm}`)
+    // A service that computes CRC64NVME computes it unasked; that is what parts rely on.
+    const given = algorithm === 'sha256' ? { [field]: inBase64(bytes) } : {}
+    if ((await refusalOf(() => putRaw(probe, key, bytes, given))) !== null) continue
+    const head = await headRaw(probe, key, true).catch((error: unknown) => {
+      // A service that does not know the question refuses it.
+      if (isStorageError(error, 'denied')) return undefined
+      throw error
+    })
+    if (head?.[field] !== inBase64(bytes)) continue
+    const wrongKey = probe.key(`checksum-${algorithm}-wrong`)
+    const wrong = { [field]: inBase64(someBytes(3_000)) }
+    const refusal = await refusalOf(() => putRaw(probe, wrongKey, bytes, wrong))
+    if (refusal === null || (await exists(probe, wrongKey))) continue
+    probe.features.attestedDigests.push(algorithm)
+    probe.features.enforcedDigests.push(...(algorithm === 'crc64nvme' ? ([algorithm] as const) : []))
+    seen.push(algorithm)
+  }
+  if (seen.length > 0) return [noProblem('checksums', `kept, checked and reported: ${seen.join(', ')}`)]
+  if (probe.features.attestedDigests.includes('md5'))
+    return [noProblem('checksums', 'none; the ETag speaks instead')]
+  const detail = 'the service reports nothing that speaks for the bytes it holds'
+  return [
+    drawback(
+      'checksums',
+      detail,
+      'every original is read back once to be proven, at the price of its download',
+    ),
+  ]
+}
+
+/** Is a second put refused, also when several arrive together? */
+export async function checkConditionalPut(probe: Probe): Promise<ProbeFinding[]> {
+  probe.features.conditionalPut = false
+  const name = 'second put'
+  const remedy = 'nothing to do: keys are random and used once, and Glassine looks before it puts'
+  const key = probe.key('conditional')
+  const first = someBytes(100)
+  const toNew = await refusalOf(() => putRaw(probe, key, first, { IfNoneMatch: '*' }))
+  if (toNew !== null) return [drawback(name, `If-None-Match is not known: ${toNew}`, remedy)]
+  const second = await refusalOf(() => putRaw(probe, key, someBytes(100), { IfNoneMatch: '*' }))
+  const kept = (await readRaw(probe, key)).bytes.equals(first)
+  if (second === null || !kept) return [drawback(name, 'If-None-Match is ignored: it overwrites', remedy)]
+
+  const raced = probe.key('conditional-race')
+  const ends = await Promise.allSettled(
+    Array.from({ length: RACERS }, () => putRaw(probe, raced, someBytes(20_000), { IfNoneMatch: '*' })),
+  )
+  const winners = ends.filter(({ status }) => status === 'fulfilled').length
+  if (winners !== 1) return [drawback(name, `of ${RACERS} racing conditional puts ${winners} won`, remedy)]
+  probe.features.conditionalPut = true
+  return [noProblem(name, `refused, and of ${RACERS} racing ones one won`)]
+}

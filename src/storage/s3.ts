@@ -1,0 +1,98 @@
+/** Objects in one bucket of an S3 service, below one prefix. */
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import type { Log } from '../log.ts'
+import type { Body, ObjectKey, PutOptions, PutResult, StorageBackend } from './backend.ts'
+import { isStorageError, StorageError } from './backend.ts'
+import { openKeyQueue } from './key-queue.ts'
+import { assertObjectKey, MARKER_NAME } from './object-key.ts'
+import { expectedSha256 } from './read-body.ts'
+import { openS3Bucket } from './s3-bucket.ts'
+import { connectS3, type S3Settings } from './s3-client.ts'
+import { deleteS3 } from './s3-delete.ts'
+import { listS3 } from './s3-list.ts'
+import { multipartS3 } from './s3-multipart.ts'
+import { presignS3 } from './s3-presign.ts'
+import { putOnce } from './s3-put.ts'
+import { putInParts } from './s3-put-parts.ts'
+import { getS3, headS3 } from './s3-read.ts'
+
+export type S3Backend = StorageBackend & {
+  /** `Date` of the last answer less our clock; null before the first. */
+  clockSkewMs(): number | null
+  openConnections(): number
+}
+
+/** Nothing is sent before the first call; without a probe's features it assumes nothing of the service. */
+export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
+  const bucket = openS3Bucket(settings, log)
+  const { client, connection } = bucket
+  const isPublicElsewhere = settings.publicEndpoint != null && settings.publicEndpoint !== settings.endpoint
+  const publicConnection = isPublicElsewhere ? connectS3(settings, settings.publicEndpoint) : connection
+  const oneAfterAnother = openKeyQueue()
+  const marker = { Bucket: settings.bucket, Key: bucket.fullKey(MARKER_NAME) }
+
+  async function put(key: ObjectKey, body: Body, options: PutOptions = {}): Promise<PutResult> {
+    assertObjectKey(key)
+    expectedSha256(body)
+    const { features } = bucket
+    const isSingle = body.size <= Math.min(bucket.singlePutBytes, features.maxPutBytes)
+    const send = isSingle ? putOnce : putInParts
+    // A large body is never sent in vain; a small one only where the service itself refuses a second put.
+    if (isSingle && features.conditionalPut) return send(bucket, key, body, options)
+    return oneAfterAnother(key, async () => {
+      if ((await headS3(bucket, key, options.signal)) !== null) {
+        throw new StorageError('already-exists', `bucket ${settings.bucket} already holds ${key}`)
+      }
+      return send(bucket, key, body, options)
+    })
+  }
+
+  return {
+    get features() {
+      return bucket.features
+    },
+    useFeatures(found) {
+      bucket.features = found
+    },
+    async head(key, { signal } = {}) {
+      assertObjectKey(key)
+      return headS3(bucket, key, signal)
+    },
+    async get(key, options = {}) {
+      assertObjectKey(key)
+      return getS3(bucket, key, options)
+    },
+    put,
+    async delete(keys, { signal } = {}) {
+      for (const key of keys) assertObjectKey(key)
+      signal?.throwIfAborted()
+      await deleteS3(bucket, keys, signal)
+    },
+    list: (prefix, options = {}) => listS3(bucket, prefix, options),
+
+    async readMarker() {
+      try {
+        return await bucket.call('GetObject of the marker', undefined, async (options) => {
+          const answer = await client.send(new GetObjectCommand(marker), options)
+          return (await answer.Body?.transformToString())?.trim() ?? null
+        })
+      } catch (error) {
+        if (isStorageError(error, 'not-found')) return null
+        throw error
+      }
+    },
+    async writeMarker(id) {
+      const command = new PutObjectCommand({ ...marker, Body: `${id}\n`, ContentType: 'text/plain' })
+      await bucket.call('PutObject of the marker', undefined, (options) => client.send(command, options))
+    },
+
+    presign: presignS3(bucket, publicConnection.client),
+    multipart: multipartS3(bucket, publicConnection.client),
+    clockSkewMs: connection.http.clockSkewMs,
+    openConnections: connection.http.openConnections,
+    async close() {
+      client.destroy()
+      publicConnection.client.destroy()
+    },
+  }
+}

@@ -1,0 +1,47 @@
+import { finished } from 'node:stream'
+import type { GetOptions, ObjectKey, StorageBackend } from './backend.ts'
+import { openSlots } from './slots.ts'
+
+/** How many calls may be under way at once. Reads and writes wait apart: an offload never makes a viewer wait. */
+export type Limits = { reads: number; writes: number; others: number }
+
+/**
+ * Bounds what one location is asked at once. A get holds its slot until its stream has ended or was destroyed; whoever
+ * is aborted while waiting leaves the queue.
+ */
+export function withLimits(inner: StorageBackend, limits: Limits): StorageBackend {
+  const reads = openSlots(limits.reads)
+  const writes = openSlots(limits.writes)
+  const others = openSlots(limits.others)
+
+  async function get(key: ObjectKey, options?: GetOptions) {
+    const release = await reads.take(options?.signal)
+    try {
+      const got = await inner.get(key, options)
+      finished(got.stream, { writable: false }, release)
+      return got
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  return {
+    get features() {
+      return inner.features
+    },
+    useFeatures: (features) => inner.useFeatures(features),
+    get,
+    head: (key, options) => others.run(options?.signal, () => inner.head(key, options)),
+    put: (key, body, options) => writes.run(options?.signal, () => inner.put(key, body, options)),
+    delete: (keys, options) => others.run(options?.signal, () => inner.delete(keys, options)),
+    // A listing lasts as long as its reader likes, so it holds no slot; its pages come one at a time anyway.
+    list: (prefix, options) => inner.list(prefix, options),
+    readMarker: () => others.run(undefined, () => inner.readMarker()),
+    writeMarker: (id) => others.run(undefined, () => inner.writeMarker(id)),
+    ...(inner.localFiles && { localFiles: inner.localFiles }),
+    ...(inner.presign && { presign: inner.presign }),
+    ...(inner.multipart && { multipart: inner.multipart }),
+    close: () => inner.close(),
+  }
+}

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { describeReceipt } from '../../src/cli/storage-receipt.ts'
+import { describeStatus } from '../../src/cli/storage-status.ts'
+import { styleFor } from '../../src/cli/text.ts'
+import type { StorageStatus } from '../../src/placement/status.ts'
+import { QUEUE_NAMES, type QueueCounts } from '../../src/queue/queues.ts'
+
+const style = styleFor(false, true)
+const now = new Date('2026-01-02T12:00:00Z')
+const idle: QueueCounts = { waiting: 0, active: 0, delayed: 0, dead: 0, failed: 0, isPaused: false }
+const queues = () =>
+  Object.fromEntries(QUEUE_NAMES.map((name) => [name, { ...idle }])) as Parameters<
+    typeof describeStatus
+  >[0]['queues']
+
+function status(
+  counts: Partial<Record<keyof StorageStatus['originals'], number>>,
+  isDemonstration = false,
+): StorageStatus {
+  const amount = (count = 0) => ({ count, bytes: count * 1_000_000 })
+  const parts = ['localOnly', 'both', 'offloaded', 'atRisk', 'inFlight'] as const
+  const total = parts.reduce((sum, part) => sum + (counts[part] ?? 0), 0)
+  return {
+    originals: {
+      total: amount(total),
+      localOnly: amount(counts.localOnly),
+      both: amount(counts.both),
+      offloaded: amount(counts.offloaded),
+      atRisk: amount(counts.atRisk),
+      inFlight: amount(counts.inFlight),
+    },
+    locations: [
+      {
+        id: isDemonstration ? 'demonstration' : 's3',
+        kind: 's3',
+        label: 'photos at https://s3.example.org',
+        isDemonstration,
+        health: 'unhealthy',
+        error: 'the bucket is missing',
+        lastProbeAt: null,
+        latencyMs: null,
+        oldestProofAt: '2026-01-02T11:00:00Z',
+        objects: amount(counts.offloaded),
+        freeBytes: null,
+        totalBytes: null,
+        findings: [],
+      },
+    ],
+  }
+}
+const sentence = (found: StorageStatus) =>
+  describeStatus({ status: found, queues: queues(), failures: [] }, style, now).split('\n')[0]
+
+test('the first line says whether everything is safe', () => {
+  assert.equal(sentence(status({})), 'No photos or videos yet.')
+  assert.equal(sentence(status({ offloaded: 1_200 })), 'All 1,200 originals are proven in object storage.')
+  assert.equal(sentence(status({ offloaded: 1 })), 'The one original is proven in object storage.')
+  assert.equal(
+    sentence(status({ offloaded: 2 }, true)),
+    'All 2 originals are proven in the demonstration bucket, on this machine.',
+  )
+  assert.equal(
+    sentence(status({ offloaded: 7, both: 1, localOnly: 3, inFlight: 1 })),
+    '8 of 12 originals are proven in object storage; 4 only on this disk.',
+  )
+  assert.equal(sentence(status({ localOnly: 3 })), '3 originals, all with their only copy on this disk.')
+  assert.equal(
+    sentence(status({ offloaded: 9, atRisk: 1 })),
+    '1 original of 10 is at risk: no verified copy.',
+  )
+})
+
+test('then where, what happens, and whether the places are healthy', () => {
+  const busy = { ...queues(), replication: { ...idle, active: 2, waiting: 10, isPaused: true } }
+  const failure = {
+    job: 'replicate-object',
+    queue: 'replication',
+    payload: {},
+    attempt: 1,
+    error: 'the bucket is missing',
+    isFinal: false,
+    at: new Date('2026-01-02T11:58:00Z'),
+  } as const
+  const text = describeStatus(
+    { status: status({ offloaded: 3, localOnly: 1 }), queues: busy, failures: [failure] },
+    style,
+    now,
+  )
+  assert.match(text, /^■□ {2}only on this disk {2}1 +1\.00 MB/m)
+  assert.match(text, /^□■ {2}offloaded +3 +3\.00 MB/m)
+  assert.match(text, /^replication +2 +10 +0 +0 {2}paused$/m)
+  assert.match(text, /2 minutes ago: replicate-object: the bucket is missing/)
+  assert.match(text, /^▨ {2}s3 +3 +3\.00 MB {2}oldest proof 1 hour ago .*photos at https/m)
+  assert.match(text, /s3: the bucket is missing/)
+  assert.ok(text.split('\n').every((line) => line === line.trimEnd()))
+})
+
+test('a receipt shows one square per place for every file', () => {
+  const replica = (location: string, state: 'verified' | 'writing' | 'suspect') => ({
+    location,
+    locationKind: 's3' as const,
+    key: `users/u/${location}`,
+    state,
+    proofLevel: state === 'verified' ? 3 : null,
+    proof: null,
+    verifiedAt: state === 'verified' ? '2026-01-02T11:00:00.000Z' : null,
+  })
+  const file = { objectId: 'o', sha256: 'ab', size: 1_234, history: [] }
+  const text = describeReceipt(
+    {
+      ...file,
+      assetId: 'a',
+      originalFileName: 'beach.jpg',
+      sha1: 'cd',
+      processing: { state: 'done', error: null },
+      kind: 'original',
+      replicas: [replica('s3', 'verified')],
+      files: [
+        { ...file, kind: 'preview', replicas: [replica('local', 'verified'), replica('s3', 'writing')] },
+        { ...file, kind: 'thumbnail', replicas: [replica('local', 'suspect')] },
+      ],
+    },
+    ['local', 's3'],
+    style,
+  )
+  assert.match(text, /^beach\.jpg is proven at s3\.$/m)
+  assert.match(text, /^size {4}1\.23 kB \(1234 bytes\)$/m)
+  assert.match(
+    text,
+    /^□■ {2}original +s3 +digest held there \(L3\) +2026-01-02T11:00:00\.000Z +users\/u\/s3$/m,
+  )
+  assert.match(text, /^■◪ {2}preview +local/m)
+  assert.match(text, /^▨□ {2}thumbnail +local +suspect/m)
+})

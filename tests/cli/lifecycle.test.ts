@@ -1,0 +1,315 @@
+/** The server and the command line as processes of their own, on one data folder: start, stop, kill, start again. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, test } from 'node:test'
+import { findProcess } from '../../src/database/process-identity.ts'
+import { until } from '../queue/handlers.ts'
+import { type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
+
+const PROJECT = new URL('../..', import.meta.url).pathname
+let folder: string
+let dataDir: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'glassine-lifecycle-'))
+  dataDir = join(folder, 'data')
+})
+after(async () => {
+  const postgres = await postmasterPid().catch(() => null)
+  if (postgres !== null && (await findProcess(postgres)) !== null) {
+    process.kill(postgres, 'SIGQUIT') // a test failed
+    await gone(postgres)
+  }
+  await rm(folder, { recursive: true, force: true })
+})
+
+const postmasterPid = async () =>
+  Number((await readFile(join(dataDir, 'postgres', 'cluster', 'postmaster.pid'), 'utf8')).split('\n')[0])
+
+async function gone(pid: number): Promise<boolean> {
+  for (let tries = 0; tries < 100; tries++) {
+    if ((await findProcess(pid)) === null) return true
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return false
+}
+
+const servers: SpawnedServer[] = []
+
+/** A server that has said that it is ready, which is a little after its first ping. It does not outlive a failed test. */
+async function serve(): Promise<SpawnedServer> {
+  const server = await spawnServer({ dataDir })
+  servers.push(server)
+  await until('it is ready', async () => server.output().includes('Glassine is ready'))
+  return server
+}
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    if ((await findProcess(server.pid)) !== null) await server.kill9()
+  }
+})
+
+type Answer = { code: number; stdout: string; stderr: string }
+
+function glassine(
+  args: string[],
+  options: { input?: string; env?: Record<string, string> } = {},
+): Promise<Answer> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      join(PROJECT, 'bin', 'glassine'),
+      args,
+      {
+        cwd: folder,
+        env: { ...process.env, NODE_TEST_CONTEXT: undefined, GLASSINE_DATA: dataDir, ...options.env },
+      },
+      (error, stdout, stderr) =>
+        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
+    )
+    child.stdin?.end(options.input ?? '')
+  })
+}
+
+/** `bin/server.ts` that is expected to end by itself. */
+async function failingServer(env: Record<string, string>): Promise<Answer> {
+  const child = spawn(process.execPath, ['src/bin/server.ts'], {
+    cwd: PROJECT,
+    env: {
+      ...process.env,
+      NODE_TEST_CONTEXT: undefined,
+      GLASSINE_DATA: dataDir,
+      GLASSINE_HOST: '127.0.0.1',
+      GLASSINE_PORT: '0',
+      ...env,
+    },
+  })
+  return collect(child)
+}
+
+async function collect(child: ChildProcess): Promise<Answer> {
+  const answer = { code: -1, stdout: '', stderr: '' }
+  child.stdout?.on('data', (chunk) => {
+    answer.stdout += chunk
+  })
+  child.stderr?.on('data', (chunk) => {
+    answer.stderr += chunk
+  })
+  const [code] = await once(child, 'close')
+  return { ...answer, code }
+}
+
+async function login(server: SpawnedServer): Promise<number> {
+  const response = await fetch(`${server.url}/api/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'ada@example.org', password: 'correct horse' }),
+  })
+  await response.body?.cancel()
+  return response.status
+}
+
+describe('the life of a server', { concurrency: 1 }, () => {
+  test('it says where it is and what the demonstration bucket is; SIGTERM ends it and its PostgreSQL', async () => {
+    const server = await serve()
+    assert.match(server.output(), /Glassine is ready: http:\/\/localhost:\d+/)
+    assert.match(server.output(), /demonstration bucket/)
+    assert.match(server.output(), /set storage\.s3 in glassine\.yaml/)
+    const postgres = await postmasterPid()
+    const created = await glassine(
+      ['users', 'create', '--email', 'ada@example.org', '--name', 'Ada', '--password-stdin'],
+      {
+        input: 'correct horse\n',
+      },
+    )
+    assert.equal(created.code, 0, created.stderr)
+    assert.match(created.stdout, /Ada <ada@example\.org> can log in, as an administrator/)
+    assert.notEqual(await findProcess(postgres), null, "the command line leaves the server's database alone")
+    assert.equal(await login(server), 201)
+    const { code, tookMs } = await server.stop()
+    assert.equal(code, 0, server.output())
+    assert.ok(tookMs < 10_000)
+    assert.ok(await gone(postgres))
+  })
+
+  test('the second start finds everything again, also after kill -9, when PostgreSQL was left running', async () => {
+    const killed = await serve()
+    const postgres = await postmasterPid()
+    assert.equal(await login(killed), 201)
+    await killed.kill9()
+    assert.notEqual(await findProcess(postgres), null)
+    const server = await serve()
+    assert.equal(await postmasterPid(), postgres)
+    assert.equal(await login(server), 201)
+    assert.equal((await server.stop()).code, 0)
+    assert.ok(await gone(postgres))
+  })
+
+  test('Ctrl-C, which reaches every process of the group, lets PostgreSQL end last and in order', async () => {
+    const child = spawn(process.execPath, ['src/bin/server.ts'], {
+      cwd: PROJECT,
+      env: {
+        ...process.env,
+        NODE_TEST_CONTEXT: undefined,
+        GLASSINE_DATA: dataDir,
+        GLASSINE_HOST: '127.0.0.1',
+        GLASSINE_PORT: '0',
+      },
+      detached: true,
+    })
+    const ended = collect(child)
+    await once(child.stdout!, 'data')
+    const postgres = await postmasterPid()
+    process.kill(-child.pid!, 'SIGINT')
+    const { code, stderr } = await ended
+    assert.equal(code, 0, stderr)
+    assert.doesNotMatch(stderr, /terminating connection/)
+    assert.ok(await gone(postgres))
+    assert.match(
+      await readFile(join(dataDir, 'postgres', 'server.log'), 'utf8'),
+      /database system is shut down\s*$/,
+    )
+  })
+
+  test('Ctrl-C during the start leaves nothing behind', async () => {
+    const child = spawn(process.execPath, ['src/bin/server.ts'], {
+      cwd: PROJECT,
+      env: {
+        ...process.env,
+        NODE_TEST_CONTEXT: undefined,
+        GLASSINE_DATA: dataDir,
+        GLASSINE_HOST: '127.0.0.1',
+        GLASSINE_PORT: '0',
+      },
+    })
+    const ended = collect(child)
+    let postgres = Number.NaN
+    while (Number.isNaN(postgres) || (await findProcess(postgres)) === null) {
+      postgres = await postmasterPid().catch(() => Number.NaN)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    child.kill('SIGINT')
+    assert.equal((await ended).code, 0)
+    assert.ok(await gone(postgres))
+  })
+
+  test('the second signal ends everything at once', async () => {
+    const server = await serve()
+    const postgres = await postmasterPid()
+    // An answer under way, which the first signal waits for.
+    const { hostname, port } = new URL(server.url)
+    const { connect } = await import('node:net')
+    const socket = connect(Number(port), hostname)
+    socket.on('error', () => undefined)
+    socket.write(
+      'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+    )
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const first = server.stop()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const { code, tookMs } = await server.stop()
+    await first
+    assert.equal(code, 143)
+    assert.ok(tookMs < 1_000, `${tookMs} ms`)
+    assert.ok(await gone(postgres))
+    socket.destroy()
+  })
+
+  test('a worker of its own shares the database and the demonstration bucket with the server', async () => {
+    const server = await serve()
+    const child = spawn(process.execPath, ['src/bin/worker.ts'], {
+      cwd: PROJECT,
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, GLASSINE_DATA: dataDir },
+    })
+    const ended = collect(child)
+    let output = ''
+    child.stderr.on('data', (chunk) => {
+      output += chunk
+    })
+    await until('the worker runs', async () => output.includes('the worker runs'), 30_000)
+    const postgres = await postmasterPid()
+    assert.equal((await server.stop()).code, 0)
+    assert.notEqual(await findProcess(postgres), null, 'the worker still uses it')
+    child.kill('SIGTERM')
+    assert.equal((await ended).code, 0, output)
+    assert.ok(await gone(postgres))
+  })
+
+  test('the command line works while no server runs, and stops the PostgreSQL that it started', async () => {
+    const status = await glassine(['storage', 'status', '--json'])
+    assert.equal(status.code, 0, status.stderr)
+    assert.equal(JSON.parse(status.stdout).originals.total.count, 0)
+    const text = await glassine(['storage', 'status'])
+    assert.match(text.stdout, /^No photos or videos yet\.\n/)
+    const probe = await glassine(['storage', 'probe'])
+    assert.equal(probe.code, 0, probe.stdout + probe.stderr)
+    assert.match(probe.stdout, /^demonstration is fine/m)
+    await assert.rejects(postmasterPid(), { code: 'ENOENT' })
+  })
+
+  test('a password is made up where nobody can be asked; a taken address is an error of the caller', async () => {
+    const created = await glassine(['users', 'create', '--email', 'bob@example.org', '--json'])
+    const user = JSON.parse(created.stdout)
+    assert.equal(user.shouldChangePassword, true)
+    assert.ok(user.password.length >= 12)
+    const again = await glassine(['users', 'create', '--email', 'bob@example.org'])
+    assert.equal(again.code, 2)
+    assert.notEqual(again.stderr, '')
+    assert.equal((await glassine(['users', 'create'])).code, 2)
+    assert.equal((await glassine(['storage', 'receipt', 'beach.jpg'])).code, 2)
+    assert.equal((await glassine(['storage', 'receipt', '00000000-0000-4000-8000-000000000000'])).code, 2)
+    assert.equal((await glassine(['--help'])).code, 0)
+  })
+
+  test('a port that is in use: one line, exit code 1, nothing left running', async (t) => {
+    const squatter = createServer().listen(0, '127.0.0.1')
+    await once(squatter, 'listening')
+    t.after(() => squatter.close())
+    const { port } = squatter.address() as { port: number }
+    const { code, stderr } = await failingServer({ GLASSINE_PORT: String(port) })
+    assert.equal(code, 1)
+    assert.match(
+      stderr,
+      new RegExp(`^Glassine does not start\\. Port ${port} of 127\\.0\\.0\\.1 is in use.*\\n$`),
+    )
+    await assert.rejects(postmasterPid(), { code: 'ENOENT' })
+  })
+
+  test('mistakes in the configuration: all of them, exit code 1', async () => {
+    const file = join(folder, 'wrong.yaml')
+    await writeFile(file, 'storag: {}\nserver: { port: x }\n')
+    const { code, stderr } = await failingServer({ GLASSINE_CONFIG: file, GLASSINE_PORT: '' })
+    assert.equal(code, 1)
+    assert.match(
+      stderr,
+      /^2 mistakes in .*wrong\.yaml:\n {2}server\.port: .*\n {2}storag: .*did you mean storage\?\n$/,
+    )
+  })
+
+  test('a PostgreSQL that is not there: the key, the reason, exit code 1', async () => {
+    const file = join(folder, 'away.yaml')
+    await writeFile(file, 'database: { url: "postgres://glassine:hunter2@127.0.0.1:1/glassine" }\n')
+    const { code, stderr } = await failingServer({ GLASSINE_CONFIG: file })
+    assert.equal(code, 1)
+    assert.match(stderr, /^Glassine does not start\. database\.url: .*ECONNREFUSED/)
+    assert.doesNotMatch(stderr, /hunter2/)
+  })
+
+  test('a media location whose mount is missing: it refuses to start rather than write beside it', async (t) => {
+    const media = join(dataDir, 'media')
+    await rename(media, `${media}.away`)
+    t.after(async () => {
+      await rm(media, { recursive: true, force: true })
+      await rename(`${media}.away`, media)
+    })
+    const { code, stderr } = await failingServer({})
+    assert.equal(code, 1)
+    assert.match(stderr, /^Glassine does not start\. .*marker.*is it mounted/)
+    await assert.rejects(postmasterPid(), { code: 'ENOENT' })
+  })
+})

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { ConfigError } from '../../src/config/mistakes.ts'
+import { configKeys } from '../../src/config/schema.ts'
+import { loadConfig } from '../../src/config.ts'
+
+async function load(t: TestContext, yaml: string, env: NodeJS.ProcessEnv = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-config-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'glassine.yaml')
+  await writeFile(file, yaml)
+  return loadConfig({ GLASSINE_CONFIG: file, GLASSINE_DATA: folder, ...env })
+}
+
+async function mistakesOf(t: TestContext, yaml: string, env: NodeJS.ProcessEnv = {}): Promise<ConfigError> {
+  const error = await load(t, yaml, env).then(
+    () => assert.fail('the configuration was taken'),
+    (thrown: unknown) => thrown,
+  )
+  assert.ok(error instanceof ConfigError)
+  return error
+}
+
+const paths = (error: ConfigError) => error.mistakes.map((mistake) => mistake.path.join('.')).sort()
+
+test('no file: everything has a default, and what belongs in S3 goes to the demonstration bucket', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-config-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const config = loadConfig({ GLASSINE_DATA: folder })
+  assert.equal(config.port, 2283)
+  assert.equal(config.dataDir, folder)
+  assert.equal(config.database.url, null)
+  assert.equal(config.storage.local.mediaLocation, join(folder, 'media'))
+  assert.equal(config.storage.locations.originals, 's3')
+  assert.equal(config.storage.locations.previews, 'local')
+  assert.equal(config.demonstrationBucket, true)
+})
+
+test('the documented shape, with values from the environment', async (t) => {
+  const config = await load(
+    t,
+    `
+database: { url: "postgres://me:\${PASSWORD}@db/glassine" }
+storage:
+  default: s3
+  local: { mediaLocation: /data/glassine }
+  s3:
+    endpoint: https://s3.amazonaws.com
+    bucket: photos
+    region: us-east-1
+    accessKeyId: \${AWS_ACCESS_KEY_ID}
+    secretAccessKey: \${AWS_SECRET_ACCESS_KEY}
+    prefix: ""
+  locations: { originals: s3, thumbnails: local, previews: local, encodedVideos: local }
+  upload: { strategy: local-first, deleteLocalAfterUpload: true, retryAttempts: "\${TRIES}", retryDelayMs: 1000 }
+  recall: { maxBytes: 1.5 GiB }
+`,
+    {
+      PASSWORD: 'p',
+      AWS_ACCESS_KEY_ID: 'id',
+      AWS_SECRET_ACCESS_KEY: 'a$${b: "c',
+      TRIES: '5',
+      GLASSINE_PORT: '99',
+    },
+  )
+  assert.equal(config.database.url, 'postgres://me:p@db/glassine')
+  assert.equal(
+    config.storage.s3?.secretAccessKey,
+    'a$${b: "c',
+    'a value is not read again as YAML or as a reference',
+  )
+  assert.equal(config.storage.s3?.forcePathStyle, null)
+  assert.equal(config.storage.upload.retryAttempts, 5)
+  assert.equal(config.storage.recall.maxBytes, 1.5 * 2 ** 30)
+  assert.equal(config.port, 99)
+  assert.equal(config.demonstrationBucket, false)
+})
+
+test('$${ is a plain ${', async (t) => {
+  const config = await load(t, `storage: { local: { mediaLocation: "/data/$\${x}" } }`)
+  assert.equal(config.storage.local.mediaLocation, `/data/\${x}`)
+})
+
+test('every mistake is listed at once, with its path and what would be right', async (t) => {
+  const error = await mistakesOf(
+    t,
+    `
+storag: {}
+server: { port: 99999 }
+storage:
+  local: 5
+  s3:
+    bukket: photos
+    region: [us-east-1]
+    accessKeyId: \${NOT_SET}
+    secretAccessKey: \${EMPTY}
+  locations: { originals: s4 }
+  recall: { maxBytes: plenty }
+jobs: { videoConcurrency: 1.5 }
+`,
+    { EMPTY: '' },
+  )
+  assert.deepEqual(paths(error), [
+    'jobs.videoConcurrency',
+    'server.port',
+    'storag',
+    'storage.local',
+    'storage.locations.originals',
+    'storage.recall.maxBytes',
+    'storage.s3.accessKeyId',
+    'storage.s3.bucket',
+    'storage.s3.bukket',
+    'storage.s3.region',
+    'storage.s3.secretAccessKey',
+  ])
+  assert.match(error.message, /storag: there is no such key; did you mean storage\?/)
+  assert.match(error.message, /storage\.s3\.bukket: there is no such key; did you mean bucket\?/)
+  assert.match(error.message, /storage\.s3\.bucket: this is missing; write the name of the bucket/)
+  assert.match(error.message, /accessKeyId: the environment variable NOT_SET is not set/)
+  assert.match(error.message, /secretAccessKey: the environment variable EMPTY is empty/)
+  assert.match(error.message, /storage\.locations\.originals: this value does not fit; write local or s3/)
+  assert.match(error.message, /server\.port: this value does not fit; write a whole number from 0 to 65535/)
+})
+
+test('no value is ever printed', async (t) => {
+  const secret = 'xyzzy-secret'
+  const error = await mistakesOf(
+    t,
+    `
+database: { url: "\${S}" }
+logLevel: "\${S}"
+server: { port: "\${S}", trustedProxies: "\${S}" }
+storage:
+  default: "\${S}"
+  s3: { endpoint: "\${S}", bucket: "\${S}!", prefix: "\${S}", secretAccessKey: "\${S}", forcePathStyle: "\${S}" }
+`,
+    { S: secret },
+  )
+  assert.ok(error.mistakes.length >= 8)
+  assert.ok(!error.message.includes(secret))
+  const broken = await mistakesOf(t, `storage: { s3: { secretAccessKey: "${secret}`)
+  assert.ok(!broken.message.includes(secret))
+  assert.match(broken.message, /line 1: not YAML/)
+})
+
+test('half a pair of credentials is a mistake; none means the chain of AWS', async (t) => {
+  const error = await mistakesOf(t, 'storage: { s3: { bucket: photos, accessKeyId: id } }')
+  assert.deepEqual(paths(error), ['storage.s3.secretAccessKey'])
+  const config = await load(t, 'storage: { s3: { bucket: photos } }')
+  assert.equal(config.storage.s3?.accessKeyId, null)
+})
+
+test('a named file must exist, and an empty section counts as absent', async (t) => {
+  assert.throws(() => loadConfig({ GLASSINE_CONFIG: '/nowhere/glassine.yaml' }), /there is no file/)
+  const config = await load(t, 'database:\nstorage:\n  s3:\n  default: local\n')
+  assert.equal(config.demonstrationBucket, false)
+  assert.equal(config.storage.locations.originals, 'local')
+})
+
+test('docs/configuration.md lists every key and no other', async () => {
+  const text = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8')
+  const table = text.slice(text.indexOf('## Keys'), text.indexOf('## Where files belong'))
+  const documented = [...table.matchAll(/^\| `([^`]+)` +\|/gm)].map((match) => match[1])
+  assert.deepEqual([...documented].sort(), configKeys().sort())
+})

@@ -1,0 +1,16 @@
+import { silentLog } from '../../src/log.ts'
+import { openMemoryBackend } from '../../src/storage/memory.ts'
+import { withLimits } from '../../src/storage/with-limits.ts'
+import { withRetry } from '../../src/storage/with-retry.ts'
+import { storageSuite } from './storage-suite.ts'
+
+const retry = { attempts: 3, delayMs: 1, log: silentLog }
+const limits = { reads: 2, writes: 2, others: 2 }
+
+storageSuite('memory with retry', async () => ({ backend: withRetry(openMemoryBackend(), retry) }))
+
+storageSuite('memory with limits', async () => ({ backend: withLimits(openMemoryBackend(), limits) }))
+
+storageSuite('memory with limits, then retry', async () => ({
+  backend: withRetry(withLimits(openMemoryBackend(), limits), retry),
+}))

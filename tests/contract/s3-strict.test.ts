@@ -1,0 +1,44 @@
+import { silentLog } from '../../src/log.ts'
+import { openS3Backend } from '../../src/storage/s3.ts'
+import { probeS3 } from '../../src/storage/s3-probe.ts'
+import { withLimits } from '../../src/storage/with-limits.ts'
+import { withRetry } from '../../src/storage/with-retry.ts'
+import { profiles, type StrictProfile } from '../../src/strict-s3/profiles.ts'
+import { startStrictS3 } from '../../src/strict-s3/server.ts'
+import { s3TestSettings } from './s3-subject.ts'
+import { storageSuite } from './storage-suite.ts'
+
+const credentials = { accessKeyId: 'suite', secretAccessKey: 'suite-secret' }
+
+async function start(profile: Partial<StrictProfile>, provider = 'auto') {
+  const server = await startStrictS3({ store: { kind: 'memory' }, credentials, buckets: ['photos'], profile })
+  const settings = s3TestSettings(
+    { endpoint: server.endpoint, ...credentials, bucket: 'photos' },
+    { provider },
+  )
+  return { server, settings, close: () => server.close() }
+}
+
+const probed: [string, Partial<StrictProfile>, string?][] = [
+  ['a strict server', {}],
+  ['a server like AWS with KMS', profiles.awsKms],
+  ['a server like R2', profiles.r2],
+  ['a server like B2', profiles.b2, 'b2'],
+  ['a server like Garage', profiles.garage],
+  ['a server like GCS', profiles.gcs],
+]
+
+for (const [name, profile, provider] of probed) {
+  storageSuite(`S3 on ${name}, probed`, async () => {
+    const { settings, close } = await start(profile, provider)
+    const backend = openS3Backend(settings, silentLog)
+    backend.useFeatures((await probeS3(settings, silentLog)).features)
+    return { backend, close }
+  })
+}
+
+storageSuite('S3 on a server like Swift, not probed, with limits and retry', async () => {
+  const { settings, close } = await start(profiles.swift)
+  const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 2, others: 4 })
+  return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
+})

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, type TestContext, test } from 'node:test'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded.ts'
+import { findProcess } from '../../src/database/process-identity.ts'
+import { silentLog } from '../../src/log.ts'
+
+const started = new Map<string, EmbeddedPostgres[]>()
+let pristine: string
+
+before(async () => {
+  pristine = await mkdtemp(join(tmpdir(), 'glassine-embedded-'))
+  await (await start(pristine)).stop()
+})
+after(() => rm(pristine, { recursive: true, force: true }))
+
+/** A data folder that was used before (initdb takes a second of CPU; copying none). Removed after the test, when every server that was started on it has been stopped. */
+async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await emptyFolder(t)
+  await promisify(execFile)('cp', ['-a', join(pristine, '.'), folder])
+  return folder
+}
+
+async function emptyFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-embedded-'))
+  started.set(folder, [])
+  t.after(async () => {
+    for (const postgres of started.get(folder) ?? []) await postgres.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+  return folder
+}
+
+async function start(dataDir: string, durable = false): Promise<EmbeddedPostgres> {
+  const postgres = await startEmbeddedPostgres({ dataDir, log: silentLog, durable })
+  started.get(dataDir)?.push(postgres)
+  return postgres
+}
+
+async function query(url: string, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+async function gone(pid: number): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    if ((await findProcess(pid)) === null) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error(`process ${pid} still runs`)
+}
+
+async function startInProcess(dataDir: string): Promise<{ child: ChildProcess; url: string; pid: number }> {
+  const file = new URL('./embedded-process.ts', import.meta.url).pathname
+  const child = spawn(process.execPath, [file, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [line] = await once(child.stdout!, 'data')
+  return { child, ...JSON.parse(String(line)) }
+}
+
+test('data outlives a stop; the second start takes the same port and password; nothing is left running', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const first = await start(dataDir)
+  await query(first.url, 'create table kept (word text); insert into kept values ($$safe$$)')
+  await first.stop()
+  await gone(first.pid)
+  const beganAt = performance.now()
+  const second = await start(dataDir)
+  const ms = performance.now() - beganAt
+  assert.equal(second.url, first.url)
+  assert.deepEqual(await query(second.url, 'select word from kept'), [{ word: 'safe' }])
+  assert.equal((await stat(join(dataDir, 'postgres', 'password'))).mode & 0o777, 0o600)
+  assert.ok(ms < 2_000, `a restart took ${ms} ms`)
+})
+
+test('it listens on loopback only and wants the password', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const postgres = await start(dataDir)
+  assert.deepEqual(await query(postgres.url, 'show listen_addresses'), [{ listen_addresses: '127.0.0.1' }])
+  const wrong = new URL(postgres.url)
+  wrong.password = 'guess'
+  await assert.rejects(query(wrong.href, 'select 1'), { code: '28P01' })
+})
+
+test('a server that was left behind by a killed process is found, used and stopped', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const before = await startInProcess(dataDir)
+  before.child.kill('SIGKILL')
+  await once(before.child, 'exit')
+  assert.notEqual(await findProcess(before.pid), null, 'PostgreSQL goes on without us')
+  const after = await start(dataDir)
+  assert.equal(after.pid, before.pid)
+  assert.deepEqual(await query(after.url, 'select 1 as one'), [{ one: 1 }])
+  await after.stop()
+  await gone(before.pid)
+})
+
+test('processes that start at once share one server; the last to leave stops it', async (t) => {
+  const dataDir = await emptyFolder(t)
+  const [one, two] = await Promise.all([startInProcess(dataDir), startInProcess(dataDir)])
+  assert.equal(one.pid, two.pid)
+  assert.equal(one.url, two.url)
+  one.child.stdin!.end()
+  await once(one.child, 'exit')
+  assert.deepEqual(await query(two.url, 'select 1 as one'), [{ one: 1 }])
+  two.child.stdin!.end()
+  await once(two.child, 'exit')
+  await gone(one.pid)
+})
+
+test('a server that dies is started again on the same port, with its data', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const postgres = await start(dataDir, true)
+  await query(postgres.url, 'create table kept (word text); insert into kept values ($$safe$$)')
+  const killed = postgres.pid
+  process.kill(killed, 'SIGKILL')
+  await gone(killed)
+  for (let tries = 0; ; tries++) {
+    const rows = await query(postgres.url, 'select word from kept').catch(() => null)
+    if (rows !== null) {
+      assert.deepEqual(rows, [{ word: 'safe' }])
+      break
+    }
+    assert.ok(tries < 100, 'it is not back after 10 s')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  assert.notEqual(postgres.pid, killed)
+})
+
+test('a left-over lock file that names somebody else does not keep it from starting', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const first = await start(dataDir)
+  const lockFile = join(dataDir, 'postgres', 'cluster', 'postmaster.pid')
+  const lock = await readFile(lockFile, 'utf8')
+  await first.stop()
+  // As after a restart of a container, where the pid of the last time belongs to an unrelated process.
+  const stranger = spawn('sleep', ['60'])
+  t.after(() => stranger.kill())
+  await writeFile(lockFile, lock.replace(/^\d+/, String(stranger.pid)))
+  const second = await start(dataDir)
+  assert.notEqual(second.pid, stranger.pid)
+  assert.notEqual(await findProcess(stranger.pid!), null)
+})
+
+test('a cluster of another major version is refused with a remedy', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const postgres = await start(dataDir)
+  await postgres.stop()
+  await writeFile(join(dataDir, 'postgres', 'cluster', 'PG_VERSION'), '17\n')
+  await assert.rejects(start(dataDir), /was made by PostgreSQL 17.*set database\.url/)
+})
+
+test('a start that fails says why, with the log of PostgreSQL', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const postgres = await start(dataDir)
+  await postgres.stop()
+  await writeFile(join(dataDir, 'postgres', 'cluster', 'postgresql.conf'), 'nonsense = 1\n')
+  await assert.rejects(start(dataDir), /unrecognized configuration parameter/)
+})

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import sharp from 'sharp'
+import { silentLog } from '../../src/log.ts'
+import { deriveImages } from '../../src/media/derive.ts'
+import { findPerl } from '../../src/media/exif.ts'
+import { MediaError } from '../../src/media/media-error.ts'
+import { probeFile } from '../../src/media/probe.ts'
+import { type MediaTools, openMediaTools } from '../../src/media/tools.ts'
+import { mediaTestBench } from '../support/media-tools.ts'
+
+const bench = await mediaTestBench()
+const sizes = { thumbnailPx: 250, previewPx: 1440 }
+
+/** Slow to decode: 36 megapixels of noise, a second or two. */
+async function slowPicture(): Promise<string> {
+  const path = join(bench.folder, 'slow.png')
+  const noise = { type: 'gaussian' as const, mean: 128, sigma: 50 }
+  await sharp({ create: { width: 7200, height: 5000, channels: 3, background: '#777', noise } })
+    .png({ compressionLevel: 1 })
+    .toFile(path)
+  return path
+}
+const slow = await slowPicture()
+
+async function smallPicture(): Promise<string> {
+  const path = join(bench.folder, 'small.jpg')
+  await sharp({ create: { width: 60, height: 40, channels: 3, background: '#345' } })
+    .jpeg()
+    .toFile(path)
+  return path
+}
+const small = await smallPicture()
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Processes below these, as `ps` sees them. */
+function childrenOf(pids: number[]): number[] {
+  const lines = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
+  return lines
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .flatMap(([pid, parent]) => (pids.includes(parent!) ? [pid!] : []))
+}
+
+async function whenGone(pids: number[], withinMs: number): Promise<void> {
+  const until = performance.now() + withinMs
+  while (pids.some(isAlive)) {
+    assert.ok(
+      performance.now() < until,
+      `still alive after ${withinMs} ms: ${pids.filter(isAlive).join(', ')}`,
+    )
+    await delay(20)
+  }
+}
+
+async function busyProcess(tools: MediaTools): Promise<number> {
+  for (;;) {
+    const [pid] = tools.processIds()
+    if (pid !== undefined) return pid
+    await delay(5)
+  }
+}
+
+test('nothing runs before it is needed', () => {
+  const tools = openMediaTools({ log: silentLog })
+  assert.deepEqual(tools.processIds(), [])
+})
+
+test('a decoder that is killed half way is a transient fault; the next picture works', async () => {
+  await using held = await heldTools({ threads: 1 })
+  const facts = await probeFile(held.tools, slow, { fileName: 'slow.png' })
+  const running = deriveImages(held.tools, slow, facts, bench.folder, sizes)
+  await delay(150)
+  process.kill(await busyProcess(held.tools), 'SIGKILL')
+  await assert.rejects(running, (error: Error) => error instanceof MediaError && error.transient)
+  const again = await probeFile(held.tools, small, { fileName: 'small.jpg' })
+  assert.equal((await deriveImages(held.tools, small, again, bench.folder, sizes)).width, 60)
+})
+
+test('silence ends a task, and whoever waits behind it is served', async () => {
+  await using held = await heldTools({ threads: 1 })
+  const input = {
+    path: slow,
+    orientation: 1,
+    thumbnailPath: join(bench.folder, 't.webp'),
+    previewPath: join(bench.folder, 'p.jpg'),
+    thumbnailQuality: 80,
+    previewQuality: 80,
+    ...sizes,
+  }
+  const hung = held.tools.quick.run('image', input, { silenceMs: 200 })
+  const next = held.tools.quick.run('image', { ...input, path: small }, { silenceMs: 60_000 })
+  await assert.rejects(
+    hung,
+    (error: Error) => error instanceof MediaError && error.transient && /longer than/.test(error.message),
+  )
+  assert.equal((await next).width, 60)
+})
+
+test('an aborted picture ends at once, running or waiting', async () => {
+  await using held = await heldTools({ threads: 1 })
+  const facts = await probeFile(held.tools, slow, { fileName: 'slow.png' })
+  const controller = new AbortController()
+  const options = { signal: controller.signal }
+  const both = [0, 1].map(() => deriveImages(held.tools, slow, facts, bench.folder, sizes, options))
+  await delay(100)
+  controller.abort(new Error('enough'))
+  await Promise.all(both.map((one) => assert.rejects(one, { message: 'enough' })))
+  const again = await probeFile(held.tools, small, { fileName: 'small.jpg' })
+  assert.equal(again.width, 60)
+})
+
+test('idle processes end by themselves, Perl included', async () => {
+  await using held = await heldTools({ idleMs: 300 })
+  await probeFile(held.tools, small, { fileName: 'small.jpg' })
+  const pids = held.tools.processIds()
+  const all = [...pids, ...childrenOf(pids)]
+  assert.ok(all.length >= 2, `a media process and Perl: ${all.length}`)
+  await whenGone(all, 5_000)
+  assert.deepEqual(held.tools.processIds(), [])
+  assert.equal((await probeFile(held.tools, small, { fileName: 'small.jpg' })).width, 60)
+})
+
+test('close ends everything within 2 s, work under way and Perl included', async () => {
+  const held = await heldTools({ threads: 2 })
+  const facts = await probeFile(held.tools, slow, { fileName: 'slow.png' })
+  const running = deriveImages(held.tools, slow, facts, bench.folder, sizes)
+  const outcome = assert.rejects(running, (error: Error) => error instanceof MediaError && error.transient)
+  await delay(100)
+  const pids = held.tools.processIds()
+  const all = [...pids, ...childrenOf(pids)]
+  const beganAt = performance.now()
+  await held.tools.close()
+  await whenGone(all, 2_000)
+  assert.ok(performance.now() - beganAt < 2_000)
+  await outcome
+  await assert.rejects(probeFile(held.tools, small, { fileName: 'small.jpg' }), /stopping/)
+})
+
+test('no more processes than were allowed', async () => {
+  await using held = await heldTools({ threads: 2 })
+  let most = 0
+  const watch = setInterval(() => {
+    most = Math.max(most, held.tools.processIds().length)
+  }, 5)
+  await Promise.all(Array.from({ length: 12 }, () => probeFile(held.tools, small, { fileName: 'small.jpg' })))
+  clearInterval(watch)
+  assert.ok(most >= 1 && most <= 2, `${most} processes`)
+})
+
+test('the event loop stays free while a batch is derived', async (t) => {
+  await using held = await heldTools({ threads: 2 })
+  const facts = await probeFile(held.tools, slow, { fileName: 'slow.png' })
+  const bestMs = await longestPause(async () => {
+    const folders = await Promise.all([0, 1].map(() => mkdtemp(join(bench.folder, 'batch-'))))
+    await Promise.all(folders.map((folder) => deriveImages(held.tools, slow, facts, folder, sizes)))
+    await Promise.all(
+      Array.from({ length: 20 }, () => probeFile(held.tools, small, { fileName: 'small.jpg' })),
+    )
+  })
+  t.diagnostic(`99 of 100 turns of the loop were at most ${bestMs.toFixed(1)} ms late`)
+  assert.ok(bestMs < 50, `event loop delayed by ${bestMs} ms`)
+})
+
+/**
+ * The best of some tries: a machine that is busy with other things delays a loop now and then, decoding in it would do so
+ * every time.
+ */
+async function longestPause(work: () => Promise<void>): Promise<number> {
+  let bestMs = Number.POSITIVE_INFINITY
+  for (let attempt = 0; attempt < 4 && bestMs >= 50; attempt++) {
+    const delays = monitorEventLoopDelay({ resolution: 5 })
+    delays.enable()
+    await work()
+    delays.disable()
+    bestMs = Math.min(bestMs, delays.percentile(99) / 1e6)
+  }
+  return bestMs
+}
+
+test('without Perl the error says what to install', async () => {
+  assert.throws(() => findPerl(['/nowhere/perl']), {
+    code: 'unavailable',
+    message: /apt-get install perl-base/,
+  })
+  await using held = await heldTools({ perlPlaces: ['/nowhere/perl'] })
+  await assert.rejects(probeFile(held.tools, small, { fileName: 'small.jpg' }), {
+    name: 'AppError',
+    code: 'unavailable',
+    message: /needs Perl 5, and none is at \/nowhere\/perl/,
+  })
+})
+
+test('media processes see none of our environment', async () => {
+  await using held = await heldTools({})
+  await probeFile(held.tools, small, { fileName: 'small.jpg' })
+  const [pid] = held.tools.processIds()
+  const environment = (await readFile(`/proc/${pid}/environ`, 'utf8'))
+    .split('\0')
+    .map((line) => line.split('=')[0])
+  assert.deepEqual(
+    environment.filter((name) => name !== '' && !name!.startsWith('NODE_CHANNEL')),
+    [],
+  )
+})
+
+async function heldTools(options: Partial<Parameters<typeof openMediaTools>[0]>) {
+  const tools = openMediaTools({ log: silentLog, ...options })
+  return { tools, [Symbol.asyncDispose]: () => tools.close() }
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { nextSteps, type PlacedReplica } from '../../src/placement/policy.ts'
+import { mayEvict, nextState, type ReplicaEvent, type ReplicaState } from '../../src/placement/states.ts'
+import { policyOf } from '../support/placement.ts'
+
+const STATES: (ReplicaState | 'absent')[] = ['absent', 'writing', 'verified', 'suspect', 'evicting']
+const EVENTS: ReplicaEvent[] = [
+  'begin',
+  'proven',
+  'abandoned',
+  'found-bad',
+  'found-good',
+  'evict',
+  'gone',
+  'purge',
+]
+
+test('only proof makes a replica count, and nothing comes back from evicting', () => {
+  for (const from of STATES) {
+    for (const event of EVENTS) {
+      const to = nextState(from, event)
+      if (to === 'verified') assert.ok(event === 'proven' || event === 'found-good', `${from} ${event}`)
+      if (from === 'evicting') assert.ok(to === null || to === 'absent')
+      if (to === 'absent') assert.ok(from === 'evicting' || from === 'writing')
+    }
+  }
+})
+
+test('the last verified copy of a live object is never evicted, that of a purging one may be', () => {
+  assert.equal(mayEvict('live', 0, 1), false)
+  assert.equal(mayEvict('live', 1, 1), true)
+  assert.equal(mayEvict('live', 1, 2), false)
+  assert.equal(mayEvict('purging', 0, 1), true)
+})
+
+const replica: fc.Arbitrary<PlacedReplica> = fc.record({
+  locationId: fc.constantFrom('local', 's3', 'archive'),
+  state: fc.constantFrom<ReplicaState>('writing', 'verified', 'suspect', 'evicting'),
+  proofLevel: fc.option(fc.integer({ min: 0, max: 4 })),
+  verifiedAt: fc.option(fc.date({ noInvalidDate: true })),
+})
+
+test('no step evicts while a wanted replica is missing or weakly proven', () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(replica, { selector: ({ locationId }) => locationId }),
+      fc.subarray(['local', 's3', 'archive'], { minLength: 1 }),
+      (replicas, wanted) => {
+        const rules = { policy: policyOf(wanted), holdMs: 1000, keepLocal: null }
+        const steps = nextSteps({ state: 'live', kind: 'original' }, replicas, rules)
+        for (const step of steps) {
+          if (step.do !== 'evict') continue
+          assert.ok(!wanted.includes(step.from), 'a wanted replica is not evicted')
+          for (const id of wanted) {
+            const home = replicas.find(({ locationId }) => locationId === id)
+            assert.equal(home?.state, 'verified')
+            assert.ok((home?.proofLevel ?? 0) >= 3)
+            assert.ok(step.notBefore.getTime() >= (home?.verifiedAt?.getTime() ?? 0) + 1000, 'the hold')
+          }
+        }
+      },
+    ),
+  )
+})
+
+test('an object that is where it belongs has no next step', () => {
+  const verifiedAt = new Date()
+  const rules = { policy: policyOf(['s3']), holdMs: 0, keepLocal: null }
+  const at = (locationId: string): PlacedReplica => ({
+    locationId,
+    state: 'verified',
+    proofLevel: 3,
+    verifiedAt,
+  })
+  assert.deepEqual(nextSteps({ state: 'live', kind: 'original' }, [at('s3')], rules), [])
+  assert.deepEqual(nextSteps({ state: 'live', kind: 'thumbnail' }, [at('local')], rules), [])
+  assert.deepEqual(nextSteps({ state: 'live', kind: 'original' }, [at('local')], rules), [
+    { do: 'replicate', to: 's3' },
+  ])
+  assert.deepEqual(
+    nextSteps({ state: 'live', kind: 'original' }, [at('local'), at('s3')], { ...rules, keepLocal: 'local' }),
+    [],
+  )
+  assert.deepEqual(nextSteps({ state: 'purging', kind: 'original' }, [at('local')], rules), [{ do: 'purge' }])
+})
+
+test('with no verified replica there is nothing to copy from, and no busy loop', () => {
+  const rules = { policy: policyOf(['s3']), holdMs: 0, keepLocal: null }
+  const suspect: PlacedReplica = { locationId: 's3', state: 'suspect', proofLevel: 3, verifiedAt: null }
+  assert.deepEqual(nextSteps({ state: 'live', kind: 'original' }, [suspect], rules), [])
+})

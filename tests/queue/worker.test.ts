@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { sql } from 'kysely'
+import { silentLog } from '../../src/log.ts'
+import { enqueue } from '../../src/queue/enqueue.ts'
+import {
+  forgetOldFailures,
+  pauseQueue,
+  queueCounts,
+  recentFailures,
+  resumeQueue,
+  retryFailed,
+} from '../../src/queue/queues.ts'
+import { RetryLater } from '../../src/queue/retry-later.ts'
+import { wakeJobs } from '../../src/queue/wake.ts'
+import { type JobHandlers, startWorker, type WorkerOptions } from '../../src/queue/worker.ts'
+import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+import { testHandlers, until } from './handlers.ts'
+
+async function worker(
+  database: TestDatabase,
+  given: Partial<JobHandlers>,
+  options: Partial<WorkerOptions> = {},
+) {
+  const started = await startWorker({
+    pool: database.pool,
+    db: database.db,
+    log: silentLog,
+    handlers: testHandlers(given),
+    concurrency: { processing: 2, video: 1, storage: 2 },
+    backOff: { quickTries: 2, quickDelayMs: 1 },
+    pollMs: 50,
+    recurring: [],
+    ...options,
+  })
+  database.beforeDrop(() => started.stop(0))
+  return started
+}
+
+const countJobs = async ({ db }: TestDatabase) =>
+  Number((await sql<{ count: number }>`select count(*) from graphile_worker.jobs`.execute(db)).rows[0]?.count)
+
+test('a committed job runs once with its payload; a rolled back one never', async (t) => {
+  const database = await testDatabase(t)
+  const ran: string[] = []
+  await worker(database, { 'process-asset': async ({ assetId }) => void ran.push(assetId) })
+  await database.db
+    .transaction()
+    .execute(async (tx) => {
+      await enqueue(tx, 'process-asset', { assetId: 'never' })
+      throw new Error('roll back')
+    })
+    .catch(() => undefined)
+  await database.db.transaction().execute((tx) => enqueue(tx, 'process-asset', { assetId: 'a' }))
+  await until('the job is gone', async () => (await countJobs(database)) === 0)
+  assert.deepEqual(ran, ['a'])
+})
+
+test('no more jobs of a lane run at a time than it allows, and a full lane does not hold up another', async (t) => {
+  const database = await testDatabase(t)
+  let now = 0
+  let most = 0
+  let done = 0
+  const blocked = Promise.withResolvers<void>()
+  await worker(database, {
+    'process-asset': async () => {
+      most = Math.max(most, ++now)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      now--
+      done++
+    },
+    'replicate-object': () => blocked.promise,
+    'check-locations': async () => blocked.resolve(),
+  })
+  for (let index = 0; index < 4; index++)
+    await enqueue(database.db, 'replicate-object', { objectId: String(index), to: 's3' })
+  for (let index = 0; index < 20; index++)
+    await enqueue(database.db, 'process-asset', { assetId: String(index) })
+  await until('20 jobs are done', () => done === 20)
+  assert.equal(most, 2)
+  await enqueue(database.db, 'check-locations', {})
+  await blocked.promise
+  await until('all are gone', async () => (await countJobs(database)) === 0)
+})
+
+test('a job that throws is recorded, tried again, and dead when its attempts are used up; retryFailed revives it', async (t) => {
+  const database = await testDatabase(t)
+  const attempts: number[] = []
+  let isBroken = true
+  await worker(
+    database,
+    {
+      'process-asset': async (_, { attempt }) => {
+        attempts.push(attempt)
+        if (isBroken) throw new Error('broken', { cause: new Error('because of the lens') })
+      },
+    },
+    { backOff: { quickTries: 10, quickDelayMs: 1 } },
+  )
+  await enqueue(database.db, 'process-asset', { assetId: 'a' })
+  await until('it is dead', async () => (await queueCounts(database.db)).processing.dead === 1)
+  assert.deepEqual(attempts, [1, 2, 3, 4, 5])
+  const failures = await recentFailures(database.db, { queue: 'processing' })
+  assert.equal(failures.length, 5)
+  assert.deepEqual(
+    { ...failures[0], at: undefined },
+    {
+      job: 'process-asset',
+      queue: 'processing',
+      payload: { assetId: 'a' },
+      attempt: 5,
+      error: 'broken: because of the lens',
+      isFinal: true,
+      at: undefined,
+    },
+  )
+  assert.equal((await queueCounts(database.db)).processing.failed, 5)
+
+  isBroken = false
+  assert.equal(await retryFailed(database.db, 'processing'), 1)
+  await until('it is done', async () => (await countJobs(database)) === 0)
+  assert.equal(attempts.length, 6)
+})
+
+test('a job for the only copy never dies, and waking it cuts its back-off short', async (t) => {
+  const database = await testDatabase(t)
+  let runs = 0
+  await worker(
+    database,
+    {
+      'replicate-object': async () => {
+        runs++
+        throw new Error('the bucket is away')
+      },
+    },
+    { backOff: { quickTries: 2, quickDelayMs: 1 } },
+  )
+  await enqueue(database.db, 'replicate-object', { objectId: 'o', to: 's3' })
+  await until('the quick tries and the first slow one are over', () => runs === 3)
+  await until('it waits', async () => (await queueCounts(database.db)).replication.delayed === 1)
+  const { rows } = await sql<{ seconds: number }>`
+    select extract(epoch from run_at - now())::float8 as seconds from graphile_worker.jobs`.execute(
+    database.db,
+  )
+  assert.ok(
+    rows[0] !== undefined && rows[0].seconds > 3 && rows[0].seconds < 7,
+    `waits ${rows[0]?.seconds} s`,
+  )
+  await sql`update graphile_worker._private_jobs set attempts = 1000`.execute(database.db)
+  assert.equal(await wakeJobs(database.db, ['replicate-object']), 1)
+  await until('it ran again', () => runs === 4)
+  await until('it still waits', async () => (await queueCounts(database.db)).replication.delayed === 1)
+})
+
+test('waking leaves alone what waits for its first attempt', async (t) => {
+  const database = await testDatabase(t)
+  await enqueue(
+    database.db,
+    'evict-replica',
+    { objectId: 'o', from: 'local' },
+    { runAt: new Date(Date.now() + 60_000) },
+  )
+  assert.equal(await wakeJobs(database.db, ['evict-replica']), 0)
+})
+
+test('RetryLater is no failure and counts no attempt', async (t) => {
+  const database = await testDatabase(t)
+  const attempts: number[] = []
+  await worker(database, {
+    'evict-replica': async (_, { attempt }) => {
+      attempts.push(attempt)
+      if (attempts.length < 4) throw new RetryLater('the hold is not over', 1)
+    },
+  })
+  await enqueue(database.db, 'evict-replica', { objectId: 'o', from: 'local' })
+  await until('it is done', async () => (await countJobs(database)) === 0)
+  assert.deepEqual(attempts, [1, 1, 1, 1])
+  assert.deepEqual(await recentFailures(database.db), [])
+})
+
+test('one key: one job while it waits; enqueued again while it runs, it runs once more, even where the first fails', async (t) => {
+  const database = await testDatabase(t)
+  const ran: string[] = []
+  const go = Promise.withResolvers<void>()
+  for (const assetId of ['1', '2']) await enqueue(database.db, 'process-asset', { assetId }, { key: 'k' })
+  await worker(database, {
+    'process-asset': async ({ assetId }) => {
+      ran.push(assetId)
+      if (assetId !== '2') return
+      await go.promise
+      throw new Error('superseded, so that this is not repeated')
+    },
+  })
+  await until('the job runs', () => ran.length === 1)
+  await enqueue(database.db, 'process-asset', { assetId: '3' }, { key: 'k' })
+  await until('the second runs', () => ran.length === 2)
+  go.resolve()
+  await until('all are gone', async () => (await countJobs(database)) === 0)
+  assert.deepEqual(ran, ['2', '3'])
+})
+
+test('a paused queue claims nothing until it is resumed; the others go on', async (t) => {
+  const database = await testDatabase(t)
+  const ran: string[] = []
+  await worker(database, {
+    'replicate-object': async () => void ran.push('replicate'),
+    'evict-replica': async () => void ran.push('evict'),
+  })
+  await pauseQueue(database.db, 'replication', 'a test')
+  await enqueue(database.db, 'replicate-object', { objectId: 'o', to: 's3' })
+  await enqueue(database.db, 'evict-replica', { objectId: 'o', from: 'local' })
+  await until('the other queue ran', () => ran.includes('evict'))
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  assert.deepEqual(ran, ['evict'])
+  const counts = await queueCounts(database.db)
+  assert.equal(counts.replication.isPaused, true)
+  assert.equal(counts.replication.waiting, 1)
+  await resumeQueue(database.db, 'replication')
+  await until('it ran', () => ran.includes('replicate'))
+})
+
+test('stop waits for running jobs, aborts those that take too long, and gives back those that ignore it', async (t) => {
+  const database = await testDatabase(t)
+  const began: string[] = []
+  let isShortDone = false
+  const started = await worker(database, {
+    'process-asset': async ({ assetId }, { signal }) => {
+      began.push(assetId)
+      if (assetId === 'short') {
+        await new Promise((resolve) => setTimeout(resolve, 150))
+        isShortDone = true
+      } else {
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      }
+    },
+    'replicate-object': () => {
+      began.push('deaf')
+      return new Promise(() => undefined)
+    },
+  })
+  await enqueue(database.db, 'process-asset', { assetId: 'short' })
+  await enqueue(database.db, 'process-asset', { assetId: 'long' })
+  await enqueue(database.db, 'replicate-object', { objectId: 'deaf', to: 's3' })
+  await until('all run', () => began.length === 3)
+  const beganAt = performance.now()
+  await started.stop(400)
+  assert.ok(performance.now() - beganAt < 2_500)
+  assert.ok(isShortDone)
+  const { rows } = await sql<{ task_identifier: string; attempts: number; locked_by: string | null }>`
+    select task_identifier, attempts, locked_by from graphile_worker.jobs order by 1`.execute(database.db)
+  assert.deepEqual(rows, [
+    { task_identifier: 'process-asset', attempts: 0, locked_by: null },
+    { task_identifier: 'replicate-object', attempts: 0, locked_by: null },
+  ])
+  assert.deepEqual(await database.db.selectFrom('worker_heartbeat').selectAll().execute(), [])
+  assert.deepEqual(await recentFailures(database.db), [])
+})
+
+test('recurring jobs are enqueued once per interval, however many workers there are', async (t) => {
+  const database = await testDatabase(t)
+  let runs = 0
+  const recurring = [{ name: 'check-locations', everyMs: 60_000 } as const]
+  const handlers = { 'check-locations': async () => void runs++ }
+  await worker(database, handlers, { recurring })
+  await worker(database, handlers, { recurring })
+  await until('it ran', () => runs > 0)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  assert.equal(runs, 1)
+  await sql`update job_schedule set next_at = now()`.execute(database.db)
+  await until('it ran again', () => runs === 2)
+})
+
+test('failures and dead jobs are forgotten after 30 days, and not before', async (t) => {
+  const database = await testDatabase(t)
+  await enqueue(database.db, 'process-asset', { assetId: 'old' })
+  await enqueue(database.db, 'process-asset', { assetId: 'new' })
+  await sql`update graphile_worker._private_jobs set attempts = max_attempts,
+    updated_at = now() - case when payload->>'assetId' = 'old' then interval '31 days' else interval '29 days' end`.execute(
+    database.db,
+  )
+  await sql`insert into job_failure (job, queue, payload, attempt, error, is_final, at)
+    select 'process-asset', 'processing', '{}', 1, days::text, true, now() - days * interval '1 day'
+    from unnest(array[29, 31]) as days`.execute(database.db)
+  await forgetOldFailures(database.db)
+  assert.deepEqual(
+    (await recentFailures(database.db)).map((failure) => failure.error),
+    ['29'],
+  )
+  assert.equal((await queueCounts(database.db)).processing.dead, 1)
+})

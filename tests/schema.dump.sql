@@ -1,0 +1,415 @@
+-- What all migrations together make of an empty database. Written by UPDATE_SCHEMA_DUMP=1 node --test
+-- tests/database/schema-dump.test.ts; the same test fails while it differs.
+
+create table album (
+  id uuid not null default gen_random_uuid(),
+  name text not null default 'Untitled Album'::text,
+  description text not null default ''::text,
+  thumbnail_asset_id uuid,
+  is_activity_enabled boolean not null default true,
+  asset_order text not null default 'desc'::text,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint album_asset_order_check CHECK ((asset_order = ANY (ARRAY['asc'::text, 'desc'::text]))),
+  constraint album_thumbnail_asset_id_fkey FOREIGN KEY (thumbnail_asset_id) REFERENCES asset(id) ON DELETE SET NULL,
+  constraint album_pkey PRIMARY KEY (id)
+);
+
+create table album_asset (
+  album_id uuid not null,
+  asset_id uuid not null,
+  created_at timestamp with time zone not null default now(),
+  constraint album_asset_album_id_fkey FOREIGN KEY (album_id) REFERENCES album(id) ON DELETE CASCADE,
+  constraint album_asset_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint album_asset_pkey PRIMARY KEY (album_id, asset_id)
+);
+CREATE INDEX album_asset_asset ON public.album_asset USING btree (asset_id);
+
+create table album_user (
+  album_id uuid not null,
+  user_id uuid not null,
+  role text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint album_user_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'viewer'::text]))),
+  constraint album_user_album_id_fkey FOREIGN KEY (album_id) REFERENCES album(id) ON DELETE CASCADE,
+  constraint album_user_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint album_user_pkey PRIMARY KEY (album_id, user_id)
+);
+CREATE UNIQUE INDEX album_owner ON public.album_user USING btree (album_id) WHERE (role = 'owner'::text);
+CREATE INDEX album_user_user ON public.album_user USING btree (user_id);
+
+create table api_key (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  name text not null,
+  key_hash bytea not null,
+  permissions text[] not null,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint api_key_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint api_key_pkey PRIMARY KEY (id),
+  constraint api_key_key_hash_key UNIQUE (key_hash)
+);
+CREATE INDEX api_key_user ON public.api_key USING btree (user_id);
+
+create table app_user (
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  name text not null,
+  password_hash text not null,
+  is_admin boolean not null default false,
+  should_change_password boolean not null default false,
+  avatar_color text not null default 'primary'::text,
+  profile_image_object_id uuid,
+  profile_changed_at timestamp with time zone not null default now(),
+  storage_label text,
+  quota_bytes bigint,
+  preferences jsonb not null default '{}'::jsonb,
+  is_onboarded boolean not null default false,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  constraint app_user_quota_bytes_check CHECK ((quota_bytes >= 0)),
+  constraint app_user_profile_image_object_id_fkey FOREIGN KEY (profile_image_object_id) REFERENCES stored_object(id),
+  constraint app_user_pkey PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX app_user_email ON public.app_user USING btree (lower(email));
+
+create table asset (
+  id uuid not null,
+  owner_id uuid not null,
+  type text not null,
+  checksum bytea not null,
+  original_object_id uuid not null,
+  original_file_name text not null,
+  original_mime_type text not null,
+  file_size bigint not null,
+  file_created_at timestamp with time zone not null,
+  file_modified_at timestamp with time zone not null,
+  local_date_time timestamp without time zone not null,
+  time_zone text,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  is_favorite boolean not null default false,
+  visibility text not null default 'timeline'::text,
+  live_photo_video_id uuid,
+  width integer,
+  height integer,
+  duration_ms bigint,
+  thumbhash bytea,
+  processing text not null default 'pending'::text,
+  processing_error text,
+  update_id bigint not null generated always as identity,
+  constraint asset_checksum_check CHECK ((octet_length(checksum) = 20)),
+  constraint asset_height_check CHECK ((height > 0)),
+  constraint asset_processing_check CHECK ((processing = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text]))),
+  constraint asset_type_check CHECK ((type = ANY (ARRAY['IMAGE'::text, 'VIDEO'::text, 'AUDIO'::text, 'OTHER'::text]))),
+  constraint asset_visibility_check CHECK ((visibility = ANY (ARRAY['timeline'::text, 'archive'::text, 'hidden'::text, 'locked'::text]))),
+  constraint asset_width_check CHECK ((width > 0)),
+  constraint asset_live_photo_video_id_fkey FOREIGN KEY (live_photo_video_id) REFERENCES asset(id),
+  constraint asset_original_object_id_fkey FOREIGN KEY (original_object_id) REFERENCES stored_object(id),
+  constraint asset_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id),
+  constraint asset_pkey PRIMARY KEY (id)
+);
+CREATE INDEX asset_deleted ON public.asset USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+CREATE INDEX asset_original_object ON public.asset USING btree (original_object_id);
+CREATE UNIQUE INDEX asset_owner_checksum ON public.asset USING btree (owner_id, checksum) INCLUDE (file_size);
+CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
+CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
+
+create table asset_exif (
+  asset_id uuid not null,
+  make text,
+  model text,
+  lens_model text,
+  exif_image_width integer,
+  exif_image_height integer,
+  orientation text,
+  date_time_original timestamp with time zone,
+  modify_date timestamp with time zone,
+  time_zone text,
+  latitude double precision,
+  longitude double precision,
+  city text,
+  state text,
+  country text,
+  f_number double precision,
+  focal_length double precision,
+  iso integer,
+  exposure_time text,
+  fps double precision,
+  description text not null default ''::text,
+  rating integer,
+  projection_type text,
+  user_set text[] not null default '{}'::text[],
+  updated_at timestamp with time zone not null default now(),
+  constraint asset_exif_rating_check CHECK (((rating >= '-1'::integer) AND (rating <= 5))),
+  constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint asset_exif_pkey PRIMARY KEY (asset_id)
+);
+
+create table asset_file (
+  asset_id uuid not null,
+  kind text not null,
+  object_id uuid not null,
+  width integer,
+  height integer,
+  constraint asset_file_kind_check CHECK ((kind = ANY (ARRAY['sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text]))),
+  constraint asset_file_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint asset_file_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id),
+  constraint asset_file_pkey PRIMARY KEY (asset_id, kind)
+);
+CREATE INDEX asset_file_object ON public.asset_file USING btree (object_id);
+
+create table job_failure (
+  id bigint not null generated always as identity,
+  job text not null,
+  queue text not null,
+  payload jsonb not null,
+  attempt integer not null,
+  error text not null,
+  is_final boolean not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  constraint job_failure_pkey PRIMARY KEY (id)
+);
+CREATE INDEX job_failure_at ON public.job_failure USING btree (queue, at);
+
+create table job_schedule (
+  job text not null,
+  next_at timestamp with time zone not null,
+  constraint job_schedule_pkey PRIMARY KEY (job)
+);
+
+create table local_lease (
+  id uuid not null,
+  object_id uuid not null,
+  purpose text not null,
+  expires_at timestamp with time zone not null,
+  constraint local_lease_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id) ON DELETE CASCADE,
+  constraint local_lease_pkey PRIMARY KEY (id)
+);
+CREATE INDEX local_lease_object ON public.local_lease USING btree (object_id);
+
+create table location (
+  id text not null,
+  kind text not null,
+  identity text not null,
+  marker uuid,
+  created_at timestamp with time zone not null default now(),
+  probed_at timestamp with time zone,
+  probe jsonb,
+  is_healthy boolean,
+  health_error text,
+  health_changed_at timestamp with time zone,
+  last_success_at timestamp with time zone,
+  constraint location_kind_check CHECK ((kind = ANY (ARRAY['disk'::text, 's3'::text, 'memory'::text]))),
+  constraint location_pkey PRIMARY KEY (id)
+);
+
+create table paused_queue (
+  queue text not null,
+  paused_at timestamp with time zone not null default now(),
+  paused_by text,
+  constraint paused_queue_pkey PRIMARY KEY (queue)
+);
+
+create table placement_event (
+  id bigint not null generated always as identity,
+  object_id uuid not null,
+  location_id text not null,
+  key text not null,
+  from_state text,
+  to_state text,
+  proof_level smallint,
+  proof jsonb,
+  actor text not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  constraint placement_event_pkey PRIMARY KEY (id)
+);
+CREATE INDEX placement_event_object ON public.placement_event USING btree (object_id, id);
+CREATE TRIGGER placement_event_append_only BEFORE DELETE OR UPDATE ON public.placement_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER placement_event_no_truncate BEFORE TRUNCATE ON public.placement_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table replica (
+  object_id uuid not null,
+  location_id text not null,
+  key text not null,
+  state text not null,
+  proof_level smallint,
+  proof jsonb,
+  verified_at timestamp with time zone,
+  lease_expires_at timestamp with time zone,
+  actor text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint replica_check CHECK (((state <> 'verified'::text) OR ((verified_at IS NOT NULL) AND (proof_level IS NOT NULL)))),
+  constraint replica_check1 CHECK (((state <> 'writing'::text) OR (lease_expires_at IS NOT NULL))),
+  constraint replica_proof_level_check CHECK (((proof_level >= 0) AND (proof_level <= 4))),
+  constraint replica_state_check CHECK ((state = ANY (ARRAY['writing'::text, 'verified'::text, 'suspect'::text, 'evicting'::text]))),
+  constraint replica_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint replica_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id),
+  constraint replica_pkey PRIMARY KEY (object_id, location_id),
+  constraint replica_location_id_key_key UNIQUE (location_id, key)
+);
+CREATE INDEX replica_evicting ON public.replica USING btree (object_id) WHERE (state = ANY (ARRAY['evicting'::text, 'suspect'::text]));
+CREATE INDEX replica_location ON public.replica USING btree (location_id, state);
+CREATE INDEX replica_unsettled ON public.replica USING btree (lease_expires_at) WHERE (state = 'writing'::text);
+CREATE TRIGGER guard_replica BEFORE INSERT OR DELETE OR UPDATE ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_replica();
+CREATE TRIGGER replica_no_truncate BEFORE TRUNCATE ON public.replica FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table schema_migration (
+  name text not null,
+  sha256 text not null,
+  applied_at timestamp with time zone not null default now(),
+  constraint schema_migration_pkey PRIMARY KEY (name)
+);
+
+create table session (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  token_hash bytea not null,
+  device_type text not null default ''::text,
+  device_os text not null default ''::text,
+  app_version text,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  expires_at timestamp with time zone,
+  constraint session_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint session_pkey PRIMARY KEY (id),
+  constraint session_token_hash_key UNIQUE (token_hash)
+);
+CREATE INDEX session_of_user ON public.session USING btree (user_id);
+
+create table stored_object (
+  id uuid not null,
+  owner_id uuid not null,
+  asset_id uuid,
+  kind text not null,
+  size bigint not null,
+  sha256 bytea not null,
+  content_type text not null,
+  extension text not null,
+  state text not null default 'live'::text,
+  min_copies integer not null default 1,
+  placement_version integer not null default 0,
+  is_linked boolean not null default false,
+  created_at timestamp with time zone not null default now(),
+  constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text]))),
+  constraint stored_object_min_copies_check CHECK ((min_copies >= 1)),
+  constraint stored_object_sha256_check CHECK ((octet_length(sha256) = 32)),
+  constraint stored_object_size_check CHECK ((size >= 0)),
+  constraint stored_object_state_check CHECK ((state = ANY (ARRAY['live'::text, 'purging'::text]))),
+  constraint stored_object_pkey PRIMARY KEY (id)
+);
+CREATE INDEX stored_object_asset ON public.stored_object USING btree (asset_id);
+CREATE INDEX stored_object_owner ON public.stored_object USING btree (owner_id);
+CREATE INDEX stored_object_unlinked ON public.stored_object USING btree (created_at) WHERE ((NOT is_linked) OR (state = 'purging'::text));
+CREATE TRIGGER guard_stored_object BEFORE DELETE OR UPDATE ON public.stored_object FOR EACH ROW EXECUTE FUNCTION guard_stored_object();
+
+create table system_metadata (
+  key text not null,
+  value jsonb not null,
+  constraint system_metadata_pkey PRIMARY KEY (key)
+);
+
+create table used_key (
+  location_id text not null,
+  key text not null,
+  constraint used_key_pkey PRIMARY KEY (location_id, key)
+);
+
+create table version_history (
+  id uuid not null default gen_random_uuid(),
+  version text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint version_history_pkey PRIMARY KEY (id)
+);
+
+create table worker_heartbeat (
+  worker_id text not null,
+  beaten_at timestamp with time zone not null default now(),
+  constraint worker_heartbeat_pkey PRIMARY KEY (worker_id)
+);
+
+CREATE OR REPLACE FUNCTION public.guard_replica()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare object_state text; required int; remaining int;
+begin
+  if tg_op = 'INSERT' then
+    if new.state <> 'writing' then
+      raise exception 'a replica begins as writing, not %', new.state using errcode = 'GL001';
+    end if;
+    insert into used_key (location_id, key) values (new.location_id, new.key);
+    insert into placement_event (object_id, location_id, key, from_state, to_state, actor)
+      values (new.object_id, new.location_id, new.key, null, new.state, new.actor);
+    return new;
+  end if;
+
+  if tg_op = 'DELETE' then
+    if old.state in ('verified', 'suspect') then
+      raise exception 'a % replica must pass through evicting before it is deleted', old.state using errcode = 'GL001';
+    end if;
+    insert into placement_event (object_id, location_id, key, from_state, to_state, actor)
+      values (old.object_id, old.location_id, old.key, old.state, null, old.actor);
+    return old;
+  end if;
+
+  if (new.object_id, new.location_id, new.key) is distinct from (old.object_id, old.location_id, old.key) then
+    raise exception 'a replica keeps its object, location and key' using errcode = 'GL001';
+  end if;
+  if new.state = old.state then
+    return new;
+  end if;
+  if (old.state, new.state) not in (('writing', 'verified'), ('verified', 'suspect'), ('suspect', 'verified'),
+                                    ('verified', 'evicting'), ('suspect', 'evicting'), ('writing', 'evicting')) then
+    raise exception 'a replica does not go from % to %', old.state, new.state using errcode = 'GL001';
+  end if;
+  if new.state = 'evicting' then
+    update stored_object set placement_version = placement_version + 1
+      where id = old.object_id returning state, min_copies into object_state, required;
+    -- Giving up a half-written replica gives up no copy; the other states count.
+    if old.state <> 'writing' and object_state = 'live' then
+      select count(*) into remaining from replica
+        where object_id = old.object_id and location_id <> old.location_id and state = 'verified';
+      if remaining < required then
+        raise exception 'object % would keep % of % verified copies', old.object_id, remaining, required
+          using errcode = 'GL002';
+      end if;
+    end if;
+  end if;
+  insert into placement_event (object_id, location_id, key, from_state, to_state, proof_level, proof, actor)
+    values (new.object_id, new.location_id, new.key, old.state, new.state, new.proof_level, new.proof,
+            new.actor);
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_stored_object()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'DELETE' then
+    if old.state <> 'purging' then
+      raise exception 'object % is live', old.id using errcode = 'GL001';
+    end if;
+    return old;
+  end if;
+  if old.state = 'purging' and new.state <> 'purging' then
+    raise exception 'object % is purging for good', old.id using errcode = 'GL001';
+  end if;
+  if (new.id, new.owner_id, new.kind, new.size, new.sha256) is distinct from
+     (old.id, old.owner_id, old.kind, old.size, old.sha256) then
+    raise exception 'object % is immutable', old.id using errcode = 'GL001';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception '% is append-only', tg_table_name using errcode = 'GL003';
+end $function$;

@@ -1,0 +1,98 @@
+/**
+ * What tests run inside the page itself. The types below are the little of a browser that they touch: its whole library
+ * of types would shadow Node's.
+ */
+import type { Locator, Page } from 'playwright-core'
+
+type Element = {
+  textContent: string | null
+  clientWidth: number
+  scrollWidth: number
+  labels?: ArrayLike<Element> | null
+  getAttribute(name: string): string | null
+  querySelector(selector: string): Element | null
+}
+type Film = {
+  muted: boolean
+  currentTime: number
+  videoWidth: number
+  videoHeight: number
+  play(): Promise<void>
+  addEventListener(event: string, listener: (event: unknown) => void, options: { once: boolean }): void
+}
+type Canvas = {
+  width: number
+  height: number
+  getContext(kind: '2d'): {
+    drawImage(image: unknown, x: number, y: number, width: number, height: number): void
+    getImageData(x: number, y: number, width: number, height: number): { data: Uint8ClampedArray }
+  }
+}
+declare const document: {
+  activeElement: Element | null
+  body: Element
+  documentElement: Element
+  querySelector(selector: string): Element | null
+  createElement(name: 'canvas'): Canvas
+}
+declare function getComputedStyle(element: Element): { outlineStyle: string; backgroundColor: string }
+
+/** 12 x 8 pixels of what an image shows: red, green and blue of each, 0 to 255, one after another. */
+export function readPixels(image: Locator): Promise<number[]> {
+  return image.first().evaluate((element) => {
+    const canvas = document.createElement('canvas')
+    canvas.width = 12
+    canvas.height = 8
+    const context = canvas.getContext('2d')
+    context.drawImage(element, 0, 0, 12, 8)
+    return [...context.getImageData(0, 0, 12, 8).data].filter((_, index) => index % 4 !== 3)
+  })
+}
+
+/** Plays a while from the beginning, seeks, and plays on from there; times in seconds. Gives the size of the picture. */
+export function playAndSeek(
+  video: Locator,
+  to: number,
+): Promise<{ width: number; height: number; reached: number }> {
+  return video.evaluate(async (element, target) => {
+    const film = element as unknown as Film
+    const next = (event: string) =>
+      new Promise((resolve) => film.addEventListener(event, resolve, { once: true }))
+    film.muted = true
+    await film.play()
+    while (film.currentTime < 0.3) await next('timeupdate')
+    const seeked = next('seeked')
+    film.currentTime = target
+    await seeked
+    await film.play()
+    while (film.currentTime < target + 0.2) await next('timeupdate')
+    return { width: film.videoWidth, height: film.videoHeight, reached: film.currentTime }
+  }, to)
+}
+
+/** What has the focus: how it is called, which photograph it is, and the style of the ring around it. */
+export function readFocus(page: Page): Promise<{ label: string; assetId: string | null; ring: string }> {
+  return page.evaluate(() => {
+    const element = document.activeElement ?? document.body
+    const words = element.labels?.[0]?.querySelector('span')?.textContent
+    return {
+      label: element.getAttribute('aria-label') ?? words ?? element.textContent?.trim() ?? '',
+      assetId: element.getAttribute('data-id'),
+      ring: getComputedStyle(element).outlineStyle,
+    }
+  })
+}
+
+/** The colour behind the page, as CSS writes it. */
+export function readPaper(page: Page): Promise<string> {
+  return page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+}
+
+/** By how many pixels the page sticks out to the side. */
+export function readOverflow(page: Page): Promise<number> {
+  return page.evaluate(() => {
+    const main = document.querySelector('main')
+    const widest = Math.max(document.documentElement.scrollWidth, main === null ? 0 : main.scrollWidth)
+    return widest - document.documentElement.clientWidth
+  })
+}

@@ -1,0 +1,181 @@
+/**
+ * The whole product for tests that break things: the real server as a process of its own, with its own PostgreSQL, and a
+ * strict S3 server in this process whose requests can be counted and made to fail.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import sharp from 'sharp'
+import type { OperationName } from '../../src/strict-s3/route.ts'
+import { type StrictS3, type StrictS3Options, startStrictS3 } from '../../src/strict-s3/server.ts'
+import { type Client, connectClient } from './client.ts'
+import { freePort, type SpawnedServer, spawnServer } from './spawn-server.ts'
+
+export const BUCKET = 'photos'
+const CREDENTIALS = { accessKeyId: 'faults', secretAccessKey: 'faults-secret' }
+
+export type Amount = { count: number; bytes: number }
+export type LocationStatus = {
+  id: string
+  health: 'healthy' | 'unhealthy' | 'unknown'
+  error: string | null
+  lastProbeAt: string | null
+}
+export type StorageStatus = {
+  originals: Record<'total' | 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight', Amount>
+  locations: LocationStatus[]
+}
+export type Receipt = {
+  sha256: string
+  processing: { state: string; error: string | null }
+  replicas: { location: string; key: string; state: string; proofLevel: number | null }[]
+  history: { location: string; from: string | null; to: string | null }[]
+}
+export type Failure = { job: string; payload: { objectId: string }; error: string; at: string }
+
+export type ServerWithBucket = {
+  folder: string
+  dataDir: string
+  mediaLocation: string
+  bucket: StrictS3
+  /** The server of the last start, and a client that is logged in there. */
+  server: SpawnedServer
+  client: Client
+  /** Starts it (again) on the same folder and port. */
+  start(): Promise<void>
+  /** Ends everything and removes the folder. */
+  close(): Promise<void>
+}
+
+/** `mediaLocation` must exist when it is given; its default lies in the data folder. */
+export async function startServerWithBucket(
+  options: {
+    buckets?: string[]
+    profile?: StrictS3Options['profile']
+    mediaLocation?: string
+    upload?: string
+    requestTimeoutMs?: number
+  } = {},
+): Promise<ServerWithBucket> {
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-faults-'))
+  const dataDir = join(folder, 'data')
+  await mkdir(dataDir)
+  const bucket = await startStrictS3({
+    store: { kind: 'memory' },
+    credentials: CREDENTIALS,
+    buckets: options.buckets ?? [BUCKET],
+    ...(options.profile ? { profile: options.profile } : {}),
+  })
+  const config = `storage:
+  local:
+    mediaLocation: ${options.mediaLocation ?? join(dataDir, 'media')}
+  s3:
+    endpoint: ${bucket.endpoint}
+    bucket: ${BUCKET}
+    region: us-east-1
+    accessKeyId: ${CREDENTIALS.accessKeyId}
+    secretAccessKey: ${CREDENTIALS.secretAccessKey}
+    requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
+  upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
+`
+  const port = await freePort()
+  let isRunning = false
+  const parts = {
+    folder,
+    dataDir,
+    mediaLocation: options.mediaLocation ?? join(dataDir, 'media'),
+    bucket,
+    async start() {
+      parts.server = await spawnServer({ dataDir, config, port })
+      isRunning = true
+      parts.client = await connectClient(parts.server.url)
+    },
+    async close() {
+      if (isRunning) await parts.server.stop()
+      await bucket.close()
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+    },
+  } as ServerWithBucket
+  try {
+    await parts.start()
+  } catch (error) {
+    await parts.close()
+    throw error
+  }
+  return parts
+}
+
+/** Polls until `look` no longer throws; its last failure is the test's. */
+export async function eventually<T>(look: () => T | Promise<T>, limitMs: number): Promise<T> {
+  const deadline = Date.now() + limitMs
+  for (;;) {
+    try {
+      return await look()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
+    await sleep(100)
+  }
+}
+
+export const statusOf = (client: Client) => client.json<StorageStatus>('/storage/status')
+export const receiptOf = (client: Client, assetId: string) =>
+  client.json<Receipt>(`/storage/receipts/${assetId}`)
+export const probeNow = (client: Client) => client.json<StorageStatus>('/storage/probe', { method: 'POST' })
+
+export async function failuresOf(client: Client): Promise<Failure[]> {
+  return (await client.json<{ failures: Failure[] }>('/storage/failures')).failures
+}
+
+export async function bucketStatus(client: Client): Promise<LocationStatus> {
+  const { locations } = await statusOf(client)
+  return locations.find(({ id }) => id === 's3')!
+}
+
+/** The bucket has been looked at once, so that what is counted from now on is not the first probe's. */
+export async function probed(client: Client): Promise<void> {
+  await eventually(async () => {
+    const { lastProbeAt, health } = await bucketStatus(client)
+    if (lastProbeAt === null || health !== 'healthy') throw new Error(`not probed yet: ${health}`)
+  }, 30_000)
+}
+
+/** Every original is in the bucket alone. Returns how long that took, in milliseconds; nothing may be at risk meanwhile. */
+export async function drained(client: Client, limitMs: number): Promise<number> {
+  const begunAt = Date.now()
+  await eventually(async () => {
+    const { originals } = await statusOf(client)
+    if (originals.atRisk.count > 0) throw new Error(`at risk: ${JSON.stringify(originals)}`)
+    if (originals.offloaded.count !== originals.total.count)
+      throw new Error(`not drained: ${JSON.stringify(originals)}`)
+  }, limitMs)
+  return Date.now() - begunAt
+}
+
+/** Counts the requests of one operation that concern objects of ours, not markers and probes. */
+export function countRequests(bucket: StrictS3, operation: OperationName): { readonly hits: number } {
+  return bucket.faults.add({ match: { operation, key: /^users\// }, fault: { kind: 'delay', ms: 0 } })
+}
+
+/** Keys of objects of ours in the bucket. */
+export async function heldKeys(bucket: StrictS3, name = BUCKET): Promise<string[]> {
+  return (await bucket.stored.objects(name)).map(({ key }) => key).filter((key) => key.startsWith('users/'))
+}
+
+/** What lies in the staging folder. */
+export async function staged(mediaLocation: string): Promise<string[]> {
+  return readdir(join(mediaLocation, 'staging')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+}
+
+/** A small photo, different at every call. */
+export async function photo(width = 64): Promise<Buffer> {
+  const noise = randomBytes(width * 48 * 3)
+  return sharp(noise, { raw: { width, height: 48, channels: 3 } })
+    .jpeg()
+    .toBuffer()
+}

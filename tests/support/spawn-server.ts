@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const PROJECT = new URL('../..', import.meta.url).pathname
+const START_LIMIT_MS = 60_000
+
+export type SpawnedServer = {
+  url: string
+  pid: number
+  /** Everything it printed so far. */
+  output(): string
+  /** SIGKILL, to this process alone. */
+  kill9(): Promise<void>
+  /** SIGTERM; resolves with the exit code and how long it took, in milliseconds. */
+  stop(): Promise<{ code: number | null; tookMs: number }>
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Runs `src/bin/server.ts` as its own process and resolves when it answers a ping. `config` is the text of its glassine.yaml. */
+export async function spawnServer(options: {
+  dataDir: string
+  config?: string
+  port?: number
+  env?: Record<string, string>
+}): Promise<SpawnedServer> {
+  const port = options.port ?? (await freePort())
+  const configFile = join(options.dataDir, '..', `glassine-${port}.yaml`)
+  if (options.config !== undefined) await writeFile(configFile, options.config)
+  const child: ChildProcess = spawn(process.execPath, ['src/bin/server.ts'], {
+    cwd: PROJECT,
+    env: {
+      ...process.env,
+      NODE_TEST_CONTEXT: undefined,
+      GLASSINE_PORT: String(port),
+      GLASSINE_HOST: '127.0.0.1',
+      GLASSINE_DATA: options.dataDir,
+      ...(options.config === undefined ? {} : { GLASSINE_CONFIG: configFile }),
+      ...options.env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  child.stdout!.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+  })
+  child.stderr!.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+  })
+  const exited = once(child, 'exit') as Promise<[number | null]>
+  const url = `http://127.0.0.1:${port}`
+  const deadline = Date.now() + START_LIMIT_MS
+  for (;;) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`the server ended at once:\n${output}`)
+    if (await answersPing(url)) break
+    if (Date.now() > deadline) {
+      child.kill('SIGKILL')
+      throw new Error(`the server did not answer within ${START_LIMIT_MS} ms:\n${output}`)
+    }
+    await sleep(50)
+  }
+  return {
+    url,
+    pid: child.pid!,
+    output: () => output,
+    async kill9() {
+      child.kill('SIGKILL')
+      await exited
+    },
+    async stop() {
+      const begunAt = Date.now()
+      child.kill('SIGTERM')
+      const [code] = await exited
+      return { code, tookMs: Date.now() - begunAt }
+    },
+  }
+}
+
+async function answersPing(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(`${url}/api/server/ping`, { signal: AbortSignal.timeout(2_000) })
+    return response.ok && ((await response.json()) as { res: string }).res === 'pong'
+  } catch {
+    return false // not listening yet
+  }
+}

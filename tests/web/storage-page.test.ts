@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
+import { barParts, queueRows, safetySentence } from '../../web/src/lib/storage/safety.ts'
+
+const amount = (count: number, bytes = count * 1000) => ({ count, bytes })
+function originals(
+  counts: Partial<Record<'localOnly' | 'both' | 'offloaded' | 'inFlight' | 'atRisk', number>>,
+) {
+  const parts = { localOnly: 0, both: 0, offloaded: 0, inFlight: 0, atRisk: 0, ...counts }
+  const total = Object.values(parts).reduce((sum, count) => sum + count, 0)
+  return {
+    total: amount(total),
+    localOnly: amount(parts.localOnly),
+    both: amount(parts.both),
+    offloaded: amount(parts.offloaded),
+    inFlight: amount(parts.inFlight),
+    atRisk: amount(parts.atRisk),
+  }
+}
+function location(label: string, health: 'healthy' | 'unhealthy') {
+  return {
+    id: label,
+    kind: 's3' as const,
+    label,
+    isDemonstration: false,
+    health,
+    error: null,
+    lastProbeAt: null,
+    latencyMs: null,
+    oldestProofAt: null,
+    objects: amount(0),
+    freeBytes: null,
+    totalBytes: null,
+    findings: [],
+  }
+}
+
+test('the one sentence', () => {
+  const ok = [location('Bucket photos', 'healthy')]
+  assert.deepEqual(safetySentence({ originals: originals({}), locations: ok }), {
+    text: 'No originals yet, so nothing to lose.',
+    tone: 'good',
+  })
+  assert.equal(
+    safetySentence({ originals: originals({ both: 48_000, localOnly: 213 }), locations: ok }).text,
+    '48,213 originals. Every one has a verified copy.',
+  )
+  assert.deepEqual(safetySentence({ originals: originals({ both: 10, atRisk: 1 }), locations: ok }), {
+    text: '1 original of 11 has no verified copy.',
+    tone: 'bad',
+  })
+  assert.deepEqual(
+    safetySentence({
+      originals: originals({ both: 3 }),
+      locations: [location('Bucket photos', 'unhealthy')],
+    }),
+    {
+      text: '3 originals. Every one has a verified copy. Bucket photos cannot be reached.',
+      tone: 'warn',
+    },
+  )
+})
+
+test('one original at risk is seen among a million', () => {
+  const parts = barParts(originals({ offloaded: 1_000_000, atRisk: 1 }))
+  assert.deepEqual(
+    parts.map((part) => part.key),
+    ['offloaded', 'atRisk'],
+  )
+  assert.ok(parts[1]!.share >= 0.0099)
+  assert.ok(Math.abs(parts.reduce((sum, part) => sum + part.share, 0) - 1) < 1e-9)
+})
+
+test('the mark: one square per location in config order, the best replica counts', () => {
+  const locations = [
+    { id: 'local', label: 'Local disk' },
+    { id: 's3', label: 'Bucket photos' },
+  ]
+  const mark = (replicas: Parameters<typeof replicaMark>[0]) =>
+    replicaMark(replicas, locations)
+      .map((square) => square.glyph)
+      .join('')
+  assert.equal(mark([]), '□□')
+  assert.equal(mark([{ location: 'local', state: 'verified' }]), '■□')
+  assert.equal(
+    mark([
+      { location: 's3', state: 'verified' },
+      { location: 'local', state: 'evicting' },
+    ]),
+    '□■',
+  )
+  assert.equal(
+    mark([
+      { location: 'local', state: 'verified' },
+      { location: 's3', state: 'writing' },
+    ]),
+    '■◪',
+  )
+  assert.equal(mark([{ location: 'local', state: 'suspect' }]), '▨□')
+  assert.equal(
+    mark([
+      { location: 's3', state: 'writing' },
+      { location: 's3', state: 'verified' },
+    ]),
+    '□■',
+  )
+  assert.equal(mark([{ location: 'old-bucket', state: 'verified' }]), '□□■')
+})
+
+test('a proof level has words', () => {
+  const words = [null, 0, 1, 2, 3, 4].map(proofInWords)
+  assert.equal(new Set(words).size, 6)
+  assert.match(proofInWords(4), /SHA-256/)
+})
+
+test('queues are named once, twins and strangers left out', () => {
+  const queue = {
+    jobCounts: { active: 0, waiting: 0, delayed: 0, failed: 0 },
+    queueStatus: { isActive: false, isPaused: false },
+  }
+  const rows = queueRows({
+    thumbnailGeneration: queue,
+    metadataExtraction: queue,
+    migration: queue,
+    smartSearch: queue,
+  })
+  assert.deepEqual(
+    rows.map((row) => row.name),
+    ['metadataExtraction', 'migration'],
+  )
+})

@@ -1,0 +1,7 @@
+/** Whether a key is for a field or a dialog, and none of the page's own. */
+export function isTyping(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLElement &&
+    target.closest('input, textarea, select, dialog, [contenteditable]') !== null
+  )
+}
