@@ -48,9 +48,14 @@ export async function withLocalFile<T>(
   }
 }
 
-/** A decoder takes a file that is not there for a broken one: then the place is to blame, and trying again later helps. */
+/**
+ * A decoder takes a file that is not there for a broken one: then the place is to blame, and trying again later helps. Only
+ * a purge takes a leased file away, by the user's decision, and then nobody is.
+ */
 async function demandThere(placement: Placement, replica: Replica): Promise<void> {
   if ((await placement.local.backend.head(replica.key)) !== null) return
+  const loaded = await loadObject(placement.db, replica.objectId)
+  if (loaded?.object.state !== 'live') return
   await suspectReplica(placement.db, replica, 'recall')
   placement.log.error(
     { objectId: replica.objectId, location: replica.locationId },

@@ -30,8 +30,12 @@ const PLACES = ['local', 's3', 'archive'] as const
 type Place = (typeof PLACES)[number]
 type Rig = Awaited<ReturnType<typeof testPlacement>>
 
-/** What the world knows: the acknowledged objects, and nothing else. */
-type Model = { acknowledged: Map<string, { sha256: string; size: number }>; deleted: Set<string> }
+/** What the world knows: the acknowledged objects, and which keys it damaged or lost itself. */
+type Model = {
+  acknowledged: Map<string, { sha256: string; size: number }>
+  deleted: Set<string>
+  damaged: Set<string>
+}
 
 let database: Awaited<ReturnType<typeof testDatabase>>
 before(async () => {
@@ -51,7 +55,7 @@ test('no sequence of commands, faults and damage gives up the last intact copy',
         settings: { writeLeaseMs: 150, holdMs: 0 },
       })
       try {
-        const model: Model = { acknowledged: new Map(), deleted: new Set() }
+        const model: Model = { acknowledged: new Map(), deleted: new Set(), damaged: new Set() }
         for (const step of commands) {
           await run(rig, model, step)
           if (step.do === 'upload') uploads += 1
@@ -275,6 +279,7 @@ async function checkConvergence(rig: Rig, model: Model): Promise<void> {
   for (const place of PLACES) faultsOf(rig, place).clear()
   await new Promise((resolve) => setTimeout(resolve, 170))
   for (let round = 0; round < 4; round += 1) {
+    await sweepPlacement(placement)
     for (const objectId of model.acknowledged.keys()) {
       await database.db.deleteFrom('local_lease').where('object_id', '=', objectId).execute()
       if (model.deleted.has(objectId)) await tolerate(() => purgeObject(placement, { objectId }))
@@ -293,10 +298,12 @@ async function checkConvergence(rig: Rig, model: Model): Promise<void> {
     const wanted = placement.policy.original.map((id) => `${id} verified`).sort()
     const verified = loaded!.replicas.filter(({ state }) => state === 'verified')
     if (verified.length > 0) assert.deepEqual(places, wanted)
+    // A copy that the world damaged after its proof is found when another one is to be given up for it, which
+    // checkInvariants watches, or by reading it; until then it may stand.
     for (const replica of verified) {
+      if (model.damaged.has(replica.key)) continue
       const bytes = await bytesOf(rig, replica)
-      // A copy damaged after its proof is not found by HEAD alone on the disk; the scrub's business. It is never the only one.
-      if (replica.locationId !== 'local') assert.equal(bytes && sha256(bytes), expected)
+      assert.equal(bytes && sha256(bytes), expected, `the copy at ${replica.locationId} is not intact`)
     }
   }
   const { originals } = await storageStatus(placement)
@@ -328,6 +335,7 @@ async function damage(
   if (others === 0) return
   const bytes = await bytesOf(rig, replica)
   if (bytes === null) return
+  model.damaged.add(replica.key)
   const damaged = Buffer.from(bytes)
   if (damaged.length > 0) damaged[damaged.length >> 1]! ^= 0xff
   if (place === 'local') {
