@@ -10,7 +10,7 @@ import { type Bucket, startBucket } from './bucket.ts'
 import { openStack } from './cleanup.ts'
 import { asForm, fileMaker, inParallel, post } from './http-client.ts'
 import { type Cost, costOf, cpuSecondsOf } from './processes.ts'
-import { rcloneCopy } from './rclone.ts'
+import { installRclone, rcloneCopy } from './rclone.ts'
 import type { BenchRow } from './report.ts'
 import {
   pauseQueues,
@@ -31,6 +31,7 @@ const LIMIT_MS = 120_000
 const MOVES = ['replication', 'eviction']
 
 export async function benchOffload(): Promise<BenchRow[]> {
+  await installRclone()
   await using stack = openStack()
   const bucket = await startBucket(stack)
   const server = await serverUnderTest(stack, {

@@ -1,7 +1,36 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { promisify } from 'node:util'
 import type { Bucket } from './bucket.ts'
 import { type Cost, cpuSecondsOfEndedChildren, watchPeak } from './processes.ts'
+
+const run = promisify(execFile)
+const INSTALL_LIMIT_MS = 300_000
+
+/** Installs rclone from Debian's packages where it is missing and it may. */
+export async function installRclone(): Promise<void> {
+  if (await isInstalled()) return
+  if (process.getuid?.() !== 0)
+    throw new Error('rclone is not installed, and only root on Debian may install it')
+  const apt = (...words: string[]) =>
+    run('apt-get', words, {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      timeout: INSTALL_LIMIT_MS,
+      maxBuffer: 64e6,
+    })
+  await apt('update')
+  await apt('install', '--yes', '--no-install-recommends', 'rclone')
+}
+
+async function isInstalled(): Promise<boolean> {
+  try {
+    await run('rclone', ['version'])
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
 
 /** `rclone copy` of a folder into the bucket: its wall time, its own CPU-seconds and its peak memory. */
 export async function rcloneCopy(
@@ -33,11 +62,6 @@ export async function rcloneCopy(
     complaint += chunk.toString()
   })
   const exited = once(child, 'close') as Promise<[number | null]>
-  await once(child, 'spawn').catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'ENOENT'
-      ? new Error('rclone is not installed (Debian: apt-get install rclone)')
-      : error
-  })
   const peak = watchPeak(child.pid!)
   const [code] = await exited
   const seconds = (performance.now() - beganAt) / 1000

@@ -35,6 +35,7 @@ const stopEarly = (reason: string, code: number) => {
 }
 process.once('SIGINT', () => stopEarly('interrupted', 130))
 process.once('SIGTERM', () => stopEarly('interrupted', 143))
+process.once('uncaughtException', (error) => stopEarly(error.stack ?? error.message, 1))
 setTimeout(() => stopEarly(`not done within ${TIME_LIMIT_MS / 60_000} minutes`, 1), TIME_LIMIT_MS).unref()
 
 const rows: BenchRow[] = []
