@@ -3,6 +3,7 @@
  * each of them.
  */
 import { sql } from 'kysely'
+import { COMMITTING_LATER } from '../database/commit-later.ts'
 import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
@@ -237,7 +238,7 @@ export async function beginEviction(tx: Queryable, permit: EvictionPermit): Prom
   }
 }
 
-/** evicting or writing -> absent, after the bytes are gone. */
+/** evicting or writing -> absent, after the bytes are gone. Taken back by a crash, they are removed once more. */
 export async function forgetReplica(
   db: Queryable,
   replica: ReplicaName,
@@ -249,6 +250,7 @@ export async function forgetReplica(
     .where('location_id', '=', replica.locationId)
     .where('key', '=', replica.key)
     .where('state', '=', from)
+    .where(COMMITTING_LATER)
     .execute()
 }
 

@@ -1,4 +1,5 @@
 /** Makes a verified replica at a location out of another one. */
+import { commitLater } from '../database/commit-later.ts'
 import { AppError } from '../errors.ts'
 import { RetryLater } from '../queue/retry-later.ts'
 import { type Body, type Digest, isStorageError, type PutResult } from '../storage/backend.ts'
@@ -89,6 +90,7 @@ async function copy(
       proof = check.proof
     }
     await db.transaction().execute(async (tx) => {
+      await commitLater(tx)
       await proveReplica(tx, replica, { level, proof, actor: ACTOR })
       await settle(tx, placement, object.id)
     })

@@ -3,8 +3,11 @@
  *
  * A job whose key was enqueued again while it ran is *superseded*: graphile-worker takes its key away, and the newer one
  * does the work. Whatever its end, it is then removed rather than run again.
+ *
+ * Claims and ends don't wait for the disk: one that a crash takes back means that the job runs again, which every job may.
  */
 import { sql } from 'kysely'
+import { COMMITTING_LATER } from '../database/commit-later.ts'
 import type { Database, Queryable } from '../database/connect.ts'
 import type { JobName, QueueName } from './job-types.ts'
 
@@ -38,7 +41,7 @@ export async function claimJobs(
     update graphile_worker._private_jobs as job
     set attempts = job.attempts + 1, locked_by = ${workerId}, locked_at = now()
     from due, graphile_worker._private_tasks as task
-    where job.id = due.id and task.id = job.task_id
+    where job.id = due.id and task.id = job.task_id and ${COMMITTING_LATER}
     returning job.id::text as id, task.identifier as name, job.payload, job.attempts as attempt,
       job.max_attempts as "maxAttempts", job.key`.execute(db)
   return rows
@@ -47,9 +50,9 @@ export async function claimJobs(
 /** False when the job was no longer this worker's: it stalled so long that it was taken for dead. */
 export async function completeJob(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {
   const { rows } = await sql`
-    delete from graphile_worker._private_jobs where id = ${job.id} and locked_by = ${workerId} returning id`.execute(
-    db,
-  )
+    delete from graphile_worker._private_jobs
+    where id = ${job.id} and locked_by = ${workerId} and ${COMMITTING_LATER}
+    returning id`.execute(db)
   return rows.length === 1
 }
 
