@@ -21,6 +21,7 @@ import {
   staged,
   startServerWithBucket,
 } from '../support/server-with-bucket.ts'
+import { readZip } from '../support/zip.ts'
 
 const MIB = 1024 * 1024
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
@@ -273,7 +274,7 @@ describe('uploads', { timeout: 120_000 }, () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ assetIds: ids }),
     })
-    const entries = namesInZip(Buffer.from(await archive.arrayBuffer()))
+    const entries = readZip(Buffer.from(await archive.arrayBuffer())).map(({ name }) => name)
     assert.equal(new Set(entries).size, names.length)
     for (const entry of entries) {
       assert.doesNotMatch(entry, /(^|[/\\])\.\.([/\\]|$)|^[/\\]|\0|^[A-Za-z]:/, entry)
@@ -361,17 +362,4 @@ async function cutUpload(form: ReturnType<typeof formOf>, bytes: number, isPolit
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries.flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : [])).sort()
-}
-
-/** The names in the central directory of an archive without zip64. */
-function namesInZip(zip: Buffer): string[] {
-  const end = zip.lastIndexOf(Buffer.from('PK\x05\x06'))
-  assert.ok(end >= 0, 'no end of a central directory')
-  let at = zip.readUInt32LE(end + 16)
-  return Array.from({ length: zip.readUInt16LE(end + 10) }, () => {
-    const length = zip.readUInt16LE(at + 28)
-    const name = zip.subarray(at + 46, at + 46 + length).toString()
-    at += 46 + length + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32)
-    return name
-  })
 }

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ByteRange, type ObjectKey, StorageError } from '../../src/storage/backend.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
+import { readZip } from '../support/zip.ts'
 
 const jpeg = (size: number) => Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(size - 4)])
 
@@ -330,24 +331,4 @@ function cutAfter(stream: Readable, bytes: number): Readable {
     }
   })
   return output
-}
-
-/** Reads an archive by its central directory. */
-function readZip(zip: Buffer): { name: string; content: Buffer }[] {
-  const end = zip.lastIndexOf(Buffer.from([0x50, 0x4b, 0x05, 0x06]))
-  const entries: { name: string; content: Buffer }[] = []
-  let at = zip.readUInt32LE(end + 16)
-  for (let left = zip.readUInt16LE(end + 10); left > 0; left -= 1) {
-    assert.equal(zip.readUInt32LE(at), 0x02014b50)
-    const size = zip.readUInt32LE(at + 24)
-    const nameLength = zip.readUInt16LE(at + 28)
-    const local = zip.readUInt32LE(at + 42)
-    const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28)
-    entries.push({
-      name: zip.toString('utf8', at + 46, at + 46 + nameLength),
-      content: zip.subarray(start, start + size),
-    })
-    at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32)
-  }
-  return entries
 }
