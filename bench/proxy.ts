@@ -1,7 +1,7 @@
 /** An original that is only in the bucket, through our server, against a bare pipe and against no server between at all. */
 
 import { Agent } from 'node:http'
-import { type Bucket, startBucket } from './bucket.ts'
+import { startBucket } from './bucket.ts'
 import { openStack } from './cleanup.ts'
 import { asForm, drain, fileMaker, post } from './http-client.ts'
 import { startLimit } from './limit-process.ts'
@@ -23,8 +23,8 @@ export async function benchProxy(): Promise<BenchRow[]> {
   const server = await serverUnderTest(stack, { storage: { default: 's3', s3: bucket.settings } })
   await probeLocations(server)
   await pauseQueues(server.database, ['processing', 'videoConversion', 'maintenance'])
-  const assetId = await offloadOne(server)
-  const direct = await presignedUrl(server, bucket)
+  const assetId = await offloadOne(server, FILE_BYTES)
+  const direct = await bucket.presignedGet(await onlyKey(server))
   const bare = await startLimit(stack, 'bare-proxy', [direct])
 
   const agent = new Agent({ keepAlive: true })
@@ -107,12 +107,13 @@ export async function benchProxy(): Promise<BenchRow[]> {
   ]
 }
 
-async function offloadOne(server: ServerUnderTest): Promise<string> {
+/** Uploads one of so many bytes and waits until it is in the bucket alone. Gives the asset's id. */
+export async function offloadOne(server: ServerUnderTest, size: number): Promise<string> {
   const piece = fileMaker(1_000_000)
   function* file(): Generator<Buffer> {
-    for (let sent = 0; sent < FILE_BYTES; sent += 1_000_000) yield* piece()
+    for (let sent = 0; sent < size; sent += 1_000_000) yield* piece()
   }
-  const form = asForm('proxied.mp4', file(), FILE_BYTES)
+  const form = asForm('proxied.mp4', file(), size)
   const agent = new Agent()
   const answer = await post(agent, `${server.url}/api/assets`, {
     ...form,
@@ -124,8 +125,8 @@ async function offloadOne(server: ServerUnderTest): Promise<string> {
 }
 
 /** The very object that ours reads. */
-async function presignedUrl(server: ServerUnderTest, bucket: Bucket): Promise<string> {
+export async function onlyKey(server: ServerUnderTest): Promise<string> {
   const { rows } = await server.database.query<{ key: string }>('select key from replica')
   if (rows.length !== 1) throw new Error(`expected one replica, found ${rows.length}`)
-  return bucket.presignedGet(rows[0]!.key)
+  return rows[0]!.key
 }

@@ -15,6 +15,7 @@ const BENCHMARKS: Record<string, () => Promise<BenchRow[]>> = {
   upload: async () => (await import('./upload.ts')).benchUpload(),
   offload: async () => (await import('./offload.ts')).benchOffload(),
   proxy: async () => (await import('./proxy.ts')).benchProxy(),
+  ranges: async () => (await import('./ranges.ts')).benchRanges(),
   media: async () => (await import('./media.ts')).benchMedia(),
   start: async () => (await import('./start.ts')).benchStart(),
   idle: async () => (await import('./start.ts')).benchIdle(),
