@@ -6,6 +6,7 @@ import type pg from 'pg'
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
+import { deliveryOrigins } from '../placement/deliver.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
 import { toErrorResponse } from './error-response.ts'
@@ -82,7 +83,7 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
     api: { endpoint: '/api' },
   }))
   registerRoutes(app, parts)
-  await addStaticWeb(app, parts)
+  await addStaticWeb(app, { log: parts.log, mediaOrigins: () => deliveryOrigins(parts.placement) })
   attachWebsocket(app, parts)
   return app
 }

@@ -1,7 +1,9 @@
 /** Bytes on their way out: from the nearest replica that has them. */
 import type { Readable } from 'node:stream'
+import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { type HandOver, type HandOverWish, handOver } from './deliver.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
@@ -10,6 +12,7 @@ import { settle } from './settle.ts'
 
 export type ServableObject = {
   objectId: string
+  kind: ObjectKind
   size: number
   contentType: string
   extension: string
@@ -22,6 +25,8 @@ export type ServableObject = {
    * its connection. Throws `unavailable` when no replica can be read now.
    */
   open(options?: { range?: { start: number; end: number }; signal?: AbortSignal }): Promise<Readable>
+  /** Where the client may fetch it without us, or null where it has to come from here. Asks no location. */
+  handOver(wish: HandOverWish): Promise<HandOver | null>
 }
 
 /** What is known of an object without asking any location. Throws `not-found`. */
@@ -31,11 +36,13 @@ export async function findServable(placement: Placement, objectId: string): Prom
   const { object, replicas } = loaded
   return {
     objectId,
+    kind: object.kind,
     size: object.size,
     contentType: object.contentType,
     extension: object.extension,
     sha256: object.sha256,
     createdAt: object.createdAt,
+    handOver: (wish) => handOver(placement, object, inReadingOrder(placement, replicas), wish),
     open: async (options = {}) => {
       const range = options.range ?? { start: 0, end: object.size - 1 }
       const first = await openFirst(placement, replicas, range, options.signal)
