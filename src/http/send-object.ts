@@ -86,7 +86,11 @@ export async function sendObject(
   if (response.destroyed) gone.abort()
   let source: Readable
   try {
-    source = await object.open({ ...(range && { range }), signal: gone.signal })
+    source = await object.open({
+      ...(range && { range }),
+      ...(request.earlyRead && { early: request.earlyRead }),
+      signal: gone.signal,
+    })
   } catch (error) {
     for (const name of ENTITY_HEADERS) response.removeHeader(name)
     response.setHeader('cache-control', 'no-store')
@@ -99,6 +103,8 @@ export async function sendObject(
     reply.hijack()
     return reply
   }
+  const remote = request.rememberRead === null ? null : object.remoteSource()
+  if (remote !== null) request.rememberRead?.(remote)
   reply.hijack()
   response.writeHead(status)
   pipeStream(source, response, length, (error) => {

@@ -9,6 +9,7 @@ import type { MediaTools } from '../media/tools.ts'
 import { deliveryOrigins } from '../placement/deliver.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
+import { addEarlyReads } from './early-read.ts'
 import { toErrorResponse } from './error-response.ts'
 import { registerRoutes } from './routes.ts'
 import { addStaticWeb } from './static-web.ts'
@@ -77,6 +78,7 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
 
   await app.register(fastifyCookie)
   await app.register(fastifyMultipart, { limits: { fileSize: Number.POSITIVE_INFINITY } })
+  addEarlyReads(app, parts.placement)
   addAuthentication(app, parts.db)
 
   app.get('/.well-known/immich', { config: { access: { who: 'public' } } }, async () => ({
