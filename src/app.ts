@@ -1,7 +1,7 @@
 /** Config -> wired parts: a plain object, no container. The only place besides placement that knows the storage backends. */
 import { mkdir } from 'node:fs/promises'
 import type pg from 'pg'
-import type { Config, Place, S3Config } from './config.ts'
+import type { CdnConfig, Config, Place, S3Config } from './config.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded.ts'
 import { migrate } from './database/migrate.ts'
@@ -13,9 +13,11 @@ import {
 import { AppError } from './errors.ts'
 import type { Log } from './log.ts'
 import { type MediaTools, openMediaTools } from './media/tools.ts'
+import type { Delivery } from './placement/deliver.ts'
 import { closePlacement, openPlacement } from './placement/open.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
+import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
@@ -65,6 +67,7 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       recallMaxBytes: config.storage.recall.maxBytes,
     },
+    delivery: await deliveryOf(config),
   })
   cleanup.defer(() => closePlacement(placement))
   const mediaTools = openMediaTools({
@@ -227,6 +230,7 @@ async function openBucket(
       ? 'the demonstration bucket'
       : `${settings.endpoint ?? `aws:${settings.region}`} ${where}`,
     isDemonstration,
+    hasPublicAddress: settings.publicEndpoint !== null,
     backend,
     probe: async () => {
       const { probeS3 } = await import('./storage/s3-probe.ts')
@@ -238,6 +242,7 @@ async function openBucket(
 function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
   return {
     endpoint: bucket.endpoint,
+    publicEndpoint: null,
     bucket: DEMONSTRATION_BUCKET,
     region: 'us-east-1',
     accessKeyId: bucket.accessKeyId,
@@ -266,4 +271,33 @@ function policyOf({ storage }: Config): Policy {
     'person-face': at(locations.personFaces),
     'database-backup': at(locations.databaseBackups),
   }
+}
+
+async function deliveryOf({ storage }: Config): Promise<Delivery> {
+  const { originals, previews, encodedVideos, immichClients, signedForMinutes } = storage.delivery
+  return {
+    ways: {
+      original: originals,
+      thumbnail: previews,
+      preview: previews,
+      fullsize: previews,
+      'profile-image': previews,
+      'person-face': previews,
+      'encoded-video': encodedVideos,
+    },
+    immichClients,
+    windowMs: signedForMinutes * 60_000,
+    cdn: storage.cdn && { locationId: S3, cdn: await openCdn(storage.cdn, storage.s3?.prefix ?? '') },
+  }
+}
+
+async function openCdn(cdn: CdnConfig, keyPrefix: string): Promise<Cdn> {
+  const { baseUrl, keyPairId, privateKey, policy, cookieDomain, secret } = cdn
+  if (cdn.type === 'hmac') {
+    const { openHmacCdn } = await import('./storage/cdn-hmac.ts')
+    return openHmacCdn({ baseUrl, keyPrefix, secret: secret! })
+  }
+  const { openCloudFront } = await import('./storage/cdn-cloudfront.ts')
+  const key = { keyPairId: keyPairId!, privateKey: privateKey! }
+  return openCloudFront({ baseUrl, keyPrefix, ...key, policy: policy ?? 'canned', cookieDomain })
 }

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { findDeliveryMistakes } from './config/delivery.ts'
 import { interpolate } from './config/interpolate.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
@@ -15,9 +16,26 @@ export type Place = 'local' | 's3'
 /** `local-first`: an upload is acknowledged when it is safe on the disk, offloaded afterwards. `s3-first`: when the bucket has proven it. */
 export type UploadStrategy = 'local-first' | 's3-first'
 
+/** How the bytes of a kind reach clients. */
+export type Way = 'proxy' | 'redirect' | 'cdn'
+
+/** What belongs to the type is set, the rest is null. */
+export type CdnConfig = {
+  type: 'cloudfront' | 'hmac'
+  baseUrl: string
+  keyPairId: string | null
+  /** PEM. */
+  privateKey: string | null
+  policy: 'canned' | 'custom' | null
+  cookieDomain: string | null
+  secret: string | null
+}
+
 export type S3Config = {
   /** Null: the service of AWS in that region. */
   endpoint: string | null
+  /** Where clients reach the service; null: at the endpoint. */
+  publicEndpoint: string | null
   bucket: string
   region: string
   /** Both null: the default credential chain of AWS (environment, profile, role). */
@@ -73,6 +91,11 @@ export type Config = {
     /** Another strategy for some of the users; null: none. */
     rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null
     recall: { maxBytes: number }
+    delivery: Record<'originals' | 'previews' | 'encodedVideos', Way> & {
+      immichClients: 'proxy' | 'same'
+      signedForMinutes: number
+    }
+    cdn: CdnConfig | null
   }
   uploads: { maxBytes: number }
   jobs: { processingConcurrency: number; storageConcurrency: number; videoConcurrency: number }
@@ -198,6 +221,7 @@ function findContradictions({ storage }: ConfigFile): Mistake[] {
       right: 'write local-first, or set storage.locations.originals to s3',
     })
   }
+  mistakes.push(...findDeliveryMistakes(storage))
   return mistakes
 }
 

@@ -78,6 +78,9 @@ const S3_KEYS = {
   endpoint: url('write the URL of the S3 service, such as https://s3.example.org', /^https?:$/)
     .nullable()
     .default(null),
+  publicEndpoint: url('write the URL under which browsers reach the S3 service', /^https?:$/)
+    .nullable()
+    .default(null),
   bucket: text(
     'write the name of the bucket: 3 to 63 lower-case letters, digits, dots and hyphens',
     /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
@@ -101,6 +104,26 @@ const S3_KEYS = {
   maxConnections: number({ min: 1, max: 1_000 }).default(50),
   requestTimeoutMs: number({ min: 1_000, max: 3_600_000, unit: 'milliseconds' }).default(60_000),
   connectTimeoutMs: number({ min: 100, max: 600_000, unit: 'milliseconds' }).default(5_000),
+}
+
+const way = () => oneOf('proxy', 'redirect', 'cdn').default('proxy')
+
+const CDN_KEYS = {
+  type: oneOf('cloudfront', 'hmac'),
+  baseUrl: url('write the URL of the network, such as https://cdn.example.org', /^https?:$/),
+  keyPairId: text('write the id of the public key', /^[A-Za-z0-9_-]+$/)
+    .nullable()
+    .default(null),
+  // In the environment, a key often has its lines joined by the characters `\n`.
+  privateKey: text('write the RSA private key in PEM, from the environment')
+    .transform((pem) => pem.replaceAll('\\n', '\n'))
+    .nullable()
+    .default(null),
+  policy: oneOf('canned', 'custom').nullable().default(null),
+  cookieDomain: text('write a domain such as example.org', /^[a-z0-9-]+(\.[a-z0-9-]+)+$/)
+    .nullable()
+    .default(null),
+  secret: text('write the secret, best from the environment').nullable().default(null),
 }
 
 export const FILE_SCHEMA = z.strictObject({
@@ -166,6 +189,17 @@ export const FILE_SCHEMA = z.strictObject({
         .nullable()
         .default(null),
       recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
+      delivery: z
+        .strictObject({
+          originals: way(),
+          previews: way(),
+          encodedVideos: way(),
+          immichClients: oneOf('proxy', 'same').default('proxy'),
+          // Twice as long at most, and a presigned URL holds for a week at most.
+          signedForMinutes: number({ min: 1, max: 5_040, unit: 'minutes' }).default(60),
+        })
+        .prefault({}),
+      cdn: z.strictObject(CDN_KEYS).nullable().default(null),
     })
     .prefault({}),
   uploads: z.strictObject({ maxBytes: bytes({ min: 1 }).default(2 ** 40) }).prefault({}),

@@ -7,8 +7,10 @@ import type { Database } from '../database/connect.ts'
 import type { UploadRules } from '../library/upload-strategy.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
+import { deliveryOrigins } from '../placement/deliver.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
+import { addEarlyReads } from './early-read.ts'
 import { toErrorResponse } from './error-response.ts'
 import { registerRoutes } from './routes.ts'
 import { addStaticWeb } from './static-web.ts'
@@ -79,13 +81,14 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
 
   await app.register(fastifyCookie)
   await app.register(fastifyMultipart, { limits: { fileSize: Number.POSITIVE_INFINITY } })
+  addEarlyReads(app, parts.placement)
   addAuthentication(app, parts.db)
 
   app.get('/.well-known/immich', { config: { access: { who: 'public' } } }, async () => ({
     api: { endpoint: '/api' },
   }))
   registerRoutes(app, parts)
-  await addStaticWeb(app, parts)
+  await addStaticWeb(app, { log: parts.log, mediaOrigins: () => deliveryOrigins(parts.placement) })
   attachWebsocket(app, parts)
   return app
 }

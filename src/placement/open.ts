@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { type Delivery, PROXY_EVERYTHING } from './deliver.ts'
 import { confirmLocation } from './locations.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
@@ -22,6 +23,8 @@ export type PlacementParts = {
   mediaLocation: string
   policy: Policy
   settings?: Partial<PlacementSettings>
+  /** Default: every byte goes through us. */
+  delivery?: Delivery
   now?: () => Date
 }
 
@@ -47,6 +50,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
+    delivery: parts.delivery ?? PROXY_EVERYTHING,
     recallFolder: join(
       parts.mediaLocation,
       'recall',

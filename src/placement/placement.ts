@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { Delivery } from './deliver.ts'
 import type { Policy } from './policy.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
@@ -12,6 +13,8 @@ export type Location = {
   identity: string
   /** The demonstration bucket: works, but is no safer than the disk it lies on. */
   isDemonstration: boolean
+  /** The configuration says under which address everybody reaches it: its signed URLs are good for every client. */
+  hasPublicAddress?: boolean
   backend: StorageBackend
   probe(): Promise<ProbeReport>
 }
@@ -42,6 +45,7 @@ export type Placement = {
   mediaLocation: string
   policy: Policy
   settings: PlacementSettings
+  delivery: Delivery
   /** This process's own folder for recalled copies. */
   recallFolder: string
   /** Recalled copies of this process, by object id. */

@@ -1,15 +1,27 @@
 /** Bytes on their way out: from the nearest replica that has them. */
 import type { Readable } from 'node:stream'
+import { sql } from 'kysely'
+import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { type HandOver, type HandOverWish, handOver } from './deliver.ts'
+import type { EarlyRead, ReadSource } from './early-read.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
 import { loadObject, type Replica, suspectReplica } from './replicas.ts'
 import { settle } from './settle.ts'
 
+export type OpenOptions = {
+  range?: { start: number; end: number }
+  /** A read that has begun already; used if it is what would be read. */
+  early?: EarlyRead
+  signal?: AbortSignal
+}
+
 export type ServableObject = {
   objectId: string
+  kind: ObjectKind
   size: number
   contentType: string
   extension: string
@@ -21,7 +33,11 @@ export type ServableObject = {
    * connection is resumed; a stream that can't go on is destroyed with its error, never ended short. Destroy it to free
    * its connection. Throws `unavailable` when no replica can be read now.
    */
-  open(options?: { range?: { start: number; end: number }; signal?: AbortSignal }): Promise<Readable>
+  open(options?: OpenOptions): Promise<Readable>
+  /** Where `open` reads first; null: a file of ours, or nowhere. */
+  remoteSource(): ReadSource | null
+  /** Where the client may fetch it without us, or null where it has to come from here. Asks no location. */
+  handOver(wish: HandOverWish): Promise<HandOver | null>
 }
 
 /** What is known of an object without asking any location. Throws `not-found`. */
@@ -31,32 +47,58 @@ export async function findServable(placement: Placement, objectId: string): Prom
   const { object, replicas } = loaded
   return {
     objectId,
+    kind: object.kind,
     size: object.size,
     contentType: object.contentType,
     extension: object.extension,
     sha256: object.sha256,
     createdAt: object.createdAt,
+    handOver: (wish) => handOver(placement, object, inReadingOrder(placement, replicas), wish),
+    remoteSource() {
+      const nearest = inReadingOrder(placement, replicas)[0]
+      if (!nearest || locationOf(placement, nearest.locationId).backend.localFiles) return null
+      return { locationId: nearest.locationId, key: nearest.key, size: object.size }
+    },
     open: async (options = {}) => {
       const range = options.range ?? { start: 0, end: object.size - 1 }
-      const first = await openFirst(placement, replicas, range, options.signal)
+      const first = await openFirst(placement, replicas, range, options)
       if (first) return first
       // An eviction may have moved the bytes since the rows were read: look once more.
       const again = await loadObject(placement.db, objectId)
-      const second = again && (await openFirst(placement, again.replicas, range, options.signal))
+      const { signal } = options
+      const second = again && (await openFirst(placement, again.replicas, range, signal ? { signal } : {}))
       if (second) return second
       throw new AppError('unavailable', 'the file cannot be reached now; it is not lost, try again later')
     },
   }
 }
 
+/** Those of the objects that the ledger knows a readable replica of. In one statement, and without asking a location. */
+export async function readableObjects(
+  placement: Placement,
+  objectIds: readonly string[],
+): Promise<Set<string>> {
+  const rows = await placement.db
+    .selectFrom('replica')
+    .select('object_id')
+    .distinct()
+    .where(sql<boolean>`object_id = any(${[...objectIds]}::uuid[])`)
+    .where('state', '=', 'verified')
+    .where('location_id', 'in', [...placement.locations.keys()])
+    .execute()
+  return new Set(rows.map((row) => row.object_id))
+}
+
 async function openFirst(
   placement: Placement,
   replicas: readonly Replica[],
   range: { start: number; end: number },
-  signal?: AbortSignal,
+  { early, signal }: OpenOptions,
 ): Promise<Readable | null> {
   for (const replica of inReadingOrder(placement, replicas)) {
-    const stream = readReplica(locationOf(placement, replica.locationId), replica.key, range, signal)
+    const stream =
+      early?.take(replica, range, signal) ??
+      readReplica(locationOf(placement, replica.locationId), replica.key, range, signal)
     try {
       await hasBegun(stream)
       // Until its reader listens, an error must not end the process; the reader sees the stream destroyed all the same.

@@ -143,10 +143,24 @@ export type LocalFiles = {
 }
 
 export type Presign = {
+  /** Scheme, host and port of all its URLs. */
+  origin(): Promise<string>
+  /**
+   * A URL for one key, whose answer says of itself what is given here. The same URL for the same arguments, whenever it is
+   * called, so that browsers may keep what they got under it. `expiresAt` is earlier than asked for where the
+   * credentials that it was signed with end before.
+   */
   get(
     key: ObjectKey,
-    options: { expiresInSeconds: number; contentType: string; contentDisposition: string },
-  ): Promise<string>
+    options: {
+      /** The signature holds from here on, at most seven days. */
+      signedAt: Date
+      expiresAt: Date
+      contentType: string
+      contentDisposition: string
+      cacheControl: string
+    },
+  ): Promise<{ url: string; expiresAt: Date }>
   /** Bound to this size and these digests: the location refuses anything else. */
   put(
     key: ObjectKey,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Database } from '../../src/database/connect.ts'
 import type { ObjectKind } from '../../src/database/schema.ts'
 import { type Log, silentLog } from '../../src/log.ts'
+import type { Delivery } from '../../src/placement/deliver.ts'
 import { ingestStaged } from '../../src/placement/ingest.ts'
 import { closePlacement, openPlacement } from '../../src/placement/open.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
@@ -55,6 +56,8 @@ export async function testPlacement(
     settings?: Partial<PlacementSettings>
     log?: Log
     extra?: Location[]
+    delivery?: Delivery
+    now?: () => Date
   } = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-placement-'))
@@ -73,6 +76,8 @@ export async function testPlacement(
     mediaLocation,
     policy: policyOf(options.originals ?? ['s3']),
     settings: options.settings ?? {},
+    ...(options.delivery && { delivery: options.delivery }),
+    ...(options.now && { now: options.now }),
   })
   return {
     placement,

@@ -11,6 +11,7 @@ import { jobHandlers } from '../../src/jobs/index.ts'
 import { createUser } from '../../src/library/users.ts'
 import { type Log, silentLog } from '../../src/log.ts'
 import { openMediaTools } from '../../src/media/tools.ts'
+import type { Delivery } from '../../src/placement/deliver.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
 import { startWorker } from '../../src/queue/worker.ts'
 import { type Client, connectClient } from './client.ts'
@@ -38,6 +39,8 @@ export type TestServerOptions = {
   originals?: string[]
   settings?: Partial<PlacementSettings>
   extra?: Location[]
+  delivery?: Delivery
+  now?: () => Date
   maxUploadBytes?: number
   log?: Log
 }
