@@ -68,6 +68,7 @@ export type Config = {
       retryAttempts: number
       retryDelayMs: number
     }
+    outage: { answerWithinMs: number; failures: number; coolDownMs: number }
     recall: { maxBytes: number }
   }
   uploads: { maxBytes: number }

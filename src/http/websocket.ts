@@ -10,6 +10,7 @@ import { isAppError } from '../errors.ts'
 import type { Actor } from '../library/access.ts'
 import { type AssetResponse, assetResponses } from '../library/asset-response.ts'
 import { API_VERSION } from '../library/server-info.ts'
+import { storageHealth } from '../placement/degraded.ts'
 import { storageStatus } from '../placement/status.ts'
 import { findActor, findCredentials } from './authenticate.ts'
 import type { HttpParts } from './server.ts'
@@ -39,8 +40,18 @@ export function attachWebsocket(app: FastifyInstance, parts: HttpParts): void {
     if (io.sockets.adapter.rooms.has(ADMIN_ROOM))
       io.to(ADMIN_ROOM).emit('storage_status', await storageStatus(parts.placement))
   })
+  let lastHealth = ''
+  const sendHealth = throttle(STATUS_INTERVAL_MS, async () => {
+    const health = JSON.stringify(await storageHealth(parts.placement))
+    // To everybody, without a word of what it is: each page asks for what its user may see.
+    if (health !== lastHealth) io.emit('storage_health')
+    lastHealth = health
+  })
   const forward = (event: LibraryEvent) => {
-    const work = event.type === 'storage-changed' ? sendStatus() : forwardEvent(io, parts, event)
+    const work: Promise<unknown> =
+      event.type === 'storage-changed'
+        ? Promise.all([sendStatus(), sendHealth()])
+        : forwardEvent(io, parts, event)
     work.catch((error: Error) =>
       parts.log.warn({ event: event.type, error: error.message }, 'an event was not sent on'),
     )

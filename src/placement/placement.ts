@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { Breaker } from '../storage/breaker.ts'
 import type { Policy } from './policy.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
@@ -13,6 +14,8 @@ export type Location = {
   /** The demonstration bucket: works, but is no safer than the disk it lies on. */
   isDemonstration: boolean
   backend: StorageBackend
+  /** Stands before the backend of a place that can be away; absent at the media volume. */
+  breaker?: Breaker
   probe(): Promise<ProbeReport>
 }
 
@@ -23,6 +26,8 @@ export type PlacementSettings = {
   deleteLocalAfterUpload: boolean
   /** The most that recalled copies may take on the media volume. */
   recallMaxBytes: number
+  /** So long people wait for the first byte from a place that isn't this disk. */
+  answerWithinMs: number
   /** A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span. */
   writeLeaseMs: number
   /** A staged upload untouched for so long is taken for abandoned. */
@@ -66,6 +71,7 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   holdMs: 0,
   deleteLocalAfterUpload: true,
   recallMaxBytes: 20 * 1024 ** 3,
+  answerWithinMs: 10_000,
   writeLeaseMs: 40_000,
   stagingLeaseMs: 24 * 3_600_000,
   settleIntervalMs: 3_600_000,

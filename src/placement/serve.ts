@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { unreachableSentence } from './degraded.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
@@ -19,7 +20,7 @@ export type ServableObject = {
   /**
    * A stream of the bytes `start` to `end`, inclusive (default: all). The source answered before this resolves. A broken
    * connection is resumed; a stream that can't go on is destroyed with its error, never ended short. Destroy it to free
-   * its connection. Throws `unavailable` when no replica can be read now.
+   * its connection. Throws `unavailable` when no replica can be read now, within `answerWithinMs`.
    */
   open(options?: { range?: { start: number; end: number }; signal?: AbortSignal }): Promise<Readable>
 }
@@ -38,14 +39,39 @@ export async function findServable(placement: Placement, objectId: string): Prom
     createdAt: object.createdAt,
     open: async (options = {}) => {
       const range = options.range ?? { start: 0, end: object.size - 1 }
-      const first = await openFirst(placement, replicas, range, options.signal)
-      if (first) return first
-      // An eviction may have moved the bytes since the rows were read: look once more.
-      const again = await loadObject(placement.db, objectId)
-      const second = again && (await openFirst(placement, again.replicas, range, options.signal))
-      if (second) return second
-      throw new AppError('unavailable', 'the file cannot be reached now; it is not lost, try again later')
+      const patience = startPatience(placement, options.signal)
+      try {
+        const first = await openFirst(placement, replicas, range, patience)
+        if (first.stream) return first.stream
+        // An eviction may have moved the bytes since the rows were read: look once more.
+        const again = (await loadObject(placement.db, objectId))?.replicas ?? []
+        const second = await openFirst(placement, again, range, patience)
+        if (second.stream) return second.stream
+        const at = again
+          .filter(({ state }) => state === 'verified')
+          .map(({ locationId }) => locationOf(placement, locationId))
+        throw new AppError('unavailable', unreachableSentence(object, at), {
+          cause: second.failure ?? first.failure,
+        })
+      } finally {
+        patience.stop()
+      }
     },
+  }
+}
+
+/** For how long somebody waits for the first bytes from a place that isn't this disk, quick tries included. */
+type Patience = { caller: AbortSignal | undefined; signal: AbortSignal; stop(): void }
+
+function startPatience(placement: Placement, caller: AbortSignal | undefined): Patience {
+  const { answerWithinMs } = placement.settings
+  const controller = new AbortController()
+  const late = () => controller.abort(new StorageError('unavailable', `no answer for ${answerWithinMs} ms`))
+  const timer = setTimeout(late, answerWithinMs)
+  return {
+    caller,
+    signal: caller ? AbortSignal.any([caller, controller.signal]) : controller.signal,
+    stop: () => clearTimeout(timer),
   }
 }
 
@@ -53,28 +79,32 @@ async function openFirst(
   placement: Placement,
   replicas: readonly Replica[],
   range: { start: number; end: number },
-  signal?: AbortSignal,
-): Promise<Readable | null> {
+  patience: Patience,
+): Promise<{ stream?: Readable; failure?: unknown }> {
+  let failure: unknown
   for (const replica of inReadingOrder(placement, replicas)) {
-    const stream = readReplica(locationOf(placement, replica.locationId), replica.key, range, signal)
+    const location = locationOf(placement, replica.locationId)
+    const signal = location.kind === 'disk' ? patience.caller : patience.signal
+    const stream = readReplica(location, replica.key, range, signal)
     try {
       await hasBegun(stream)
       // Until its reader listens, an error must not end the process; the reader sees the stream destroyed all the same.
       stream.on('error', (error) =>
         placement.log.warn({ objectId: replica.objectId, error: error.message }, 'a read broke off'),
       )
-      return stream
+      return { stream }
     } catch (error) {
-      signal?.throwIfAborted()
+      patience.caller?.throwIfAborted()
+      failure = error
       placement.log.warn(
         { objectId: replica.objectId, location: replica.locationId, error: (error as Error).message },
         'a replica could not be read',
       )
-      if (isMissing(error) && (await isReallyMissing(placement, replica)))
+      if (isMissing(error) && (await isReallyMissing(placement, replica, patience.signal)))
         await suspectIfStillThere(placement, replica)
     }
   }
-  return null
+  return { failure }
 }
 
 /** Local files first: they cost neither a request nor a wait. Only verified replicas are read. */
@@ -114,9 +144,13 @@ function isMissing(error: unknown): boolean {
 }
 
 /** "No such file" of a mount that is gone, or of a bucket that lags behind, says nothing: looked at once more, as a place. */
-async function isReallyMissing(placement: Placement, replica: Replica): Promise<boolean> {
+async function isReallyMissing(
+  placement: Placement,
+  replica: Replica,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
-    return (await locationOf(placement, replica.locationId).backend.head(replica.key)) === null
+    return (await locationOf(placement, replica.locationId).backend.head(replica.key, { signal })) === null
   } catch {
     return false // the place itself is away; the read's own failure is logged
   }

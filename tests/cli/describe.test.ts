@@ -38,6 +38,8 @@ function status(
         isDemonstration,
         health: 'unhealthy',
         error: 'the bucket is missing',
+        healthChangedAt: null,
+        drill: null,
         lastProbeAt: null,
         latencyMs: null,
         oldestProofAt: '2026-01-02T11:00:00Z',
