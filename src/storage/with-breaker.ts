@@ -29,11 +29,11 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
   ): Promise<T> {
     callerSignal?.throwIfAborted()
     const call = breaker.begin(kind)
-    const silence = new AbortController()
+    const patience = new AbortController()
     const { answerWithinMs } = breaker.rules
-    const giveUp = () => silence.abort(silentError(answerWithinMs))
+    const giveUp = () => patience.abort(new StorageError('unavailable', silence(answerWithinMs)))
     const timer = kind === 'other' ? undefined : setTimeout(giveUp, answerWithinMs)
-    const signals = [call.signal, silence.signal]
+    const signals = [call.signal, patience.signal]
     const signal = AbortSignal.any(callerSignal ? [...signals, callerSignal] : signals)
     let isUnderWay = false
     try {
@@ -43,7 +43,9 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
       return result
     } catch (error) {
       const isLeft = callerSignal?.aborted ?? false
-      call.decide(outcomeOf(error, isLeft, call.ageMs() >= answerWithinMs / 2, isOurs()), messageOf(error))
+      const ageMs = call.ageMs()
+      const reason = isLeft ? silence(Math.round(ageMs)) : messageOf(error)
+      call.decide(outcomeOf(error, isLeft, ageMs >= answerWithinMs / 2, isOurs()), reason)
       throw error
     } finally {
       clearTimeout(timer)
@@ -203,8 +205,8 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
-function silentError(afterMs: number): StorageError {
-  return new StorageError('unavailable', `no answer for ${afterMs} ms`)
+function silence(ms: number): string {
+  return `no answer for ${ms} ms`
 }
 
 function messageOf(error: unknown): string {
