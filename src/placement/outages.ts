@@ -18,7 +18,8 @@ export function watchOutages(
   { lookIntervalMs = LOOK_INTERVAL_MS }: { lookIntervalMs?: number } = {},
 ): { close(): Promise<void> } {
   const guarded = [...placement.locations.values()].filter(({ breaker }) => breaker !== undefined)
-  const blocked = new Set<string>()
+  // From the start: a drill may end before the first look.
+  const blocked = new Set(guarded.filter(({ breaker }) => breaker?.blockedFor != null).map(({ id }) => id))
   /** By location, since when others say it is away; said once, it is heard once. */
   const heard = new Map<string, number>()
   /** What has to be told to the ledger, in order. */
