@@ -80,9 +80,17 @@ export async function currentDrills(db: Database): Promise<Drill[]> {
   }))
 }
 
+/** Reads of the drills by this process, in the order in which they began: by its locations, the last that was heeded. */
+const heeded = new WeakMap<Placement['locations'], number>()
+let lastRead = 0
+
 /** Makes this process refuse what the drills of now block, and nothing else. @returns those drills */
 export async function heedDrills(placement: Pick<Placement, 'db' | 'locations'>): Promise<Drill[]> {
+  const read = ++lastRead
   const drills = await currentDrills(placement.db)
+  // Overtaken by a read that began later and may know of a drill that this one does not.
+  if (read < (heeded.get(placement.locations) ?? 0)) return drills
+  heeded.set(placement.locations, read)
   for (const { id, breaker } of placement.locations.values()) {
     const drill = drills.find(({ locationId }) => locationId === id)
     if (drill !== undefined) breaker?.block(drill.leftMs, drillReason(drill))
