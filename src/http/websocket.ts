@@ -19,6 +19,8 @@ import { throttle } from './throttle.ts'
 /** Administrators' pages, which show where everything is. */
 const ADMIN_ROOM = 'admins'
 const STATUS_INTERVAL_MS = 1_000
+/** What pages believe of the storage until they hear otherwise. */
+const WELL = 'well'
 /** A page that logs itself out needs its answer first. */
 const SESSION_DELETE_DELAY_MS = 500
 
@@ -40,12 +42,13 @@ export function attachWebsocket(app: FastifyInstance, parts: HttpParts): void {
     if (io.sockets.adapter.rooms.has(ADMIN_ROOM))
       io.to(ADMIN_ROOM).emit('storage_status', await storageStatus(parts.placement))
   })
-  let lastHealth = ''
+  let lastTold = WELL
   const sendHealth = throttle(STATUS_INTERVAL_MS, async () => {
-    const health = JSON.stringify(await storageHealth(parts.placement))
+    const health = await storageHealth(parts.placement)
+    const told = health.isDegraded ? JSON.stringify(health) : WELL
     // To everybody, without a word of what it is: each page asks for what its user may see.
-    if (health !== lastHealth) io.emit('storage_health')
-    lastHealth = health
+    if (told !== lastTold) io.emit('storage_health')
+    lastTold = told
   })
   const forward = (event: LibraryEvent) => {
     const work: Promise<unknown> =
