@@ -15,10 +15,13 @@ import type { Log } from './log.ts'
 import { type MediaTools, openMediaTools } from './media/tools.ts'
 import type { Delivery } from './placement/deliver.ts'
 import { closePlacement, openPlacement } from './placement/open.ts'
+import { watchOutages } from './placement/outages.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
+import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
 import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
+import { withBreaker } from './storage/with-breaker.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
 
@@ -66,10 +69,13 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
       holdMs: config.storage.upload.holdHours * 3_600_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       recallMaxBytes: config.storage.recall.maxBytes,
+      answerWithinMs: config.storage.outage.answerWithinMs,
     },
     delivery: await deliveryOf(config),
   })
   cleanup.defer(() => closePlacement(placement))
+  const outages = watchOutages(placement)
+  cleanup.defer(() => outages.close())
   const mediaTools = openMediaTools({
     log,
     threads: config.jobs.processingConcurrency,
@@ -157,13 +163,17 @@ async function openLocations(
     attempts: config.storage.upload.retryAttempts + 1,
     delayMs: config.storage.upload.retryDelayMs,
   }
-  if (config.storage.s3 !== null) locations.push(await openBucket(S3, config.storage.s3, retry, log))
+  const outage = { ...DEFAULT_BREAKER_RULES, ...config.storage.outage }
+  if (config.storage.s3 !== null)
+    locations.push(await openBucket(S3, config.storage.s3, { retry, outage }, log))
 
   let demonstrationBucket: DemonstrationBucket | null = null
   const holdsReplicas = await locationsWithReplicas(db)
   if (config.demonstrationBucket || holdsReplicas.has(DEMONSTRATION)) {
     demonstrationBucket = await openDemonstrationBucket(config.dataDir, log)
-    locations.push(await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), retry, log))
+    locations.push(
+      await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), { retry, outage }, log),
+    )
   }
   for (const id of holdsReplicas) {
     if (locations.some((location) => location.id === id)) continue
@@ -209,16 +219,22 @@ function openLocalLocation(config: Config, log: Log): Location {
 async function openBucket(
   id: typeof S3 | typeof DEMONSTRATION,
   settings: S3Config,
-  retry: { attempts: number; delayMs: number },
+  { retry, outage }: { retry: { attempts: number; delayMs: number }; outage: BreakerRules },
   log: Log,
 ): Promise<Location> {
   const { openS3Backend } = await import('./storage/s3.ts')
   // Half of the connections for people who look at originals, so that no offload makes them wait.
   const share = (part: number) => Math.max(1, Math.floor(settings.maxConnections * part))
   const limits = { reads: share(0.5), writes: share(0.3), others: share(0.2) }
-  const backend = withRetry(withLimits(openS3Backend(settings, log), limits), { ...retry, log })
-  const where = `${settings.bucket}/${settings.prefix}`
   const isDemonstration = id === DEMONSTRATION
+  const breaker = createBreaker(
+    isDemonstration ? 'the demonstration bucket' : `bucket ${settings.bucket}`,
+    outage,
+  )
+  // The breaker under the limits (see there), the tries above both: each is a call that may be refused, and a refusal ends them.
+  const guarded = withBreaker(openS3Backend(settings, log), breaker)
+  const backend = withRetry(withLimits(guarded, limits), { ...retry, log })
+  const where = `${settings.bucket}/${settings.prefix}`
   return {
     id,
     kind: 's3',
@@ -232,7 +248,9 @@ async function openBucket(
     isDemonstration,
     hasPublicAddress: settings.publicEndpoint !== null,
     backend,
+    breaker,
     probe: async () => {
+      breaker.assertNotBlocked()
       const { probeS3 } = await import('./storage/s3-probe.ts')
       return probeS3(settings, log)
     },

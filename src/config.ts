@@ -90,6 +90,7 @@ export type Config = {
     }
     /** Another strategy for some of the users; null: none. */
     rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null
+    outage: { answerWithinMs: number; failures: number; coolDownMs: number }
     recall: { maxBytes: number }
     delivery: Record<'originals' | 'previews' | 'encodedVideos', Way> & {
       immichClients: 'proxy' | 'same'

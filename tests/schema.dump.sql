@@ -162,6 +162,16 @@ create table asset_file (
 );
 CREATE INDEX asset_file_object ON public.asset_file USING btree (object_id);
 
+create table drill (
+  location_id text not null,
+  started_at timestamp with time zone not null default now(),
+  ends_at timestamp with time zone not null,
+  actor text not null,
+  constraint drill_check CHECK ((ends_at <= (started_at + '01:01:00'::interval))),
+  constraint drill_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint drill_pkey PRIMARY KEY (location_id)
+);
+
 create table job_failure (
   id bigint not null generated always as identity,
   job text not null,
@@ -203,6 +213,7 @@ create table location (
   health_error text,
   health_changed_at timestamp with time zone,
   last_success_at timestamp with time zone,
+  away_since timestamp with time zone,
   constraint location_kind_check CHECK ((kind = ANY (ARRAY['disk'::text, 's3'::text, 'memory'::text]))),
   constraint location_pkey PRIMARY KEY (id)
 );

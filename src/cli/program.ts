@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/mistakes.ts'
 import { AppError } from '../errors.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { type DrillOptions, runDrill } from './storage-drill.ts'
 import { printProbe } from './storage-probe.ts'
 import { printReceipt } from './storage-receipt.ts'
 import { printStorageStatus } from './storage-status.ts'
@@ -54,6 +55,18 @@ export async function runCommand(
     .option('--json', 'as JSON')
     .action(async (options: Json) => {
       code = await printProbe(context, options)
+    })
+
+  storage
+    .command('drill')
+    .description('make a place unreachable for some minutes, to see that everything copes; ends by itself')
+    .argument('<location>', 'such as s3')
+    .option('--minutes <number>', '1 to 60 (default: 5)')
+    .option('--stop', 'end it now')
+    .option('--no-wait', 'return at once instead of showing the minutes left')
+    .option('--json', 'as JSON')
+    .action(async (location: string, options: DrillOptions) => {
+      code = await runDrill(context, location, options)
     })
 
   const users = program.command('users').description('who may log in')

@@ -2,6 +2,7 @@ import { type LocationStatus, type StorageStatus, storageStatus } from '../place
 import type { QueueName } from '../queue/job-types.ts'
 import { type JobFailure, type QueueCounts, queueCounts, recentFailures } from '../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { timeLeft } from './storage-drill.ts'
 import { ago, bar, bytes, columns, count, plural, type Style } from './text.ts'
 
 type Found = { status: StorageStatus; queues: Record<QueueName, QueueCounts>; failures: JobFailure[] }
@@ -132,8 +133,13 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
   ])
   const header = ['', 'place', 'files', 'size', '', '', ''].map(style.dim)
   const lines = columns([header, ...rows], [2, 3])
-  const problems = locations.flatMap(({ id, health, error }) =>
-    health === 'unhealthy' ? [style.red(`  ${id}: ${error ?? 'not healthy'}`)] : [],
-  )
+  const problems = locations.flatMap(({ id, health, error, drill, healthChangedAt }) => {
+    if (drill !== null) {
+      const leftMs = new Date(drill.endsAt).getTime() - now.getTime()
+      return [style.amber(`  ${id}: blocked by a drill, ${timeLeft(leftMs)}`)]
+    }
+    const since = healthChangedAt === null ? '' : ` (since ${ago(healthChangedAt, now)})`
+    return health === 'unhealthy' ? [style.red(`  ${id}: ${error ?? 'not healthy'}${since}`)] : []
+  })
   return [...lines, ...problems]
 }

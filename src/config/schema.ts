@@ -188,6 +188,13 @@ export const FILE_SCHEMA = z.strictObject({
         })
         .nullable()
         .default(null),
+      outage: z
+        .strictObject({
+          answerWithinMs: number({ min: 500, max: 600_000, unit: 'milliseconds' }).default(10_000),
+          failures: number({ min: 1, max: 1_000 }).default(5),
+          coolDownMs: number({ min: 500, max: 600_000, unit: 'milliseconds' }).default(10_000),
+        })
+        .prefault({}),
       recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
       delivery: z
         .strictObject({

@@ -77,7 +77,9 @@ export type Schema = {
     health_error: string | null
     health_changed_at: NullableTimestamp
     last_success_at: NullableTimestamp
+    away_since: NullableTimestamp
   }
+  drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }
   stored_object: {
     id: string
     owner_id: string

@@ -19,6 +19,22 @@ const STATUS: { [Code in ErrorCode]: number } = {
   'last-copy': 409,
 }
 
+/** Seconds after which a client asks again where nothing better is known. */
+const RETRY_AFTER_SECONDS = 10
+
+/**
+ * Seconds for `Retry-After` of a 503: until the place is tried again, where an error in the chain of causes says when. At least
+ * 1, at most an hour.
+ */
+export function retryAfterSeconds(error: unknown, now: Date): number {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { retryAt } = cause as Error & { retryAt?: unknown }
+    if (!(retryAt instanceof Date)) continue
+    return Math.min(3_600, Math.max(1, Math.ceil((retryAt.getTime() - now.getTime()) / 1_000)))
+  }
+  return RETRY_AFTER_SECONDS
+}
+
 /** Status and body for any thrown value. What we did not foresee says nothing of its inside: the log has that. */
 export function toErrorResponse(error: unknown): { status: number; body: ErrorBody } {
   if (isAppError(error)) {

@@ -11,7 +11,7 @@ import { deliveryOrigins } from '../placement/deliver.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
 import { addEarlyReads } from './early-read.ts'
-import { toErrorResponse } from './error-response.ts'
+import { retryAfterSeconds, toErrorResponse } from './error-response.ts'
 import { registerRoutes } from './routes.ts'
 import { addStaticWeb } from './static-web.ts'
 import { attachWebsocket } from './websocket.ts'
@@ -112,6 +112,7 @@ function answerError(
   const context = { requestId: request.id, method: request.method, path: request.url.split('?')[0], status }
   if (status >= 500) parts.log.error({ ...context, err: error }, 'a request failed')
   else parts.log.debug({ ...context, message: body.message }, 'a request was refused')
+  if (status === 503) reply.header('retry-after', retryAfterSeconds(error, new Date()))
   return reply.status(status).type('application/json; charset=utf-8').send(body)
 }
 

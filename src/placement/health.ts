@@ -30,9 +30,17 @@ async function checkLocation(placement: Placement, location: Location): Promise<
     else if (isHealthy) await recordHealth(placement, location.id, null)
   } catch (error) {
     const problem = (error as Error).message
-    await recordHealth(placement, location.id, problem)
+    // What a drill blocks is known by the drill's row.
+    const isAway = location.breaker?.blockedFor == null && isUnavailable(error)
+    await recordHealth(placement, location.id, problem, { isAway })
     placement.log.warn({ location: location.id, error: problem }, 'a location is not healthy')
   }
+}
+
+/** Also where an error of ours tells it on. */
+function isUnavailable(error: unknown): boolean {
+  if (isStorageError(error)) return error.kind === 'unavailable'
+  return error instanceof Error && error.cause !== undefined && isUnavailable(error.cause)
 }
 
 async function standing(placement: Placement, location: Location) {

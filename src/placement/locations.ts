@@ -1,13 +1,21 @@
 /** Which place a location is. A folder whose mount is missing, or a bucket that became another one, must not be written to. */
 import { randomUUID } from 'node:crypto'
+import type { Queryable } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
+import { enqueue } from '../queue/enqueue.ts'
 import type { JobName } from '../queue/job-types.ts'
 import { wakeJobs } from '../queue/wake.ts'
 import type { Features, ProbeReport } from '../storage/backend.ts'
 import { isStorageError } from '../storage/backend.ts'
 import type { Location, Placement } from './placement.ts'
 
-const WAITING_FOR_A_LOCATION: JobName[] = ['replicate-object', 'evict-replica', 'purge-object']
+const WAITING_FOR_A_LOCATION: JobName[] = [
+  'replicate-object',
+  'evict-replica',
+  'purge-object',
+  'process-asset',
+  'transcode-video',
+]
 
 /** The location by its id; throws `unavailable` when the configuration no longer names it. */
 export function locationOf(placement: Pick<Placement, 'locations'>, locationId: string): Location {
@@ -24,9 +32,11 @@ export function locationOf(placement: Pick<Placement, 'locations'>, locationId: 
 /**
  * Makes sure that the place behind a location is the one that the ledger knows: its recorded identity is the configured
  * one, and the marker in it is the recorded one. A new location is recorded and marked. Asked once a process and location.
- * Throws `conflict` when it is another place, `unavailable` when it can't be asked now.
+ * Throws `conflict` when it is another place, `unavailable` when it can't be asked now or is left alone for now.
  */
 export async function confirmLocation(placement: Placement, location: Location): Promise<void> {
+  // Before an intent is written that could not be carried out, nor taken back, now.
+  location.breaker?.assertAdmits()
   if (placement.confirmedLocations.has(location.id)) return
   const recorded = await placement.db
     .selectFrom('location')
@@ -114,6 +124,9 @@ async function markNew(placement: Placement, location: Location): Promise<void> 
 export async function probeLocation(placement: Placement, locationId: string): Promise<ProbeReport> {
   const location = locationOf(placement, locationId)
   const report = await location.probe()
+  // A drill that began meanwhile: the place counts as away, whatever was seen before.
+  location.breaker?.assertNotBlocked()
+  if (report.ok) location.breaker?.close()
   if (report.ok) await confirmLocation(placement, location)
   location.backend.useFeatures(report.features)
   const problem = report.findings.find((finding) => !finding.ok && finding.critical)
@@ -132,16 +145,18 @@ export async function probeLocation(placement: Placement, locationId: string): P
 
 /**
  * Records whether a location is well, also of one that was never reached, and returns whether that is news. When it is well
- * again, the jobs that waited for it run at once instead of at the end of their back-off.
+ * again, the jobs that waited for it run at once instead of at the end of their back-off. `isAway`: it is not to be reached,
+ * as opposed to one that answers and does not do its work; other processes leave such a place alone, too.
  */
 export async function recordHealth(
   placement: Placement,
   locationId: string,
   error: string | null,
+  { isAway = false }: { isAway?: boolean } = {},
 ): Promise<boolean> {
   const before = await placement.db
     .selectFrom('location')
-    .select('is_healthy')
+    .select(['is_healthy', 'away_since'])
     .where('id', '=', locationId)
     .executeTakeFirst()
   const isHealthy = error === null
@@ -149,6 +164,7 @@ export async function recordHealth(
   const health = {
     is_healthy: isHealthy,
     health_error: error,
+    away_since: isAway ? (before?.away_since ?? placement.now()) : null,
     ...(hasChanged ? { health_changed_at: placement.now() } : {}),
     ...(isHealthy ? { last_success_at: placement.now() } : {}),
   }
@@ -160,7 +176,17 @@ export async function recordHealth(
     .execute()
   if (hasChanged && isHealthy && before?.is_healthy === false) {
     placement.log.info({ location: locationId }, 'a location is back')
-    await wakeJobs(placement.db, WAITING_FOR_A_LOCATION)
+    await wakeWaitingJobs(placement.db)
   }
   return hasChanged
+}
+
+/** Jobs that failed for want of a place run now instead of at the end of their back-off. */
+export async function wakeWaitingJobs(db: Queryable): Promise<void> {
+  await wakeJobs(db, WAITING_FOR_A_LOCATION)
+}
+
+/** Has the places looked at now instead of at the next check, once however often it is asked for. */
+export async function enqueueLocationCheck(db: Queryable): Promise<void> {
+  await enqueue(db, 'check-locations', {}, { key: 'recurring check-locations' })
 }

@@ -7,6 +7,7 @@ import type { Database } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Delivery, PROXY_EVERYTHING } from './deliver.ts'
+import { heedDrills } from './drill.ts'
 import { confirmLocation } from './locations.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
@@ -61,6 +62,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     settledAt: null,
     now: parts.now ?? (() => new Date()),
   }
+  await heedDrills(placement)
   await confirmLocation(placement, local)
   await removeDeadRecallFolders(placement)
   const confirming = [...locations.values()]

@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { Breaker } from '../storage/breaker.ts'
 import type { Delivery } from './deliver.ts'
 import type { Policy } from './policy.ts'
 
@@ -16,6 +17,8 @@ export type Location = {
   /** The configuration says under which address everybody reaches it: its signed URLs are good for every client. */
   hasPublicAddress?: boolean
   backend: StorageBackend
+  /** Stands before the backend of a place that can be away; absent at the media volume. */
+  breaker?: Breaker
   probe(): Promise<ProbeReport>
 }
 
@@ -26,6 +29,8 @@ export type PlacementSettings = {
   deleteLocalAfterUpload: boolean
   /** The most that recalled copies may take on the media volume. */
   recallMaxBytes: number
+  /** So long people wait for the first byte from a place that isn't this disk. */
+  answerWithinMs: number
   /** A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span. */
   writeLeaseMs: number
   /** A staged upload untouched for so long is taken for abandoned. */
@@ -70,6 +75,7 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   holdMs: 0,
   deleteLocalAfterUpload: true,
   recallMaxBytes: 20 * 1024 ** 3,
+  answerWithinMs: 10_000,
   writeLeaseMs: 40_000,
   stagingLeaseMs: 24 * 3_600_000,
   settleIntervalMs: 3_600_000,

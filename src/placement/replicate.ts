@@ -17,6 +17,7 @@ import {
   loadObject,
   proveReplica,
   type Replica,
+  renewWriteLease,
   type StoredObject,
   suspectReplica,
 } from './replicas.ts'
@@ -170,7 +171,10 @@ async function abandonIfDead(placement: Placement, replica: Replica): Promise<vo
   await abandonWriting(placement, replica)
 }
 
-/** Our own failed attempt: the bytes may be there, so they go first. What can't be done now, the sweep does after the lease. */
+/**
+ * Our own failed attempt: the bytes may be there, so they go first. What can't be done now is left to the next attempt or the
+ * sweep, which need not wait for the lease of a writer that has stopped.
+ */
 async function abandonOwn(
   placement: Placement,
   replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
@@ -181,7 +185,10 @@ async function abandonOwn(
     const { objectId, locationId } = replica
     placement.log.warn(
       { objectId, location: locationId, error: (error as Error).message },
-      'a failed write is left to the sweep',
+      'a failed write is left to the next attempt',
+    )
+    await renewWriteLease(placement.db, replica, 0).catch((failure: Error) =>
+      placement.log.warn({ objectId, error: failure.message }, 'a write lease could not be ended'),
     )
   }
 }

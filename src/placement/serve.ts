@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { unreachableSentence } from './degraded.ts'
 import { type HandOver, type HandOverWish, handOver } from './deliver.ts'
 import type { EarlyRead, ReadSource } from './early-read.ts'
 import { locationOf } from './locations.ts'
@@ -31,7 +32,7 @@ export type ServableObject = {
   /**
    * A stream of the bytes `start` to `end`, inclusive (default: all). The source answered before this resolves. A broken
    * connection is resumed; a stream that can't go on is destroyed with its error, never ended short. Destroy it to free
-   * its connection. Throws `unavailable` when no replica can be read now.
+   * its connection. Throws `unavailable` when no replica can be read now, within `answerWithinMs`.
    */
   open(options?: OpenOptions): Promise<Readable>
   /** Where `open` reads first; null: a file of ours, or nowhere. */
@@ -61,14 +62,23 @@ export async function findServable(placement: Placement, objectId: string): Prom
     },
     open: async (options = {}) => {
       const range = options.range ?? { start: 0, end: object.size - 1 }
-      const first = await openFirst(placement, replicas, range, options)
-      if (first) return first
-      // An eviction may have moved the bytes since the rows were read: look once more.
-      const again = await loadObject(placement.db, objectId)
-      const { signal } = options
-      const second = again && (await openFirst(placement, again.replicas, range, signal ? { signal } : {}))
-      if (second) return second
-      throw new AppError('unavailable', 'the file cannot be reached now; it is not lost, try again later')
+      const patience = startPatience(placement, options.signal)
+      try {
+        const first = await openFirst(placement, replicas, range, patience, options.early)
+        if (first.stream) return first.stream
+        // An eviction may have moved the bytes since the rows were read: look once more.
+        const again = (await loadObject(placement.db, objectId))?.replicas ?? []
+        const second = await openFirst(placement, again, range, patience)
+        if (second.stream) return second.stream
+        const at = again
+          .filter(({ state }) => state === 'verified')
+          .map(({ locationId }) => locationOf(placement, locationId))
+        throw new AppError('unavailable', unreachableSentence(object, at), {
+          cause: second.failure ?? first.failure,
+        })
+      } finally {
+        patience.stop()
+      }
     },
   }
 }
@@ -89,34 +99,52 @@ export async function readableObjects(
   return new Set(rows.map((row) => row.object_id))
 }
 
+/** For how long somebody waits for the first bytes from a place that isn't this disk, quick tries included. */
+type Patience = { caller: AbortSignal | undefined; signal: AbortSignal; stop(): void }
+
+function startPatience(placement: Placement, caller: AbortSignal | undefined): Patience {
+  const { answerWithinMs } = placement.settings
+  const controller = new AbortController()
+  const late = () => controller.abort(new StorageError('unavailable', `no answer for ${answerWithinMs} ms`))
+  const timer = setTimeout(late, answerWithinMs)
+  return {
+    caller,
+    signal: caller ? AbortSignal.any([caller, controller.signal]) : controller.signal,
+    stop: () => clearTimeout(timer),
+  }
+}
+
 async function openFirst(
   placement: Placement,
   replicas: readonly Replica[],
   range: { start: number; end: number },
-  { early, signal }: OpenOptions,
-): Promise<Readable | null> {
+  patience: Patience,
+  early?: OpenOptions['early'],
+): Promise<{ stream?: Readable; failure?: unknown }> {
+  let failure: unknown
   for (const replica of inReadingOrder(placement, replicas)) {
-    const stream =
-      early?.take(replica, range, signal) ??
-      readReplica(locationOf(placement, replica.locationId), replica.key, range, signal)
+    const location = locationOf(placement, replica.locationId)
+    const signal = location.kind === 'disk' ? patience.caller : patience.signal
+    const stream = early?.take(replica, range, signal) ?? readReplica(location, replica.key, range, signal)
     try {
       await hasBegun(stream)
       // Until its reader listens, an error must not end the process; the reader sees the stream destroyed all the same.
       stream.on('error', (error) =>
         placement.log.warn({ objectId: replica.objectId, error: error.message }, 'a read broke off'),
       )
-      return stream
+      return { stream }
     } catch (error) {
-      signal?.throwIfAborted()
+      patience.caller?.throwIfAborted()
+      failure = error
       placement.log.warn(
         { objectId: replica.objectId, location: replica.locationId, error: (error as Error).message },
         'a replica could not be read',
       )
-      if (isMissing(error) && (await isReallyMissing(placement, replica)))
+      if (isMissing(error) && (await isReallyMissing(placement, replica, patience.signal)))
         await suspectIfStillThere(placement, replica)
     }
   }
-  return null
+  return { failure }
 }
 
 /** Local files first: they cost neither a request nor a wait. Only verified replicas are read. */
@@ -156,9 +184,13 @@ function isMissing(error: unknown): boolean {
 }
 
 /** "No such file" of a mount that is gone, or of a bucket that lags behind, says nothing: looked at once more, as a place. */
-async function isReallyMissing(placement: Placement, replica: Replica): Promise<boolean> {
+async function isReallyMissing(
+  placement: Placement,
+  replica: Replica,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
-    return (await locationOf(placement, replica.locationId).backend.head(replica.key)) === null
+    return (await locationOf(placement, replica.locationId).backend.head(replica.key, { signal })) === null
   } catch {
     return false // the place itself is away; the read's own failure is logged
   }

@@ -1,6 +1,7 @@
 /** The four answers: is everything safe, where is it, are the places healthy; what is happening is the queue's to tell. */
 import { sql } from 'kysely'
 import type { ProbeFinding, ProbeReport } from '../storage/backend.ts'
+import { currentDrills } from './drill.ts'
 import type { Location, Placement } from './placement.ts'
 
 export type Amount = { count: number; bytes: number }
@@ -12,6 +13,10 @@ export type LocationStatus = {
   isDemonstration: boolean
   health: 'healthy' | 'unhealthy' | 'unknown'
   error: string | null
+  /** Since when it is healthy or unhealthy. */
+  healthChangedAt: string | null
+  /** The drill that blocks it now. */
+  drill: { startedAt: string; endsAt: string } | null
   lastProbeAt: string | null
   latencyMs: number | null
   /** The oldest proof among its verified replicas. */
@@ -80,8 +85,9 @@ async function originalsByPlace(placement: Placement): Promise<StorageStatus['or
 }
 
 async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
-  const [rows, held] = await Promise.all([
+  const [rows, drills, held] = await Promise.all([
     placement.db.selectFrom('location').selectAll().execute(),
+    currentDrills(placement.db),
     placement.db
       .selectFrom('replica as r')
       .innerJoin('stored_object as o', 'o.id', 'r.object_id')
@@ -98,6 +104,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
   const statuses: LocationStatus[] = []
   for (const location of placement.locations.values()) {
     const row = rows.find(({ id }) => id === location.id)
+    const drill = drills.find(({ locationId }) => locationId === location.id)
     const holds = held.find(({ location_id }) => location_id === location.id)
     const report = row?.probe as ProbeReport | null | undefined
     statuses.push({
@@ -107,6 +114,8 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       isDemonstration: location.isDemonstration,
       health: row?.is_healthy == null ? 'unknown' : row.is_healthy ? 'healthy' : 'unhealthy',
       error: row?.health_error ?? null,
+      healthChangedAt: row?.health_changed_at?.toISOString() ?? null,
+      drill: drill ? { startedAt: drill.startedAt.toISOString(), endsAt: drill.endsAt.toISOString() } : null,
       lastProbeAt: row?.probed_at?.toISOString() ?? null,
       latencyMs: report?.latencyMs ?? null,
       oldestProofAt: holds?.oldest ? new Date(holds.oldest).toISOString() : null,

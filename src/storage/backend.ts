@@ -117,7 +117,7 @@ export interface StorageBackend {
    * The identity that was written to this location, or null where none is (a new location, or a mount that is
    * missing). Kept at a fixed name, `.glassine-location`; like every name that begins with a dot it is never listed.
    */
-  readMarker(): Promise<string | null>
+  readMarker(options?: { signal?: AbortSignal }): Promise<string | null>
   /** Writes the identity; the only call that creates the location's root folder. Overwrites. */
   writeMarker(id: string): Promise<void>
   /** Optional abilities are optional objects, never methods that throw. */
@@ -238,11 +238,21 @@ export type StorageErrorKind =
 
 export class StorageError extends Error {
   readonly kind: StorageErrorKind
+  /** Of `unavailable`: the place will be tried again then, and asking earlier is in vain. */
+  readonly retryAt: Date | undefined
+  /** Of `unavailable`: it concerns one object (two writers met, it is archived), and proves that the place answers. */
+  readonly isOfOneObject: boolean
 
-  constructor(kind: StorageErrorKind, message: string, options?: { cause?: unknown }) {
+  constructor(
+    kind: StorageErrorKind,
+    message: string,
+    options: { cause?: unknown; retryAt?: Date; isOfOneObject?: boolean } = {},
+  ) {
     super(message, options)
     this.name = 'StorageError'
     this.kind = kind
+    this.retryAt = options.retryAt
+    this.isOfOneObject = options.isOfOneObject ?? false
   }
 }
 

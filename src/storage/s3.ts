@@ -71,9 +71,9 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
     },
     list: (prefix, options = {}) => listS3(bucket, prefix, options),
 
-    async readMarker() {
+    async readMarker({ signal } = {}) {
       try {
-        return await bucket.call('GetObject of the marker', undefined, async (options) => {
+        return await bucket.call('GetObject of the marker', signal, async (options) => {
           const answer = await client.send(new GetObjectCommand(marker), options)
           return (await answer.Body?.transformToString())?.trim() ?? null
         })

@@ -37,7 +37,7 @@ export function withLimits(inner: StorageBackend, limits: Limits): StorageBacken
     delete: (keys, options) => others.run(options?.signal, () => inner.delete(keys, options)),
     // A listing lasts as long as its reader likes, so it holds no slot; its pages come one at a time anyway.
     list: (prefix, options) => inner.list(prefix, options),
-    readMarker: () => others.run(undefined, () => inner.readMarker()),
+    readMarker: (options) => others.run(options?.signal, () => inner.readMarker(options)),
     writeMarker: (id) => others.run(undefined, () => inner.writeMarker(id)),
     ...(inner.localFiles && { localFiles: inner.localFiles }),
     ...(inner.presign && { presign: inner.presign }),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { describeBegin, timeLeft } from '../../src/cli/storage-drill.ts'
 import { describeReceipt } from '../../src/cli/storage-receipt.ts'
 import { describeStatus } from '../../src/cli/storage-status.ts'
 import { styleFor } from '../../src/cli/text.ts'
@@ -38,6 +39,8 @@ function status(
         isDemonstration,
         health: 'unhealthy',
         error: 'the bucket is missing',
+        healthChangedAt: null,
+        drill: null,
         lastProbeAt: null,
         latencyMs: null,
         oldestProofAt: '2026-01-02T11:00:00Z',
@@ -132,4 +135,23 @@ test('a receipt shows one square per place for every file', () => {
   )
   assert.match(text, /^■◪ {2}preview +local/m)
   assert.match(text, /^▨□ {2}thumbnail +local +suspect/m)
+})
+
+test('a drill: what it does, how it ends, and how much is left of it', () => {
+  const endsAt = new Date('2026-01-02T12:05:00Z')
+  const drill = { locationId: 's3', startedAt: now, endsAt, leftMs: 299_900 }
+  assert.equal(
+    describeBegin(drill),
+    "s3 can't be reached for 5 minutes, until 2026-01-02T12:05:00.000Z.\n" +
+      'It ends by itself; glassine storage drill s3 --stop ends it earlier.',
+  )
+  assert.equal(timeLeft(299_900), '5 min 00 s left')
+  assert.equal(timeLeft(61_000), '1 min 01 s left')
+  const blocked = status({ offloaded: 1 })
+  blocked.locations[0]!.drill = {
+    startedAt: now.toISOString(),
+    endsAt: new Date(now.getTime() + 125_000).toISOString(),
+  }
+  const lines = describeStatus({ status: blocked, queues: queues(), failures: [] }, style, now)
+  assert.match(lines, /s3: blocked by a drill, 2 min 05 s left/)
 })

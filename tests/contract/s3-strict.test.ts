@@ -1,6 +1,8 @@
 import { silentLog } from '../../src/log.ts'
+import { createBreaker } from '../../src/storage/breaker.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { probeS3 } from '../../src/storage/s3-probe.ts'
+import { withBreaker } from '../../src/storage/with-breaker.ts'
 import { withLimits } from '../../src/storage/with-limits.ts'
 import { withRetry } from '../../src/storage/with-retry.ts'
 import { profiles, type StrictProfile } from '../../src/strict-s3/profiles.ts'
@@ -50,3 +52,9 @@ storageSuite(
   },
   { grows: true },
 )
+storageSuite('S3 on a server like Swift, not probed, with breaker, limits and retry', async () => {
+  const { settings, close } = await start(profiles.swift)
+  const guarded = withBreaker(openS3Backend(settings, silentLog), createBreaker('the bucket'))
+  const limited = withLimits(guarded, { reads: 4, writes: 2, others: 4 })
+  return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
+})

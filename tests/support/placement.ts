@@ -58,10 +58,12 @@ export async function testPlacement(
     extra?: Location[]
     delivery?: Delivery
     now?: () => Date
+    /** That of another placement, which goes on to own it. */
+    mediaLocation?: string
   } = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-placement-'))
-  const mediaLocation = join(folder, 'media')
+  const mediaLocation = options.mediaLocation ?? join(folder, 'media')
   const disk = faultyBackend(await openDiskBackend({ root: mediaLocation, log: silentLog }))
   const remotes = new Map((options.remotes ?? ['s3']).map((id) => [id, faultyBackend(openMemoryBackend())]))
   const placement: Placement = await openPlacement({

@@ -57,6 +57,10 @@ export async function startServerWithBucket(
     mediaLocation?: string
     upload?: string
     requestTimeoutMs?: number
+    /** `storage.outage`, as YAML. */
+    outage?: string
+    /** Gives the address at which the server reaches the bucket, which listens on this port of loopback. */
+    through?: (port: number) => Promise<string>
   } = {},
 ): Promise<ServerWithBucket> {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-faults-'))
@@ -68,18 +72,19 @@ export async function startServerWithBucket(
     buckets: options.buckets ?? [BUCKET],
     ...(options.profile ? { profile: options.profile } : {}),
   })
+  const endpoint = (await options.through?.(bucket.port)) ?? bucket.endpoint
   const config = `storage:
   local:
     mediaLocation: ${options.mediaLocation ?? join(dataDir, 'media')}
   s3:
-    endpoint: ${bucket.endpoint}
+    endpoint: ${endpoint}
     bucket: ${BUCKET}
     region: us-east-1
     accessKeyId: ${CREDENTIALS.accessKeyId}
     secretAccessKey: ${CREDENTIALS.secretAccessKey}
     requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
   upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
-`
+${options.outage ? `  outage: ${options.outage}\n` : ''}`
   const port = await freePort()
   let isRunning = false
   const parts = {

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { publish } from '../../database/events.ts'
 import { receiptForActor } from '../../library/receipts.ts'
 import { ALL_LOCAL_FIRST, describeRules } from '../../library/upload-strategy.ts'
+import { storageHealth } from '../../placement/degraded.ts'
+import { MAX_DRILL_MINUTES, startDrill, stopDrill } from '../../placement/drill.ts'
 import { probeLocation } from '../../placement/locations.ts'
 import { storageStatus } from '../../placement/status.ts'
 import { recentFailures } from '../../queue/queues.ts'
@@ -10,6 +12,11 @@ import { actorOf } from '../authenticate.ts'
 import type { HttpParts } from '../server.ts'
 import { parse, uuid } from '../validate.ts'
 
+const drillBody = z.object({
+  location: z.string().min(1).max(100),
+  minutes: z.int().min(1).max(MAX_DRILL_MINUTES),
+})
+const drillQuery = z.object({ location: z.string().min(1).max(100).optional() })
 const receiptParams = z.object({ assetId: uuid })
 
 /** Glassine's own: is everything safe, where is it, what failed, are the places healthy. */
@@ -21,6 +28,38 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
     '/api/storage/status',
     { config: { access: { who: 'admin', permission: 'server.storage' } } },
     status,
+  )
+
+  app.get(
+    '/api/storage/health',
+    { config: { access: { who: 'user', permission: 'server.about' } } },
+    async (request) => {
+      const { places, ...health } = await storageHealth(placement)
+      return actorOf(request).isAdmin ? { ...health, places } : health
+    },
+  )
+
+  app.post(
+    '/api/storage/drill',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (request, reply) => {
+      const { location, minutes } = parse(drillBody, request.body)
+      const actor = `user ${actorOf(request).userId}`
+      const drill = await startDrill(placement, { locationId: location, minutes, actor })
+      return reply.status(201).send({
+        location,
+        startedAt: drill.startedAt.toISOString(),
+        endsAt: drill.endsAt.toISOString(),
+      })
+    },
+  )
+
+  app.delete(
+    '/api/storage/drill',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (request) => ({
+      stopped: await stopDrill(placement, parse(drillQuery, request.query).location ?? null),
+    }),
   )
 
   app.get(

@@ -102,6 +102,8 @@ export type StorageLocation = {
   isDemonstration: boolean
   health: 'healthy' | 'unhealthy' | 'unknown'
   error: string | null
+  healthChangedAt: string | null
+  drill: { startedAt: string; endsAt: string } | null
   lastProbeAt: string | null
   latencyMs: number | null
   oldestProofAt: string | null
@@ -112,6 +114,25 @@ export type StorageLocation = {
 }
 
 export type StorageStatus = { originals: OriginalsState; locations: StorageLocation[] }
+
+export type PlaceInTrouble = {
+  id: string
+  label: string
+  since: string | null
+  error: string | null
+  isAway: boolean
+  drillEndsAt: string | null
+}
+
+/** `places`: for administrators only. */
+export type StorageHealth = {
+  isDegraded: boolean
+  since: string | null
+  message: string | null
+  works: string[]
+  waits: string[]
+  places?: PlaceInTrouble[]
+}
 
 export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
 

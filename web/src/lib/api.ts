@@ -13,6 +13,7 @@ import type {
   Receipt,
   ServerConfig,
   SheetFilter,
+  StorageHealth,
   StorageStatus,
   User,
 } from './api-types.ts'
@@ -164,6 +165,11 @@ export const removeFromAlbum = (id: string, ids: string[]) =>
 
 export const getStorageStatus = (signal?: AbortSignal) =>
   call<StorageStatus>('GET', '/storage/status', { signal })
+export const getStorageHealth = () => call<StorageHealth>('GET', '/storage/health')
+export const startDrill = (location: string, minutes: number) =>
+  call<{ endsAt: string }>('POST', '/storage/drill', { body: { location, minutes } })
+export const stopDrill = (location: string) =>
+  call<{ stopped: string[] }>('DELETE', `/storage/drill${query({ location })}`)
 export const getReceipt = (assetId: string, signal?: AbortSignal) =>
   call<Receipt>('GET', `/storage/receipts/${assetId}`, { signal })
 export const getFailures = (signal?: AbortSignal) =>

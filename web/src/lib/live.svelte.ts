@@ -12,6 +12,8 @@ export type LiveEvents = {
   on_album_update: (id: string) => void
   on_session_delete: (id: string) => void
   storage_status: (status: StorageStatus) => void
+  /** A place fell ill or is well again. */
+  storage_health: () => void
   /** Not from the server: the connection is back after it was lost, and events may have been missed. */
   reconnected: () => void
 }
