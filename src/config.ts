@@ -12,6 +12,8 @@ import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
 
 /** Where the files of a kind belong. */
 export type Place = 'local' | 's3'
+/** `local-first`: an upload is acknowledged when it is safe on the disk, offloaded afterwards. `s3-first`: when the bucket has proven it. */
+export type UploadStrategy = 'local-first' | 's3-first'
 
 export type S3Config = {
   /** Null: the service of AWS in that region. */
@@ -62,12 +64,14 @@ export type Config = {
       Place
     >
     upload: {
-      strategy: 'local-first'
+      strategy: UploadStrategy
       deleteLocalAfterUpload: boolean
       holdHours: number
       retryAttempts: number
       retryDelayMs: number
     }
+    /** Another strategy for some of the users; null: none. */
+    rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null
     recall: { maxBytes: number }
   }
   uploads: { maxBytes: number }
@@ -183,6 +187,15 @@ function findContradictions({ storage }: ConfigFile): Mistake[] {
       path: ['storage', 's3', missing],
       wrong: 'only one of accessKeyId and secretAccessKey is set',
       right: 'set both, or neither for the default credential chain of AWS',
+    })
+  }
+  const originals = storage.locations.originals ?? storage.default
+  for (const key of ['upload', 'rollout'] as const) {
+    if (storage[key]?.strategy !== 's3-first' || originals === 's3') continue
+    mistakes.push({
+      path: ['storage', key, 'strategy'],
+      wrong: 'originals belong at local, so that there is no bucket for them to go to first',
+      right: 'write local-first, or set storage.locations.originals to s3',
     })
   }
   return mistakes

@@ -312,6 +312,17 @@ create table system_metadata (
   constraint system_metadata_pkey PRIMARY KEY (key)
 );
 
+create table unfinished_upload (
+  location_id text not null,
+  key text not null,
+  upload_id text,
+  lease_expires_at timestamp with time zone not null,
+  created_at timestamp with time zone not null default now(),
+  constraint unfinished_upload_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint unfinished_upload_pkey PRIMARY KEY (location_id, key)
+);
+CREATE INDEX unfinished_upload_lease ON public.unfinished_upload USING btree (lease_expires_at);
+
 create table used_key (
   location_id text not null,
   key text not null,

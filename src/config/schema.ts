@@ -72,6 +72,7 @@ function url(right: string, protocols: RegExp) {
 }
 
 const place = () => oneOf('local', 's3')
+const strategy = () => oneOf('local-first', 's3-first')
 
 const S3_KEYS = {
   endpoint: url('write the URL of the S3 service, such as https://s3.example.org', /^https?:$/)
@@ -145,13 +146,25 @@ export const FILE_SCHEMA = z.strictObject({
         .prefault({}),
       upload: z
         .strictObject({
-          strategy: oneOf('local-first').default('local-first'),
+          strategy: strategy().default('local-first'),
           deleteLocalAfterUpload: flag().default(true),
           holdHours: number({ min: 0, max: 87_600, unit: 'hours', whole: false }).default(0),
           retryAttempts: number({ min: 0, max: 20 }).default(3),
           retryDelayMs: number({ min: 0, max: 3_600_000, unit: 'milliseconds' }).default(1_000),
         })
         .prefault({}),
+      rollout: z
+        .strictObject({
+          strategy: strategy(),
+          percent: number({ min: 0, max: 100, whole: false }).default(0),
+          users: z
+            .array(text('write e-mail addresses of users', /@/), {
+              error: 'write a list of e-mail addresses',
+            })
+            .default([]),
+        })
+        .nullable()
+        .default(null),
       recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
     })
     .prefault({}),

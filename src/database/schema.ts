@@ -118,6 +118,13 @@ export type Schema = {
     actor: string
     at: Timestamp
   }
+  unfinished_upload: {
+    location_id: string
+    key: string
+    upload_id: string | null
+    lease_expires_at: Timestamp
+    created_at: Timestamp
+  }
   local_lease: { id: string; object_id: string; purpose: string; expires_at: Timestamp }
   asset: {
     id: string

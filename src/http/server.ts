@@ -4,6 +4,7 @@ import fastifyMultipart from '@fastify/multipart'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { Database } from '../database/connect.ts'
+import type { UploadRules } from '../library/upload-strategy.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
 import type { Placement } from '../placement/placement.ts'
@@ -30,6 +31,8 @@ export type HttpParts = {
   config: {
     /** Bytes. */
     uploads: { maxBytes: number }
+    /** Absent: local-first for all. */
+    storage?: UploadRules
     /** Addresses or networks whose X-Forwarded-* headers are believed; absent: nobody's. */
     trustedProxies?: readonly string[]
   }

@@ -12,10 +12,11 @@ import { formatOf } from '../media/formats.ts'
 import { ingestStaged } from '../placement/ingest.ts'
 import type { Placement } from '../placement/placement.ts'
 import { markForPurge } from '../placement/purge.ts'
-import type { StagedFile } from '../placement/stage.ts'
+import { type StagedFile, stageStream } from '../placement/stage.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { type Actor, noAccess } from './access.ts'
 import { demandQuota } from './quota.ts'
+import { strategyFor, type UploadRules } from './upload-strategy.ts'
 import { toWallClock } from './wall-clock.ts'
 
 export type UploadFields = {
@@ -61,6 +62,33 @@ export function demandSupportedFile(fileName: string): {
 }
 
 /**
+ * Receives the bytes of an original, by the strategy of its owner. `fileName` and `announcedBytes` are what is known before
+ * the first byte.
+ * @throws AppError invalid, too-large, storage-full, unavailable
+ */
+export async function stageOriginal(
+  { placement, uploadRules }: { placement: Placement; uploadRules: UploadRules },
+  actor: Actor,
+  source: AsyncIterable<Buffer>,
+  options: { fileName: string; announcedBytes: number | null; maxBytes: number },
+): Promise<StagedFile> {
+  const { fileName, announcedBytes, maxBytes } = options
+  if (strategyFor(uploadRules, actor) === 'local-first') return stageStream(placement, source, { maxBytes })
+  const { mimeType, extension } = demandSupportedFile(fileName)
+  return stageStream(placement, source, {
+    maxBytes,
+    forwardTo: {
+      kind: 'original',
+      ownerId: actor.userId,
+      assetId: randomUUID(),
+      contentType: mimeType,
+      extension,
+      expectedBytes: announcedBytes,
+    },
+  })
+}
+
+/**
  * Makes an asset of staged files. The staged files are consumed or may be discarded afterwards.
  * @throws AppError invalid (format, live photo), quota-exceeded, storage-full, unavailable
  */
@@ -76,7 +104,8 @@ export async function acceptUpload(
     return { id: existing.id, status: 'duplicate' }
   }
 
-  const assetId = randomUUID()
+  // What was forwarded has the asset's id in its key.
+  const assetId = upload.original.forwarding?.assetId ?? randomUUID()
   // First, so that asset and sidecar can appear in one transaction. Should we die in between, the daily sweep finds it.
   const sidecarId =
     upload.sidecar && (await ingestSidecar(placement, actor, assetId, upload.sidecar, async () => {}))

@@ -71,6 +71,7 @@ async function removeAll(
   replicas: Replica[],
   actor: string,
 ): Promise<void> {
+  let failure: { error: unknown } | undefined
   for (const replica of replicas) {
     if (replica.state !== 'evicting') {
       await beginEviction(placement.db, { replica, actor } as unknown as EvictionPermit)
@@ -78,11 +79,14 @@ async function removeAll(
     try {
       await locationOf(placement, replica.locationId).backend.delete([replica.key])
     } catch (error) {
+      // A bucket that is away does not keep the disk full.
       await noteTrouble(placement, replica.locationId, error)
-      throw error
+      failure ??= { error }
+      continue
     }
     await forgetReplica(placement.db, replica, 'evicting')
   }
+  if (failure) throw failure.error
   await placement.db
     .deleteFrom('stored_object')
     .where('id', '=', objectId)

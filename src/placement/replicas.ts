@@ -127,12 +127,14 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
   return result.numInsertedOrUpdatedRows === 1n
 }
 
-/** A new object and the intent to write its first replica, in one statement and so in one commit. */
+/** A new object and the intent to write its first replicas, in one statement and so in one commit. */
 export async function beginObject(
   db: Queryable,
   object: Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>,
-  first: Omit<NewReplica, 'objectId'>,
+  first: { replicas: readonly { locationId: string; key: ObjectKey }[]; actor: string; leaseMs: number },
 ): Promise<void> {
+  const locationIds = first.replicas.map(({ locationId }) => locationId)
+  const keys = first.replicas.map(({ key }) => key)
   await sql`
     with object as (
       insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
@@ -140,9 +142,8 @@ export async function beginObject(
               ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension})
       returning id)
     insert into replica (object_id, location_id, key, state, actor, lease_expires_at)
-    select id, ${first.locationId}, ${first.key}, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)} from object`.execute(
-    db,
-  )
+    select object.id, first.location_id, first.key, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)}
+    from object, unnest(${locationIds}::text[], ${keys}::text[]) as first (location_id, key)`.execute(db)
 }
 
 /** The writer is alive. False: the lease was lost, somebody has taken the replica for abandoned; stop writing. */
@@ -264,6 +265,6 @@ function thisReplica(db: Queryable, replica: ReplicaName, states: ReplicaState[]
 }
 
 /** By the database's clock: pods' clocks differ. */
-function leaseEnd(leaseMs: number) {
+export function leaseEnd(leaseMs: number) {
   return sql<Date>`now() + ${leaseMs} * interval '1 millisecond'`
 }

@@ -2,7 +2,7 @@
 import { commitLater } from '../database/commit-later.ts'
 import { AppError } from '../errors.ts'
 import { RetryLater } from '../queue/retry-later.ts'
-import { type Body, type Digest, isStorageError, type PutResult } from '../storage/backend.ts'
+import { type Body, type Digest, isStorageError } from '../storage/backend.ts'
 import { fileBody } from '../storage/file-body.ts'
 import { abandonWriting } from './abandon.ts'
 import { evictReplica } from './evict.ts'
@@ -10,23 +10,21 @@ import { noteTrouble } from './health.ts'
 import { freshKey } from './keys.ts'
 import { confirmLocation, locationOf } from './locations.ts'
 import type { Location, Placement } from './placement.ts'
+import { proveByPut } from './prove-put.ts'
 import { readReplica } from './read-replica.ts'
 import {
   beginReplica,
   loadObject,
-  type Proof,
   proveReplica,
   type Replica,
-  renewWriteLease,
   type StoredObject,
   suspectReplica,
 } from './replicas.ts'
 import { settle } from './settle.ts'
-import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF, type ProofLevel } from './states.ts'
+import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF } from './states.ts'
 import { checkByReading } from './verify.ts'
 
 const ACTOR = 'job replicate-object'
-const UNPROVEN = { state: 'writing', proofLevel: null, verifiedAt: null, leaseExpiresAt: null } as const
 
 /**
  * Copies the object to the location, proves it there, and enqueues what follows. Run again after any interruption it goes
@@ -69,26 +67,15 @@ async function copy(
     throw new RetryLater(`another worker writes to ${target.id}`, 5_000)
   }
 
-  const stop = new AbortController()
-  const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
-  const renewal = setInterval(() => {
-    renewWriteLease(db, replica, settings.writeLeaseMs).then(
-      (isOurs) => isOurs || stop.abort(new AppError('conflict', 'the write lease was lost')),
-      (error: Error) => placement.log.warn({ error: error.message }, 'a write lease could not be renewed'),
-    )
-  }, settings.writeLeaseMs / 4)
   try {
     const body = bodyOf(placement, object, source)
-    const held = await target.backend.put(key, body, { contentType: object.contentType, signal: signals })
-    let { level, proof } = proofOfPut(held)
-    if (level < LEVEL_TO_GIVE_UP_ANOTHER) {
-      const check = await checkByReading(placement, object, { ...replica, ...UNPROVEN, proof }, signals)
-      if (check.answer === 'different')
-        throw new AppError('corrupt', `${target.id} holds other bytes: ${check.reason}`)
-      if (check.answer === 'unknown') throw new AppError('unavailable', `${target.id}: ${check.reason}`)
-      level = check.level
-      proof = check.proof
-    }
+    const { level, proof } = await proveByPut(
+      placement,
+      object,
+      replica,
+      (signals) => target.backend.put(key, body, { contentType: object.contentType, signal: signals }),
+      signal,
+    )
     await db.transaction().execute(async (tx) => {
       await commitLater(tx)
       await proveReplica(tx, replica, { level, proof, actor: ACTOR })
@@ -99,17 +86,7 @@ async function copy(
     await noteTrouble(placement, target.id, error)
     if (isStorageError(error, 'corrupt')) await suspectIfBad(placement, object, source, signal)
     throw error
-  } finally {
-    clearInterval(renewal)
   }
-}
-
-/** What the put itself proves; a HEAD of its own would tell nothing more. */
-function proofOfPut(held: PutResult): { level: ProofLevel; proof: Proof } {
-  const level =
-    held.proof === 'attested' ? PROOF.attested : held.proof === 'enforced' ? PROOF.transport : PROOF.exists
-  const method = held.proof === 'attested' ? 'attested' : 'enforced'
-  return { level, proof: { method, ...held.evidence } }
 }
 
 /** A verified replica whose proof is too weak to give up another for: read it back. */

@@ -13,6 +13,7 @@ import type { Placement } from './placement.ts'
 import { discardObject } from './purge.ts'
 import { settle } from './settle.ts'
 import { stagingFolder } from './stage.ts'
+import { sweepUnfinishedUploads } from './sweep-uploads.ts'
 
 /**
  * An ingest takes milliseconds, and while its bytes are written it holds a lease. One that comes back to life after all
@@ -22,6 +23,7 @@ const UNLINKED_AGE_MS = 5 * 60_000
 const BATCH = 500
 
 export type SweepReport = {
+  abandonedUploads: number
   abandonedWrites: number
   resumedEvictions: number
   discardedObjects: number
@@ -34,6 +36,8 @@ export type SweepReport = {
 export async function sweepPlacement(placement: Placement): Promise<SweepReport> {
   const expiredLeases = await sweepLeases(placement)
   return {
+    // Before the objects that they were to become: parts that are completed late must not outlive their row.
+    abandonedUploads: await sweepUnfinishedUploads(placement),
     abandonedWrites: await sweepWriting(placement),
     resumedEvictions: await sweepEvicting(placement),
     discardedObjects: await sweepUnlinked(placement),

@@ -59,7 +59,7 @@ export async function checkByHead(
 /** Reads all bytes of a replica and compares their SHA-256: proof level 4. */
 export async function checkByReading(
   placement: Placement,
-  object: StoredObject,
+  object: Pick<StoredObject, 'size' | 'sha256'>,
   replica: Replica,
   signal?: AbortSignal,
 ): Promise<Check> {

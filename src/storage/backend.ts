@@ -124,6 +124,7 @@ export interface StorageBackend {
   readonly localFiles?: LocalFiles
   readonly presign?: Presign
   readonly multipart?: Multipart
+  readonly growing?: Growing
   close(): Promise<void>
 }
 
@@ -163,6 +164,42 @@ export type Multipart = {
   complete(key: ObjectKey, uploadId: string, parts: { number: number; etag: string }[]): Promise<ObjectInfo>
   abort(key: ObjectKey, uploadId: string): Promise<void>
   listUnfinished(prefix: string): AsyncIterable<{ key: ObjectKey; uploadId: string; startedAt: Date }>
+}
+
+/** Puts of bodies whose size and digest are known only at their end: parts go up while the rest of them still arrives. */
+export type Growing = {
+  /** What is no longer than this is put in one piece, when it is all there. */
+  readonly partBytes: number
+  /**
+   * Begins one, of a file that somebody else is appending to. `expectedBytes` is what was announced, null where nothing
+   * was; the parts are chosen by it. Tried once: an upload whose answer gets lost stays at the location.
+   */
+  begin(
+    key: ObjectKey,
+    options: {
+      openFile(): Promise<FileHandle>
+      expectedBytes: number | null
+      contentType: string
+      signal?: AbortSignal
+    },
+  ): Promise<GrowingPut>
+}
+
+/** One writer at a time: each call waits for the one before. */
+export type GrowingPut = {
+  readonly uploadId: string
+  /**
+   * So many bytes of the file may be read by now: sends every full part of them, and waits while enough are under way, so
+   * that the location keeps up with whoever appends. Throws what a part failed with; `too-large` over the most parts.
+   */
+  advance(availableBytes: number): Promise<void>
+  /**
+   * The file has all its bytes: sends the rest and makes one object of it, proven as by `put`. `corrupt` when what was sent
+   * is not what the body's SHA-256 says; then nothing is stored.
+   */
+  complete(body: Body, signal?: AbortSignal): Promise<PutResult>
+  /** Ends what is under way and gives the parts back. After `complete` it changes nothing. Throws when the location can't be told. */
+  abort(): Promise<void>
 }
 
 /**

@@ -20,7 +20,7 @@ import {
   refusalOf,
   someBytes,
 } from './s3-probing.ts'
-import { compositeEtag } from './s3-put-parts.ts'
+import { compositeEtag } from './s3-upload.ts'
 
 /** The least that AWS takes as a part that is not the last. */
 const PART_BYTES = 5 * 1024 * 1024

@@ -9,6 +9,7 @@ import { expectedSha256 } from './read-body.ts'
 import { openS3Bucket } from './s3-bucket.ts'
 import { connectS3, type S3Settings } from './s3-client.ts'
 import { deleteS3 } from './s3-delete.ts'
+import { growingS3 } from './s3-growing.ts'
 import { listS3 } from './s3-list.ts'
 import { multipartS3 } from './s3-multipart.ts'
 import { presignS3 } from './s3-presign.ts'
@@ -88,6 +89,7 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
 
     presign: presignS3(bucket, publicConnection.client),
     multipart: multipartS3(bucket, publicConnection.client),
+    growing: growingS3(bucket),
     clockSkewMs: connection.http.clockSkewMs,
     openConnections: connection.http.openConnections,
     async close() {

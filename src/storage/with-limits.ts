@@ -42,6 +42,7 @@ export function withLimits(inner: StorageBackend, limits: Limits): StorageBacken
     ...(inner.localFiles && { localFiles: inner.localFiles }),
     ...(inner.presign && { presign: inner.presign }),
     ...(inner.multipart && { multipart: inner.multipart }),
+    ...(inner.growing && { growing: inner.growing }),
     close: () => inner.close(),
   }
 }

@@ -85,6 +85,7 @@ export function withRetry(
     ...(inner.localFiles && { localFiles: inner.localFiles }),
     ...(inner.presign && { presign: inner.presign }),
     ...(inner.multipart && { multipart: inner.multipart }),
+    ...(inner.growing && { growing: inner.growing }),
     close: () => inner.close(),
   }
 }

@@ -29,16 +29,24 @@ const probed: [string, Partial<StrictProfile>, string?][] = [
 ]
 
 for (const [name, profile, provider] of probed) {
-  storageSuite(`S3 on ${name}, probed`, async () => {
-    const { settings, close } = await start(profile, provider)
-    const backend = openS3Backend(settings, silentLog)
-    backend.useFeatures((await probeS3(settings, silentLog)).features)
-    return { backend, close }
-  })
+  storageSuite(
+    `S3 on ${name}, probed`,
+    async () => {
+      const { settings, close } = await start(profile, provider)
+      const backend = openS3Backend(settings, silentLog)
+      backend.useFeatures((await probeS3(settings, silentLog)).features)
+      return { backend, close }
+    },
+    { grows: true },
+  )
 }
 
-storageSuite('S3 on a server like Swift, not probed, with limits and retry', async () => {
-  const { settings, close } = await start(profiles.swift)
-  const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 2, others: 4 })
-  return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
-})
+storageSuite(
+  'S3 on a server like Swift, not probed, with limits and retry',
+  async () => {
+    const { settings, close } = await start(profiles.swift)
+    const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 2, others: 4 })
+    return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
+  },
+  { grows: true },
+)

@@ -23,13 +23,18 @@ import {
   sha256,
   stallingReader,
 } from './bodies.ts'
+import { growingSuite } from './growing-suite.ts'
 
 export type Subject = { backend: StorageBackend; close?(): Promise<void> }
 
 /** Larger than what one request carries at the S3 subjects, which are opened with parts of 5 MiB. */
 const LARGE_BYTES = 21 * 1024 * 1024 + 17
 
-export function storageSuite(name: string, openSubject: () => Promise<Subject>): void {
+export function storageSuite(
+  name: string,
+  openSubject: () => Promise<Subject>,
+  { grows = false }: { grows?: boolean } = {},
+): void {
   describe(`storage contract: ${name}`, () => {
     let subject: Subject
     let backend: StorageBackend
@@ -357,6 +362,9 @@ export function storageSuite(name: string, openSubject: () => Promise<Subject>):
       for await (const { key } of backend.list('')) assert.ok(!key.startsWith('.'), key)
       assert.deepEqual(await keysUnder(backend, '.'), [])
     })
+
+    if (grows) growingSuite(() => backend)
+    else test('takes no bodies while they arrive', () => assert.equal(backend.growing, undefined))
 
     test('what a probe found is taken over', () => {
       const found = { ...backend.features, maxPutBytes: backend.features.maxPutBytes - 1 }

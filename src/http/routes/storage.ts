@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { publish } from '../../database/events.ts'
 import { receiptForActor } from '../../library/receipts.ts'
+import { ALL_LOCAL_FIRST, describeRules } from '../../library/upload-strategy.ts'
 import { probeLocation } from '../../placement/locations.ts'
 import { storageStatus } from '../../placement/status.ts'
 import { recentFailures } from '../../queue/queues.ts'
@@ -12,11 +13,14 @@ import { parse, uuid } from '../validate.ts'
 const receiptParams = z.object({ assetId: uuid })
 
 /** Glassine's own: is everything safe, where is it, what failed, are the places healthy. */
-export function registerStorageRoutes(app: FastifyInstance, { db, placement }: HttpParts): void {
+export function registerStorageRoutes(app: FastifyInstance, { db, placement, config }: HttpParts): void {
+  const uploads = describeRules(config.storage ?? ALL_LOCAL_FIRST)
+  const status = async () => ({ ...(await storageStatus(placement)), uploads })
+
   app.get(
     '/api/storage/status',
     { config: { access: { who: 'admin', permission: 'server.storage' } } },
-    async () => storageStatus(placement),
+    status,
   )
 
   app.get(
@@ -34,7 +38,7 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement }: H
       // A place that can't be probed is an answer, too: its health says so.
       await Promise.allSettled(probed)
       await publish(db, { type: 'storage-changed' })
-      return reply.status(200).send(await storageStatus(placement))
+      return reply.status(200).send(await status())
     },
   )
 
