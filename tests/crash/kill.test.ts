@@ -137,10 +137,10 @@ async function checkForOrphans(configFile: string, dataDir: string, bucket: Stri
   )
   try {
     const tomorrow = { ...app.placement, now: () => new Date(Date.now() + 24 * 3_600_000) }
-    await app.db
-      .updateTable('unfinished_upload')
-      .set({ lease_expires_at: new Date(Date.now() - 3_600_000) })
-      .execute()
+    // No writer is left: leases, which run by the database's clock, are over.
+    const lease_expires_at = new Date(Date.now() - 3_600_000)
+    await app.db.updateTable('unfinished_upload').set({ lease_expires_at }).execute()
+    await app.db.updateTable('replica').set({ lease_expires_at }).where('state', '=', 'writing').execute()
     for (let round = 0; round < 3; round += 1) {
       await sweepPlacement(tomorrow)
       const purging = await app.db
