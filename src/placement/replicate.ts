@@ -17,7 +17,6 @@ import {
   loadObject,
   proveReplica,
   type Replica,
-  renewWriteLease,
   type StoredObject,
   suspectReplica,
 } from './replicas.ts'

@@ -217,3 +217,31 @@ test('docs/configuration.md lists every key and no other', async () => {
   const documented = [...table.matchAll(/^\| `([^`]+)` +\|/gm)].map((match) => match[1])
   assert.deepEqual([...documented].sort(), configKeys().sort())
 })
+
+test('s3-first where originals belong at local is a mistake, in the rollout as well', async (t) => {
+  const both = await mistakesOf(
+    t,
+    `storage:
+  default: local
+  upload: { strategy: s3-first }
+  rollout: { strategy: s3-first, percent: 10 }
+`,
+  )
+  assert.deepEqual(paths(both), ['storage.rollout.strategy', 'storage.upload.strategy'])
+  assert.match(both.message, /no bucket for them to go to first/)
+  const { storage } = await load(
+    t,
+    `storage:
+  upload: { strategy: s3-first }
+  rollout: { strategy: local-first, percent: 12.5, users: [anna@example.org] }
+`,
+  )
+  assert.equal(storage.upload.strategy, 's3-first')
+  assert.deepEqual(storage.rollout, { strategy: 'local-first', percent: 12.5, users: ['anna@example.org'] })
+  const wrong = await mistakesOf(t, 'storage: { rollout: { percent: 101, users: [anna] } }')
+  assert.deepEqual(paths(wrong), [
+    'storage.rollout.percent',
+    'storage.rollout.strategy',
+    'storage.rollout.users.0',
+  ])
+})

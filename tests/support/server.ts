@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { buildHttpServer } from '../../src/http/server.ts'
 import { jobHandlers } from '../../src/jobs/index.ts'
+import type { UploadRules } from '../../src/library/upload-strategy.ts'
 import { createUser } from '../../src/library/users.ts'
 import { type Log, silentLog } from '../../src/log.ts'
 import { openMediaTools } from '../../src/media/tools.ts'
@@ -42,6 +43,8 @@ export type TestServerOptions = {
   delivery?: Delivery
   now?: () => Date
   maxUploadBytes?: number
+  /** Absent: local-first for all. */
+  uploads?: UploadRules
   log?: Log
 }
 
@@ -57,6 +60,7 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
   const parts = {
     config: {
       uploads: { maxBytes: options.maxUploadBytes ?? 1024 ** 4 },
+      ...(options.uploads && { storage: options.uploads }),
       media: { thumbnailPx: 250, previewPx: 1440 },
     },
     log,
