@@ -64,6 +64,7 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
       holdMs: config.storage.upload.holdHours * 3_600_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       recallMaxBytes: config.storage.recall.maxBytes,
+      cacheMaxBytes: config.storage.cache.maxBytes,
     },
   })
   cleanup.defer(() => closePlacement(placement))

@@ -153,6 +153,7 @@ export const FILE_SCHEMA = z.strictObject({
         })
         .prefault({}),
       recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
+      cache: z.strictObject({ maxBytes: bytes({ min: 0 }).default(0) }).prefault({}),
     })
     .prefault({}),
   uploads: z.strictObject({ maxBytes: bytes({ min: 1 }).default(2 ** 40) }).prefault({}),

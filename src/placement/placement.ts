@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { Cache } from './cache.ts'
 import type { Policy } from './policy.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
@@ -23,6 +24,11 @@ export type PlacementSettings = {
   deleteLocalAfterUpload: boolean
   /** The most that recalled copies may take on the media volume. */
   recallMaxBytes: number
+  /** The most that the cache of what was read from a bucket may take on the media volume; 0: there is none. */
+  cacheMaxBytes: number
+  /** Objects up to this size are cached as a whole, larger ones in chunks of the next. */
+  cacheWholeBytes: number
+  cacheChunkBytes: number
   /** A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span. */
   writeLeaseMs: number
   /** A staged upload untouched for so long is taken for abandoned. */
@@ -46,6 +52,8 @@ export type Placement = {
   recallFolder: string
   /** Recalled copies of this process, by object id. */
   recalled: Map<string, RecalledFile>
+  /** Null where `cacheMaxBytes` is 0. */
+  cache: Cache | null
   /** Locations whose marker this process has seen to be the recorded one. */
   confirmedLocations: Set<string>
   /** When this process last looked through all objects for ones that are not where they belong. */
@@ -66,6 +74,9 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   holdMs: 0,
   deleteLocalAfterUpload: true,
   recallMaxBytes: 20 * 1024 ** 3,
+  cacheMaxBytes: 0,
+  cacheWholeBytes: 8 * 1024 ** 2,
+  cacheChunkBytes: 4 * 1024 ** 2,
   writeLeaseMs: 40_000,
   stagingLeaseMs: 24 * 3_600_000,
   settleIntervalMs: 3_600_000,

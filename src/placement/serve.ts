@@ -2,10 +2,12 @@
 import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { readThroughCache } from './cache-read.ts'
+import { cacheSource } from './cache-source.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { loadObject, type Replica, suspectReplica } from './replicas.ts'
+import { loadObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
 import { settle } from './settle.ts'
 
 export type ServableObject = {
@@ -38,11 +40,11 @@ export async function findServable(placement: Placement, objectId: string): Prom
     createdAt: object.createdAt,
     open: async (options = {}) => {
       const range = options.range ?? { start: 0, end: object.size - 1 }
-      const first = await openFirst(placement, replicas, range, options.signal)
+      const first = await openFirst(placement, object, replicas, range, options.signal)
       if (first) return first
       // An eviction may have moved the bytes since the rows were read: look once more.
       const again = await loadObject(placement.db, objectId)
-      const second = again && (await openFirst(placement, again.replicas, range, options.signal))
+      const second = again && (await openFirst(placement, object, again.replicas, range, options.signal))
       if (second) return second
       throw new AppError('unavailable', 'the file cannot be reached now; it is not lost, try again later')
     },
@@ -51,12 +53,13 @@ export async function findServable(placement: Placement, objectId: string): Prom
 
 async function openFirst(
   placement: Placement,
+  object: StoredObject,
   replicas: readonly Replica[],
   range: { start: number; end: number },
   signal?: AbortSignal,
 ): Promise<Readable | null> {
   for (const replica of inReadingOrder(placement, replicas)) {
-    const stream = readReplica(locationOf(placement, replica.locationId), replica.key, range, signal)
+    const stream = openReplica(placement, object, replica, range, signal)
     try {
       await hasBegun(stream)
       // Until its reader listens, an error must not end the process; the reader sees the stream destroyed all the same.
@@ -75,6 +78,20 @@ async function openFirst(
     }
   }
   return null
+}
+
+/** What comes out of a bucket comes through the cache, where there is one. */
+function openReplica(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  range: { start: number; end: number },
+  signal?: AbortSignal,
+): Readable {
+  const location = locationOf(placement, replica.locationId)
+  if (placement.cache === null || location.kind === 'disk')
+    return readReplica(location, replica.key, range, signal)
+  return readThroughCache(placement.cache, cacheSource(placement, object, replica), range, { signal })
 }
 
 /** Local files first: they cost neither a request nor a wait. Only verified replicas are read. */
