@@ -58,6 +58,8 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     cache: null,
     confirmedLocations: new Set(),
     settledAt: null,
+    settling: null,
+    moving: null,
     now: parts.now ?? (() => new Date()),
   }
   await confirmLocation(placement, local)

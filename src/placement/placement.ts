@@ -2,6 +2,7 @@ import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
 import type { Cache } from './cache.ts'
+import type { Moving } from './moving.ts'
 import type { Policy } from './policy.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
@@ -35,6 +36,9 @@ export type PlacementSettings = {
   stagingLeaseMs: number
   /** How often all objects are looked through for ones that are not where they belong; a million take seconds. */
   settleIntervalMs: number
+  /** Objects that are sent on their way together, and the jobs that may wait for it at a time. */
+  settleBatch: number
+  settleJobs: number
 }
 
 /** The parts that placement's functions work with; made once by `openPlacement`. */
@@ -58,6 +62,10 @@ export type Placement = {
   confirmedLocations: Set<string>
   /** When this process last looked through all objects for ones that are not where they belong. */
   settledAt: Date | null
+  /** A look through all objects that is under way: begun when, and come how far. */
+  settling: { beganAt: Date; after: string | null } | null
+  /** What was last counted by `movingFiles`, and until when, by `performance.now()`, that is good enough. */
+  moving: { value: Moving[]; goodUntil: number } | null
   now(): Date
 }
 
@@ -80,4 +88,6 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   writeLeaseMs: 40_000,
   stagingLeaseMs: 24 * 3_600_000,
   settleIntervalMs: 3_600_000,
+  settleBatch: 500,
+  settleJobs: 1_000,
 }
