@@ -8,8 +8,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { isStorageError, StorageError } from '../storage/backend.ts'
-import { type Cache, forgetObject, storeUnit } from './cache.ts'
+import type { Cache } from './cache.ts'
 import type { Unit } from './cache-file.ts'
+import { rescanIfDue } from './cache-scan.ts'
+import { forgetObject, storeUnit } from './cache-store.ts'
 
 /** Where an object's bytes come from when the cache has them not. */
 export type CacheSource = {
@@ -143,6 +145,7 @@ async function pump(cache: Cache, fill: Fill, run: Run): Promise<void> {
   // Purged while it was written.
   if (isStored && fill.isUnwanted) await forgetObject(cache, run.source)
   fill.isStored = isStored
+  rescanIfDue(cache)
   tell(fill)
 }
 

@@ -1,7 +1,7 @@
 /** A reading through the cache: from its files where they are, from fills under way, and else by a fill of its own. */
 import { Readable } from 'node:stream'
 import { isStorageError, StorageError } from '../storage/backend.ts'
-import { type Cache, dropUnit, openCached, unitAt } from './cache.ts'
+import { type Cache, unitAt } from './cache.ts'
 import type { Unit, UnitFile } from './cache-file.ts'
 import {
   type CacheSource,
@@ -14,6 +14,7 @@ import {
   type Run,
   startFill,
 } from './cache-fill.ts'
+import { dropUnit, openCached } from './cache-store.ts'
 
 const PIECE_BYTES = 256 * 1024
 /** One reading brings at most this part of the limit in; the rest of it streams past, lest one film push out everything. */

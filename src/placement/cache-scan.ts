@@ -1,6 +1,11 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Cache } from './cache.ts'
+import { evictOver } from './cache-store.ts'
+
+/** Other processes write to the folder, too: looked at again after so long, or so large a part of the limit written. */
+const RESCAN_AFTER_MS = 5 * 60_000
+const RESCAN_AFTER_SHARE = 1 / 16
 
 /** Files looked at together; more would keep the threads that serve from their work. */
 const STATS_AT_ONCE = 32
@@ -18,6 +23,7 @@ export async function scanCache(cache: Cache): Promise<void> {
   const seen = new Set<string>()
   const fresh: { name: string; bytes: number; usedAt: number }[] = []
   for (const folder of await listFolder(cache.folder)) {
+    if (cache.isClosed) return // a command that is over needs no more
     const listed = await listFolder(join(cache.folder, folder))
     if (folder === 'incoming') {
       await removeLeftovers(join(cache.folder, folder), listed)
@@ -69,4 +75,28 @@ async function removeLeftovers(folder: string, names: readonly string[]): Promis
     const found = await stat(path).catch(() => null) // moved into place meanwhile
     if (found && Date.now() - found.mtimeMs > LEFTOVER_AGE_MS) await rm(path, { force: true })
   }
+}
+
+/** Called after a file was written. */
+export function rescanIfDue(cache: Cache): void {
+  if (isScanDue(cache)) rescan(cache)
+}
+
+function isScanDue({ scan, maxBytes, isClosed }: Cache): boolean {
+  if (isClosed) return false
+  const isOld = performance.now() - scan.endedAt > RESCAN_AFTER_MS
+  return scan.isRunning === null && (isOld || scan.storedBytes > maxBytes * RESCAN_AFTER_SHARE)
+}
+
+/** Looks through the folder in the background. */
+export function rescan(cache: Cache): void {
+  cache.scan.isRunning = scanCache(cache)
+    .then(() => evictOver(cache))
+    .catch((error: Error) => {
+      cache.log.warn({ error: error.message }, 'the cache folder could not be looked through')
+    })
+    .finally(() => {
+      cache.scan.isRunning = null
+      cache.scan.endedAt = performance.now()
+    })
 }

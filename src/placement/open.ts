@@ -100,6 +100,11 @@ async function openCacheFolder(placement: Placement): Promise<void> {
     chunkBytes,
     log: placement.log,
     makeFolder: (path) => makeMediaFolder(placement, path),
+    space: async () =>
+      (await placement.local.backend.localFiles?.space()) ?? {
+        freeBytes: Number.POSITIVE_INFINITY,
+        totalBytes: 0,
+      },
   })
   await placement.cache.scan.isRunning
 }

@@ -2,7 +2,7 @@
 import type { Queryable } from '../database/connect.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { RetryLater } from '../queue/retry-later.ts'
-import { forgetObject } from './cache.ts'
+import { forgetObject } from './cache-store.ts'
 import { noteTrouble } from './health.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'

@@ -149,6 +149,7 @@ function startCache(folder: string): Cache {
     folder: join(folder, 'cache'),
     log: silentLog,
     makeFolder: async (path) => void (await mkdir(path, { recursive: true })),
+    space: async () => ({ freeBytes: 1024 ** 4, totalBytes: 1024 ** 4 }),
   })
 }
 

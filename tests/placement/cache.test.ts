@@ -1,13 +1,17 @@
 /** The cache in front of a real (strict) S3 server whose requests are counted. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { afterEach, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import type { ObjectKind } from '../../src/database/schema.ts'
 import { silentLog } from '../../src/log.ts'
+import { closeCache, openCache } from '../../src/placement/cache.ts'
+import { scanCache } from '../../src/placement/cache-scan.ts'
+import { evictOver, openCached, storeUnit } from '../../src/placement/cache-store.ts'
 import { evictReplica } from '../../src/placement/evict.ts'
 import { openPlacement } from '../../src/placement/open.ts'
 import type { Placement } from '../../src/placement/placement.ts'
@@ -19,7 +23,7 @@ import { findServable } from '../../src/placement/serve.ts'
 import { storageStatus } from '../../src/placement/status.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
-import { ingestBytes, locationOfBackend, testPlacement } from '../support/placement.ts'
+import { ingestBytes, locationOfBackend, policyOf, testPlacement } from '../support/placement.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 const CREDENTIALS = { accessKeyId: 'cache', secretAccessKey: 'cache-secret' }
@@ -68,9 +72,9 @@ afterEach(async () => {
   await database.drop()
 })
 
-async function offloaded(size: number) {
+async function offloaded(size: number, kind: ObjectKind = 'original') {
   const bytes = randomBytes(size)
-  const id = await ingestBytes(rig.placement, bytes)
+  const id = await ingestBytes(rig.placement, bytes, { kind })
   await replicateObject(rig.placement, { objectId: id, to: 's3' })
   await evictReplica(rig.placement, { objectId: id, from: 'local' })
   return { id, bytes }
@@ -307,6 +311,80 @@ test('a recall takes from the cache, and brings nothing in', async () => {
   )
   assert.equal(gets(), 1)
   assert.ok((await cachedFiles()).every((path) => path.includes(film.id)))
+})
+
+test('a fresh thumbnail that leaves the disk is at hand all the same; an old one, or an original, costs a request', async () => {
+  rig.placement.policy = policyOf(['s3'], ['s3'])
+  const fresh = await offloaded(20_000, 'thumbnail')
+  server.counts.reset()
+  assert.deepEqual(await read(fresh), fresh.bytes)
+  assert.equal(gets(), 0)
+  rig.placement.now = () => new Date(Date.now() + 25 * 3_600_000)
+  const old = await offloaded(20_000, 'thumbnail')
+  server.counts.reset()
+  assert.deepEqual(await read(old), old.bytes)
+  assert.deepEqual(await read(photo), photo.bytes)
+  assert.equal(gets(), 2)
+})
+
+test('while the volume is nearly full the cache gives room back and takes nothing', async () => {
+  await read(film)
+  await quiet()
+  const cache = cacheOf(rig.placement)
+  const held = cache.totalBytes
+  const totalBytes = 1024 ** 4
+  cache.space = async () => ({ freeBytes: 1024 ** 3 - CHUNK, totalBytes })
+  cache.shortage.askedAt = Number.NEGATIVE_INFINITY
+  assert.deepEqual(await read(photo), photo.bytes)
+  await quiet()
+  assert.ok(
+    cache.totalBytes <= held - CHUNK + photo.bytes.length + 1_000,
+    'at least what was missing is free',
+  )
+  cache.space = async () => ({ freeBytes: 0, totalBytes })
+  cache.shortage.askedAt = Number.NEGATIVE_INFINITY
+  await rm(join(rig.mediaLocation, 'cache'), { recursive: true })
+  assert.deepEqual(await read(film), film.bytes)
+  await quiet()
+  assert.deepEqual(await cachedFiles(), [])
+})
+
+test('two processes share the folder: each serves what the other fetched, and keeps to the limit after a look', async () => {
+  const limit = 1024 ** 2
+  const cache = () =>
+    openCache({
+      folder: join(rig.mediaLocation, 'cache'),
+      maxBytes: limit,
+      wholeBytes: WHOLE,
+      chunkBytes: CHUNK,
+      log: silentLog,
+      makeFolder: async (path) => void (await mkdir(path, { recursive: true })),
+      space: async () => ({ freeBytes: 1024 ** 4, totalBytes: 1024 ** 4 }),
+    })
+  const unit = (id: number) => ({
+    objectId: `0000000${id}`,
+    sha256: '',
+    name: `0000000${id}.whole`,
+    start: 0,
+    size: 300_000,
+  })
+  const [one, other] = [cache(), cache()]
+  const bytes = randomBytes(300_000)
+  for (const id of [1, 2, 3]) await storeUnit(one, unit(id), bytes)
+  const file = await openCached(other, unit(1))
+  assert.deepEqual((await file!.read(0)).subarray(0, 100), bytes.subarray(0, 100))
+  await file!.close()
+  // It knows of one file only, and so of room that is not there.
+  for (const id of [4, 5]) await storeUnit(other, unit(id), bytes)
+  await scanCache(other)
+  await evictOver(other)
+  const left = await cachedFiles()
+  assert.ok(left.length * 300_000 <= limit, `${left.length} files`)
+  assert.ok(left.some((path) => path.endsWith(unit(5).name)))
+  for (const id of [1, 2, 3]) await (await openCached(one, unit(id)))?.close()
+  await scanCache(one)
+  assert.equal(one.totalBytes, other.totalBytes)
+  await Promise.all([closeCache(one), closeCache(other)])
 })
 
 test('what is cached counts for nothing: without a verified replica the object is at risk', async () => {
