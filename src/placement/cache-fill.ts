@@ -33,7 +33,7 @@ export type Run = {
   leftover: Buffer | null
   /** Offset in the object of the next byte. */
   position: number
-  /** Of the bytes so far, where the run began with the first. */
+  /** Of the bytes so far, where the run goes from the first to the last. */
   sha256: Hash | null
   isFilling: boolean
   /** Its reading is over; it ends with the unit it is at. */
@@ -67,7 +67,7 @@ export function openRun(source: CacheSource, start: number, end: number): Run {
     pieces: stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>,
     leftover: null,
     position: start,
-    sha256: start === 0 ? createHash('sha256') : null,
+    sha256: start === 0 && end === source.size - 1 ? createHash('sha256') : null,
     isFilling: false,
     isLeft: false,
   }
@@ -141,7 +141,7 @@ async function pump(cache: Cache, fill: Fill, run: Run): Promise<void> {
   run.isFilling = false
   if (run.isLeft) run.stream.destroy()
   const isStored = !fill.isUnwanted && (await storeUnit(cache, unit, bytes))
-  cache.fills.delete(unit.name)
+  if (cache.fills.get(unit.name) === fill) cache.fills.delete(unit.name)
   // Purged while it was written.
   if (isStored && fill.isUnwanted) await forgetObject(cache, run.source)
   fill.isStored = isStored

@@ -6,7 +6,6 @@ import { evictOver } from './cache-store.ts'
 /** Other processes write to the folder, too: looked at again after so long, or so large a part of the limit written. */
 const RESCAN_AFTER_MS = 5 * 60_000
 const RESCAN_AFTER_SHARE = 1 / 16
-
 /** Files looked at together; more would keep the threads that serve from their work. */
 const STATS_AT_ONCE = 32
 /** What a killed process left half-written; no write takes that long. */

@@ -80,7 +80,6 @@ export async function evictOver(cache: Cache): Promise<void> {
   }
 }
 
-/** Forgotten at once, lest a file that comes in its place be forgotten instead; its bytes count until it is gone. */
 function limitOf({ maxBytes, shortage }: Cache): number {
   return maxBytes - shortage.bytes
 }
@@ -95,6 +94,7 @@ async function lookAtSpace(cache: Cache): Promise<void> {
   shortage.bytes = missing > 0 ? maxBytes - Math.max(0, held - missing) : 0
 }
 
+/** Forgotten at once, lest a file that comes in its place be forgotten instead; its bytes count until it is gone. */
 async function removeFile(cache: Cache, name: string): Promise<void> {
   const bytes = cache.files.get(name) ?? 0
   cache.files.delete(name)

@@ -12,6 +12,7 @@ import { rescan } from './cache-scan.ts'
 
 /** Bytes of fills that are in memory at a time, in this process; who comes on top reads past the cache. */
 const MAX_FILL_BYTES = 64 * 1024 ** 2
+
 export type CacheOptions = {
   /** What its files may take on the disk. */
   maxBytes: number

@@ -90,7 +90,9 @@ async function openCacheFolder(placement: Placement): Promise<void> {
   const folder = join(placement.mediaLocation, 'cache')
   if (maxBytes === 0) {
     // Switched off: what is left of it only takes room.
-    await rm(folder, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true }).catch((error: Error) => {
+      placement.log.warn({ folder, error: error.message }, 'the former cache could not be removed')
+    })
     return
   }
   placement.cache = openCache({

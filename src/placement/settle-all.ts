@@ -23,7 +23,7 @@ export async function settleAll(
   while (placement.settling !== null) {
     if (signal?.aborted || (await movingJobs(placement)) >= placement.settings.settleJobs)
       return { count, isMore: true }
-    count += await settleBatch(placement, placement.settling)
+    count += await settleBatch(placement, placement.settling, signal)
   }
   return { count, isMore: false }
 }
@@ -48,6 +48,7 @@ async function movingJobs(placement: Placement): Promise<number> {
 async function settleBatch(
   placement: Placement,
   settling: { beganAt: Date; after: string | null },
+  signal?: AbortSignal,
 ): Promise<number> {
   const { settings, policy } = placement
   const keepLocal = settings.deleteLocalAfterUpload ? null : placement.local.id
@@ -68,7 +69,8 @@ async function settleBatch(
         where j.key = any (select 'replicate:' || o.id || ':' || w from unnest(home.wanted) w
           union all select 'evict:' || o.id || ':' || r.location_id from replica r where r.object_id = o.id))
     order by o.id limit ${settings.settleBatch}`.execute(placement.db)
-  for (const { id } of rows) {
+  for (const [index, { id }] of rows.entries()) {
+    if (signal?.aborted) return index
     await settle(placement.db, placement, id)
     settling.after = id
   }

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import { afterEach, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { sql } from 'kysely'
 import type { ObjectKind } from '../../src/database/schema.ts'
 import { silentLog } from '../../src/log.ts'
 import { closeCache, openCache } from '../../src/placement/cache.ts'
@@ -233,6 +234,15 @@ test('a part of an object that was replaced in the bucket is not kept', async ()
   await quiet()
   assert.deepEqual(await cachedFiles(), [])
   assert.equal((await loadObject(database.db, film.id))!.replicas[0]!.state, 'suspect')
+})
+
+test('right bytes under a new ETag are refused once, then proven and served', async () => {
+  await sql`update replica set proof = jsonb_set(proof, '{etag}', '"0123456789abcdef0123456789abcdef"')
+    where object_id = ${film.id}`.execute(database.db)
+  await assert.rejects(read(film, { start: CHUNK, end: CHUNK + 10 }), { code: 'unavailable' })
+  await quiet()
+  assert.equal((await loadObject(database.db, film.id))!.replicas[0]!.state, 'verified')
+  assert.deepEqual(await read(film), film.bytes)
 })
 
 test('damaged, missing and unwritable files are misses', async () => {
