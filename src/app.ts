@@ -70,6 +70,7 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       recallMaxBytes: config.storage.recall.maxBytes,
       answerWithinMs: config.storage.outage.answerWithinMs,
+      cacheMaxBytes: config.storage.cache.maxBytes,
     },
     delivery: await deliveryOf(config),
   })

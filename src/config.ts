@@ -97,6 +97,8 @@ export type Config = {
       signedForMinutes: number
     }
     cdn: CdnConfig | null
+    /** `maxBytes` 0: none. */
+    cache: { maxBytes: number }
   }
   uploads: { maxBytes: number }
   jobs: { processingConcurrency: number; storageConcurrency: number; videoConcurrency: number }
@@ -107,6 +109,8 @@ export type Config = {
 
 const DEFAULT_FILE = 'glassine.yaml'
 const DEFAULT_DATA = 'data'
+/** A quarter of it is what may be fetched at a time, and one reading brings in an eighth. */
+const SMALLEST_CACHE_BYTES = 256 * 2 ** 20
 
 /**
  * Reads the file and the GLASSINE_* variables, which win over it.
@@ -223,6 +227,13 @@ function findContradictions({ storage }: ConfigFile): Mistake[] {
     })
   }
   mistakes.push(...findDeliveryMistakes(storage))
+  if (storage.cache.maxBytes > 0 && storage.cache.maxBytes < SMALLEST_CACHE_BYTES) {
+    mistakes.push({
+      path: ['storage', 'cache', 'maxBytes'],
+      wrong: 'so small a cache holds next to nothing',
+      right: 'write 256 MiB or more, or 0 for none',
+    })
+  }
   return mistakes
 }
 

@@ -1,3 +1,4 @@
+import type { Moving } from '../placement/moving.ts'
 import { type LocationStatus, type StorageStatus, storageStatus } from '../placement/status.ts'
 import type { QueueName } from '../queue/job-types.ts'
 import { type JobFailure, type QueueCounts, queueCounts, recentFailures } from '../queue/queues.ts'
@@ -36,6 +37,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     '',
     ...whereItIs(status, style),
     '',
+    ...movingLines(status.moving),
     ...whatHappens(queues, failures, style, now),
     '',
     ...places(status.locations, style, now),
@@ -88,6 +90,14 @@ function whereItIs({ originals }: StorageStatus, style: Style): string[] {
     ),
     ...table,
   ]
+}
+
+/** `Moving 1,200 files (3.4 GB) to s3 (photos at https://...).` */
+function movingLines(moving: Moving[]): string[] {
+  return moving.map(
+    ({ to, label, count: files, bytes: size }) =>
+      `Moving ${plural(files, 'file')} (${bytes(size)}) to ${to} (${label}).`,
+  )
 }
 
 function whatHappens(

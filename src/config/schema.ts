@@ -207,6 +207,7 @@ export const FILE_SCHEMA = z.strictObject({
         })
         .prefault({}),
       cdn: z.strictObject(CDN_KEYS).nullable().default(null),
+      cache: z.strictObject({ maxBytes: bytes({ min: 0 }).default(0) }).prefault({}),
     })
     .prefault({}),
   uploads: z.strictObject({ maxBytes: bytes({ min: 1 }).default(2 ** 40) }).prefault({}),

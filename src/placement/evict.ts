@@ -1,5 +1,6 @@
 /** The only way a replica of a live object is given up. */
 import { RetryLater } from '../queue/retry-later.ts'
+import { keepInCache } from './cache-keep.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import {
@@ -43,6 +44,7 @@ export async function evictReplica(
     }
     if (!(await turnToEvicting(placement, object, replica, confirmed))) return
   }
+  await keepInCache(placement, object, replica)
   await locationOf(placement, from).backend.delete([replica.key])
   await forgetAndSettle(placement, object, replicas, replica)
 }

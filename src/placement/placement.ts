@@ -2,7 +2,9 @@ import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
 import type { Breaker } from '../storage/breaker.ts'
+import type { Cache } from './cache.ts'
 import type { Delivery } from './deliver.ts'
+import type { Moving } from './moving.ts'
 import type { Policy } from './policy.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
@@ -31,12 +33,20 @@ export type PlacementSettings = {
   recallMaxBytes: number
   /** So long people wait for the first byte from a place that isn't this disk. */
   answerWithinMs: number
+  /** The most that the cache of what was read from a bucket may take on the media volume; 0: there is none. */
+  cacheMaxBytes: number
+  /** Objects up to this size are cached as a whole, larger ones in chunks of the next. */
+  cacheWholeBytes: number
+  cacheChunkBytes: number
   /** A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span. */
   writeLeaseMs: number
   /** A staged upload untouched for so long is taken for abandoned. */
   stagingLeaseMs: number
   /** How often all objects are looked through for ones that are not where they belong; a million take seconds. */
   settleIntervalMs: number
+  /** Objects that are sent on their way together, and the jobs that may wait for it at a time. */
+  settleBatch: number
+  settleJobs: number
 }
 
 /** The parts that placement's functions work with; made once by `openPlacement`. */
@@ -55,10 +65,16 @@ export type Placement = {
   recallFolder: string
   /** Recalled copies of this process, by object id. */
   recalled: Map<string, RecalledFile>
+  /** Null where `cacheMaxBytes` is 0. */
+  cache: Cache | null
   /** Locations whose marker this process has seen to be the recorded one. */
   confirmedLocations: Set<string>
   /** When this process last looked through all objects for ones that are not where they belong. */
   settledAt: Date | null
+  /** A look through all objects that is under way: begun when, and come how far. */
+  settling: { beganAt: Date; after: string | null } | null
+  /** What was last counted by `movingFiles`, and until when, by `performance.now()`, that is good enough. */
+  moving: { value: Moving[]; goodUntil: number } | null
   now(): Date
 }
 
@@ -76,7 +92,12 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   deleteLocalAfterUpload: true,
   recallMaxBytes: 20 * 1024 ** 3,
   answerWithinMs: 10_000,
+  cacheMaxBytes: 0,
+  cacheWholeBytes: 8 * 1024 ** 2,
+  cacheChunkBytes: 4 * 1024 ** 2,
   writeLeaseMs: 40_000,
   stagingLeaseMs: 24 * 3_600_000,
   settleIntervalMs: 3_600_000,
+  settleBatch: 500,
+  settleJobs: 1_000,
 }

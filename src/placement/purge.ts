@@ -2,6 +2,7 @@
 import type { Queryable } from '../database/connect.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { RetryLater } from '../queue/retry-later.ts'
+import { forgetObject } from './cache-store.ts'
 import { noteTrouble } from './health.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
@@ -40,6 +41,7 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
     }
   }
   await removeAll(placement, objectId, loaded.replicas, 'purge')
+  if (placement.cache) await forgetObject(placement.cache, loaded.object)
 }
 
 /**

@@ -17,6 +17,7 @@ import {
   loadObject,
   proveReplica,
   type Replica,
+  renewWriteLease,
   type StoredObject,
   suspectReplica,
 } from './replicas.ts'
@@ -39,6 +40,12 @@ export async function replicateObject(
   const loaded = await loadObject(placement.db, objectId)
   if (!loaded || loaded.object.state === 'purging') return
   const { object, replicas } = loaded
+  // Enqueued under another policy: what nobody wants there any more is not copied, let alone paid for.
+  const isWanted = placement.policy[object.kind].includes(to)
+  if (!isWanted && !replicas.some((replica) => replica.locationId === to)) {
+    await settle(placement.db, placement, objectId)
+    return
+  }
   const target = locationOf(placement, to)
   await confirmLocation(placement, target)
 

@@ -4,13 +4,15 @@ import { sql } from 'kysely'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { readThroughCache } from './cache-read.ts'
+import { cacheSource } from './cache-source.ts'
 import { unreachableSentence } from './degraded.ts'
 import { type HandOver, type HandOverWish, handOver } from './deliver.ts'
 import type { EarlyRead, ReadSource } from './early-read.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { loadObject, type Replica, suspectReplica } from './replicas.ts'
+import { loadObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
 import { settle } from './settle.ts'
 
 export type OpenOptions = {
@@ -56,6 +58,8 @@ export async function findServable(placement: Placement, objectId: string): Prom
     createdAt: object.createdAt,
     handOver: (wish) => handOver(placement, object, inReadingOrder(placement, replicas), wish),
     remoteSource() {
+      // What the cache has costs no request, so none is begun before it was asked.
+      if (placement.cache !== null) return null
       const nearest = inReadingOrder(placement, replicas)[0]
       if (!nearest || locationOf(placement, nearest.locationId).backend.localFiles) return null
       return { locationId: nearest.locationId, key: nearest.key, size: object.size }
@@ -64,11 +68,11 @@ export async function findServable(placement: Placement, objectId: string): Prom
       const range = options.range ?? { start: 0, end: object.size - 1 }
       const patience = startPatience(placement, options.signal)
       try {
-        const first = await openFirst(placement, replicas, range, patience, options.early)
+        const first = await openFirst(placement, object, replicas, range, patience, options.early)
         if (first.stream) return first.stream
         // An eviction may have moved the bytes since the rows were read: look once more.
         const again = (await loadObject(placement.db, objectId))?.replicas ?? []
-        const second = await openFirst(placement, again, range, patience)
+        const second = await openFirst(placement, object, again, range, patience)
         if (second.stream) return second.stream
         const at = again
           .filter(({ state }) => state === 'verified')
@@ -116,6 +120,7 @@ function startPatience(placement: Placement, caller: AbortSignal | undefined): P
 
 async function openFirst(
   placement: Placement,
+  object: StoredObject,
   replicas: readonly Replica[],
   range: { start: number; end: number },
   patience: Patience,
@@ -125,7 +130,8 @@ async function openFirst(
   for (const replica of inReadingOrder(placement, replicas)) {
     const location = locationOf(placement, replica.locationId)
     const signal = location.kind === 'disk' ? patience.caller : patience.signal
-    const stream = early?.take(replica, range, signal) ?? readReplica(location, replica.key, range, signal)
+    const stream =
+      early?.take(replica, range, signal) ?? openReplica(placement, object, replica, range, signal)
     try {
       await hasBegun(stream)
       // Until its reader listens, an error must not end the process; the reader sees the stream destroyed all the same.
@@ -145,6 +151,20 @@ async function openFirst(
     }
   }
   return { failure }
+}
+
+/** What comes out of a bucket comes through the cache, where there is one. */
+function openReplica(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  range: { start: number; end: number },
+  signal?: AbortSignal,
+): Readable {
+  const location = locationOf(placement, replica.locationId)
+  if (placement.cache === null || location.kind === 'disk')
+    return readReplica(location, replica.key, range, signal)
+  return readThroughCache(placement.cache, cacheSource(placement, object, replica), range, { signal })
 }
 
 /** Local files first: they cost neither a request nor a wait. Only verified replicas are read. */

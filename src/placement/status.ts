@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import type { ProbeFinding, ProbeReport } from '../storage/backend.ts'
 import { currentDrills } from './drill.ts'
+import { type Moving, movingFiles } from './moving.ts'
 import type { Location, Placement } from './placement.ts'
 
 export type Amount = { count: number; bytes: number }
@@ -41,13 +42,19 @@ export type StorageStatus = {
     inFlight: Amount
   }
   locations: LocationStatus[]
+  /** Empty: everything is where it belongs. */
+  moving: Moving[]
 }
 
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
 
 export async function storageStatus(placement: Placement): Promise<StorageStatus> {
-  const [originals, locations] = await Promise.all([originalsByPlace(placement), locationStatuses(placement)])
-  return { originals, locations }
+  const [originals, locations, moving] = await Promise.all([
+    originalsByPlace(placement),
+    locationStatuses(placement),
+    movingFiles(placement),
+  ])
+  return { originals, locations, moving }
 }
 
 async function originalsByPlace(placement: Placement): Promise<StorageStatus['originals']> {

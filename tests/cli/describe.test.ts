@@ -50,6 +50,7 @@ function status(
         findings: [],
       },
     ],
+    moving: [],
   }
 }
 const sentence = (found: StorageStatus) =>
@@ -86,12 +87,20 @@ test('then where, what happens, and whether the places are healthy', () => {
     at: new Date('2026-01-02T11:58:00Z'),
   } as const
   const text = describeStatus(
-    { status: status({ offloaded: 3, localOnly: 1 }), queues: busy, failures: [failure] },
+    {
+      status: {
+        ...status({ offloaded: 3, localOnly: 1 }),
+        moving: [{ to: 's3', label: 'photos at https://s3.example.org', count: 1_200, bytes: 3_400_000_000 }],
+      },
+      queues: busy,
+      failures: [failure],
+    },
     style,
     now,
   )
   assert.match(text, /^■□ {2}only on this disk {2}1 +1\.00 MB/m)
   assert.match(text, /^□■ {2}offloaded +3 +3\.00 MB/m)
+  assert.match(text, /^Moving 1,200 files \(3\.40 GB\) to s3 \(photos at https:\/\/s3\.example\.org\)\.$/m)
   assert.match(text, /^replication +2 +10 +0 +0 {2}paused$/m)
   assert.match(text, /2 minutes ago: replicate-object: the bucket is missing/)
   assert.match(text, /^▨ {2}s3 +3 +3\.00 MB {2}oldest proof 1 hour ago .*photos at https/m)

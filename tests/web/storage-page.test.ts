@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { effects, troubleSentence } from '../../web/src/lib/storage/outage-words.ts'
 import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
-import { barParts, queueRows, safetySentence } from '../../web/src/lib/storage/safety.ts'
+import { barParts, movingSentences, queueRows, safetySentence } from '../../web/src/lib/storage/safety.ts'
 
 const amount = (count: number, bytes = count * 1000) => ({ count, bytes })
 function originals(
@@ -63,6 +63,13 @@ test('the one sentence', () => {
       tone: 'warn',
     },
   )
+})
+
+test('what is moved, and where to', () => {
+  assert.deepEqual(movingSentences([]), [])
+  assert.deepEqual(movingSentences([{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]), [
+    'Moving 1,200 files (2.00 KiB) to Bucket photos',
+  ])
 })
 
 test('one original at risk is seen among a million', () => {

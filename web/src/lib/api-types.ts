@@ -113,7 +113,10 @@ export type StorageLocation = {
   findings: ProbeFinding[]
 }
 
-export type StorageStatus = { originals: OriginalsState; locations: StorageLocation[] }
+/** Files that belong at a place and are not there yet. */
+export type Moving = { to: string; label: string; count: number; bytes: number }
+
+export type StorageStatus = { originals: OriginalsState; locations: StorageLocation[]; moving: Moving[] }
 
 export type PlaceInTrouble = {
   id: string

@@ -1,9 +1,16 @@
 /** The storage page's and nobody else's wording of a status. Pure. */
-import type { Amount, JobQueue, OriginalsState, StorageLocation, StorageStatus } from '../api-types.ts'
-import { formatCount, plural } from '../format.ts'
+import type {
+  Amount,
+  JobQueue,
+  Moving,
+  OriginalsState,
+  StorageLocation,
+  StorageStatus,
+} from '../api-types.ts'
+import { formatBytes, formatCount, plural } from '../format.ts'
 
 /** Is everything safe? One sentence, and whether it is good news. */
-export function safetySentence({ originals, locations }: StorageStatus): {
+export function safetySentence({ originals, locations }: Pick<StorageStatus, 'originals' | 'locations'>): {
   text: string
   tone: 'good' | 'warn' | 'bad'
 } {
@@ -24,6 +31,13 @@ export function safetySentence({ originals, locations }: StorageStatus): {
   if (ill.length === 0) return { text: all, tone: 'good' }
   const names = ill.map((location) => location.label).join(' and ')
   return { text: `${all} ${names} cannot be reached.`, tone: 'warn' }
+}
+
+/** `Moving 1,200 files (3.4 GiB) to photos at https://...`: one for each place that files are on their way to. */
+export function movingSentences(moving: Moving[]): string[] {
+  return moving.map(
+    ({ label, count, bytes }) => `Moving ${plural(count, 'file')} (${formatBytes(bytes)}) to ${label}`,
+  )
 }
 
 export type Place = 'localOnly' | 'both' | 'offloaded' | 'inFlight' | 'atRisk'
