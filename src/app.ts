@@ -17,6 +17,7 @@ import { closePlacement, openPlacement } from './placement/open.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
 import { openDiskBackend } from './storage/disk.ts'
+import { bucketOrigins } from './storage/s3-addresses.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
 
@@ -195,9 +196,9 @@ function openLocalLocation(config: Config, log: Log): Location {
     identity: 'the media location',
     isDemonstration: false,
     backend,
-    probe: async () => {
+    probe: async (options) => {
       const { probeDisk } = await import('./storage/disk-probe.ts')
-      return probeDisk(root, backend.features)
+      return probeDisk(root, backend.features, options)
     },
   }
 }
@@ -228,9 +229,14 @@ async function openBucket(
       : `${settings.endpoint ?? `aws:${settings.region}`} ${where}`,
     isDemonstration,
     backend,
-    probe: async () => {
+    browserOrigins: bucketOrigins(settings),
+    probe: async (options) => {
       const { probeS3 } = await import('./storage/s3-probe.ts')
-      return probeS3(settings, log)
+      return probeS3(settings, log, options)
+    },
+    openBrowserProbe: async () => {
+      const { openS3BrowserProbe } = await import('./storage/s3-browser-probe.ts')
+      return openS3BrowserProbe(settings, log)
     },
   }
 }
@@ -244,7 +250,7 @@ function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
     secretAccessKey: bucket.secretAccessKey,
     prefix: '',
     forcePathStyle: true,
-    provider: 'auto',
+    provider: 'demonstration',
     maxConnections: 50,
     requestTimeoutMs: 60_000,
     connectTimeoutMs: 5_000,

@@ -78,6 +78,25 @@ export type Schema = {
     health_changed_at: NullableTimestamp
     last_success_at: NullableTimestamp
   }
+  probe_change: {
+    id: Generated<BigInt8>
+    location_id: string
+    trait: string
+    before: boolean
+    after: boolean
+    is_weaker: boolean
+    found_at: Timestamp
+    settled_at: NullableTimestamp
+    settled_by: string | null
+  }
+  browser_probe: {
+    id: string
+    location_id: string
+    key: string
+    origin: string
+    expires_at: Timestamp
+    finished_at: NullableTimestamp
+  }
   stored_object: {
     id: string
     owner_id: string

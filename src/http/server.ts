@@ -82,7 +82,10 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
     api: { endpoint: '/api' },
   }))
   registerRoutes(app, parts)
-  await addStaticWeb(app, parts)
+  const bucketOrigins = [...parts.placement.locations.values()].flatMap(
+    (location) => location.browserOrigins ?? [],
+  )
+  await addStaticWeb(app, { ...parts, bucketOrigins })
   attachWebsocket(app, parts)
   return app
 }

@@ -17,10 +17,10 @@ const IMMUTABLE_PREFIX = '/_app/immutable/'
  */
 export async function addStaticWeb(
   app: FastifyInstance,
-  parts: Pick<HttpParts, 'log'>,
+  parts: Pick<HttpParts, 'log'> & { bucketOrigins?: readonly string[] },
   webFolder: string = WEB_FOLDER,
 ): Promise<void> {
-  const index = await readIndex(webFolder)
+  const index = await readIndex(webFolder, parts.bucketOrigins ?? [])
   if (index === null) parts.log.warn({ folder: webFolder }, 'the web page is not built: run `npm run build`')
 
   const answerNotFound = (request: FastifyRequest, reply: FastifyReply) => {
@@ -70,10 +70,13 @@ function sendPage(reply: FastifyReply, index: { html: string; policy: string } |
   return reply.header('content-security-policy', index.policy).send(index.html)
 }
 
-async function readIndex(folder: string): Promise<{ html: string; policy: string } | null> {
+async function readIndex(
+  folder: string,
+  bucketOrigins: readonly string[],
+): Promise<{ html: string; policy: string } | null> {
   try {
     const html = await readFile(join(folder, 'index.html'), 'utf8')
-    return { html, policy: pagePolicy(html) }
+    return { html, policy: pagePolicy(html, bucketOrigins) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
@@ -81,7 +84,7 @@ async function readIndex(folder: string): Promise<{ html: string; policy: string
 }
 
 /** Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything. */
-export function pagePolicy(html: string): string {
+export function pagePolicy(html: string, bucketOrigins: readonly string[] = []): string {
   const hashes = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script!).digest('base64')}'`,
   )
@@ -94,7 +97,8 @@ export function pagePolicy(html: string): string {
     "media-src 'self' blob:",
     "font-src 'self' data:",
     "worker-src 'self' blob:",
-    "connect-src 'self'",
+    // Presigned URLs lead there.
+    ["connect-src 'self'", ...bucketOrigins].join(' '),
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",

@@ -54,6 +54,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     ),
     recalled: new Map(),
     confirmedLocations: new Set(),
+    featuresOf: new Map(),
     settledAt: null,
     now: parts.now ?? (() => new Date()),
   }

@@ -1,6 +1,6 @@
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
-import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { BrowserProbe, ProbeOptions, ProbeReport, StorageBackend } from '../storage/backend.ts'
 import type { Policy } from './policy.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
@@ -13,7 +13,11 @@ export type Location = {
   /** The demonstration bucket: works, but is no safer than the disk it lies on. */
   isDemonstration: boolean
   backend: StorageBackend
-  probe(): Promise<ProbeReport>
+  probe(options?: ProbeOptions): Promise<ProbeReport>
+  /** Where presigned URLs for browsers lead. */
+  browserOrigins?: readonly string[]
+  /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
+  openBrowserProbe?(): Promise<BrowserProbe>
 }
 
 export type PlacementSettings = {
@@ -48,6 +52,8 @@ export type Placement = {
   recalled: Map<string, RecalledFile>
   /** Locations whose marker this process has seen to be the recorded one. */
   confirmedLocations: Set<string>
+  /** When the probe was made whose features this process works by, in milliseconds, by location. */
+  featuresOf: Map<string, number>
   /** When this process last looked through all objects for ones that are not where they belong. */
   settledAt: Date | null
   now(): Date

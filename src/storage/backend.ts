@@ -246,6 +246,25 @@ export type ProbeReport = {
   traits?: Traits
   browserReach?: BrowserReach[]
 }
+/** What a page's own probe needs of a location. Keys are the probe's, never those of objects. */
+export type BrowserProbe = {
+  /** For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. */
+  sign(
+    key: string,
+    bytes: Buffer,
+  ): Promise<{
+    put: { url: string; headers: Record<string, string> }
+    get: { url: string }
+    expiresInSeconds: number
+  }>
+  /** What the page put; null: nothing. */
+  read(key: string): Promise<Buffer | null>
+  /** Succeeds where nothing is. */
+  remove(key: string): Promise<void>
+  /** The remedy for a page that was blocked, and what to paste. */
+  explain(origin: string, why: NonNullable<BrowserReach['why']>): Promise<{ remedy: string; paste?: Paste[] }>
+  close(): void
+}
 export type ProbeOptions = {
   /** Origins of pages that are to reach the location with presigned URLs: their CORS rules are tried. */
   origins?: readonly string[]

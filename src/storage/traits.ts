@@ -53,9 +53,4 @@ export function compareTraits(before: Traits, after: Traits): TraitChange[] {
   })
 }
 
-/** `a second put to a key is refused: no`. */
-export function traitInWords(trait: Trait, value: boolean): string {
-  return `${TRAITS[trait].words}: ${value ? 'yes' : 'no'}`
-}
-
 export const traitNames = Object.keys(TRAITS) as Trait[]

@@ -45,6 +45,8 @@ function status(
         freeBytes: null,
         totalBytes: null,
         findings: [],
+        changes: [],
+        browserReach: [],
       },
     ],
   }
