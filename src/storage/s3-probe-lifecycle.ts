@@ -8,7 +8,7 @@ import type { ProbeFinding } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { errorCode } from './s3-errors.ts'
 import { lifecycleRules } from './s3-paste.ts'
-import { drawback, noProblem, type Probe, problem } from './s3-probing.ts'
+import { drawback, inShort, noProblem, type Probe, problem } from './s3-probing.ts'
 
 /** Classes whose objects must be restored before they can be read. */
 const ARCHIVES = new Set(['GLACIER', 'DEEP_ARCHIVE'])
@@ -59,7 +59,7 @@ async function readRules({ bucket }: Probe): Promise<LifecycleRule[] | string> {
     if (!isStorageError(error)) throw error
     if (errorCode(error.cause) === 'NoSuchLifecycleConfiguration') return []
     if (error.kind === 'unavailable') throw error
-    return error.message
+    return inShort(error)
   }
 }
 
@@ -92,7 +92,7 @@ export async function checkVersioning(probe: Probe): Promise<ProbeFinding[]> {
     ).length
   } catch (error) {
     if (!isStorageError(error) || error.kind === 'unavailable') throw error
-    return [noProblem(name, `not known: ${error.message}`)]
+    return [noProblem(name, `not known: ${inShort(error)}`)]
   }
   probe.traits.keepsDeleted = kept > 0
   if (kept === 0) {

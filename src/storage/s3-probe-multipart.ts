@@ -8,11 +8,13 @@ import {
 import type { ProbeFinding } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { digestsOf } from './digest.ts'
+import { errorCode } from './s3-errors.ts'
 import { mayBeMd5, plainEtag } from './s3-object-info.ts'
-import { lifecycleRules } from './s3-paste.ts'
+import { iamPolicy, lifecycleRules } from './s3-paste.ts'
 import {
   drawback,
   headRaw,
+  inShort,
   md5Of,
   noProblem,
   type Probe,
@@ -46,8 +48,10 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
     if (!isStorageError(error) || error.kind === 'unavailable') throw error
     probe.features.multipart = null
     probe.traits.multipart = false
+    const remedy = 'files of more than a few GB need multipart uploads: allow them'
+    const isPermission = errorCode(error.cause) === 'AccessDenied'
     return [
-      problem('multipart', error.message, 'files of more than a few GB need multipart uploads: allow them'),
+      problem('multipart', inShort(error), remedy, isPermission ? [iamPolicy(probe.bucket)] : undefined),
     ]
   }
   const head = await headRaw(probe, key, probe.features.attestedDigests.includes('crc64nvme'))

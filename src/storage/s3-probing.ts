@@ -132,6 +132,11 @@ export async function refusalOf(run: () => Promise<unknown>): Promise<string | n
     return null
   } catch (error) {
     if (!isStorageError(error) || error.kind === 'unavailable') throw error
-    return error.message
+    return inShort(error)
   }
+}
+
+/** What the service said, without the request that it said it to. */
+export function inShort({ message }: Error): string {
+  return message.replace(/^.* failed: /, '').replace(/ \([^()]*\)$/, '')
 }
