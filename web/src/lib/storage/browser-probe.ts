@@ -11,7 +11,7 @@ const TO = 199
 /** `why` null: it put, saw the ETag, and got a part of it back. */
 export type BrowserProbeResult = { why: BlockedWhy | null; detail: string }
 
-type Page = {
+export type ProbingPage = {
   /** Of the page. */
   protocol: string
   fetch: typeof fetch
@@ -20,7 +20,7 @@ type Page = {
 }
 
 /** Puts what it is given, then gets some of it back. Never throws: what stood in the way is the result. */
-export async function tryBucket(offer: BrowserProbeOffer, page: Page): Promise<BrowserProbeResult> {
+export async function tryBucket(offer: BrowserProbeOffer, page: ProbingPage): Promise<BrowserProbeResult> {
   const url = new URL(offer.put.url)
   if (page.protocol === 'https:' && url.protocol === 'http:' && !isLoopback(url.hostname)) {
     return {
@@ -76,23 +76,4 @@ async function tryGet(
 /** Browsers take these for safe, HTTPS or not. */
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)
-}
-
-/** This page, in this browser. */
-export function thisPage(): Page {
-  return {
-    protocol: location.protocol,
-    fetch: (input, init) => fetch(input, init),
-    watchPolicy(origin) {
-      let refused = false
-      const listen = (event: SecurityPolicyViolationEvent) => {
-        if (event.blockedURI.startsWith(origin)) refused = true
-      }
-      document.addEventListener('securitypolicyviolation', listen)
-      return {
-        hasRefused: () => refused,
-        stop: () => document.removeEventListener('securitypolicyviolation', listen),
-      }
-    },
-  }
 }
