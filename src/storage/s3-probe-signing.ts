@@ -10,22 +10,29 @@ export const EXPIRES_IN_S = 300
 export type Signed = { url: string; headers: Record<string, string> }
 type PlainAnswer = { status: number; headers: Record<string, string>; bytes: Buffer }
 
-/** Bound to length, MD5 and type, as every presigned put of ours is; `signedAt` absent: now. */
+/** Bound to length, type and, unless it is told not to, MD5, as every presigned put of ours is; `signedAt` absent: now. */
 export async function signProbePut(
   { settings, fullKey }: S3Bucket,
   client: S3Client,
-  what: { key: string; bytes: Buffer; contentType: string; signedAt?: Date | undefined },
+  what: {
+    key: string
+    bytes: Buffer
+    contentType: string
+    signedAt?: Date | undefined
+    withoutMd5?: boolean
+  },
 ): Promise<Signed> {
-  const headers = {
+  const contentMd5 = what.withoutMd5 === true ? undefined : md5Of(what.bytes).toString('base64')
+  const headers: Record<string, string> = {
     'content-length': String(what.bytes.length),
-    'content-md5': md5Of(what.bytes).toString('base64'),
+    ...(contentMd5 !== undefined && { 'content-md5': contentMd5 }),
     'content-type': what.contentType,
   }
   const command = new PutObjectCommand({
     Bucket: settings.bucket,
     Key: fullKey(what.key),
     ContentLength: what.bytes.length,
-    ContentMD5: headers['content-md5'],
+    ...(contentMd5 !== undefined && { ContentMD5: contentMd5 }),
     ContentType: what.contentType,
   })
   const url = await getSignedUrl(client, command, {

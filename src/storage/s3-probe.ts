@@ -4,34 +4,33 @@
  * `{prefix}.glassine-probe/{id}/`, some 15 MiB in a hundred requests, and is removed again.
  */
 import { randomUUID } from 'node:crypto'
-import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 import type { Log } from '../log.ts'
-import type { ObjectKey, ProbeFinding, ProbeOptions, ProbeReport } from './backend.ts'
+import type { ProbeFinding, ProbeOptions, ProbeReport } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { messageOf } from './read-body.ts'
 import { openS3Bucket } from './s3-bucket.ts'
 import type { S3Settings } from './s3-client.ts'
-import { deleteS3 } from './s3-delete.ts'
 import { errorCode } from './s3-errors.ts'
 import { iamPolicy } from './s3-paste.ts'
 import { checkBucket, checkClock, checkRoundTrip, regionIn } from './s3-probe-basics.ts'
+import { checkCleanUp } from './s3-probe-clean-up.ts'
 import { compareWithProvider, concludeProof } from './s3-probe-conclusions.ts'
 import { checkCors } from './s3-probe-cors.ts'
 import { checkChecksums, checkConditionalPut, checkEtag, checkRefusals } from './s3-probe-digests.ts'
 import { checkLifecycle, checkVersioning } from './s3-probe-lifecycle.ts'
 import { checkAbort, checkMultipart, checkUnequalParts } from './s3-probe-multipart.ts'
 import { checkDelete, checkListing, checkRanges } from './s3-probe-objects.ts'
-import { checkCutPut, checkPresignedGet, checkPresignedPut } from './s3-probe-presigned.ts'
-import { noProblem, openProbe, PROBE_FOLDER, type Probe } from './s3-probing.ts'
+import { checkCutPut, checkPresignedGet, checkPresignedPut, sendCutPut } from './s3-probe-presigned.ts'
+import { openProbe, PROBE_FOLDER, type Probe } from './s3-probing.ts'
 import { retryUnavailable } from './with-retry.ts'
 
 /** The rest makes no sense where one of these fails. */
 const FIRST = [checkBucket, checkClock, checkRoundTrip, checkDelete]
 const REST = [
+  sendCutPut,
   checkEtag,
   checkRefusals,
   checkChecksums,
-  checkCutPut,
   checkConditionalPut,
   checkRanges,
   checkListing,
@@ -42,6 +41,7 @@ const REST = [
   checkVersioning,
   checkPresignedPut,
   checkPresignedGet,
+  checkCutPut,
   checkCors,
   compareWithProvider,
   concludeProof,
@@ -105,7 +105,7 @@ function failureOf({ bucket }: Probe, check: (probe: Probe) => Promise<ProbeFind
   const isPermission = isStorageError(error) && errorCode(error.cause) === 'AccessDenied'
   return {
     check: check.name
-      .replace(/^(check|conclude|compareWith)/, '')
+      .replace(/^(check|send|conclude|compareWith)/, '')
       .replace(/([a-z])([A-Z])/g, '$1 $2')
       .toLowerCase(),
     ok: false,
@@ -119,18 +119,4 @@ function failureOf({ bucket }: Probe, check: (probe: Probe) => Promise<ProbeFind
 function remedyOf(error: unknown): string {
   const [, remedy] = / \((.+)\)$/.exec(messageOf(error)) ?? []
   return remedy ?? 'look at the detail, then probe again'
-}
-
-/** Removes what this probe made, and says so where it cannot. */
-async function checkCleanUp({ bucket, folder, made }: Probe): Promise<ProbeFinding[]> {
-  const at = { Bucket: bucket.settings.bucket, Prefix: bucket.fullKey(folder) }
-  const page = await bucket.call('ListObjectsV2', undefined, (options) =>
-    bucket.client.send(new ListObjectsV2Command(at), options),
-  )
-  const left = new Set(made)
-  for (const { Key } of page.Contents ?? []) {
-    if (Key !== undefined) left.add(Key.slice(bucket.settings.prefix.length))
-  }
-  await deleteS3(bucket, [...left] as ObjectKey[], undefined)
-  return [noProblem('clean up', `removed what the probe had made, ${left.size} keys`)]
 }
