@@ -16,7 +16,8 @@ export type Probed = {
 
 /** Columns that a report takes; what is to be pasted may be wider. */
 const WIDTH = 110
-const MAX_NAME = 30
+/** A name that is longer, such as one with an address in it, stands on a line of its own. */
+const MAX_NAME = 26
 
 /** Tries out what every place can do and promises, and stores it: proofs rest on what is found here. */
 export async function printProbe(
@@ -75,7 +76,8 @@ export function describeProbe({ id, label, report, error, changes }: Probed, sty
     ...drawbacks,
     ...findings.filter(({ ok }) => ok),
   ]
-  const nameWidth = Math.min(MAX_NAME, Math.max(...findings.map(({ check }) => check.length)))
+  const names = findings.map(({ check }) => check.length).filter((length) => length <= MAX_NAME)
+  const nameWidth = Math.max(...names, 0)
   return [
     `${style.bold(sentence)}  ${style.dim(label)}`,
     ...changes.map((change) => `  ${describeChange(change, style)}`),

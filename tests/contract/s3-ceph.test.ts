@@ -33,7 +33,10 @@ describe('Ceph', await needsCeph(), () => {
   })
 
   test('docs/probe-reports.md shows what the probe prints of it', async () => {
-    const settings = s3TestSettings({ ...ceph, bucket: await ceph.createBucket() }, { provider: 'ceph' })
+    const settings = s3TestSettings(
+      { ...ceph, bucket: await ceph.createBucket('photos') },
+      { provider: 'ceph' },
+    )
     await expectReport('Ceph 16.2', settings)
   })
 })

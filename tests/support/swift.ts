@@ -24,7 +24,8 @@ export type Swift = {
   endpoint: string
   accessKeyId: string
   secretAccessKey: string
-  createBucket(): Promise<string>
+  /** Makes a bucket of that name, or of a name of its own; gives the name. */
+  createBucket(name?: string): Promise<string>
   stop(): Promise<void>
 }
 
@@ -63,7 +64,7 @@ export async function startSwift(): Promise<Swift> {
     SWIFT_PORT: String(port),
     SWIFT_USER: USER,
     SWIFT_KEY: SECRET_KEY,
-    SWIFT_PROXY_WORKERS: '1',
+    SWIFT_PROXY_WORKERS: '2',
   }
   const run = (script: string, ...flags: string[]) =>
     promisify(execFile)(join(SCRIPTS, script), flags, { env: environment, timeout: START_TIMEOUT_MS })
@@ -85,15 +86,14 @@ export async function startSwift(): Promise<Swift> {
   return {
     endpoint,
     ...credentials,
-    async createBucket() {
-      const Bucket = `test-${randomUUID()}`
+    async createBucket(name = `test-${randomUUID()}`) {
       const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials })
       try {
-        await client.send(new CreateBucketCommand({ Bucket }))
+        await client.send(new CreateBucketCommand({ Bucket: name }))
       } finally {
         client.destroy()
       }
-      return Bucket
+      return name
     },
     stop,
   }
