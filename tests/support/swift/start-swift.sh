@@ -95,9 +95,9 @@ start() { n=$1; shift; alive "$D/run/$n.pid" && return 0; setsid nohup "$@" >>"$
 start memcached memcached -u root -l 127.0.0.1 -p $((P+4)) -U 0 -m 64
 for r in account container object; do start $r swift-$r-server "$D/$r-server.conf"; done
 start proxy swift-proxy-server "$D/proxy-server.conf"
-for i in $(seq 1 300); do
+for i in $(seq 1 1200); do
   ok=1; for o in 0 1 2 3; do (exec 3<>/dev/tcp/127.0.0.1/$((P+o))) 2>/dev/null || ok=0; done
-  [ $ok = 1 ] && break; sleep .1; [ $i = 300 ] && { echo "swift did not start; see $D/log" >&2; exit 1; }
+  [ $ok = 1 ] && break; sleep .1; [ $i = 1200 ] && { echo "swift did not start; see $D/log" >&2; exit 1; }
 done
 touch "$D/.ready"; say "listening on $P"
 echo "S3_ENDPOINT=http://127.0.0.1:$P"; echo "S3_ACCESS_KEY=test:$U"; echo "S3_SECRET_KEY=$K"
