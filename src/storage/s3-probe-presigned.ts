@@ -20,6 +20,7 @@ export async function checkPresignedPut(probe: Probe): Promise<ProbeFinding[]> {
   const isStored = answer.status === 200 && (await exists(probe, accepted))
   if (!isStored) {
     probe.features.presignedPut = false
+    probe.traits.presignedPutBound = false
     return [drawback(name, `answered ${answer.status} ${codeIn(answer.bytes)}`.trim(), remedy)]
   }
 

@@ -1,6 +1,7 @@
 /** Presigned URLs of a probe's keys, which are no object keys, and requests that use them as anybody would. */
 import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { StorageError } from './backend.ts'
 import type { S3Bucket } from './s3-bucket.ts'
 import { md5Of } from './s3-probing.ts'
 
@@ -57,7 +58,7 @@ export function signProbeGet(
   return getSignedUrl(client, command, { expiresIn: EXPIRES_IN_S })
 }
 
-/** A request without credentials of ours. Any status is an answer; throws where none comes. */
+/** A request without credentials of ours. A refusal is an answer; throws `unavailable` where the service fails. */
 export async function sendPlain(
   { connection }: S3Bucket,
   method: string,
@@ -77,5 +78,10 @@ export async function sendPlain(
   })
   const chunks: Buffer[] = []
   for await (const chunk of response.body) chunks.push(chunk as Buffer)
+  // A service that is busy has refused nothing.
+  const { statusCode } = response
+  if (statusCode === 429 || (statusCode >= 500 && statusCode !== 501)) {
+    throw new StorageError('unavailable', `a presigned ${method} was answered ${statusCode}`)
+  }
   return { status: response.statusCode, headers: response.headers, bytes: Buffer.concat(chunks) }
 }

@@ -25,7 +25,7 @@ export const TRAITS = {
   keepsDeleted: { words: 'what is deleted stays as a hidden version', good: false },
   listsInOrder: { words: 'lists are in the order of keys', good: null },
   presignedPutBound: {
-    words: 'a presigned put takes only the bytes, length, type and key it was signed for',
+    words: 'a presigned put works, and takes only the bytes, length, type and key it was signed for',
     good: true,
   },
   presignedExpires: { words: 'a presigned URL is refused after its time', good: true },

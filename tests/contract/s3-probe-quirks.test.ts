@@ -293,6 +293,20 @@ describe('remedies', () => {
     assert.deepEqual([Versions ?? [], DeleteMarkers ?? []], [[], []])
   })
 
+  test('a service that is busy has refused nothing', async (t) => {
+    const { probe, server } = await start(t, {
+      profile: { ignoreExpiry: true, acceptDoubleAuthentication: true },
+    })
+    // The first tries of everything that a page or a phone would send, whatever it is.
+    for (const key of [/presigned-late/, /presigned-get/, /presigned-wrong/]) {
+      const fault = { kind: 'status', status: 503, code: 'SlowDown' } as const
+      server.faults.add({ match: { key }, times: 1, fault })
+    }
+    const { traits } = await probe()
+    assert.deepEqual([traits?.presignedExpires, traits?.refusesDoubleAuthentication], [false, false])
+    assert.equal(traits?.presignedPutBound, true)
+  })
+
   test('whoever waits is told of each finding as it is made', async (t) => {
     const { probe } = await start(t)
     const told: ProbeFinding[] = []
