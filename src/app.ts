@@ -21,6 +21,7 @@ import type { Policy } from './placement/policy.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
 import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
+import { bucketOrigins } from './storage/s3-addresses.ts'
 import { withBreaker } from './storage/with-breaker.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
@@ -209,9 +210,9 @@ function openLocalLocation(config: Config, log: Log): Location {
     identity: 'the media location',
     isDemonstration: false,
     backend,
-    probe: async () => {
+    probe: async (options) => {
       const { probeDisk } = await import('./storage/disk-probe.ts')
-      return probeDisk(root, backend.features)
+      return probeDisk(root, backend.features, options)
     },
   }
 }
@@ -250,10 +251,15 @@ async function openBucket(
     hasPublicAddress: settings.publicEndpoint !== null,
     backend,
     breaker,
-    probe: async () => {
+    browserOrigins: bucketOrigins(settings),
+    probe: async (options) => {
       breaker.assertNotBlocked()
       const { probeS3 } = await import('./storage/s3-probe.ts')
-      return probeS3(settings, log)
+      return probeS3(settings, log, options)
+    },
+    openBrowserProbe: async () => {
+      const { openS3BrowserProbe } = await import('./storage/s3-browser-probe.ts')
+      return openS3BrowserProbe(settings, log)
     },
   }
 }
@@ -268,7 +274,7 @@ function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
     secretAccessKey: bucket.secretAccessKey,
     prefix: '',
     forcePathStyle: true,
-    provider: 'auto',
+    provider: 'demonstration',
     maxConnections: 50,
     requestTimeoutMs: 60_000,
     connectTimeoutMs: 5_000,

@@ -171,6 +171,17 @@ create table drill (
   constraint drill_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
   constraint drill_pkey PRIMARY KEY (location_id)
 );
+create table browser_probe (
+  id uuid not null,
+  location_id text not null,
+  key text not null,
+  origin text not null,
+  expires_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  constraint browser_probe_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint browser_probe_pkey PRIMARY KEY (id)
+);
+CREATE INDEX browser_probe_location ON public.browser_probe USING btree (location_id);
 
 create table job_failure (
   id bigint not null generated always as identity,
@@ -241,6 +252,22 @@ create table placement_event (
 CREATE INDEX placement_event_object ON public.placement_event USING btree (object_id, id);
 CREATE TRIGGER placement_event_append_only BEFORE DELETE OR UPDATE ON public.placement_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER placement_event_no_truncate BEFORE TRUNCATE ON public.placement_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table probe_change (
+  id bigint not null generated always as identity,
+  location_id text not null,
+  trait text not null,
+  before boolean not null,
+  after boolean not null,
+  is_weaker boolean not null,
+  found_at timestamp with time zone not null,
+  settled_at timestamp with time zone,
+  settled_by text,
+  constraint probe_change_check CHECK (((settled_at IS NULL) = (settled_by IS NULL))),
+  constraint probe_change_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint probe_change_pkey PRIMARY KEY (id)
+);
+CREATE INDEX probe_change_location ON public.probe_change USING btree (location_id, id);
 
 create table replica (
   object_id uuid not null,

@@ -53,7 +53,8 @@ export async function runCommand(
     .command('probe')
     .description('try out what every place can do, and store what is found')
     .option('--json', 'as JSON')
-    .action(async (options: Json) => {
+    .option('--origin <url...>', 'where your pages are: their CORS rules are tried too')
+    .action(async (options: Json & { origin?: string[] }) => {
       code = await printProbe(context, options)
     })
 

@@ -4,6 +4,7 @@ import type { QueueName } from '../queue/job-types.ts'
 import { type JobFailure, type QueueCounts, queueCounts, recentFailures } from '../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { timeLeft } from './storage-drill.ts'
+import { describeChange } from './storage-probe.ts'
 import { ago, bar, bytes, columns, count, plural, type Style } from './text.ts'
 
 type Found = { status: StorageStatus; queues: Record<QueueName, QueueCounts>; failures: JobFailure[] }
@@ -27,7 +28,9 @@ export async function printStorageStatus(
   }
   const isFine =
     found.status.originals.atRisk.count === 0 &&
-    found.status.locations.every(({ health }) => health !== 'unhealthy')
+    found.status.locations.every(
+      ({ health, changes }) => health !== 'unhealthy' && changes.every(({ isWeaker }) => !isWeaker),
+    )
   return isFine ? EXIT.done : EXIT.attention
 }
 
@@ -151,5 +154,15 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
     const since = healthChangedAt === null ? '' : ` (since ${ago(healthChangedAt, now)})`
     return health === 'unhealthy' ? [style.red(`  ${id}: ${error ?? 'not healthy'}${since}`)] : []
   })
-  return [...lines, ...problems]
+  const changes = locations.flatMap(({ id, changes }) =>
+    changes.map((change) => `  ${id}: ${describeChange(change, style)}, ${ago(change.foundAt, now)}`),
+  )
+  const blocked = locations.flatMap(({ id, browserReach }) =>
+    browserReach
+      .filter(({ reach }) => reach === 'blocked')
+      .map(({ origin, detail, remedy = '' }) =>
+        style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
+      ),
+  )
+  return [...lines, ...problems, ...changes, ...blocked]
 }

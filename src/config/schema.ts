@@ -97,10 +97,9 @@ const S3_KEYS = {
     })
     .default(''),
   forcePathStyle: flag().nullable().default(null),
-  provider: text(
-    'write the name of a provider of the table in docs/configuration.md, or auto',
-    /^[a-z0-9-]+$/,
-  ).default('auto'),
+  provider: text('write the name of a provider of docs/providers.md, or auto', /^[a-z0-9-]+$/).default(
+    'auto',
+  ),
   maxConnections: number({ min: 1, max: 1_000 }).default(50),
   requestTimeoutMs: number({ min: 1_000, max: 3_600_000, unit: 'milliseconds' }).default(60_000),
   connectTimeoutMs: number({ min: 100, max: 600_000, unit: 'milliseconds' }).default(5_000),

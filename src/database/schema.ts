@@ -80,6 +80,25 @@ export type Schema = {
     away_since: NullableTimestamp
   }
   drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }
+  probe_change: {
+    id: Generated<BigInt8>
+    location_id: string
+    trait: string
+    before: boolean
+    after: boolean
+    is_weaker: boolean
+    found_at: Timestamp
+    settled_at: NullableTimestamp
+    settled_by: string | null
+  }
+  browser_probe: {
+    id: string
+    location_id: string
+    key: string
+    origin: string
+    expires_at: Timestamp
+    finished_at: NullableTimestamp
+  }
   stored_object: {
     id: string
     owner_id: string

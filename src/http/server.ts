@@ -88,7 +88,11 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
     api: { endpoint: '/api' },
   }))
   registerRoutes(app, parts)
-  await addStaticWeb(app, { log: parts.log, mediaOrigins: () => deliveryOrigins(parts.placement) })
+  const bucketOrigins = [...parts.placement.locations.values()].flatMap(
+    (location) => location.browserOrigins ?? [],
+  )
+  const mediaOrigins = () => deliveryOrigins(parts.placement)
+  await addStaticWeb(app, { log: parts.log, mediaOrigins, bucketOrigins })
   attachWebsocket(app, parts)
   return app
 }

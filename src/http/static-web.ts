@@ -20,6 +20,8 @@ export async function addStaticWeb(
   parts: Pick<HttpParts, 'log'> & {
     /** Origins besides ours that pictures and videos may come from. */
     mediaOrigins?(): Promise<string[]>
+    /** Those of the buckets, for the page's own requests with presigned URLs. */
+    bucketOrigins?: readonly string[]
   },
   webFolder: string = WEB_FOLDER,
 ): Promise<void> {
@@ -39,7 +41,7 @@ export async function addStaticWeb(
       (request.headers.accept ?? '').includes('text/html')
     if (!isPage)
       return reply.status(404).send({ message: `Cannot ${request.method} ${request.url.split('?')[0]}` })
-    return sendPage(reply, index, await findMediaOrigins())
+    return sendPage(reply, index, await findMediaOrigins(), parts.bucketOrigins ?? [])
   }
   app.setNotFoundHandler(answerNotFound)
   if (index === null) return
@@ -72,10 +74,15 @@ function decodePath(path: string): string {
   }
 }
 
-function sendPage(reply: FastifyReply, html: string | null, mediaOrigins: string[]): FastifyReply {
+function sendPage(
+  reply: FastifyReply,
+  html: string | null,
+  mediaOrigins: readonly string[],
+  bucketOrigins: readonly string[],
+): FastifyReply {
   reply.header('cache-control', 'no-store').type('text/html; charset=utf-8')
   if (html === null) return reply.status(503).send(MISSING_PAGE)
-  return reply.header('content-security-policy', pagePolicy(html, mediaOrigins)).send(html)
+  return reply.header('content-security-policy', pagePolicy(html, mediaOrigins, bucketOrigins)).send(html)
 }
 
 async function readIndex(folder: string): Promise<string | null> {
@@ -89,9 +96,13 @@ async function readIndex(folder: string): Promise<string | null> {
 
 /**
  * Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything.
- * Pictures and videos also from where the configuration lets clients be redirected to.
+ * Pictures and videos also from where the configuration lets clients be redirected to, requests also to the buckets.
  */
-export function pagePolicy(html: string, mediaOrigins: readonly string[] = []): string {
+export function pagePolicy(
+  html: string,
+  mediaOrigins: readonly string[] = [],
+  bucketOrigins: readonly string[] = [],
+): string {
   const media = mediaOrigins.map((origin) => ` ${origin}`).join('')
   const hashes = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script!).digest('base64')}'`,
@@ -105,7 +116,8 @@ export function pagePolicy(html: string, mediaOrigins: readonly string[] = []): 
     `media-src 'self' blob:${media}`,
     "font-src 'self' data:",
     "worker-src 'self' blob:",
-    "connect-src 'self'",
+    // Presigned URLs lead there.
+    ["connect-src 'self'", ...bucketOrigins].join(' '),
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",

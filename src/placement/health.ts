@@ -1,6 +1,7 @@
 import { publish } from '../database/events.ts'
 import { isAppError } from '../errors.ts'
 import { isStorageError } from '../storage/backend.ts'
+import { removeLateBrowserProbes } from './browser-reach.ts'
 import { confirmLocation, probeLocation, recordHealth } from './locations.ts'
 import type { Location, Placement } from './placement.ts'
 
@@ -15,6 +16,9 @@ const LONGEST_REPROBE_MS = 10 * 60_000
 export async function checkLocations(placement: Placement): Promise<boolean> {
   const before = await healthById(placement)
   for (const location of placement.locations.values()) await checkLocation(placement, location)
+  await removeLateBrowserProbes(placement).catch((error: Error) =>
+    placement.log.warn({ error: error.message }, 'what a browser probe left stays until the next check'),
+  )
   const after = await healthById(placement)
   return [...after].some(([id, isHealthy]) => before.get(id) !== isHealthy)
 }

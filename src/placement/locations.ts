@@ -5,9 +5,11 @@ import { AppError } from '../errors.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import type { JobName } from '../queue/job-types.ts'
 import { wakeJobs } from '../queue/wake.ts'
-import type { Features, ProbeReport } from '../storage/backend.ts'
+import type { Features, ProbeOptions, ProbeReport } from '../storage/backend.ts'
 import { isStorageError } from '../storage/backend.ts'
+import { knownOrigins } from './browser-reach.ts'
 import type { Location, Placement } from './placement.ts'
+import { storeProbe } from './probe-changes.ts'
 
 const WAITING_FOR_A_LOCATION: JobName[] = [
   'replicate-object',
@@ -38,9 +40,10 @@ export async function confirmLocation(placement: Placement, location: Location):
   // Before an intent is written that could not be carried out, nor taken back, now.
   location.breaker?.assertAdmits()
   if (placement.confirmedLocations.has(location.id)) return
+  if (placement.confirmedLocations.has(location.id)) return adoptProbe(placement, location)
   const recorded = await placement.db
     .selectFrom('location')
-    .select(['identity', 'marker', 'probe'])
+    .select(['identity', 'marker'])
     .where('id', '=', location.id)
     .executeTakeFirst()
   // A row without a marker is of a place that was never reached: nothing is there, and its address may have been a mistake.
@@ -55,7 +58,7 @@ export async function confirmLocation(placement: Placement, location: Location):
   const marker = await readMarker(location)
   if (isKnown) {
     if (marker === recorded.marker) {
-      if (recorded.probe) location.backend.useFeatures(recorded.probe.features as Features)
+      await adoptProbe(placement, location)
       placement.confirmedLocations.add(location.id)
       return
     }
@@ -75,6 +78,29 @@ export async function confirmLocation(placement: Placement, location: Location):
   }
   await markNew(placement, location)
   placement.confirmedLocations.add(location.id)
+}
+
+/**
+ * Works by the features of the last stored probe from now on, whichever process made it: what a place no longer does
+ * must not be relied upon by anybody, and what it does now is used at once.
+ */
+export async function adoptProbe(placement: Placement, location: Location): Promise<void> {
+  if (location.kind === 'disk') return
+  const row = await placement.db
+    .selectFrom('location')
+    .select('probed_at')
+    .where('id', '=', location.id)
+    .executeTakeFirst()
+  const probedAt = row?.probed_at?.getTime()
+  if (probedAt === undefined || placement.featuresOf.get(location.id) === probedAt) return
+  const { probe, probed_at } = await placement.db
+    .selectFrom('location')
+    .select(['probe', 'probed_at'])
+    .where('id', '=', location.id)
+    .executeTakeFirstOrThrow()
+  if (probe === null || probed_at === null) return
+  location.backend.useFeatures(probe.features as Features)
+  placement.featuresOf.set(location.id, probed_at.getTime())
 }
 
 async function readMarker(location: Location): Promise<string | null> {
@@ -119,22 +145,25 @@ async function markNew(placement: Placement, location: Location): Promise<void> 
 
 /**
  * Probes a location, stores what was found and works by it from now on. What a failed probe did not see is not trusted
- * either: of a service that was caught lying, every byte is read back until a probe finds it well.
+ * either: of a service that was caught lying, every byte is read back until a probe finds it well. What changed since
+ * the last probe is logged as an error and kept until it is acknowledged.
  */
-export async function probeLocation(placement: Placement, locationId: string): Promise<ProbeReport> {
+export async function probeLocation(
+  placement: Placement,
+  locationId: string,
+  options: ProbeOptions = {},
+): Promise<ProbeReport> {
   const location = locationOf(placement, locationId)
-  const report = await location.probe()
+  const origins = [...new Set([...(options.origins ?? []), ...(await knownOrigins(placement, locationId))])]
+  const report = await location.probe({ ...options, origins })
   // A drill that began meanwhile: the place counts as away, whatever was seen before.
   location.breaker?.assertNotBlocked()
   if (report.ok) location.breaker?.close()
   if (report.ok) await confirmLocation(placement, location)
   location.backend.useFeatures(report.features)
+  placement.featuresOf.set(locationId, report.at.getTime())
   const problem = report.findings.find((finding) => !finding.ok && finding.critical)
-  await placement.db
-    .updateTable('location')
-    .set({ probed_at: report.at, probe: JSON.stringify(report) })
-    .where('id', '=', locationId)
-    .execute()
+  await storeProbe(placement, locationId, report)
   await recordHealth(
     placement,
     locationId,

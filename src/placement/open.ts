@@ -62,6 +62,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     recalled: new Map(),
     cache: null,
     confirmedLocations: new Set(),
+    featuresOf: new Map(),
     settledAt: null,
     settling: null,
     moving: null,

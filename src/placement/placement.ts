@@ -1,6 +1,6 @@
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
-import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { BrowserProbe, ProbeOptions, ProbeReport, StorageBackend } from '../storage/backend.ts'
 import type { Breaker } from '../storage/breaker.ts'
 import type { Cache } from './cache.ts'
 import type { Delivery } from './deliver.ts'
@@ -21,7 +21,11 @@ export type Location = {
   backend: StorageBackend
   /** Stands before the backend of a place that can be away; absent at the media volume. */
   breaker?: Breaker
-  probe(): Promise<ProbeReport>
+  probe(options?: ProbeOptions): Promise<ProbeReport>
+  /** Where presigned URLs for browsers lead. */
+  browserOrigins?: readonly string[]
+  /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
+  openBrowserProbe?(): Promise<BrowserProbe>
 }
 
 export type PlacementSettings = {
@@ -69,6 +73,8 @@ export type Placement = {
   cache: Cache | null
   /** Locations whose marker this process has seen to be the recorded one. */
   confirmedLocations: Set<string>
+  /** When the probe was made whose features this process works by, in milliseconds, by location. */
+  featuresOf: Map<string, number>
   /** When this process last looked through all objects for ones that are not where they belong. */
   settledAt: Date | null
   /** A look through all objects that is under way: begun when, and come how far. */

@@ -1,9 +1,11 @@
 /** The four answers: is everything safe, where is it, are the places healthy; what is happening is the queue's to tell. */
 import { sql } from 'kysely'
-import type { ProbeFinding, ProbeReport } from '../storage/backend.ts'
+import type { BrowserReach, ProbeFinding, ProbeReport } from '../storage/backend.ts'
+import { reachesIn } from './browser-reach.ts'
 import { currentDrills } from './drill.ts'
 import { type Moving, movingFiles } from './moving.ts'
 import type { Location, Placement } from './placement.ts'
+import { openChanges, type ProbeChange } from './probe-changes.ts'
 
 export type Amount = { count: number; bytes: number }
 
@@ -26,6 +28,10 @@ export type LocationStatus = {
   freeBytes: number | null
   totalBytes: number | null
   findings: ProbeFinding[]
+  /** What the last probes found different from those before, until it is acknowledged or a probe finds nothing new. */
+  changes: ProbeChange[]
+  /** What pages found out, the newest first: one result for each origin. */
+  browserReach: BrowserReach[]
 }
 
 /**
@@ -92,7 +98,7 @@ async function originalsByPlace(placement: Placement): Promise<StorageStatus['or
 }
 
 async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
-  const [rows, drills, held] = await Promise.all([
+  const [rows, drills, held, changes] = await Promise.all([
     placement.db.selectFrom('location').selectAll().execute(),
     currentDrills(placement.db),
     placement.db
@@ -107,6 +113,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
         fn.min('r.verified_at').as('oldest'),
       ])
       .execute(),
+    openChanges(placement.db),
   ])
   const statuses: LocationStatus[] = []
   for (const location of placement.locations.values()) {
@@ -129,6 +136,8 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       objects: { count: Number(holds?.count ?? 0), bytes: Number(holds?.bytes ?? 0) },
       ...(await spaceOf(location)),
       findings: report?.findings ?? [],
+      changes: changes.get(location.id) ?? [],
+      browserReach: reachesIn(row?.probe ?? null),
     })
   }
   return statuses

@@ -1,7 +1,7 @@
 /** Looking at what a location really holds. Three answers: same, different, unknown; unknown never permits a delete. */
 import { createHash } from 'node:crypto'
 import { isStorageError, type ObjectInfo } from '../storage/backend.ts'
-import { locationOf } from './locations.ts'
+import { adoptProbe, locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import type { Proof, Replica, StoredObject } from './replicas.ts'
 import { type Comparison, PROOF, type ProofLevel } from './states.ts'
@@ -17,7 +17,9 @@ export async function checkByHead(
   object: StoredObject,
   replica: Replica,
 ): Promise<Check> {
-  const backend = locationOf(placement, replica.locationId).backend
+  const location = locationOf(placement, replica.locationId)
+  await adoptProbe(placement, location)
+  const { backend } = location
   let info: ObjectInfo | null
   try {
     info = await backend.head(replica.key)

@@ -9,6 +9,7 @@
  */
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import type { Traits } from './traits.ts'
 
 declare const objectKeyBrand: unique symbol
 /** The name of bytes at a location: `/`-separated, ASCII letters, digits, `-`, `_`, `.`. Made in `placement/keys.ts` only. */
@@ -67,6 +68,10 @@ export type Features = {
   maxPutBytes: number
   /** Present where the location can be written to by several parts. */
   multipart: { partBytes: number; maxParts: number } | null
+  /** A presigned put is carried out, and refused with other bytes, another length or type, under another key, or late. */
+  presignedPut?: boolean | null
+  /** A presigned get answers ranges, with the content type and file name that were signed. */
+  presignedGet?: boolean | null
 }
 
 export type GetOptions = { range?: ByteRange; signal?: AbortSignal }
@@ -260,13 +265,70 @@ export function isStorageError(error: unknown, kind?: StorageErrorKind): error i
   return error instanceof StorageError && (kind === undefined || error.kind === kind)
 }
 
-/** One finding of a probe: what was tried, what came back, and, where it is a problem, the remedy. */
-export type ProbeFinding = { check: string; ok: boolean; critical: boolean; detail: string; remedy?: string }
-/** `features` is what the findings add up to; `latencyMs` is of one small round trip. */
+/** Something to copy and paste that ends a problem: a policy, a rule, a command. Holds no secret. */
+export type Paste = { title: string; text: string }
+/**
+ * One finding of a probe: what was tried, what came back, and, where it is a problem, the remedy. `critical`: the
+ * location is not used as it is.
+ */
+export type ProbeFinding = {
+  check: string
+  ok: boolean
+  critical: boolean
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+/**
+ * Whether a browser reaches the location with presigned URLs, found out by a page of ours at that origin. `why`: `cors`,
+ * `policy` (ours), `mixed` (a page over HTTPS, a bucket over HTTP), `unreachable`, `refused`, `incomplete`.
+ */
+export type BrowserReach = {
+  /** As in the Origin header: `https://photos.example.org`. */
+  origin: string
+  at: string
+  reach: 'reachable' | 'blocked'
+  why: 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete' | null
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+/**
+ * `features` is what the findings add up to; `latencyMs` is of one small round trip. `traits` are all single answers,
+ * to be compared with those of the next probe. `browserReach` holds the newest result for each origin; a probe of the
+ * server's leaves it alone.
+ */
 export type ProbeReport = {
   at: Date
   ok: boolean
   latencyMs: number
   features: Features
   findings: ProbeFinding[]
+  traits?: Traits
+  browserReach?: BrowserReach[]
+}
+/** What a page's own probe needs of a location. Keys are the probe's, never those of objects. */
+export type BrowserProbe = {
+  /** For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. */
+  sign(
+    key: string,
+    bytes: Buffer,
+  ): Promise<{
+    put: { url: string; headers: Record<string, string> }
+    get: { url: string }
+    expiresInSeconds: number
+  }>
+  /** What the page put; null: nothing. */
+  read(key: string): Promise<Buffer | null>
+  /** Succeeds where nothing is. */
+  remove(key: string): Promise<void>
+  /** The remedy for a page that was blocked, and what to paste. */
+  explain(origin: string, why: NonNullable<BrowserReach['why']>): Promise<{ remedy: string; paste?: Paste[] }>
+  close(): void
+}
+export type ProbeOptions = {
+  /** Origins of pages that are to reach the location with presigned URLs: their CORS rules are tried. */
+  origins?: readonly string[]
+  /** Told of every finding as it is made. */
+  onFinding?(finding: ProbeFinding): void
 }

@@ -37,6 +37,18 @@ export type StrictProfile = {
   hiddenVersions: boolean
   /** CopyObject answers 500 (Hetzner: "depends on internal factors and may fail"). */
   copyFails: boolean
+  /** A presigned URL with an Authorization header besides: the header is read over (MinIO, Swift). */
+  acceptDoubleAuthentication: boolean
+  /** Presigned URLs are good for ever. */
+  ignoreExpiry: boolean
+  /** Neither Content-MD5 nor `x-amz-content-sha256` is compared with the bytes. */
+  ignoreDigests: boolean
+  /** Of a put whose connection is lost, what had come is kept. */
+  keepCutPuts: boolean
+  /** AbortMultipartUpload says yes and keeps the parts. */
+  keepAbortedParts: boolean
+  /** A GET with Range gives the whole object. */
+  ignoreRanges: boolean
   /** Operations (`DeleteObject`) or IAM actions (`s3:ListBucket`) that are answered with AccessDenied. */
   denied: string[]
   /** Buckets that live in another region: 301 PermanentRedirect. */
@@ -67,6 +79,12 @@ export const strictDefaults: StrictProfile = {
   noDeleteObjects: false,
   hiddenVersions: false,
   copyFails: false,
+  acceptDoubleAuthentication: false,
+  ignoreExpiry: false,
+  ignoreDigests: false,
+  keepCutPuts: false,
+  keepAbortedParts: false,
+  ignoreRanges: false,
   denied: [],
   bucketRegions: {},
   bucketSilentlyDamages: false,
@@ -87,7 +105,14 @@ export const profiles = {
     emptyCompleteEtag: true,
     ignoreConditionalComplete: true,
   },
-  swift: { anyRegion: true, ignoreChecksums: true, refuseTrailers: 501, refuseConditionalPut: true },
+  swift: {
+    anyRegion: true,
+    ignoreChecksums: true,
+    refuseTrailers: 501,
+    refuseConditionalPut: true,
+    acceptDoubleAuthentication: true,
+  },
+  minio: { acceptDoubleAuthentication: true },
   hetzner: { ignoreChecksums: true, copyFails: true },
   scaleway: { maxParts: 1000 },
   gcs: {
@@ -96,5 +121,8 @@ export const profiles = {
     refuseTrailers: 501,
     ignoreChecksums: true,
     copyFails: true,
+    ignoreConditionalPut: true,
+    ignoreConditionalComplete: true,
   },
+  storj: { copyFails: true },
 } as const satisfies Record<string, Partial<StrictProfile>>

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { describeBegin, timeLeft } from '../../src/cli/storage-drill.ts'
+import { describeProbe } from '../../src/cli/storage-probe.ts'
 import { describeReceipt } from '../../src/cli/storage-receipt.ts'
 import { describeStatus } from '../../src/cli/storage-status.ts'
 import { styleFor } from '../../src/cli/text.ts'
@@ -48,6 +49,8 @@ function status(
         freeBytes: null,
         totalBytes: null,
         findings: [],
+        changes: [],
+        browserReach: [],
       },
     ],
     moving: [],
@@ -163,4 +166,67 @@ test('a drill: what it does, how it ends, and how much is left of it', () => {
   }
   const lines = describeStatus({ status: blocked, queues: queues(), failures: [] }, style, now)
   assert.match(lines, /s3: blocked by a drill, 2 min 05 s left/)
+})
+
+test('a probe: problems first, each with its remedy and what to paste below it; changes before all', () => {
+  const features = {
+    conditionalPut: null,
+    conditionalComplete: null,
+    enforcedDigests: [],
+    attestedDigests: [],
+    multipartEtagIsMd5OfParts: null,
+    maxPutBytes: 1,
+    multipart: null,
+  }
+  const text = describeProbe(
+    {
+      id: 's3',
+      label: 'photos at https://s3.example.org',
+      error: null,
+      changes: [
+        {
+          id: 1,
+          trait: 'etagIsMd5',
+          what: 'the ETag of a put is its MD5',
+          before: true,
+          after: false,
+          isWeaker: true,
+          foundAt: '2026-01-02T11:00:00Z',
+        },
+      ],
+      report: {
+        at: now,
+        ok: false,
+        latencyMs: 3,
+        features,
+        findings: [
+          { check: 'bucket', ok: true, critical: false, detail: 'photos is there' },
+          { check: 'etag', ok: false, critical: false, detail: 'says nothing', remedy: 'nothing to do' },
+          {
+            check: 'round trip',
+            ok: false,
+            critical: true,
+            detail: `denied ${'and why '.repeat(12)}`.trim(),
+            remedy: 'allow it',
+            paste: [{ title: 'The policy', text: '{\n  "Version": 1\n}' }],
+          },
+        ],
+      },
+    },
+    style,
+  )
+  assert.deepEqual(text.split('\n'), [
+    "s3 can't be used as it is.  photos at https://s3.example.org",
+    '  the provider changed its behaviour: the ETag of a put is its MD5: was yes, is no',
+    '  ▨  round trip  denied and why and why and why and why and why and why and why and why and why and why and',
+    '                 why and why',
+    '                 -> allow it',
+    '                    The policy:',
+    '                      {',
+    '                        "Version": 1',
+    '                      }',
+    '  □  etag        says nothing',
+    '                 -> nothing to do',
+    '  ■  bucket      photos is there',
+  ])
 })

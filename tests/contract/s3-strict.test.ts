@@ -24,10 +24,16 @@ async function start(profile: Partial<StrictProfile>, provider = 'auto') {
 const probed: [string, Partial<StrictProfile>, string?][] = [
   ['a strict server', {}],
   ['a server like AWS with KMS', profiles.awsKms],
-  ['a server like R2', profiles.r2],
+  ['a server like R2', profiles.r2, 'r2'],
   ['a server like B2', profiles.b2, 'b2'],
-  ['a server like Garage', profiles.garage],
-  ['a server like GCS', profiles.gcs],
+  ['a server like Garage', profiles.garage, 'garage'],
+  ['a server like GCS', profiles.gcs, 'gcs'],
+  ['a server like Ceph 16', profiles.ceph16, 'ceph'],
+  ['a server like Hetzner', profiles.hetzner, 'hetzner'],
+  ['a server like Scaleway', profiles.scaleway, 'scaleway'],
+  ['a server like MinIO', profiles.minio, 'minio'],
+  ['a server like Storj', profiles.storj, 'storj'],
+  ['a server like Swift', profiles.swift, 'swift'],
 ]
 
 for (const [name, profile, provider] of probed) {

@@ -36,6 +36,8 @@ function location(label: string, health: 'healthy' | 'unhealthy') {
     freeBytes: null,
     totalBytes: null,
     findings: [],
+    changes: [],
+    browserReach: [],
   }
 }
 

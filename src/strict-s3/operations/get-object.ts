@@ -60,7 +60,7 @@ export async function getObject(call: BucketCall): Promise<Reply> {
   const slice =
     partNumber !== undefined
       ? sliceOfPart(version, partNumber)
-      : ifRangeHolds(headers, version)
+      : ifRangeHolds(headers, version) && !profile.ignoreRanges
         ? parseRange(headers.get('range'), version.size)
         : null
   const { start, end } = slice ?? { start: 0, end: version.size - 1 }

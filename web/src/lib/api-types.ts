@@ -93,7 +93,50 @@ export type OriginalsState = {
   inFlight: Amount
 }
 
-export type ProbeFinding = { check: string; ok: boolean; critical: boolean; detail: string; remedy?: string }
+/** Something to copy and paste: a policy, a rule, a command. */
+export type Paste = { title: string; text: string }
+
+export type ProbeFinding = {
+  check: string
+  ok: boolean
+  critical: boolean
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+
+/** What a probe found different from the one before. */
+export type ProbeChange = {
+  id: number
+  what: string
+  before: boolean
+  after: boolean
+  isWeaker: boolean
+  foundAt: string
+}
+
+export type BlockedWhy = 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete'
+
+/** Whether pages of that origin reach the bucket by themselves. */
+export type BrowserReach = {
+  origin: string
+  at: string
+  reach: 'reachable' | 'blocked'
+  why: BlockedWhy | null
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+
+/** What this page is to try; `body` is in base64. */
+export type BrowserProbeOffer = {
+  id: string
+  locationId: string
+  label: string
+  body: string
+  put: { url: string; headers: Record<string, string> }
+  get: { url: string }
+}
 
 export type StorageLocation = {
   id: string
@@ -111,6 +154,8 @@ export type StorageLocation = {
   freeBytes: number | null
   totalBytes: number | null
   findings: ProbeFinding[]
+  changes: ProbeChange[]
+  browserReach: BrowserReach[]
 }
 
 /** Files that belong at a place and are not there yet. */

@@ -6,6 +6,9 @@ import type {
   Album,
   ApiKey,
   Asset,
+  BlockedWhy,
+  BrowserProbeOffer,
+  BrowserReach,
   Bucket,
   BucketColumns,
   JobFailure,
@@ -178,3 +181,9 @@ export const getQueues = (signal?: AbortSignal) => call<Record<string, JobQueue>
 export const commandQueue = (name: string, command: 'pause' | 'resume' | 'start' | 'clear-failed') =>
   call<JobQueue>('PUT', `/jobs/${name}`, { body: { command, force: false } })
 export const probeLocations = () => call<StorageStatus>('POST', '/storage/probe')
+export const beginBrowserProbes = () =>
+  call<{ probes: BrowserProbeOffer[] }>('POST', '/storage/browser-probes')
+export const finishBrowserProbe = (id: string, body: { why: BlockedWhy | null; detail: string }) =>
+  call<BrowserReach>('PUT', `/storage/browser-probes/${id}`, { body })
+export const acknowledgeChanges = (locationId: string) =>
+  call<StorageStatus>('POST', `/storage/locations/${locationId}/acknowledge`)

@@ -1,13 +1,15 @@
 /** The storage page's and nobody else's wording of a status. Pure. */
 import type {
   Amount,
+  BrowserReach,
   JobQueue,
   Moving,
   OriginalsState,
+  ProbeFinding,
   StorageLocation,
   StorageStatus,
 } from '../api-types.ts'
-import { formatBytes, formatCount, plural } from '../format.ts'
+import { formatAgo, formatBytes, formatCount, plural } from '../format.ts'
 
 /** Is everything safe? One sentence, and whether it is good news. */
 export function safetySentence({ originals, locations }: Pick<StorageStatus, 'originals' | 'locations'>): {
@@ -94,4 +96,22 @@ export function waitingOf({ jobCounts }: JobQueue): number {
 /** `disk` as people say it. */
 export function kindInWords(kind: StorageLocation['kind']): string {
   return kind === 'disk' ? 'Local disk' : kind === 's3' ? 'Object storage' : 'Memory'
+}
+
+/** What stops everything, then what costs something, then what is as it should be. */
+export function sortFindings(findings: readonly ProbeFinding[]): ProbeFinding[] {
+  const rank = ({ ok, critical }: ProbeFinding) => (ok ? 2 : critical ? 0 : 1)
+  return findings.toSorted((left, right) => rank(left) - rank(right))
+}
+
+/** What pages found out, in the form of the server's findings. Never critical: all of it works through the server, too. */
+export function browserFindings(reaches: readonly BrowserReach[], now: Date): ProbeFinding[] {
+  return reaches.map(({ origin, at, reach, detail, remedy, paste }) => ({
+    check: origin,
+    ok: reach === 'reachable',
+    critical: false,
+    detail: `${reach === 'reachable' ? 'reaches it by itself' : detail}, tried ${formatAgo(at, now)}`,
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(paste === undefined ? {} : { paste }),
+  }))
 }
