@@ -168,6 +168,8 @@ export async function probeLocation(
     placement,
     locationId,
     problem ? [problem.detail, problem.remedy].filter(Boolean).join(' ') : null,
+    // A probe of a place that is left alone fails for that reason, whatever it says.
+    { isAway: !report.ok && location.breaker !== undefined && location.breaker.state !== 'closed' },
   )
   return report
 }

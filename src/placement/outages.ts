@@ -104,8 +104,8 @@ export function watchOutages(
 }
 
 async function noteAway(placement: Placement, { id }: Location, reason: string): Promise<void> {
-  const isNews = await recordHealth(placement, id, `it can't be reached: ${reason}`, { isAway: true })
-  if (isNews) await publish(placement.db, { type: 'storage-changed' })
+  await recordHealth(placement, id, `it can't be reached: ${reason}`, { isAway: true })
+  await publish(placement.db, { type: 'storage-changed' })
 }
 
 /** That it answers does not prove that it works: a probe decides, which the check makes. Our own jobs can go on at any rate. */

@@ -9,6 +9,7 @@ import { unreachableSentence } from '../../src/placement/degraded.ts'
 import { currentDrills, startDrill, stopDrill } from '../../src/placement/drill.ts'
 import { evictReplica } from '../../src/placement/evict.ts'
 import { checkLocations } from '../../src/placement/health.ts'
+import { probeLocation } from '../../src/placement/locations.ts'
 import { watchOutages } from '../../src/placement/outages.ts'
 import { replicateObject } from '../../src/placement/replicate.ts'
 import { findServable } from '../../src/placement/serve.ts'
@@ -112,6 +113,23 @@ describe('a place that is away', { timeout: 60_000 }, () => {
     const row = await rowOf(database)
     assert.deepEqual([row.is_healthy, row.health_error, row.away_since], [true, null, null])
     for await (const _ of await file.open());
+  })
+
+  test('a probe that fails because it is away does not make it a place that answers', async (t) => {
+    const database = await testDatabase(t)
+    const { placement, breaker } = await openProcess(database)
+    await checkLocations(placement)
+    breaker.open('gone')
+    await until(async () => (await rowOf(database)).away_since !== null)
+    const { features } = placement.locations.get('s3')!.backend
+    const finding = { check: 'put', ok: false, critical: true, detail: 'connection refused' }
+    Object.assign(placement.locations.get('s3')!, {
+      probe: async () => ({ at: new Date(), ok: false, latencyMs: 0, features, findings: [finding] }),
+    })
+    await probeLocation(placement, 's3')
+    const row = await rowOf(database)
+    assert.deepEqual([row.is_healthy, row.health_error], [false, 'connection refused'])
+    assert.ok(row.away_since)
   })
 
   test('no intent is written that could be neither carried out nor taken back', async (t) => {
