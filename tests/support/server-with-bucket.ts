@@ -56,6 +56,8 @@ export async function startServerWithBucket(
     profile?: StrictS3Options['profile']
     mediaLocation?: string
     upload?: string
+    /** More lines below `storage:`, indented by two. */
+    storage?: string
     requestTimeoutMs?: number
   } = {},
 ): Promise<ServerWithBucket> {
@@ -79,6 +81,7 @@ export async function startServerWithBucket(
     secretAccessKey: ${CREDENTIALS.secretAccessKey}
     requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
   upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
+${options.storage ?? ''}
 `
   const port = await freePort()
   let isRunning = false
