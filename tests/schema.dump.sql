@@ -162,15 +162,6 @@ create table asset_file (
 );
 CREATE INDEX asset_file_object ON public.asset_file USING btree (object_id);
 
-create table drill (
-  location_id text not null,
-  started_at timestamp with time zone not null default now(),
-  ends_at timestamp with time zone not null,
-  actor text not null,
-  constraint drill_check CHECK ((ends_at <= (started_at + '01:01:00'::interval))),
-  constraint drill_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
-  constraint drill_pkey PRIMARY KEY (location_id)
-);
 create table browser_probe (
   id uuid not null,
   location_id text not null,
@@ -182,6 +173,16 @@ create table browser_probe (
   constraint browser_probe_pkey PRIMARY KEY (id)
 );
 CREATE INDEX browser_probe_location ON public.browser_probe USING btree (location_id);
+
+create table drill (
+  location_id text not null,
+  started_at timestamp with time zone not null default now(),
+  ends_at timestamp with time zone not null,
+  actor text not null,
+  constraint drill_check CHECK ((ends_at <= (started_at + '01:01:00'::interval))),
+  constraint drill_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint drill_pkey PRIMARY KEY (location_id)
+);
 
 create table job_failure (
   id bigint not null generated always as identity,

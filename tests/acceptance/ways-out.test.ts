@@ -12,8 +12,8 @@ import {
 
 const SECRET = 'a secret of at least thirty-two characters'
 const STORAGE = `
-  delivery: { originals: redirect, previews: proxy, encodedVideos: cdn, signedForMinutes: 5 }
-  cdn: { type: hmac, baseUrl: https://cdn.example.org/files, secret: ${SECRET} }
+delivery: { originals: redirect, previews: proxy, encodedVideos: cdn, signedForMinutes: 5 }
+cdn: { type: hmac, baseUrl: https://cdn.example.org/files, secret: ${SECRET} }
 `
 
 function get(url: string, headers: Record<string, string>): Promise<IncomingMessage> {

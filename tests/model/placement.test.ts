@@ -63,8 +63,8 @@ test('no sequence of commands, faults and damage gives up the last intact copy',
           if (step.do === 'fault') faults += 1
           await checkInvariants(rig, model)
         }
-        evictions += await countEvictions([...model.acknowledged.keys()])
         await checkConvergence(rig, model)
+        evictions += await countEvictions([...model.acknowledged.keys()])
       } finally {
         await rig.close()
       }

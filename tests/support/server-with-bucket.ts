@@ -59,7 +59,6 @@ export async function startServerWithBucket(
     mediaLocation?: string
     upload?: string
     /** More lines below `storage` in the configuration. */
-    /** More lines below `storage:`, indented by two. */
     storage?: string
     requestTimeoutMs?: number
     /** `storage.outage`, as YAML. */
@@ -91,8 +90,6 @@ export async function startServerWithBucket(
     requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
   upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
 ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(?=.)/gm, '  ')}`
-${options.storage ?? ''}
-`
   const port = await freePort()
   let isRunning = false
   const parts = {
