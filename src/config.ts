@@ -63,6 +63,7 @@ export type Config = {
     >
     upload: {
       strategy: 'local-first'
+      direct: 'auto' | 'on' | 'off'
       deleteLocalAfterUpload: boolean
       holdHours: number
       retryAttempts: number

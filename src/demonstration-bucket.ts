@@ -11,6 +11,15 @@ import type { Log } from './log.ts'
 
 export const DEMONSTRATION_BUCKET = 'demonstration'
 
+/** Any page may try: what lets bytes in is the signature, and no cookie travels to this port. */
+const UPLOADS_FROM_PAGES = {
+  allowedOrigins: ['*'],
+  allowedMethods: ['GET', 'HEAD', 'PUT'],
+  allowedHeaders: ['content-md5', 'content-type', 'if-none-match'],
+  exposeHeaders: ['ETag'],
+  maxAgeSeconds: 3_600,
+}
+
 export type DemonstrationBucket = {
   endpoint: string
   folder: string
@@ -45,6 +54,7 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
       store: { kind: 'folder', path: folder },
       credentials: { accessKeyId, secretAccessKey },
       buckets: [DEMONSTRATION_BUCKET],
+      cors: [UPLOADS_FROM_PAGES],
       host: '127.0.0.1',
       port,
       onInternalError: (error, request) =>

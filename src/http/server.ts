@@ -6,6 +6,7 @@ import type pg from 'pg'
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
+import type { DirectMode } from '../placement/direct-write.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
 import { toErrorResponse } from './error-response.ts'
@@ -32,6 +33,8 @@ export type HttpParts = {
     uploads: { maxBytes: number }
     /** Addresses or networks whose X-Forwarded-* headers are believed; absent: nobody's. */
     trustedProxies?: readonly string[]
+    /** Whether clients may upload past the server; absent: where the bucket is fit for it. */
+    storage?: { upload: { direct: DirectMode } }
   }
   log: Log
   db: Database

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { directOrigin } from '../placement/direct-write.ts'
 import type { HttpParts } from './server.ts'
 
 const WEB_FOLDER = fileURLToPath(new URL('../../web/build', import.meta.url))
@@ -17,10 +18,10 @@ const IMMUTABLE_PREFIX = '/_app/immutable/'
  */
 export async function addStaticWeb(
   app: FastifyInstance,
-  parts: Pick<HttpParts, 'log'>,
+  parts: Pick<HttpParts, 'log'> & Partial<Pick<HttpParts, 'config' | 'placement'>>,
   webFolder: string = WEB_FOLDER,
 ): Promise<void> {
-  const index = await readIndex(webFolder)
+  const index = await readIndex(webFolder, await bucketOrigins(parts))
   if (index === null) parts.log.warn({ folder: webFolder }, 'the web page is not built: run `npm run build`')
 
   const answerNotFound = (request: FastifyRequest, reply: FastifyReply) => {
@@ -64,16 +65,38 @@ function decodePath(path: string): string {
   }
 }
 
+/** The bucket, where the page may upload straight into it. */
+async function bucketOrigins({
+  log,
+  config,
+  placement,
+}: Parameters<typeof addStaticWeb>[1]): Promise<string[]> {
+  if (placement === undefined || config?.storage?.upload.direct === 'off') return []
+  try {
+    const origin = await directOrigin(placement)
+    return origin === null ? [] : [origin]
+  } catch (error) {
+    log.warn(
+      { error: (error as Error).message },
+      'no URL can be signed, so the page uploads through the server',
+    )
+    return []
+  }
+}
+
 function sendPage(reply: FastifyReply, index: { html: string; policy: string } | null): FastifyReply {
   reply.header('cache-control', 'no-store').type('text/html; charset=utf-8')
   if (index === null) return reply.status(503).send(MISSING_PAGE)
   return reply.header('content-security-policy', index.policy).send(index.html)
 }
 
-async function readIndex(folder: string): Promise<{ html: string; policy: string } | null> {
+async function readIndex(
+  folder: string,
+  connectTo: readonly string[],
+): Promise<{ html: string; policy: string } | null> {
   try {
     const html = await readFile(join(folder, 'index.html'), 'utf8')
-    return { html, policy: pagePolicy(html) }
+    return { html, policy: pagePolicy(html, connectTo) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
@@ -81,7 +104,7 @@ async function readIndex(folder: string): Promise<{ html: string; policy: string
 }
 
 /** Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything. */
-export function pagePolicy(html: string): string {
+export function pagePolicy(html: string, connectTo: readonly string[] = []): string {
   const hashes = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script!).digest('base64')}'`,
   )
@@ -94,7 +117,7 @@ export function pagePolicy(html: string): string {
     "media-src 'self' blob:",
     "font-src 'self' data:",
     "worker-src 'self' blob:",
-    "connect-src 'self'",
+    `connect-src ${["'self'", ...connectTo].join(' ')}`,
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",

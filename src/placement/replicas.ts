@@ -38,6 +38,10 @@ export type Replica = {
   proof: Proof | null
   verifiedAt: Date | null
   leaseExpiresAt: Date | null
+  /** Of a write in parts that a client sends; empty: begun, and the bucket's answer was lost. */
+  uploadId?: string | null
+  /** Until then somebody outside holds a URL that may put to the key. */
+  writableUntil?: Date | null
 }
 
 /** The object and its replicas, or null where there is no such object. */
@@ -68,6 +72,8 @@ export async function loadObject(
       'r.proof',
       'r.verified_at',
       'r.lease_expires_at',
+      'r.upload_id',
+      'r.writable_until',
     ])
     .execute()
   const first = rows[0]
@@ -97,6 +103,8 @@ export async function loadObject(
       proof: row.proof as Proof | null,
       verifiedAt: row.verified_at,
       leaseExpiresAt: row.lease_expires_at,
+      uploadId: row.upload_id,
+      writableUntil: row.writable_until,
     })
   }
   return { object, replicas }
@@ -108,7 +116,15 @@ export async function lockObject(tx: Queryable, objectId: string) {
   return loadObject(tx, objectId)
 }
 
-type NewReplica = { objectId: string; locationId: string; key: ObjectKey; actor: string; leaseMs: number }
+type NewReplica = {
+  objectId: string
+  locationId: string
+  key: ObjectKey
+  actor: string
+  leaseMs: number
+  uploadId?: string | null
+  writableUntil?: Date | null
+}
 
 /** absent -> writing: the intent, committed before the first byte. False when another writer was first. */
 export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boolean> {
@@ -139,10 +155,9 @@ export async function beginObject(
       values (${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
               ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension})
       returning id)
-    insert into replica (object_id, location_id, key, state, actor, lease_expires_at)
-    select id, ${first.locationId}, ${first.key}, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)} from object`.execute(
-    db,
-  )
+    insert into replica (object_id, location_id, key, state, actor, lease_expires_at, upload_id, writable_until)
+    select id, ${first.locationId}, ${first.key}, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)},
+      ${first.uploadId ?? null}, ${first.writableUntil ?? null}::timestamptz from object`.execute(db)
 }
 
 /** The writer is alive. False: the lease was lost, somebody has taken the replica for abandoned; stop writing. */
@@ -197,7 +212,7 @@ export async function proveNewObject(
   const { rows } = await sql`
     with proven as (
       update replica set state = 'verified', proof_level = ${proven.level}, proof = ${JSON.stringify(proven.proof)}::jsonb,
-        verified_at = now(), lease_expires_at = null, actor = ${proven.actor}
+        verified_at = now(), lease_expires_at = null, upload_id = null, actor = ${proven.actor}
       where object_id = ${replica.objectId} and location_id = ${replica.locationId} and key = ${replica.key}
         and state = 'writing'
       returning object_id)

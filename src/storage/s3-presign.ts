@@ -7,7 +7,7 @@ import type { S3Bucket } from './s3-bucket.ts'
 
 /** Names must be in lower case, or the SDK signs none of them. */
 const PART_HEADERS = new Set(['host', 'content-length', 'content-md5'])
-const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type'])
+const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type', 'if-none-match'])
 
 /**
  * URLs that others use without our credentials. A put is bound to its length and its MD5 by signed headers, which AWS,
@@ -26,7 +26,7 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
       return getSignedUrl(publicClient, command, { expiresIn: expiresInSeconds })
     },
 
-    async put(key, { expiresInSeconds, size, digests, contentType }) {
+    async put(key, { expiresInSeconds, size, digests, contentType, onlyIfAbsent = false }) {
       assertObjectKey(key)
       const md5 = digestValue(digests, 'md5')
       if (md5 === undefined)
@@ -38,6 +38,7 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
         ContentLength: size,
         ContentMD5: contentMd5,
         ContentType: contentType,
+        ...(onlyIfAbsent && { IfNoneMatch: '*' }),
       })
       const url = await getSignedUrl(publicClient, command, {
         expiresIn: expiresInSeconds,
@@ -45,7 +46,12 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
       })
       return {
         url,
-        headers: { 'content-length': String(size), 'content-md5': contentMd5, 'content-type': contentType },
+        headers: {
+          'content-length': String(size),
+          'content-md5': contentMd5,
+          'content-type': contentType,
+          ...(onlyIfAbsent && { 'if-none-match': '*' }),
+        },
       }
     },
   }

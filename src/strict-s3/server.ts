@@ -11,7 +11,7 @@ import type { Credentials } from './authenticate.ts'
 import { type Counts, createCounts } from './counts.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { handleRequest, type ServerParts } from './handle-request.ts'
-import type { ObjectStore } from './object-store.ts'
+import type { CorsRule, ObjectStore } from './object-store.ts'
 import { openFolderStore } from './object-store-folder.ts'
 import { createMemoryStore } from './object-store-memory.ts'
 import { isBucketName } from './operations/buckets.ts'
@@ -25,6 +25,8 @@ export type StrictS3Options = {
   credentials: Credentials
   /** Made when absent. */
   buckets: string[]
+  /** Rules for all of these buckets, set anew at every start; absent: those that were set last. */
+  cors?: CorsRule[]
   region?: string
   host?: string
   /** 0, the default: any free one. */
@@ -66,13 +68,16 @@ export async function startStrictS3(options: StrictS3Options): Promise<StrictS3>
   for (const name of options.buckets) if (!isBucketName(name)) throw new Error(`${name} is not a bucket name`)
   const store = await openStore(options)
   for (const name of options.buckets) {
-    if (await store.readBucket(name)) continue
+    const present = await store.readBucket(name)
+    if (present && options.cors === undefined) continue
     await store.writeBucket({
       name,
       createdAt: clock().toISOString(),
       versioning: 'off',
       cors: null,
       lifecycle: null,
+      ...present,
+      ...(options.cors && { cors: options.cors }),
     })
   }
 
