@@ -105,6 +105,11 @@ function forgetUnfinished(id: string): void {
   uploads.unfinished = uploads.unfinished.filter((upload) => upload.id !== id)
 }
 
+/** They stay as they are, and the next page asks again. */
+export function hideUnfinished(): void {
+  uploads.unfinished = []
+}
+
 export async function giveUpAllUnfinished(): Promise<void> {
   try {
     for (const { id } of [...uploads.unfinished]) {
