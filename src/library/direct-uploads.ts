@@ -27,7 +27,7 @@ import {
 } from '../placement/direct-write.ts'
 import { knownKey, safeExtension } from '../placement/keys.ts'
 import type { Placement } from '../placement/placement.ts'
-import { enqueue } from '../queue/enqueue.ts'
+import { addJob } from '../queue/enqueue.ts'
 import type { Actor } from './access.ts'
 import { planParts, sizeOfPart } from './direct-upload-parts.ts'
 import { demandQuota } from './quota.ts'
@@ -112,13 +112,7 @@ export async function askDirectUpload(
   if (asked.fields.livePhotoVideoId !== null)
     await demandLivePhotoVideo(db, actor, asked.fields.livePhotoVideoId)
 
-  const loaded = await db
-    .transaction()
-    .execute((tx) => begin(tx, actor, asked, { target, partBytes, format }))
-    .catch((error: unknown) => {
-      if (error instanceof AskedTwice) return null
-      throw error
-    })
+  const loaded = await beginWithinQuota(db, actor, asked, { target, partBytes, format, quota: known.quota })
   if (loaded !== null) return { status: 'created', ...(await describeOpen(placement, loaded, target)) }
   const other = await lookForKnown(db, actor.userId, asked)
   const same = other.uploadId && (await goOn({ db, placement }, actor, other.uploadId, asked))
@@ -126,12 +120,15 @@ export async function askDirectUpload(
   throw new AppError('conflict', 'The same file was asked for and ended at this moment; ask again')
 }
 
-/** Two requests asked for one file at the same moment; thrown so that only one upload stays. */
-class AskedTwice extends Error {}
-
 async function lookForKnown(db: Database, ownerId: string, { sha1, sha256 }: DirectUploadAsked) {
-  const { rows } = await sql<{ assetId: string | null; uploadId: string | null; open: number }>`
-    select (select id from asset where owner_id = ${ownerId} and checksum = ${sha1}) as "assetId",
+  const { rows } = await sql<{
+    assetId: string | null
+    uploadId: string | null
+    open: number
+    quota: number | null
+  }>`
+    select (select quota_bytes from app_user where id = ${ownerId}) as quota,
+      (select id from asset where owner_id = ${ownerId} and checksum = ${sha1}) as "assetId",
       (select id from direct_upload where owner_id = ${ownerId} and sha256 = ${sha256}
         and state in ('open', 'received')) as "uploadId",
       (select count(*)::int from direct_upload where owner_id = ${ownerId} and state = 'open') as open`.execute(
@@ -140,58 +137,77 @@ async function lookForKnown(db: Database, ownerId: string, { sha1, sha256 }: Dir
   return rows[0]!
 }
 
-async function begin(
-  tx: Tx,
+type Plan = {
+  target: DirectTarget
+  partBytes: number | null
+  format: { mimeType: string; extension: string }
+}
+
+/** One statement where nobody limits the user; else one transaction, so that two requests can't both fit. Null: asked twice. */
+async function beginWithinQuota(
+  db: Database,
   actor: Actor,
   asked: DirectUploadAsked,
-  {
-    target,
-    partBytes,
-    format,
-  }: { target: DirectTarget; partBytes: number | null; format: { mimeType: string; extension: string } },
+  { quota, ...plan }: Plan & { quota: number | null },
+): Promise<Loaded | null> {
+  try {
+    if (quota === null) return await begin(db, actor, asked, plan)
+    return await db.transaction().execute(async (tx) => {
+      await demandQuota(tx, actor.userId, asked.size)
+      return begin(tx, actor, asked, plan)
+    })
+  } catch (error) {
+    const { code, constraint } = error as { code?: string; constraint?: string }
+    // Another request asked for the same file at this moment.
+    if (code === '23505' && constraint === 'direct_upload_underway') return null
+    throw error
+  }
+}
+
+async function begin(
+  db: Database | Tx,
+  actor: Actor,
+  asked: DirectUploadAsked,
+  { target, partBytes, format }: Plan,
 ): Promise<Loaded> {
-  await demandQuota(tx, actor.userId, asked.size)
   const inParts = partBytes !== null
   const lifetimeMs = inParts ? DIRECT_LIMITS.partsLifetimeMs : DIRECT_LIMITS.singleLifetimeMs
-  const [id, objectId, assetId] = [randomUUID(), randomUUID(), randomUUID()]
-  const { fields } = asked
-  const upload = await tx
-    .insertInto('direct_upload')
-    .values({
-      id,
-      owner_id: actor.userId,
-      object_id: objectId,
-      asset_id: assetId,
-      size: asked.size,
-      sha256: asked.sha256,
-      sha1: asked.sha1,
-      md5: inParts ? null : asked.md5,
-      part_bytes: partBytes,
-      file_name: asked.fileName,
-      file_created_at: fields.fileCreatedAt,
-      file_modified_at: fields.fileModifiedAt,
-      is_favorite: fields.isFavorite,
-      visibility: fields.visibility,
-      duration_ms: fields.durationMs,
-      live_photo_video_id: fields.livePhotoVideoId,
-      expires_at: sql<Date>`now() + ${lifetimeMs} * interval '1 millisecond'`,
-    })
-    .onConflict((conflict) =>
-      conflict.columns(['owner_id', 'sha256']).where(sql<boolean>`state in ('open', 'received')`).doNothing(),
-    )
-    .returningAll()
-    .executeTakeFirst()
-  if (!upload) throw new AskedTwice()
+  const { fields, size, sha256 } = asked
+  const upload: UploadRow = {
+    id: randomUUID(),
+    owner_id: actor.userId,
+    object_id: randomUUID(),
+    asset_id: randomUUID(),
+    state: 'open',
+    reason: null,
+    size,
+    sha256,
+    sha1: asked.sha1,
+    md5: inParts ? null : asked.md5,
+    part_bytes: partBytes,
+    file_name: asked.fileName,
+    file_created_at: fields.fileCreatedAt,
+    file_modified_at: fields.fileModifiedAt,
+    is_favorite: fields.isFavorite,
+    visibility: fields.visibility,
+    duration_ms: fields.durationMs,
+    live_photo_video_id: fields.livePhotoVideoId,
+    expires_at: new Date(Date.now() + lifetimeMs),
+    created_at: new Date(),
+    ended_at: null,
+  }
   const object = {
-    id: objectId,
+    id: upload.object_id,
     ownerId: actor.userId,
-    assetId,
-    size: asked.size,
-    sha256: asked.sha256.toString('hex'),
+    assetId: upload.asset_id,
+    size,
+    sha256: sha256.toString('hex'),
     contentType: format.mimeType,
     extension: safeExtension(format.extension),
   }
-  return { upload, write: await beginDirectWrite(tx, target, object, { inParts, lifetimeMs }) }
+  const columns = sql.join(Object.keys(upload).map((name) => sql.id(name)))
+  const noting = sql`insert into direct_upload (${columns}) values (${sql.join(Object.values(upload))})`
+  return { upload, write: await beginDirectWrite(db, target, object, { inParts, lifetimeMs, noting }) }
 }
 
 /** An upload that is under way already, or null where its time is over and a new one may begin. */
@@ -314,20 +330,16 @@ export async function confirmDirectUpload(
   if (write === null) throw new AppError('conflict', 'this upload was given up meanwhile')
   const proof = upload.md5 === null ? await demandParts(placement, upload, write) : null
   const held = upload.md5 === null ? proof : await demandPut(placement, upload, write)
-  return db.transaction().execute(async (tx) => {
-    const received = await tx
-      .updateTable('direct_upload')
-      .set({ state: 'received' })
-      .where('id', '=', uploadId)
-      .where('state', '=', 'open')
-      .where('expires_at', '>', sql<Date>`now()`)
-      .returningAll()
-      .executeTakeFirst()
-    if (!received) return describe((await loadUpload(tx, actor, uploadId)).upload)
-    await keepUntilProven(tx, write, held)
-    await enqueue(tx, 'prove-upload', { uploadId }, { key: `prove:${uploadId}` })
-    return describe(received)
-  })
+  const { rows } = await sql`
+    with received as (
+      update direct_upload set state = 'received'
+      where id = ${uploadId} and state = 'open' and expires_at > now()
+        and exists (select from replica where object_id = ${write.objectId} and state = 'writing')
+      returning id),
+    kept as (${keepUntilProven(write, held, sql<boolean>`exists (select from received)`)})
+    select ${addJob('prove-upload', { uploadId }, { key: `prove:${uploadId}` })} from received`.execute(db)
+  if (rows.length === 1) return { ...describe(upload), state: 'received' }
+  return describe((await loadUpload(db, actor, uploadId)).upload)
 }
 
 async function demandPut(placement: Placement, upload: UploadRow, write: DirectWrite) {
@@ -395,7 +407,7 @@ function missingMd5(): AppError {
 }
 
 /** @throws AppError not-found, also for somebody else's */
-async function loadUpload(db: Database | Tx, actor: Actor, uploadId: string): Promise<Loaded> {
+async function loadUpload(db: Database, actor: Actor, uploadId: string): Promise<Loaded> {
   const row = await db
     .selectFrom('direct_upload as u')
     .leftJoin('replica as r', (join) =>

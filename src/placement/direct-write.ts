@@ -3,7 +3,7 @@
  * ordinary one, an object that is not linked and its `writing` replica under a fresh key, whose lease is as long as the
  * client may take. Nothing that arrives counts before `prove-write.ts` has read it.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Database, Queryable } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import type { Features, Multipart, ObjectInfo, ObjectKey, ProbeReport } from '../storage/backend.ts'
@@ -99,23 +99,24 @@ export async function signCheck(location: Location): Promise<SignedRequest> {
   return { ...signed, url: signed.url.replace(/(X-Amz-Signature=)[0-9a-f]+/, `$1${'0'.repeat(64)}`) }
 }
 
-/** The intent of a write; in one transaction with the row of whoever asked for it. */
+/** The intent of a write, in one statement with `noting`, the insert of the row of whoever asked for it. */
 export async function beginDirectWrite(
   tx: Queryable,
   target: DirectTarget,
   object: Omit<StoredObject, 'kind' | 'state' | 'minCopies' | 'createdAt'>,
-  { inParts, lifetimeMs }: { inParts: boolean; lifetimeMs: number },
+  { inParts, lifetimeMs, noting }: { inParts: boolean; lifetimeMs: number; noting: RawBuilder<unknown> },
 ): Promise<DirectWrite> {
   const whole = { ...object, kind: 'original' as const }
   const write = { objectId: object.id, locationId: target.location.id, key: freshKey(whole) }
   const uploadId = inParts ? '' : null
-  await beginObject(tx, whole, {
+  const first = {
     ...write,
     actor: ACTOR,
     leaseMs: lifetimeMs + LEASE_MARGIN_MS,
     uploadId,
     writableUntil: inParts ? null : new Date(Date.now() + PUT_URL_MS + PUT_GRACE_MS),
-  })
+  }
+  await beginObject(tx, whole, first, noting)
   return { ...write, uploadId }
 }
 
@@ -199,12 +200,20 @@ export function headWrite(placement: Placement, write: DirectWrite): Promise<Obj
   return locationOf(placement, write.locationId).backend.head(write.key)
 }
 
-/** The client has said that all is there: from here on only the proof ends the write. */
-export async function keepUntilProven(tx: Queryable, write: DirectWrite, proof: Proof | null): Promise<void> {
-  const kept = await writingReplica(tx, write)
-    .set({ lease_expires_at: UNTIL_PROVEN, proof: proof === null ? null : JSON.stringify(proof) })
-    .executeTakeFirst()
-  if (kept.numUpdatedRows !== 1n) throw new AppError('conflict', 'this upload was given up meanwhile')
+/**
+ * The client has said that all is there: from here on only the proof ends the write. An update to be part of the
+ * statement that notes this, under the same condition.
+ */
+export function keepUntilProven(
+  write: DirectWrite,
+  proof: Proof | null,
+  condition: RawBuilder<boolean>,
+): RawBuilder<unknown> {
+  return sql`
+    update replica set lease_expires_at = ${UNTIL_PROVEN},
+      proof = ${proof === null ? null : JSON.stringify(proof)}::jsonb
+    where object_id = ${write.objectId} and location_id = ${write.locationId} and key = ${write.key}
+      and state = 'writing' and ${condition}`
 }
 
 /** The write came to nothing; what it may have left goes as soon as no URL can put it there again. */

@@ -2,7 +2,7 @@
  * The ledger: reads and moves of replica rows, one function a move of `states.ts`. The database's guards stand behind
  * each of them.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { COMMITTING_LATER } from '../database/commit-later.ts'
 import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
@@ -143,14 +143,18 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
   return result.numInsertedOrUpdatedRows === 1n
 }
 
-/** A new object and the intent to write its first replica, in one statement and so in one commit. */
+/**
+ * A new object and the intent to write its first replica, in one statement and so in one commit; `noting`, an insert of
+ * the caller's, is part of it.
+ */
 export async function beginObject(
   db: Queryable,
   object: Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>,
   first: Omit<NewReplica, 'objectId'>,
+  noting?: RawBuilder<unknown>,
 ): Promise<void> {
   await sql`
-    with object as (
+    with ${noting ? sql`noted as (${noting}), ` : sql``}object as (
       insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
       values (${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
               ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension})
