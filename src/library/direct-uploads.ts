@@ -5,31 +5,34 @@
  * States: `open` -> `received` (confirmed: all is there) -> `done`, `duplicate` or `failed`; `open` -> `abandoned`.
  */
 import { randomUUID } from 'node:crypto'
-import { type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Database, Tx } from '../database/connect.ts'
-import type { DirectUploadState, Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-import { formatOf } from '../media/formats.ts'
 import {
-  abandonWrite,
   beginDirectWrite,
   type DirectMode,
   type DirectTarget,
   type DirectWrite,
   findDirectTarget,
-  headWrite,
-  keepUntilProven,
   listHeldParts,
   prolongPut,
   type SignedRequest,
-  signParts,
   signPut,
 } from '../placement/direct-write.ts'
-import { knownKey, safeExtension } from '../placement/keys.ts'
+import { safeExtension } from '../placement/keys.ts'
 import type { Placement } from '../placement/placement.ts'
-import { addJob } from '../queue/enqueue.ts'
 import type { Actor } from './access.ts'
-import { planParts, sizeOfPart } from './direct-upload-parts.ts'
+import { planParts } from './direct-upload-parts.ts'
+import {
+  type DirectUploadView,
+  describe,
+  EXPIRED,
+  endUpload,
+  type LoadedUpload,
+  loadUpload,
+  mimeTypeOf,
+  type UploadRow,
+} from './direct-upload-rows.ts'
 import { demandQuota } from './quota.ts'
 import { demandLivePhotoVideo, demandSupportedFile, type UploadFields } from './uploads.ts'
 
@@ -54,22 +57,6 @@ export type DirectUploadAsked = {
   fields: UploadFields
 }
 
-export type DirectUploadView = {
-  id: string
-  state: DirectUploadState
-  /** Why it failed or was given up, for people. */
-  reason: string | null
-  /** Of `done` and `duplicate`. */
-  assetId: string | null
-  fileName: string
-  size: number
-  /** Lower-case hex. */
-  sha256: string
-  createdAt: string
-  expiresAt: string
-  /** Null: one put. Every part has `partBytes`, the last one what is left. */
-  parts: { partBytes: number; count: number } | null
-}
 /** What an open upload still needs: the one put, or which parts are there already. */
 export type OpenUpload = DirectUploadView & {
   put: (SignedRequest & { expiresAt: string }) | null
@@ -78,9 +65,6 @@ export type OpenUpload = DirectUploadView & {
 export type AskAnswer = { status: 'duplicate'; id: string } | ({ status: 'created' | 'open' } & OpenUpload)
 
 type Parts = { db: Database; placement: Placement }
-type UploadRow = Selectable<Schema['direct_upload']>
-type Loaded = { upload: UploadRow; write: DirectWrite | null }
-
 /**
  * Takes note of a file that a client wants to put into the bucket, and answers with what to send where. Asked again for the
  * same bytes it answers with the same upload and what of it is there, so that a client goes on after its crash.
@@ -149,7 +133,7 @@ async function beginWithinQuota(
   actor: Actor,
   asked: DirectUploadAsked,
   { quota, ...plan }: Plan & { quota: number | null },
-): Promise<Loaded | null> {
+): Promise<LoadedUpload | null> {
   try {
     if (quota === null) return await begin(db, actor, asked, plan)
     return await db.transaction().execute(async (tx) => {
@@ -169,7 +153,7 @@ async function begin(
   actor: Actor,
   asked: DirectUploadAsked,
   { target, partBytes, format }: Plan,
-): Promise<Loaded> {
+): Promise<LoadedUpload> {
   const inParts = partBytes !== null
   const lifetimeMs = inParts ? DIRECT_LIMITS.partsLifetimeMs : DIRECT_LIMITS.singleLifetimeMs
   const { fields, size, sha256 } = asked
@@ -235,8 +219,6 @@ async function goOn(
   return describeOpen(placement, loaded, target)
 }
 
-export const EXPIRED = 'it was not confirmed in time'
-
 /** Existing writes go on where they began, whatever the policy says by now. */
 function targetOf(placement: Placement, write: DirectWrite): DirectTarget {
   const location = placement.locations.get(write.locationId)
@@ -247,7 +229,7 @@ function targetOf(placement: Placement, write: DirectWrite): DirectTarget {
 
 async function describeOpen(
   placement: Placement,
-  { upload, write }: Loaded,
+  { upload, write }: LoadedUpload,
   target: DirectTarget,
 ): Promise<OpenUpload> {
   if (write === null) return { ...describe(upload), put: null, present: [] }
@@ -260,189 +242,7 @@ async function describeOpen(
   return { ...describe(upload), put: { ...put, expiresAt: expiresAt.toISOString() }, present: [] }
 }
 
-/** How one upload stands; of an open one in parts, those that the bucket holds. @throws AppError not-found */
-export async function showDirectUpload(
-  { db, placement }: Parts,
-  actor: Actor,
-  uploadId: string,
-): Promise<DirectUploadView & { present: { number: number; size: number }[] }> {
-  const { upload, write } = await loadUpload(db, actor, uploadId)
-  const held = upload.state === 'open' && write !== null ? await listHeldParts(placement, write) : []
-  return { ...describe(upload), present: held.map(({ number, size }) => ({ number, size })) }
-}
-
-/** The actor's own, newest first: those under way and those that ended lately, or those of the ids. */
-export async function listDirectUploads(
-  db: Database,
-  actor: Actor,
-  { ids, state }: { ids: readonly string[] | null; state: DirectUploadState | null },
-): Promise<DirectUploadView[]> {
-  let query = db
-    .selectFrom('direct_upload')
-    .selectAll()
-    .where('owner_id', '=', actor.userId)
-    .orderBy('created_at', 'desc')
-    .limit(DIRECT_LIMITS.openUploads)
-  if (ids !== null) query = query.where('id', 'in', [...ids])
-  if (state !== null) query = query.where('state', '=', state)
-  return (await query.execute()).map(describe)
-}
-
-/** URLs for parts, each bound to its length and MD5 (lower-case hex). @throws AppError invalid, not-found, conflict */
-export async function signDirectParts(
-  { db, placement }: Parts,
-  actor: Actor,
-  uploadId: string,
-  parts: readonly { number: number; size: number; md5: string }[],
-): Promise<{ expiresAt: string; parts: ({ number: number } & SignedRequest)[] }> {
-  const { upload, write } = await loadUpload(db, actor, uploadId)
-  demandOpen(upload)
-  const { part_bytes: partBytes, size } = upload
-  if (partBytes === null) throw new AppError('invalid', 'parts: this upload is one put, not several parts')
-  for (const part of parts) {
-    const right = sizeOfPart(part.number, { size, partBytes })
-    if (part.size !== right)
-      throw new AppError(
-        'invalid',
-        right === null
-          ? `parts: there is no part ${part.number}`
-          : `parts: part ${part.number} has ${right} bytes, not ${part.size}`,
-      )
-  }
-  if (write === null) throw new AppError('conflict', 'this upload was given up meanwhile')
-  const signed = await signParts(placement, write, parts, mimeTypeOf(upload))
-  return { expiresAt: signed.expiresAt.toISOString(), parts: signed.parts }
-}
-
-/**
- * The client says that all is there. Looks whether it is, and enqueues the proof in the transaction that notes it; until
- * then nothing has changed, so that a kill leaves either an open upload or one that goes on by itself. Idempotent.
- * @throws AppError not-found, conflict (something is missing: the message says what)
- */
-export async function confirmDirectUpload(
-  { db, placement }: Parts,
-  actor: Actor,
-  uploadId: string,
-): Promise<DirectUploadView> {
-  const { upload, write } = await loadUpload(db, actor, uploadId)
-  if (upload.state !== 'open') return describe(upload)
-  demandOpen(upload)
-  if (write === null) throw new AppError('conflict', 'this upload was given up meanwhile')
-  const proof = upload.md5 === null ? await demandParts(placement, upload, write) : null
-  const held = upload.md5 === null ? proof : await demandPut(placement, upload, write)
-  const { rows } = await sql`
-    with received as (
-      update direct_upload set state = 'received'
-      where id = ${uploadId} and state = 'open' and expires_at > now()
-        and exists (select from replica where object_id = ${write.objectId} and state = 'writing')
-      returning id),
-    kept as (${keepUntilProven(write, held, sql<boolean>`exists (select from received)`)})
-    select ${addJob('prove-upload', { uploadId }, { key: `prove:${uploadId}` })} from received`.execute(db)
-  if (rows.length === 1) return { ...describe(upload), state: 'received' }
-  return describe((await loadUpload(db, actor, uploadId)).upload)
-}
-
-async function demandPut(placement: Placement, upload: UploadRow, write: DirectWrite) {
-  const info = await headWrite(placement, write)
-  if (info === null)
-    throw new AppError('conflict', 'nothing has arrived in the bucket yet: put the file first')
-  if (info.size !== upload.size)
-    throw new AppError('conflict', `${info.size} of ${upload.size} bytes are there: put the file again`)
-  const md5 = upload.md5!.toString('hex')
-  return { method: 'enforced' as const, md5, ...(info.etag !== undefined && { etag: info.etag }) }
-}
-
-/** Nothing is made of the parts yet: that is the job's, which does it again after a kill. */
-async function demandParts(placement: Placement, upload: UploadRow, write: DirectWrite): Promise<null> {
-  const held = new Map((await listHeldParts(placement, write)).map(({ number, size }) => [number, size]))
-  const { count } = describe(upload).parts!
-  const missing: number[] = []
-  for (let number = 1; number <= count; number += 1) {
-    if (held.get(number) !== sizeOfPart(number, { size: upload.size, partBytes: upload.part_bytes! }))
-      missing.push(number)
-  }
-  if (missing.length === 0) return null
-  const some = missing.slice(0, 20).join(', ')
-  const rest = missing.length > 20 ? ` and ${missing.length - 20} more` : ''
-  throw new AppError('conflict', `these parts are missing: ${some}${rest}`)
-}
-
-/** Gives an open upload up. Idempotent. @throws AppError not-found, conflict when it was confirmed already */
-export async function deleteDirectUpload({ db }: Parts, actor: Actor, uploadId: string): Promise<void> {
-  const { upload } = await loadUpload(db, actor, uploadId)
-  if (upload.state === 'abandoned') return
-  if (upload.state === 'open' && (await endUpload(db, uploadId, 'abandoned', 'you gave it up'))) return
-  throw new AppError('conflict', 'this upload was confirmed already; delete the asset instead')
-}
-
-/** open or received -> failed or abandoned, and its object is purged. False when it had ended otherwise. */
-export async function endUpload(
-  db: Database,
-  uploadId: string,
-  state: 'failed' | 'abandoned',
-  reason: string,
-): Promise<boolean> {
-  return db.transaction().execute(async (tx) => {
-    const ended = await tx
-      .updateTable('direct_upload')
-      .set({ state, reason, ended_at: sql<Date>`now()` })
-      .where('id', '=', uploadId)
-      .where('state', '=', state === 'failed' ? 'received' : 'open')
-      .returning('object_id')
-      .executeTakeFirst()
-    if (!ended) return false
-    await abandonWrite(tx, ended.object_id)
-    return true
-  })
-}
-
-function demandOpen(upload: UploadRow): void {
-  if (upload.state !== 'open') throw new AppError('conflict', `this upload is ${upload.state}`)
-  if (upload.expires_at < new Date()) throw new AppError('conflict', `this upload is over: ${EXPIRED}`)
-}
-
 function missingMd5(): AppError {
   const message = `needed for files up to ${DIRECT_LIMITS.singlePutBytes} bytes: 32 hexadecimal digits`
   return new AppError('invalid', `md5: ${message}`, { fields: [{ path: ['md5'], message, code: 'custom' }] })
-}
-
-/** @throws AppError not-found, also for somebody else's */
-async function loadUpload(db: Database, actor: Actor, uploadId: string): Promise<Loaded> {
-  const row = await db
-    .selectFrom('direct_upload as u')
-    .leftJoin('replica as r', (join) =>
-      join.onRef('r.object_id', '=', 'u.object_id').on('r.state', '=', 'writing'),
-    )
-    .selectAll('u')
-    .select(['r.location_id', 'r.key', 'r.upload_id'])
-    .where('u.id', '=', uploadId)
-    .where('u.owner_id', '=', actor.userId)
-    .executeTakeFirst()
-  if (!row) throw new AppError('not-found', 'there is no such upload')
-  const { location_id: locationId, key, upload_id, ...upload } = row
-  const write =
-    locationId === null || key === null
-      ? null
-      : { objectId: upload.object_id, locationId, key: knownKey(key), uploadId: upload_id }
-  return { upload, write }
-}
-
-function mimeTypeOf(upload: UploadRow): string {
-  return formatOf(upload.file_name)?.mimeType ?? 'application/octet-stream'
-}
-
-function describe(upload: UploadRow): DirectUploadView {
-  const { part_bytes: partBytes } = upload
-  return {
-    id: upload.id,
-    state: upload.state,
-    reason: upload.reason,
-    assetId: upload.state === 'done' || upload.state === 'duplicate' ? upload.asset_id : null,
-    fileName: upload.file_name,
-    size: upload.size,
-    sha256: upload.sha256.toString('hex'),
-    createdAt: upload.created_at.toISOString(),
-    expiresAt: upload.expires_at.toISOString(),
-    parts: partBytes === null ? null : { partBytes, count: Math.ceil(upload.size / partBytes) },
-  }
 }

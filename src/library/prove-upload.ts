@@ -6,7 +6,7 @@ import type { Log } from '../log.ts'
 import { abandonWrite } from '../placement/direct-write.ts'
 import { proveWrite } from '../placement/prove-write.ts'
 import { enqueue } from '../queue/enqueue.ts'
-import { EXPIRED, endUpload } from './direct-uploads.ts'
+import { EXPIRED, endUpload } from './direct-upload-rows.ts'
 import { type ProcessingParts, processAsset } from './processing.ts'
 import {
   demandSupportedFile,

@@ -1,14 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import {
-  askDirectUpload,
   confirmDirectUpload,
-  DIRECT_LIMITS,
   deleteDirectUpload,
   listDirectUploads,
   showDirectUpload,
   signDirectParts,
-} from '../../library/direct-uploads.ts'
+} from '../../library/direct-upload-steps.ts'
+import { askDirectUpload, DIRECT_LIMITS } from '../../library/direct-uploads.ts'
 import { findDirectTarget, signCheck } from '../../placement/direct-write.ts'
 import { actorOf } from '../authenticate.ts'
 import { cleanFileName } from '../receive-upload.ts'
