@@ -83,6 +83,7 @@ export type Config = {
     >
     upload: {
       strategy: UploadStrategy
+      direct: 'auto' | 'on' | 'off'
       deleteLocalAfterUpload: boolean
       holdHours: number
       retryAttempts: number

@@ -174,6 +174,45 @@ create table browser_probe (
 );
 CREATE INDEX browser_probe_location ON public.browser_probe USING btree (location_id);
 
+create table direct_upload (
+  id uuid not null,
+  owner_id uuid not null,
+  object_id uuid not null,
+  asset_id uuid not null,
+  state text not null default 'open'::text,
+  reason text,
+  size bigint not null,
+  sha256 bytea not null,
+  sha1 bytea not null,
+  md5 bytea,
+  part_bytes bigint,
+  file_name text not null,
+  file_created_at timestamp with time zone not null,
+  file_modified_at timestamp with time zone not null,
+  is_favorite boolean not null,
+  visibility text not null,
+  duration_ms bigint,
+  live_photo_video_id uuid,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone not null default now(),
+  ended_at timestamp with time zone,
+  constraint direct_upload_check CHECK (((md5 IS NULL) <> (part_bytes IS NULL))),
+  constraint direct_upload_check1 CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['open'::text, 'received'::text])))),
+  constraint direct_upload_md5_check CHECK ((octet_length(md5) = 16)),
+  constraint direct_upload_part_bytes_check CHECK ((part_bytes > 0)),
+  constraint direct_upload_sha1_check CHECK ((octet_length(sha1) = 20)),
+  constraint direct_upload_sha256_check CHECK ((octet_length(sha256) = 32)),
+  constraint direct_upload_size_check CHECK ((size > 0)),
+  constraint direct_upload_state_check CHECK ((state = ANY (ARRAY['open'::text, 'received'::text, 'done'::text, 'duplicate'::text, 'failed'::text, 'abandoned'::text]))),
+  constraint direct_upload_visibility_check CHECK ((visibility = ANY (ARRAY['timeline'::text, 'archive'::text, 'hidden'::text, 'locked'::text]))),
+  constraint direct_upload_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id),
+  constraint direct_upload_pkey PRIMARY KEY (id)
+);
+CREATE INDEX direct_upload_ended ON public.direct_upload USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+CREATE INDEX direct_upload_owner ON public.direct_upload USING btree (owner_id, created_at DESC);
+CREATE UNIQUE INDEX direct_upload_underway ON public.direct_upload USING btree (owner_id, sha256) INCLUDE (size) WHERE (state = ANY (ARRAY['open'::text, 'received'::text]));
+CREATE INDEX direct_upload_unfinished ON public.direct_upload USING btree (expires_at) WHERE (state = ANY (ARRAY['open'::text, 'received'::text]));
+
 create table drill (
   location_id text not null,
   started_at timestamp with time zone not null default now(),
@@ -281,6 +320,8 @@ create table replica (
   lease_expires_at timestamp with time zone,
   actor text not null,
   created_at timestamp with time zone not null default now(),
+  upload_id text,
+  writable_until timestamp with time zone,
   constraint replica_check CHECK (((state <> 'verified'::text) OR ((verified_at IS NOT NULL) AND (proof_level IS NOT NULL)))),
   constraint replica_check1 CHECK (((state <> 'writing'::text) OR (lease_expires_at IS NOT NULL))),
   constraint replica_proof_level_check CHECK (((proof_level >= 0) AND (proof_level <= 4))),

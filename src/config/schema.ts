@@ -169,6 +169,7 @@ export const FILE_SCHEMA = z.strictObject({
       upload: z
         .strictObject({
           strategy: strategy().default('local-first'),
+          direct: oneOf('auto', 'on', 'off').default('auto'),
           deleteLocalAfterUpload: flag().default(true),
           holdHours: number({ min: 0, max: 87_600, unit: 'hours', whole: false }).default(0),
           retryAttempts: number({ min: 0, max: 20 }).default(3),

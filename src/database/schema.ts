@@ -22,6 +22,7 @@ export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
 export type ObjectState = 'live' | 'purging'
 export type AssetType = 'IMAGE' | 'VIDEO' | 'AUDIO' | 'OTHER'
 export type Visibility = 'timeline' | 'archive' | 'hidden' | 'locked'
+export type DirectUploadState = 'open' | 'received' | 'done' | 'duplicate' | 'failed' | 'abandoned'
 export type AlbumRole = 'owner' | 'editor' | 'viewer'
 
 export type Schema = {
@@ -125,6 +126,8 @@ export type Schema = {
     lease_expires_at: NullableTimestamp
     actor: string
     created_at: Timestamp
+    upload_id: string | null
+    writable_until: NullableTimestamp
   }
   used_key: { location_id: string; key: string }
   placement_event: {
@@ -174,6 +177,29 @@ export type Schema = {
     processing: Generated<'pending' | 'done' | 'failed'>
     processing_error: string | null
     update_id: Generated<BigInt8>
+  }
+  direct_upload: {
+    id: string
+    owner_id: string
+    object_id: string
+    asset_id: string
+    state: Generated<DirectUploadState>
+    reason: string | null
+    size: BigInt8
+    sha256: Buffer
+    sha1: Buffer
+    md5: Buffer | null
+    part_bytes: BigInt8 | null
+    file_name: string
+    file_created_at: Timestamp
+    file_modified_at: Timestamp
+    is_favorite: boolean
+    visibility: Visibility
+    duration_ms: BigInt8 | null
+    live_photo_video_id: string | null
+    expires_at: Timestamp
+    created_at: Timestamp
+    ended_at: NullableTimestamp
   }
   asset_file: {
     asset_id: string

@@ -6,6 +6,7 @@ import { registerApiKeyRoutes } from './routes/api-keys.ts'
 import { registerAssetMediaRoutes } from './routes/asset-media.ts'
 import { registerAssetRoutes } from './routes/assets.ts'
 import { registerAuthRoutes } from './routes/auth.ts'
+import { registerDirectUploadRoutes } from './routes/direct-uploads.ts'
 import { registerDownloadRoutes } from './routes/download.ts'
 import { registerEmptyReadRoutes } from './routes/empty-reads.ts'
 import { registerJobRoutes } from './routes/jobs.ts'
@@ -25,6 +26,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerAssetRoutes(app, parts)
   registerAssetMediaRoutes(app, parts)
   registerUploadRoutes(app, parts)
+  registerDirectUploadRoutes(app, parts)
   registerTrashRoutes(app, parts)
   registerDownloadRoutes(app, parts)
   registerProfileImageRoutes(app, parts)

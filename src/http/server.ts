@@ -8,6 +8,7 @@ import type { UploadRules } from '../library/upload-strategy.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
 import { deliveryOrigins } from '../placement/deliver.ts'
+import type { DirectMode } from '../placement/direct-write.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
 import { addEarlyReads } from './early-read.ts'
@@ -33,8 +34,8 @@ export type HttpParts = {
   config: {
     /** Bytes. */
     uploads: { maxBytes: number }
-    /** Absent: local-first for all. */
-    storage?: UploadRules
+    /** Absent: local-first for all, and past the server where the bucket is fit for it. */
+    storage?: UploadRules & { upload: { direct?: DirectMode } }
     /** Addresses or networks whose X-Forwarded-* headers are believed; absent: nobody's. */
     trustedProxies?: readonly string[]
   }

@@ -7,6 +7,7 @@ import { createStorageAnnouncer } from './announce-storage.ts'
 import { checkLocationsJob } from './check-locations.ts'
 import { evictReplicaJob } from './evict-replica.ts'
 import { processAssetJob } from './process-asset.ts'
+import { proveUploadJob } from './prove-upload.ts'
 import { purgeObjectJob } from './purge-object.ts'
 import { replicateObjectJob } from './replicate-object.ts'
 import { sweepLibraryJob } from './sweep-library.ts'
@@ -32,6 +33,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
   return {
     'process-asset': processAssetJob(parts),
     'transcode-video': transcodeVideoJob(parts),
+    'prove-upload': proveUploadJob(parts),
     'replicate-object': replicateObjectJob(parts),
     'evict-replica': evictReplicaJob(parts),
     'purge-object': purgeObjectJob(parts),

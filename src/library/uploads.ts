@@ -146,17 +146,20 @@ export async function acceptUpload(
 }
 
 /** Another upload of the same bytes was faster; thrown so that ours leaves nothing behind. */
-class SameBytesArrived extends Error {}
+export class SameBytesArrived extends Error {}
 
-async function insertAsset(
+type NewAsset = {
+  assetId: string
+  objectId: string
+  format: ReturnType<typeof demandSupportedFile>
+  upload: Pick<Upload, 'fileName' | 'fields'> & { original: { sha1: Buffer; size: number } }
+}
+
+/** Makes the row of an asset whose original is proven in the same transaction. @throws SameBytesArrived */
+export async function insertAsset(
   tx: Tx,
-  actor: Actor,
-  {
-    assetId,
-    objectId,
-    format,
-    upload,
-  }: { assetId: string; objectId: string; format: ReturnType<typeof demandSupportedFile>; upload: Upload },
+  actor: Pick<Actor, 'userId'>,
+  { assetId, objectId, format, upload }: NewAsset,
 ): Promise<void> {
   const { fields, original } = upload
   // A concurrent insert of the same bytes is waited for here, then nothing is inserted.
@@ -185,8 +188,12 @@ async function insertAsset(
   if (!inserted) throw new SameBytesArrived()
 }
 
-/** The moving part of a live photo belongs to its still and is not shown by itself. */
-async function hideLivePhotoVideo(tx: Tx, actor: Actor, videoId: string): Promise<void> {
+/** The moving part of a live photo belongs to its still and is not shown by itself. @throws AppError invalid */
+export async function hideLivePhotoVideo(
+  tx: Tx,
+  actor: Pick<Actor, 'userId'>,
+  videoId: string,
+): Promise<void> {
   const hidden = await tx
     .updateTable('asset')
     .set({ visibility: 'hidden', updated_at: sql`now()` })

@@ -17,6 +17,7 @@ const WAITING_FOR_A_LOCATION: JobName[] = [
   'purge-object',
   'process-asset',
   'transcode-video',
+  'prove-upload',
 ]
 
 /** The location by its id; throws `unavailable` when the configuration no longer names it. */

@@ -2,6 +2,7 @@
 import type { Queryable } from '../database/connect.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { RetryLater } from '../queue/retry-later.ts'
+import { abortParts } from './abandon.ts'
 import { forgetObject } from './cache-store.ts'
 import { noteTrouble } from './health.ts'
 import { locationOf } from './locations.ts'
@@ -29,6 +30,9 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   const loaded = await loadObject(placement.db, objectId)
   if (loaded?.object.state !== 'purging') return
   for (const replica of loaded.replicas) {
+    const writableMs = (replica.writableUntil?.getTime() ?? 0) - placement.now().getTime()
+    // Bytes removed before then could be put there again, and no row would say so.
+    if (writableMs > 0) throw new RetryLater(`a URL may still put to ${replica.locationId}`, writableMs)
     if (
       replica.state === 'writing' &&
       replica.leaseExpiresAt !== null &&
@@ -79,6 +83,7 @@ async function removeAll(
       await beginEviction(placement.db, { replica, actor } as unknown as EvictionPermit)
     }
     try {
+      await abortParts(placement, replica)
       await locationOf(placement, replica.locationId).backend.delete([replica.key])
     } catch (error) {
       // A bucket that is away does not keep the disk full.

@@ -184,7 +184,7 @@ function readRemote(placement: Placement, object: StoredObject, replica: Replica
 }
 
 /** Removes the least recently used copies that nobody uses until the new one fits; waits while all are in use. */
-async function makeRoom(placement: Placement, newcomer: RecalledFile): Promise<void> {
+export async function makeRoom(placement: Placement, newcomer: RecalledFile): Promise<void> {
   for (;;) {
     const files = [...placement.recalled.entries()]
     let total = 0

@@ -2,7 +2,7 @@
  * The ledger: reads and moves of replica rows, one function a move of `states.ts`. The database's guards stand behind
  * each of them.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { COMMITTING_LATER } from '../database/commit-later.ts'
 import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
@@ -38,6 +38,10 @@ export type Replica = {
   proof: Proof | null
   verifiedAt: Date | null
   leaseExpiresAt: Date | null
+  /** Of a write in parts that a client sends; empty: begun, and the bucket's answer was lost. */
+  uploadId?: string | null
+  /** Until then somebody outside holds a URL that may put to the key. */
+  writableUntil?: Date | null
 }
 
 /** The object and its replicas, or null where there is no such object. */
@@ -68,6 +72,8 @@ export async function loadObject(
       'r.proof',
       'r.verified_at',
       'r.lease_expires_at',
+      'r.upload_id',
+      'r.writable_until',
     ])
     .execute()
   const first = rows[0]
@@ -97,6 +103,8 @@ export async function loadObject(
       proof: row.proof as Proof | null,
       verifiedAt: row.verified_at,
       leaseExpiresAt: row.lease_expires_at,
+      uploadId: row.upload_id,
+      writableUntil: row.writable_until,
     })
   }
   return { object, replicas }
@@ -108,7 +116,15 @@ export async function lockObject(tx: Queryable, objectId: string) {
   return loadObject(tx, objectId)
 }
 
-type NewReplica = { objectId: string; locationId: string; key: ObjectKey; actor: string; leaseMs: number }
+type NewReplica = {
+  objectId: string
+  locationId: string
+  key: ObjectKey
+  actor: string
+  leaseMs: number
+  uploadId?: string | null
+  writableUntil?: Date | null
+}
 
 /** absent -> writing: the intent, committed before the first byte. False when another writer was first. */
 export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boolean> {
@@ -127,23 +143,35 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
   return result.numInsertedOrUpdatedRows === 1n
 }
 
-/** A new object and the intent to write its first replicas, in one statement and so in one commit. */
+/**
+ * A new object and the intent to write its first replicas, in one statement and so in one commit; `noting`, an insert of
+ * the caller's, is part of it.
+ */
 export async function beginObject(
   db: Queryable,
   object: Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>,
-  first: { replicas: readonly { locationId: string; key: ObjectKey }[]; actor: string; leaseMs: number },
+  first: {
+    replicas: readonly { locationId: string; key: ObjectKey; uploadId?: string; writableUntil?: Date }[]
+    actor: string
+    leaseMs: number
+  },
+  noting?: RawBuilder<unknown>,
 ): Promise<void> {
   const locationIds = first.replicas.map(({ locationId }) => locationId)
   const keys = first.replicas.map(({ key }) => key)
+  const uploadIds = first.replicas.map(({ uploadId }) => uploadId ?? null)
+  const writableUntil = first.replicas.map((replica) => replica.writableUntil ?? null)
   await sql`
-    with object as (
+    with ${noting ? sql`noted as (${noting}), ` : sql``}object as (
       insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
       values (${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
               ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension})
       returning id)
-    insert into replica (object_id, location_id, key, state, actor, lease_expires_at)
-    select object.id, first.location_id, first.key, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)}
-    from object, unnest(${locationIds}::text[], ${keys}::text[]) as first (location_id, key)`.execute(db)
+    insert into replica (object_id, location_id, key, state, actor, lease_expires_at, upload_id, writable_until)
+    select object.id, first.location_id, first.key, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)},
+      first.upload_id, first.writable_until
+    from object, unnest(${locationIds}::text[], ${keys}::text[], ${uploadIds}::text[], ${writableUntil}::timestamptz[])
+      as first (location_id, key, upload_id, writable_until)`.execute(db)
 }
 
 /** The writer is alive. False: the lease was lost, somebody has taken the replica for abandoned; stop writing. */
@@ -198,7 +226,7 @@ export async function proveNewObject(
   const { rows } = await sql`
     with proven as (
       update replica set state = 'verified', proof_level = ${proven.level}, proof = ${JSON.stringify(proven.proof)}::jsonb,
-        verified_at = now(), lease_expires_at = null, actor = ${proven.actor}
+        verified_at = now(), lease_expires_at = null, upload_id = null, actor = ${proven.actor}
       where object_id = ${replica.objectId} and location_id = ${replica.locationId} and key = ${replica.key}
         and state = 'writing'
       returning object_id)

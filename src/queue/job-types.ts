@@ -14,6 +14,7 @@ export const DECODER_ATTEMPTS = 5
 export type Jobs = {
   'process-asset': { assetId: string }
   'transcode-video': { assetId: string }
+  'prove-upload': { uploadId: string }
   'replicate-object': { objectId: string; to: string }
   'evict-replica': { objectId: string; from: string }
   'purge-object': { objectId: string }
@@ -32,6 +33,8 @@ export type QueueName = 'processing' | 'videoConversion' | 'replication' | 'evic
 export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: number; priority: number } } = {
   'process-asset': { queue: 'processing', maxAttempts: 25, priority: 0 },
   'transcode-video': { queue: 'videoConversion', maxAttempts: 25, priority: 20 },
+  // Before other processing: somebody waits to hear that the file is safe.
+  'prove-upload': { queue: 'processing', maxAttempts: 32_767, priority: -5 },
   'replicate-object': { queue: 'replication', maxAttempts: 32_767, priority: 5 },
   'evict-replica': { queue: 'eviction', maxAttempts: 32_767, priority: 10 },
   'purge-object': { queue: 'eviction', maxAttempts: 32_767, priority: 10 },

@@ -89,7 +89,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let isUnreachable = false
 
   const lanes: Lane[] = [
-    lane(['process-asset'], options.concurrency.processing),
+    lane(['process-asset', 'prove-upload'], options.concurrency.processing),
     lane(['transcode-video'], options.concurrency.video),
     lane(['replicate-object', 'evict-replica', 'purge-object'], options.concurrency.storage),
     // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang.

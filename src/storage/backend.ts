@@ -166,10 +166,19 @@ export type Presign = {
       cacheControl: string
     },
   ): Promise<{ url: string; expiresAt: Date }>
-  /** Bound to this size and these digests: the location refuses anything else. */
+  /**
+   * Bound to this size and these digests: the location refuses anything else. `onlyIfAbsent` binds it to If-None-Match
+   * too, for a location that was seen to refuse a second put.
+   */
   put(
     key: ObjectKey,
-    options: { expiresInSeconds: number; size: number; digests: Digest[]; contentType: string },
+    options: {
+      expiresInSeconds: number
+      size: number
+      digests: Digest[]
+      contentType: string
+      onlyIfAbsent?: boolean
+    },
   ): Promise<{ url: string; headers: Record<string, string> }>
 }
 

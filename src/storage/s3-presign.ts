@@ -7,7 +7,7 @@ import type { S3Bucket } from './s3-bucket.ts'
 
 /** Names must be in lower case, or the SDK signs none of them. */
 const PART_HEADERS = new Set(['host', 'content-length', 'content-md5'])
-const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type'])
+const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type', 'if-none-match'])
 
 /** As for our own requests, see s3-direct.ts. */
 const CLOCK_SKEW_THAT_MATTERS_MINUTES = 4
@@ -42,7 +42,7 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
       return { url, expiresAt: isShorter ? expiration : expiresAt }
     },
 
-    async put(key, { expiresInSeconds, size, digests, contentType }) {
+    async put(key, { expiresInSeconds, size, digests, contentType, onlyIfAbsent = false }) {
       assertObjectKey(key)
       const md5 = digestValue(digests, 'md5')
       if (md5 === undefined)
@@ -54,6 +54,7 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
         ContentLength: size,
         ContentMD5: contentMd5,
         ContentType: contentType,
+        ...(onlyIfAbsent && { IfNoneMatch: '*' }),
       })
       const url = await getSignedUrl(publicClient, command, {
         expiresIn: expiresInSeconds,
@@ -61,7 +62,12 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
       })
       return {
         url,
-        headers: { 'content-length': String(size), 'content-md5': contentMd5, 'content-type': contentType },
+        headers: {
+          'content-length': String(size),
+          'content-md5': contentMd5,
+          'content-type': contentType,
+          ...(onlyIfAbsent && { 'if-none-match': '*' }),
+        },
       }
     },
   }

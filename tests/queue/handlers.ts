@@ -8,6 +8,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
   return {
     'process-asset': unexpected,
     'transcode-video': unexpected,
+    'prove-upload': unexpected,
     'replicate-object': unexpected,
     'evict-replica': unexpected,
     'purge-object': unexpected,
