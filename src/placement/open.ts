@@ -9,6 +9,7 @@ import type { Log } from '../log.ts'
 import { confirmLocation } from './locations.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
+import type { ClassPolicy } from './storage-classes.ts'
 
 /** How long a start waits for the places that are not this disk. */
 const CONFIRM_PATIENCE_MS = 1_000
@@ -21,6 +22,8 @@ export type PlacementParts = {
   localId: string
   mediaLocation: string
   policy: Policy
+  /** Absent: everything stays in the ordinary class. */
+  classes?: ClassPolicy
   settings?: Partial<PlacementSettings>
   now?: () => Date
 }
@@ -46,6 +49,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     local,
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
+    classes: parts.classes ?? {},
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
     recallFolder: join(
       parts.mediaLocation,

@@ -2,6 +2,7 @@ import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
 import type { Policy } from './policy.ts'
+import type { ClassPolicy } from './storage-classes.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
 export type Location = {
@@ -41,6 +42,8 @@ export type Placement = {
   /** Its folder. */
   mediaLocation: string
   policy: Policy
+  /** Storage classes by kind and age, for the replicas in object storage. */
+  classes: ClassPolicy
   settings: PlacementSettings
   /** This process's own folder for recalled copies. */
   recallFolder: string

@@ -2,6 +2,8 @@
 import type { Queryable } from '../database/connect.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { RetryLater } from '../queue/retry-later.ts'
+import { finishClassChange } from './change-class.ts'
+import { classChangesOf } from './class-changes.ts'
 import { noteTrouble } from './health.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
@@ -39,6 +41,8 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
       )
     }
   }
+  for (const change of await classChangesOf(placement.db, objectId))
+    await finishClassChange(placement, change)
   await removeAll(placement, objectId, loaded.replicas, 'purge')
 }
 

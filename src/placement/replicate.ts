@@ -5,6 +5,7 @@ import { RetryLater } from '../queue/retry-later.ts'
 import { type Body, type Digest, isStorageError, type PutResult } from '../storage/backend.ts'
 import { fileBody } from '../storage/file-body.ts'
 import { abandonWriting } from './abandon.ts'
+import { attestsTo } from './change-class.ts'
 import { evictReplica } from './evict.ts'
 import { noteTrouble } from './health.ts'
 import { freshKey } from './keys.ts'
@@ -13,6 +14,7 @@ import type { Location, Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
 import {
   beginReplica,
+  isReadableNow,
   loadObject,
   type Proof,
   proveReplica,
@@ -23,10 +25,18 @@ import {
 } from './replicas.ts'
 import { settle } from './settle.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF, type ProofLevel } from './states.ts'
-import { checkByReading } from './verify.ts'
+import { isArchiveClass, ORDINARY_CLASS, wantedClass } from './storage-classes.ts'
+import { checkByHead, checkByReading } from './verify.ts'
 
 const ACTOR = 'job replicate-object'
-const UNPROVEN = { state: 'writing', proofLevel: null, verifiedAt: null, leaseExpiresAt: null } as const
+const UNPROVEN = {
+  state: 'writing',
+  proofLevel: null,
+  verifiedAt: null,
+  leaseExpiresAt: null,
+  storageClass: null,
+  restore: null,
+} as const
 
 /**
  * Copies the object to the location, proves it there, and enqueues what follows. Run again after any interruption it goes
@@ -51,6 +61,14 @@ export async function replicateObject(
   if (existing?.state === 'writing') await abandonIfDead(placement, existing)
 
   const source = chooseSource(placement, replicas, to)
+  if (source && !isReadableNow(placement, source)) {
+    // Settled again when it was restored; until then no try could succeed.
+    placement.log.info(
+      { objectId, location: source.locationId },
+      'the only source is archived: nothing is copied',
+    )
+    return
+  }
   if (!source) throw new AppError('corrupt', `object ${objectId} has no verified replica to copy from`)
   await copy(placement, object, source, target, signal)
 }
@@ -65,7 +83,8 @@ async function copy(
   const { db, settings } = placement
   const key = freshKey(object)
   const replica = { objectId: object.id, locationId: target.id, key }
-  if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs }))) {
+  const storageClass = classForPut(placement, object, target)
+  if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs, storageClass }))) {
     throw new RetryLater(`another worker writes to ${target.id}`, 5_000)
   }
 
@@ -79,10 +98,15 @@ async function copy(
   }, settings.writeLeaseMs / 4)
   try {
     const body = bodyOf(placement, object, source)
-    const held = await target.backend.put(key, body, { contentType: object.contentType, signal: signals })
+    const held = await target.backend.put(key, body, {
+      contentType: object.contentType,
+      signal: signals,
+      ...(storageClass !== null && { storageClass }),
+    })
     let { level, proof } = proofOfPut(held)
     if (level < LEVEL_TO_GIVE_UP_ANOTHER) {
-      const check = await checkByReading(placement, object, { ...replica, ...UNPROVEN, proof }, signals)
+      const fresh = { ...replica, ...UNPROVEN, proof, classSince: placement.now() }
+      const check = await checkByReading(placement, object, fresh, signals)
       if (check.answer === 'different')
         throw new AppError('corrupt', `${target.id} holds other bytes: ${check.reason}`)
       if (check.answer === 'unknown') throw new AppError('unavailable', `${target.id}: ${check.reason}`)
@@ -102,6 +126,18 @@ async function copy(
   } finally {
     clearInterval(renewal)
   }
+}
+
+/**
+ * The class of a fresh replica, null for the ordinary one. An archive only where the location attests to what it holds:
+ * what is archived could not be read back.
+ */
+function classForPut(placement: Placement, object: StoredObject, target: Location): string | null {
+  const rules = placement.classes[object.kind]
+  if (rules === undefined || target.kind === 'disk') return null
+  const canProve = attestsTo(target.backend, false) && attestsTo(target.backend, true)
+  const wanted = wantedClass(rules, object, placement.now(), (name) => canProve || !isArchiveClass(name))
+  return wanted === ORDINARY_CLASS ? null : wanted
 }
 
 /** What the put itself proves; a HEAD of its own would tell nothing more. */
@@ -133,7 +169,10 @@ async function settleSuspect(
   replica: Replica,
   signal?: AbortSignal,
 ): Promise<void> {
-  const check = await checkByReading(placement, object, replica, signal)
+  // What is archived has no bytes to read; what the location attests to must do.
+  const check = isReadableNow(placement, replica)
+    ? await checkByReading(placement, object, replica, signal)
+    : await checkByHead(placement, object, replica)
   if (check.answer === 'unknown') throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)
   if (check.answer === 'same') {
     await placement.db.transaction().execute(async (tx) => {
@@ -183,7 +222,11 @@ async function suspectIfBad(
 /** A verified replica elsewhere, a local file before a download. */
 function chooseSource(placement: Placement, replicas: readonly Replica[], to: string): Replica | undefined {
   const sources = replicas.filter((replica) => replica.state === 'verified' && replica.locationId !== to)
-  return sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ?? sources[0]
+  return (
+    sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ??
+    sources.find((replica) => isReadableNow(placement, replica)) ??
+    sources[0]
+  )
 }
 
 async function abandonIfDead(placement: Placement, replica: Replica): Promise<void> {

@@ -8,11 +8,14 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { enqueue } from '../queue/enqueue.ts'
 import { abandonWriting } from './abandon.ts'
+import { finishClassChange } from './change-class.ts'
+import { staleClassChanges } from './class-changes.ts'
 import { knownKey } from './keys.ts'
 import type { Placement } from './placement.ts'
 import { discardObject } from './purge.ts'
 import { settle } from './settle.ts'
 import { stagingFolder } from './stage.ts'
+import { ARCHIVE_CLASSES } from './storage-classes.ts'
 
 /**
  * An ingest takes milliseconds, and while its bytes are written it holds a lease. One that comes back to life after all
@@ -24,6 +27,7 @@ const BATCH = 500
 export type SweepReport = {
   abandonedWrites: number
   resumedEvictions: number
+  endedClassChanges: number
   discardedObjects: number
   settledObjects: number
   stagedFiles: number
@@ -36,6 +40,7 @@ export async function sweepPlacement(placement: Placement): Promise<SweepReport>
   return {
     abandonedWrites: await sweepWriting(placement),
     resumedEvictions: await sweepEvicting(placement),
+    endedClassChanges: await sweepClassChanges(placement),
     discardedObjects: await sweepUnlinked(placement),
     settledObjects: isSettleDue(placement) ? await sweepUnsettled(placement) : 0,
     stagedFiles: await sweepStaging(placement),
@@ -84,6 +89,16 @@ async function sweepEvicting(placement: Placement): Promise<number> {
       await enqueue(placement.db, 'evict-replica', { objectId, from: row.location_id }, { key })
     }
     count += 1
+  }
+  return count
+}
+
+async function sweepClassChanges(placement: Placement): Promise<number> {
+  let count = 0
+  for (const change of await staleClassChanges(placement.db, BATCH)) {
+    count += await tryEach(placement, change.objectId, 'a class change', () =>
+      finishClassChange(placement, change),
+    )
   }
   return count
 }
@@ -138,7 +153,9 @@ async function sweepUnsettled(placement: Placement): Promise<number> {
     const rows = await sql<{ id: string }>`
       select o.id from stored_object o
       where o.kind = ${kind} and o.state = 'live' and o.is_linked
-        and (select count(*) from replica r where r.object_id = o.id and r.state = 'verified') > 0
+        and exists (select from replica r left join replica_restore a using (object_id, location_id)
+          where r.object_id = o.id and r.state = 'verified'
+            and (r.storage_class is null or r.storage_class <> all(${ARCHIVE_CLASSES}::text[]) or a.available_until > now()))
         and (
           (select count(*) from replica r where r.object_id = o.id and r.state = 'verified'
             and r.location_id = any(${[...wanted]}::text[])) < ${wanted.length}

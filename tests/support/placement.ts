@@ -10,6 +10,7 @@ import { closePlacement, openPlacement } from '../../src/placement/open.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
 import type { Policy } from '../../src/placement/policy.ts'
 import { stageStream } from '../../src/placement/stage.ts'
+import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { openDiskBackend } from '../../src/storage/disk.ts'
 import { openMemoryBackend } from '../../src/storage/memory.ts'
@@ -55,6 +56,8 @@ export async function testPlacement(
     settings?: Partial<PlacementSettings>
     log?: Log
     extra?: Location[]
+    classes?: ClassPolicy
+    now?: () => Date
   } = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-placement-'))
@@ -73,6 +76,8 @@ export async function testPlacement(
     mediaLocation,
     policy: policyOf(options.originals ?? ['s3']),
     settings: options.settings ?? {},
+    ...(options.classes && { classes: options.classes }),
+    ...(options.now && { now: options.now }),
   })
   return {
     placement,

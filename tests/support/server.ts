@@ -12,6 +12,7 @@ import { createUser } from '../../src/library/users.ts'
 import { type Log, silentLog } from '../../src/log.ts'
 import { openMediaTools } from '../../src/media/tools.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
+import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import { startWorker } from '../../src/queue/worker.ts'
 import { type Client, connectClient } from './client.ts'
 import { testPlacement } from './placement.ts'
@@ -38,6 +39,8 @@ export type TestServerOptions = {
   originals?: string[]
   settings?: Partial<PlacementSettings>
   extra?: Location[]
+  classes?: ClassPolicy
+  now?: () => Date
   maxUploadBytes?: number
   log?: Log
 }

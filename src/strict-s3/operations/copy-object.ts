@@ -76,7 +76,7 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
     delete copy.upload
     delete copy.restore
     copy.etag = await etagOfCopy(call, source.version, copy)
-    if (copy.checksumType === 'COMPOSITE') copy.checksums = {}
+    if (copy.checksumType === 'COMPOSITE' || call.profile.copyDamages) copy.checksums = {}
     await store.updateRecord(call.bucketName, call.key, (versions) => {
       checkWriteConditions(headers, versions[0], call.profile, 'put')
       return withNewVersion(versions, copy)
