@@ -7,7 +7,13 @@ import type { Features, ProbeReport } from '../storage/backend.ts'
 import { isStorageError } from '../storage/backend.ts'
 import type { Location, Placement } from './placement.ts'
 
-const WAITING_FOR_A_LOCATION: JobName[] = ['replicate-object', 'evict-replica', 'purge-object']
+const WAITING_FOR_A_LOCATION: JobName[] = [
+  'replicate-object',
+  'evict-replica',
+  'purge-object',
+  'change-class',
+  'restore-replica',
+]
 
 /** The location by its id; throws `unavailable` when the configuration no longer names it. */
 export function locationOf(placement: Pick<Placement, 'locations'>, locationId: string): Location {

@@ -10,6 +10,7 @@ import { confirmLocation } from './locations.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
 import type { ClassPolicy } from './storage-classes.ts'
+import { type PriceList, SHIPPED_PRICES } from './storage-prices.ts'
 
 /** How long a start waits for the places that are not this disk. */
 const CONFIRM_PATIENCE_MS = 1_000
@@ -24,6 +25,8 @@ export type PlacementParts = {
   policy: Policy
   /** Absent: everything stays in the ordinary class. */
   classes?: ClassPolicy
+  /** Absent: the list that comes with Glassine. */
+  prices?: PriceList
   settings?: Partial<PlacementSettings>
   now?: () => Date
 }
@@ -50,6 +53,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
     classes: parts.classes ?? {},
+    prices: parts.prices ?? SHIPPED_PRICES,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
     recallFolder: join(
       parts.mediaLocation,

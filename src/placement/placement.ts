@@ -3,6 +3,7 @@ import type { Log } from '../log.ts'
 import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
 import type { Policy } from './policy.ts'
 import type { ClassPolicy } from './storage-classes.ts'
+import type { PriceList } from './storage-prices.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
 export type Location = {
@@ -13,6 +14,8 @@ export type Location = {
   identity: string
   /** The demonstration bucket: works, but is no safer than the disk it lies on. */
   isDemonstration: boolean
+  /** Whose prices hold there: a name of the price list. Absent: none that is known. */
+  provider?: string
   backend: StorageBackend
   probe(): Promise<ProbeReport>
 }
@@ -44,6 +47,7 @@ export type Placement = {
   policy: Policy
   /** Storage classes by kind and age, for the replicas in object storage. */
   classes: ClassPolicy
+  prices: PriceList
   settings: PlacementSettings
   /** This process's own folder for recalled copies. */
   recallFolder: string

@@ -2,10 +2,11 @@
 import type { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { archivedError, noteArchived } from './archive.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { loadObject, type Replica, suspectReplica } from './replicas.ts'
+import { isReadableNow, loadObject, type Replica, suspectReplica } from './replicas.ts'
 import { settle } from './settle.ts'
 
 export type ServableObject = {
@@ -19,7 +20,7 @@ export type ServableObject = {
   /**
    * A stream of the bytes `start` to `end`, inclusive (default: all). The source answered before this resolves. A broken
    * connection is resumed; a stream that can't go on is destroyed with its error, never ended short. Destroy it to free
-   * its connection. Throws `unavailable` when no replica can be read now.
+   * its connection. Throws `unavailable` when no replica can be read now, `archived` when one must be restored for that.
    */
   open(options?: { range?: { start: number; end: number }; signal?: AbortSignal }): Promise<Readable>
 }
@@ -44,6 +45,8 @@ export async function findServable(placement: Placement, objectId: string): Prom
       const again = await loadObject(placement.db, objectId)
       const second = again && (await openFirst(placement, again.replicas, range, options.signal))
       if (second) return second
+      const archived = again && archivedError(placement, again.object, again.replicas)
+      if (archived) throw archived
       throw new AppError('unavailable', 'the file cannot be reached now; it is not lost, try again later')
     },
   }
@@ -70,6 +73,7 @@ async function openFirst(
         { objectId: replica.objectId, location: replica.locationId, error: (error as Error).message },
         'a replica could not be read',
       )
+      if (isStorageError(error, 'archived')) await noteArchived(placement, replica)
       if (isMissing(error) && (await isReallyMissing(placement, replica)))
         await suspectIfStillThere(placement, replica)
     }
@@ -77,10 +81,12 @@ async function openFirst(
   return null
 }
 
-/** Local files first: they cost neither a request nor a wait. Only verified replicas are read. */
+/** Local files first: they cost neither a request nor a wait. Only verified replicas are read; archived ones are not asked. */
 function inReadingOrder(placement: Placement, replicas: readonly Replica[]): Replica[] {
   const distance = (replica: Replica) => (locationOf(placement, replica.locationId).kind === 'disk' ? 0 : 1)
-  return replicas.filter((replica) => replica.state === 'verified').sort((a, b) => distance(a) - distance(b))
+  return replicas
+    .filter((replica) => replica.state === 'verified' && isReadableNow(placement, replica))
+    .sort((a, b) => distance(a) - distance(b))
 }
 
 /** Resolves when the first bytes are there, so that a failure can still become an honest status code. */

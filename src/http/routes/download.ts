@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { requireReadable } from '../../library/archives.ts'
 import { filesToDownload, planDownload } from '../../library/download.ts'
 import { findServable } from '../../placement/serve.ts'
 import { actorOf } from '../authenticate.ts'
@@ -28,6 +29,7 @@ export function registerDownloadRoutes(app: FastifyInstance, { db, placement, lo
   app.post('/api/download/archive', { config: { access } }, async (request, reply) => {
     const { assetIds, archiveName } = parse(archive, request.body)
     const files = await filesToDownload(db, actorOf(request), assetIds)
+    await requireReadable(placement, files)
     const names = safeEntryNames(files.map((file) => file.name))
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
