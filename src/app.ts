@@ -5,6 +5,7 @@ import type { Config, Place, S3Config } from './config.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded.ts'
 import { migrate } from './database/migrate.ts'
+import type { ObjectKind } from './database/schema.ts'
 import {
   DEMONSTRATION_BUCKET,
   type DemonstrationBucket,
@@ -16,7 +17,9 @@ import { type MediaTools, openMediaTools } from './media/tools.ts'
 import { closePlacement, openPlacement } from './placement/open.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
+import type { ClassPolicy, ClassRules } from './placement/storage-classes.ts'
 import { openDiskBackend } from './storage/disk.ts'
+import { findS3Provider } from './storage/s3-providers.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
 
@@ -60,6 +63,8 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
     localId: LOCAL,
     mediaLocation: config.storage.local.mediaLocation,
     policy: policyOf(config),
+    classes: classesOf(config),
+    ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
       holdMs: config.storage.upload.holdHours * 3_600_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
@@ -227,6 +232,7 @@ async function openBucket(
       ? 'the demonstration bucket'
       : `${settings.endpoint ?? `aws:${settings.region}`} ${where}`,
     isDemonstration,
+    provider: findS3Provider(settings.provider, settings.endpoint).name,
     backend,
     probe: async () => {
       const { probeS3 } = await import('./storage/s3-probe.ts')
@@ -249,6 +255,21 @@ function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
     requestTimeoutMs: 60_000,
     connectTimeoutMs: 5_000,
   }
+}
+
+function classesOf({ storage: { classes } }: Config): ClassPolicy {
+  const kinds: Record<ObjectKind, ClassRules | null> = {
+    original: classes.originals,
+    sidecar: classes.sidecars,
+    thumbnail: classes.thumbnails,
+    preview: classes.previews,
+    fullsize: classes.fullsize,
+    'encoded-video': classes.encodedVideos,
+    'profile-image': classes.profileImages,
+    'person-face': classes.personFaces,
+    'database-backup': classes.databaseBackups,
+  }
+  return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
 }
 
 function policyOf({ storage }: Config): Policy {
