@@ -5,12 +5,14 @@
 import type {
   Album,
   ApiKey,
+  Archive,
   Asset,
   Bucket,
   BucketColumns,
   JobFailure,
   JobQueue,
   Receipt,
+  RestoreTier,
   ServerConfig,
   SheetFilter,
   StorageStatus,
@@ -166,6 +168,10 @@ export const getStorageStatus = (signal?: AbortSignal) =>
   call<StorageStatus>('GET', '/storage/status', { signal })
 export const getReceipt = (assetId: string, signal?: AbortSignal) =>
   call<Receipt>('GET', `/storage/receipts/${assetId}`, { signal })
+export const getArchive = (assetId: string, signal?: AbortSignal) =>
+  call<Archive>('GET', `/storage/archive/${assetId}`, { signal })
+export const restoreOriginal = (assetId: string, tier: RestoreTier, days: number) =>
+  call<Archive>('POST', `/storage/archive/${assetId}/restore`, { body: { tier, days } })
 export const getFailures = (signal?: AbortSignal) =>
   call<{ failures: JobFailure[] }>('GET', '/storage/failures', { signal })
 export const getQueues = (signal?: AbortSignal) => call<Record<string, JobQueue>>('GET', '/jobs', { signal })
