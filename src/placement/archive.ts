@@ -66,12 +66,22 @@ export function archivedError(
   return new AppError('archived', message, { details: { archive: { objectId: object.id, ...archive } } })
 }
 
-/** A read was refused with `archived`: the ledger learns the class, or that the restored copy is gone. */
+/**
+ * A read was refused with `archived`: the ledger learns the class, or that the restored copy is gone. Where the location can't
+ * be asked now, the next read learns it; the reader goes on to other replicas.
+ */
 export async function noteArchived(placement: Placement, replica: Replica): Promise<void> {
-  const held = await locationOf(placement, replica.locationId).backend.head(replica.key)
-  if (!held) return
-  await noteClass(placement.db, replica, held.storageClass)
-  if (replica.restore?.availableUntil && !held.restore) await forgetRestore(placement.db, replica)
+  try {
+    const held = await locationOf(placement, replica.locationId).backend.head(replica.key)
+    if (!held) return
+    await noteClass(placement.db, replica, held.storageClass)
+    if (replica.restore?.availableUntil && !held.restore) await forgetRestore(placement.db, replica)
+  } catch (error) {
+    placement.log.warn(
+      { objectId: replica.objectId, location: replica.locationId, error: (error as Error).message },
+      'the class of an archived replica could not be learnt',
+    )
+  }
 }
 
 /** The replica that would have to be restored, or null where the bytes can be had without. */

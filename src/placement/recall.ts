@@ -160,7 +160,11 @@ async function fill(
 async function nowArchived(placement: Placement, object: StoredObject, replica: Replica): Promise<unknown> {
   await noteArchived(placement, replica)
   const loaded = await loadObject(placement.db, object.id)
-  return (loaded && archivedError(placement, object, loaded.replicas)) ?? new AppError('archived', 'archived')
+  return (loaded && archivedError(placement, object, loaded.replicas)) ?? archivedUnseen()
+}
+
+function archivedUnseen(): AppError {
+  return new AppError('archived', 'The original is archived and must be restored before it can be opened')
 }
 
 /** Other bytes arrived: were they damaged on the way, or are they so over there? Only the latter makes a replica suspect. */
