@@ -1,4 +1,4 @@
-import { checkRestores } from '../placement/archive.ts'
+import { checkRestores } from '../placement/check-restores.ts'
 import type { JobHandlers } from '../queue/worker.ts'
 import type { JobParts } from './index.ts'
 
