@@ -5,6 +5,7 @@ import type { CdnConfig, Config, Place, S3Config } from './config.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded.ts'
 import { migrate } from './database/migrate.ts'
+import type { ObjectKind } from './database/schema.ts'
 import {
   DEMONSTRATION_BUCKET,
   type DemonstrationBucket,
@@ -18,10 +19,12 @@ import { closePlacement, openPlacement } from './placement/open.ts'
 import { watchOutages } from './placement/outages.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
+import type { ClassPolicy, ClassRules } from './placement/storage-classes.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
 import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
 import { bucketOrigins } from './storage/s3-addresses.ts'
+import { findS3Provider } from './storage/s3-providers.ts'
 import { withBreaker } from './storage/with-breaker.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
@@ -66,6 +69,8 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
     localId: LOCAL,
     mediaLocation: config.storage.local.mediaLocation,
     policy: policyOf(config),
+    classes: classesOf(config),
+    ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
       holdMs: config.storage.upload.holdHours * 3_600_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
@@ -249,6 +254,7 @@ async function openBucket(
       : `${settings.endpoint ?? `aws:${settings.region}`} ${where}`,
     isDemonstration,
     hasPublicAddress: settings.publicEndpoint !== null,
+    provider: findS3Provider(settings.provider, settings.endpoint).name,
     backend,
     breaker,
     browserOrigins: bucketOrigins(settings),
@@ -279,6 +285,21 @@ function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
     requestTimeoutMs: 60_000,
     connectTimeoutMs: 5_000,
   }
+}
+
+function classesOf({ storage: { classes } }: Config): ClassPolicy {
+  const kinds: Record<ObjectKind, ClassRules | null> = {
+    original: classes.originals,
+    sidecar: classes.sidecars,
+    thumbnail: classes.thumbnails,
+    preview: classes.previews,
+    fullsize: classes.fullsize,
+    'encoded-video': classes.encodedVideos,
+    'profile-image': classes.profileImages,
+    'person-face': classes.personFaces,
+    'database-backup': classes.databaseBackups,
+  }
+  return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
 }
 
 function policyOf({ storage }: Config): Policy {

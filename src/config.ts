@@ -6,10 +6,14 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { findClassMistakes } from './config/class-mistakes.ts'
 import { findDeliveryMistakes } from './config/delivery.ts'
 import { interpolate } from './config/interpolate.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
+import { readPrices } from './config/prices.ts'
 import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
+import type { ClassRules } from './placement/storage-classes.ts'
+import type { PriceList } from './placement/storage-prices.ts'
 
 /** Where the files of a kind belong. */
 export type Place = 'local' | 's3'
@@ -100,6 +104,10 @@ export type Config = {
     cdn: CdnConfig | null
     /** `maxBytes` 0: none. */
     cache: { maxBytes: number }
+    /** Null: the ordinary class. */
+    classes: Record<keyof ConfigFile['storage']['classes'], ClassRules | null>
+    /** Null: the list that comes with Glassine. */
+    prices: PriceList | null
   }
   uploads: { maxBytes: number }
   jobs: { processingConcurrency: number; storageConcurrency: number; videoConcurrency: number }
@@ -122,6 +130,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const { value, mistakes } = interpolate(document, env)
   mistakes.unshift(...readMistakes)
 
+  let prices: PriceList | null = null
   const parsed = FILE_SCHEMA.safeParse(withEnvironment(value, env))
   if (!parsed.success) {
     // A variable that is missing was reported already; that its place is now empty is no second mistake.
@@ -130,10 +139,12 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       if (!reported.has(mistake.path.join('.'))) mistakes.push(mistake)
     }
   } else {
-    mistakes.push(...findContradictions(parsed.data))
+    mistakes.push(...findContradictions(parsed.data), ...findClassMistakes(parsed.data.storage))
+    const pricesFile = parsed.data.storage.pricesFile
+    if (pricesFile !== null) prices = readPrices(resolve(pricesFile), mistakes)
   }
   if (mistakes.length > 0 || !parsed.success) throw new ConfigError(file ?? 'the configuration', mistakes)
-  return toConfig(parsed.data, resolve(env.GLASSINE_DATA || DEFAULT_DATA), file)
+  return toConfig(parsed.data, prices, resolve(env.GLASSINE_DATA || DEFAULT_DATA), file)
 }
 
 function readFile(env: NodeJS.ProcessEnv): { file: string | null; document: unknown; mistakes: Mistake[] } {
@@ -238,7 +249,12 @@ function findContradictions({ storage }: ConfigFile): Mistake[] {
   return mistakes
 }
 
-function toConfig(file: ConfigFile, dataDir: string, configFile: string | null): Config {
+function toConfig(
+  file: ConfigFile,
+  prices: PriceList | null,
+  dataDir: string,
+  configFile: string | null,
+): Config {
   const { storage } = file
   const locations = { ...storage.locations, originals: storage.locations.originals ?? storage.default }
   return {
@@ -253,6 +269,7 @@ function toConfig(file: ConfigFile, dataDir: string, configFile: string | null):
       ...storage,
       local: { mediaLocation: resolve(storage.local.mediaLocation ?? `${dataDir}/media`) },
       locations,
+      prices,
     },
     uploads: file.uploads,
     jobs: {

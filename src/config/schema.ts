@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ORDINARY_CLASS, STORAGE_CLASSES } from '../placement/storage-classes.ts'
 
 /*
  * The configuration file. Every key has a row in docs/configuration.md; tests/config compares the two both ways.
@@ -73,6 +74,26 @@ function url(right: string, protocols: RegExp) {
 
 const place = () => oneOf('local', 's3')
 const strategy = () => oneOf('local-first', 's3-first')
+
+const className = () => oneOf(...(STORAGE_CLASSES.map(({ name }) => name) as [string, ...string[]]))
+
+/** The storage class of fresh files of a kind, and those for older ones. */
+const classes = () =>
+  z
+    .strictObject({
+      class: className().default(ORDINARY_CLASS),
+      rules: z
+        .array(
+          z.strictObject({
+            olderThanDays: number({ min: 1, max: 36_500, unit: 'days' }),
+            class: className(),
+          }),
+          { error: 'write a list of { olderThanDays, class }' },
+        )
+        .default([]),
+    })
+    .nullable()
+    .default(null)
 
 const S3_KEYS = {
   endpoint: url('write the URL of the S3 service, such as https://s3.example.org', /^https?:$/)
@@ -195,6 +216,20 @@ export const FILE_SCHEMA = z.strictObject({
           coolDownMs: number({ min: 500, max: 600_000, unit: 'milliseconds' }).default(10_000),
         })
         .prefault({}),
+      classes: z
+        .strictObject({
+          originals: classes(),
+          thumbnails: classes(),
+          previews: classes(),
+          fullsize: classes(),
+          encodedVideos: classes(),
+          sidecars: classes(),
+          profileImages: classes(),
+          personFaces: classes(),
+          databaseBackups: classes(),
+        })
+        .prefault({}),
+      pricesFile: text('write the path of a JSON file').nullable().default(null),
       recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
       delivery: z
         .strictObject({

@@ -128,6 +128,31 @@ export type Schema = {
     created_at: Timestamp
     upload_id: string | null
     writable_until: NullableTimestamp
+    storage_class: ColumnType<string | null, string | null | undefined, string | null>
+    class_since: Timestamp
+  }
+  class_change: {
+    object_id: string
+    location_id: string
+    from_key: string
+    to_key: string
+    to_class: string
+    doomed_key: string | null
+    lease_expires_at: Timestamp
+    actor: string
+    created_at: Timestamp
+  }
+  replica_restore: {
+    object_id: string
+    location_id: string
+    tier: 'expedited' | 'standard' | 'bulk'
+    days: number
+    requested_at: Timestamp
+    requested_by: string | null
+    expected_at: Timestamp
+    accepted_at: NullableTimestamp
+    available_until: NullableTimestamp
+    check_at: Timestamp
   }
   used_key: { location_id: string; key: string }
   placement_event: {

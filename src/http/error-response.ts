@@ -2,7 +2,12 @@
 import type { ErrorCode, FieldError } from '../errors.ts'
 import { isAppError } from '../errors.ts'
 
-export type ErrorBody = { message: string; errors?: FieldError[] }
+export type ErrorBody = {
+  message: string
+  errors?: FieldError[]
+  code?: ErrorCode
+  [detail: string]: unknown
+}
 
 const STATUS: { [Code in ErrorCode]: number } = {
   invalid: 400,
@@ -15,6 +20,8 @@ const STATUS: { [Code in ErrorCode]: number } = {
   'too-large': 413,
   'storage-full': 507,
   unavailable: 503,
+  // Not 503: clients and proxies would try again at once, and hours pass before that helps.
+  archived: 409,
   corrupt: 500,
   'last-copy': 409,
 }
@@ -40,6 +47,7 @@ export function toErrorResponse(error: unknown): { status: number; body: ErrorBo
   if (isAppError(error)) {
     const body: ErrorBody = { message: error.message }
     if (error.fields) body.errors = error.fields
+    if (error.details) Object.assign(body, { code: error.code, ...error.details })
     return { status: STATUS[error.code], body }
   }
   if (isDatabaseOutage(error)) {

@@ -3,6 +3,7 @@ import { registerAdminUserRoutes } from './routes/admin-users.ts'
 import { registerAlbumContentRoutes } from './routes/album-contents.ts'
 import { registerAlbumRoutes } from './routes/albums.ts'
 import { registerApiKeyRoutes } from './routes/api-keys.ts'
+import { registerArchiveRoutes } from './routes/archive.ts'
 import { registerAssetMediaRoutes } from './routes/asset-media.ts'
 import { registerAssetRoutes } from './routes/assets.ts'
 import { registerAuthRoutes } from './routes/auth.ts'
@@ -31,6 +32,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerDownloadRoutes(app, parts)
   registerProfileImageRoutes(app, parts)
   registerStorageRoutes(app, parts)
+  registerArchiveRoutes(app, parts)
   registerJobRoutes(app, parts)
   registerAuthRoutes(app, parts)
   registerUserRoutes(app, parts)

@@ -131,6 +131,11 @@ async function forwardEvent(
     case 'assets-restored':
       io.to(`user:${event.userId}`).emit('on_asset_restore', event.assetIds)
       return
+    case 'original-restored': {
+      const { assetId, availableUntil } = event
+      io.to(`user:${event.userId}`).emit('on_archive_restore', { assetId, availableUntil })
+      return
+    }
     case 'album-updated':
       for (const userId of event.userIds) io.to(`user:${userId}`).emit('on_album_update', event.albumId)
       return

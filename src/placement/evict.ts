@@ -9,6 +9,7 @@ import {
   forgetReplica,
   loadObject,
   lockObject,
+  noteClass,
   proveReplica,
   type Replica,
   type StoredObject,
@@ -88,6 +89,7 @@ async function confirmOthers(
   for (const other of replicas) {
     if (other.locationId === from || other.state !== 'verified') continue
     const check = await checkNow(placement, object, other, signal)
+    if (check.held) await noteClass(placement.db, other, check.held.storageClass)
     if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
       if (check.level > (other.proofLevel ?? 0)) {
         await proveReplica(placement.db, other, { level: check.level, proof: check.proof, actor: ACTOR })

@@ -18,6 +18,8 @@ const WAITING_FOR_A_LOCATION: JobName[] = [
   'process-asset',
   'transcode-video',
   'prove-upload',
+  'change-class',
+  'restore-replica',
 ]
 
 /** The location by its id; throws `unavailable` when the configuration no longer names it. */

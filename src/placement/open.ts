@@ -13,6 +13,8 @@ import { confirmLocation } from './locations.ts'
 import { makeMediaFolder } from './media-folder.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
+import type { ClassPolicy } from './storage-classes.ts'
+import { type PriceList, SHIPPED_PRICES } from './storage-prices.ts'
 
 /** How long a start waits for the places that are not this disk. */
 const CONFIRM_PATIENCE_MS = 1_000
@@ -25,6 +27,10 @@ export type PlacementParts = {
   localId: string
   mediaLocation: string
   policy: Policy
+  /** Absent: everything stays in the ordinary class. */
+  classes?: ClassPolicy
+  /** Absent: the list that comes with Glassine. */
+  prices?: PriceList
   settings?: Partial<PlacementSettings>
   /** Default: every byte goes through us. */
   delivery?: Delivery
@@ -52,6 +58,8 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     local,
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
+    classes: parts.classes ?? {},
+    prices: parts.prices ?? SHIPPED_PRICES,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
     delivery: parts.delivery ?? PROXY_EVERYTHING,
     recallFolder: join(

@@ -6,6 +6,8 @@ import type { Cache } from './cache.ts'
 import type { Delivery } from './deliver.ts'
 import type { Moving } from './moving.ts'
 import type { Policy } from './policy.ts'
+import type { ClassPolicy } from './storage-classes.ts'
+import type { PriceList } from './storage-prices.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
 export type Location = {
@@ -18,6 +20,8 @@ export type Location = {
   isDemonstration: boolean
   /** The configuration says under which address everybody reaches it: its signed URLs are good for every client. */
   hasPublicAddress?: boolean
+  /** Whose prices hold there: a name of the price list. Absent: none that is known. */
+  provider?: string
   backend: StorageBackend
   /** Stands before the backend of a place that can be away; absent at the media volume. */
   breaker?: Breaker
@@ -63,6 +67,9 @@ export type Placement = {
   /** Its folder. */
   mediaLocation: string
   policy: Policy
+  /** Storage classes by kind and age, for the replicas in object storage. */
+  classes: ClassPolicy
+  prices: PriceList
   settings: PlacementSettings
   delivery: Delivery
   /** This process's own folder for recalled copies. */

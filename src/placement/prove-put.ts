@@ -5,7 +5,14 @@ import { type Proof, type Replica, renewWriteLease, type StoredObject } from './
 import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF, type ProofLevel } from './states.ts'
 import { checkByReading } from './verify.ts'
 
-const UNPROVEN = { state: 'writing', proofLevel: null, verifiedAt: null, leaseExpiresAt: null } as const
+const UNPROVEN = {
+  state: 'writing',
+  proofLevel: null,
+  verifiedAt: null,
+  leaseExpiresAt: null,
+  storageClass: null,
+  restore: null,
+} as const
 
 export type Proven = { level: ProofLevel; proof: Proof }
 
@@ -38,7 +45,7 @@ export async function proveByPut(
     const check = await checkByReading(
       placement,
       object,
-      { ...replica, ...UNPROVEN, proof: proven.proof },
+      { ...replica, ...UNPROVEN, proof: proven.proof, classSince: placement.now() },
       signals,
     )
     if (check.answer === 'different')

@@ -4,6 +4,8 @@ import { enqueue } from '../queue/enqueue.ts'
 import { RetryLater } from '../queue/retry-later.ts'
 import { abortParts } from './abandon.ts'
 import { forgetObject } from './cache-store.ts'
+import { finishClassChange } from './change-class.ts'
+import { classChangesOf } from './class-changes.ts'
 import { noteTrouble } from './health.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
@@ -44,6 +46,8 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
       )
     }
   }
+  for (const change of await classChangesOf(placement.db, objectId))
+    await finishClassChange(placement, change)
   await removeAll(placement, objectId, loaded.replicas, 'purge')
   if (placement.cache) await forgetObject(placement.cache, loaded.object)
 }

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
+import { isStorageError } from '../storage/backend.ts'
+import { archivedError, noteArchived } from './archive.ts'
 import { readThroughCache } from './cache-read.ts'
 import { cacheSource } from './cache-source.ts'
 import { forgetObject } from './cache-store.ts'
@@ -14,7 +16,14 @@ import { locationOf } from './locations.ts'
 import { makeMediaFolder } from './media-folder.ts'
 import type { Placement, RecalledFile } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { loadObject, lockObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
+import {
+  isReadableNow,
+  loadObject,
+  lockObject,
+  type Replica,
+  type StoredObject,
+  suspectReplica,
+} from './replicas.ts'
 
 /** Longer than any single piece of work on a file; a dead holder's lease ends by itself. */
 const USE_LEASE_MS = 6 * 3_600_000
@@ -23,7 +32,8 @@ const SPACE_POLL_MS = 250
 /**
  * Runs `use` with the path of a file that holds exactly the object's bytes, and keeps it there as long as `use` runs. The
  * file must not be changed. Several users of one object share one copy. Throws `not-found` for an unknown object, `corrupt`
- * when no replica holds its bytes, `unavailable` when none can be reached, `too-large` when it is over the recall limit.
+ * when no replica holds its bytes, `unavailable` when none can be reached,
+ * `archived` when one must be restored first, `too-large` when it is over the recall limit.
  */
 export async function withLocalFile<T>(
   placement: Placement,
@@ -132,9 +142,12 @@ async function fill(
   await makeMediaFolder(placement, placement.recallFolder)
   const order = { verified: 0, suspect: 1, writing: 2, evicting: 2 }
   const readable = replicas
-    .filter((replica) => replica.state === 'verified' || replica.state === 'suspect')
+    .filter(({ state }) => state === 'verified' || state === 'suspect')
+    .filter((replica) => isReadableNow(placement, replica))
     .sort((a, b) => order[a.state] - order[b.state])
-  let failure: unknown = new AppError('corrupt', `object ${object.id} has no replica that could be read`)
+  let failure: unknown =
+    archivedError(placement, object, replicas) ??
+    new AppError('corrupt', `object ${object.id} has no replica that could be read`)
   for (const replica of readable) {
     try {
       if (await download(placement, file.path, object, replica)) return
@@ -142,9 +155,21 @@ async function fill(
       failure = await judgeReplica(placement, object, replica)
     } catch (error) {
       failure = error
+      if (isStorageError(error, 'archived')) failure = await nowArchived(placement, object, replica)
     }
   }
   throw failure
+}
+
+/** It was archived behind the ledger's back: written down, so that nobody asks for its bytes again. */
+async function nowArchived(placement: Placement, object: StoredObject, replica: Replica): Promise<unknown> {
+  await noteArchived(placement, replica)
+  const loaded = await loadObject(placement.db, object.id)
+  return (loaded && archivedError(placement, object, loaded.replicas)) ?? archivedUnseen()
+}
+
+function archivedUnseen(): AppError {
+  return new AppError('archived', 'The original is archived and must be restored before it can be opened')
 }
 
 /** True when the bytes that arrived are the object's; otherwise the file is gone again. */

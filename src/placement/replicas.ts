@@ -9,7 +9,9 @@ import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Evidence, ObjectKey } from '../storage/backend.ts'
 import { knownKey } from './keys.ts'
+import type { Placement } from './placement.ts'
 import type { ObjectState, ProofLevel, ReplicaState } from './states.ts'
+import { isArchiveClass, ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
 
 /** How a replica was proven, kept so that a later HEAD can be compared with it. */
 export type Proof = Evidence & { method: 'hashed-on-arrival' | 'enforced' | 'attested' | 'read-back' }
@@ -42,6 +44,27 @@ export type Replica = {
   uploadId?: string | null
   /** Until then somebody outside holds a URL that may put to the key. */
   writableUntil?: Date | null
+  /** Null: the location's ordinary one. */
+  storageClass: string | null
+  classSince: Date
+  /** Of an archived one: the readable copy that was asked for. */
+  restore: Restore | null
+}
+
+export type Restore = {
+  tier: RestoreTier
+  days: number
+  requestedAt: Date
+  expectedAt: Date
+  /** Null: not there yet. */
+  availableUntil: Date | null
+}
+
+/** Can its bytes be read, or would it have to be restored first? As far as the ledger knows; asks nobody. */
+export function isReadableNow(placement: Pick<Placement, 'now'>, replica: Replica): boolean {
+  if (!isArchiveClass(replica.storageClass)) return true
+  const until = replica.restore?.availableUntil
+  return until != null && until > placement.now()
 }
 
 /** The object and its replicas, or null where there is no such object. */
@@ -52,6 +75,9 @@ export async function loadObject(
   const rows = await db
     .selectFrom('stored_object as o')
     .leftJoin('replica as r', 'r.object_id', 'o.id')
+    .leftJoin('replica_restore as a', (join) =>
+      join.onRef('a.object_id', '=', 'r.object_id').onRef('a.location_id', '=', 'r.location_id'),
+    )
     .where('o.id', '=', objectId)
     .select([
       'o.id',
@@ -74,6 +100,13 @@ export async function loadObject(
       'r.lease_expires_at',
       'r.upload_id',
       'r.writable_until',
+      'r.storage_class',
+      'r.class_since',
+      'a.tier',
+      'a.days',
+      'a.requested_at',
+      'a.expected_at',
+      'a.available_until',
     ])
     .execute()
   const first = rows[0]
@@ -93,7 +126,9 @@ export async function loadObject(
   }
   const replicas: Replica[] = []
   for (const row of rows) {
-    if (row.location_id === null || row.key === null || row.state === null) continue
+    if (row.location_id === null || row.key === null || row.state === null || row.class_since === null)
+      continue
+    const { tier, days, requested_at: requestedAt, expected_at: expectedAt } = row
     replicas.push({
       objectId: first.id,
       locationId: row.location_id,
@@ -105,6 +140,12 @@ export async function loadObject(
       leaseExpiresAt: row.lease_expires_at,
       uploadId: row.upload_id,
       writableUntil: row.writable_until,
+      storageClass: row.storage_class,
+      classSince: row.class_since,
+      restore:
+        tier === null || days === null || requestedAt === null || expectedAt === null
+          ? null
+          : { tier, days, requestedAt, expectedAt, availableUntil: row.available_until },
     })
   }
   return { object, replicas }
@@ -124,6 +165,7 @@ type NewReplica = {
   leaseMs: number
   uploadId?: string | null
   writableUntil?: Date | null
+  storageClass?: string | null
 }
 
 /** absent -> writing: the intent, committed before the first byte. False when another writer was first. */
@@ -137,6 +179,7 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
       state: 'writing',
       actor: what.actor,
       lease_expires_at: leaseEnd(what.leaseMs),
+      storage_class: what.storageClass ?? null,
     })
     .onConflict((conflict) => conflict.columns(['object_id', 'location_id']).doNothing())
     .executeTakeFirst()
@@ -234,6 +277,18 @@ export async function proveNewObject(
     tx,
   )
   if (rows.length !== 1) throw givenUpMeanwhile(replica)
+}
+
+/**
+ * Writes down the class that a location says it holds a replica in: a rule of the bucket's owner may have moved it. The
+ * ordinary class is null.
+ */
+export async function noteClass(db: Queryable, replica: Replica, heldIn: string | undefined): Promise<void> {
+  const storageClass = heldIn === undefined || heldIn === ORDINARY_CLASS ? null : heldIn
+  if (storageClass === replica.storageClass) return
+  await thisReplica(db, replica, ['writing', 'verified', 'suspect'])
+    .set({ storage_class: storageClass, class_since: sql<Date>`now()` })
+    .execute()
 }
 
 /** verified -> suspect. False when it is no longer verified (somebody else found it first, or it is being evicted). */

@@ -5,6 +5,7 @@ import { RetryLater } from '../queue/retry-later.ts'
 import { type Body, type Digest, isStorageError } from '../storage/backend.ts'
 import { fileBody } from '../storage/file-body.ts'
 import { abandonWriting } from './abandon.ts'
+import { attestsTo } from './change-class.ts'
 import { evictReplica } from './evict.ts'
 import { noteTrouble } from './health.ts'
 import { freshKey } from './keys.ts'
@@ -14,6 +15,7 @@ import { proveByPut } from './prove-put.ts'
 import { readReplica } from './read-replica.ts'
 import {
   beginReplica,
+  isReadableNow,
   loadObject,
   proveReplica,
   type Replica,
@@ -23,7 +25,8 @@ import {
 } from './replicas.ts'
 import { settle } from './settle.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF } from './states.ts'
-import { checkByReading } from './verify.ts'
+import { isArchiveClass, ORDINARY_CLASS, wantedClass } from './storage-classes.ts'
+import { checkByHead, checkByReading } from './verify.ts'
 
 const ACTOR = 'job replicate-object'
 
@@ -56,6 +59,14 @@ export async function replicateObject(
   if (existing?.state === 'writing') await abandonIfDead(placement, existing)
 
   const source = chooseSource(placement, replicas, to)
+  if (source && !isReadableNow(placement, source)) {
+    // Settled again when it was restored; until then no try could succeed.
+    placement.log.info(
+      { objectId, location: source.locationId },
+      'the only source is archived: nothing is copied',
+    )
+    return
+  }
   if (!source) throw new AppError('corrupt', `object ${objectId} has no verified replica to copy from`)
   await copy(placement, object, source, target, signal)
 }
@@ -70,7 +81,8 @@ async function copy(
   const { db, settings } = placement
   const key = freshKey(object)
   const replica = { objectId: object.id, locationId: target.id, key }
-  if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs }))) {
+  const storageClass = classForPut(placement, object, target)
+  if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs, storageClass }))) {
     throw new RetryLater(`another worker writes to ${target.id}`, 5_000)
   }
 
@@ -80,7 +92,12 @@ async function copy(
       placement,
       object,
       replica,
-      (signals) => target.backend.put(key, body, { contentType: object.contentType, signal: signals }),
+      (signals) =>
+        target.backend.put(key, body, {
+          contentType: object.contentType,
+          signal: signals,
+          ...(storageClass !== null && { storageClass }),
+        }),
       signal,
     )
     await db.transaction().execute(async (tx) => {
@@ -94,6 +111,18 @@ async function copy(
     if (isStorageError(error, 'corrupt')) await suspectIfBad(placement, object, source, signal)
     throw error
   }
+}
+
+/**
+ * The class of a fresh replica, null for the ordinary one. An archive only where the location attests to what it holds:
+ * what is archived could not be read back.
+ */
+function classForPut(placement: Placement, object: StoredObject, target: Location): string | null {
+  const rules = placement.classes[object.kind]
+  if (rules === undefined || target.kind === 'disk') return null
+  const canProve = attestsTo(target.backend, false) && attestsTo(target.backend, true)
+  const wanted = wantedClass(rules, object, placement.now(), (name) => canProve || !isArchiveClass(name))
+  return wanted === ORDINARY_CLASS ? null : wanted
 }
 
 /** A verified replica whose proof is too weak to give up another for: read it back. */
@@ -117,7 +146,10 @@ async function settleSuspect(
   replica: Replica,
   signal?: AbortSignal,
 ): Promise<void> {
-  const check = await checkByReading(placement, object, replica, signal)
+  // What is archived has no bytes to read; what the location attests to must do.
+  const check = isReadableNow(placement, replica)
+    ? await checkByReading(placement, object, replica, signal)
+    : await checkByHead(placement, object, replica)
   if (check.answer === 'unknown') throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)
   if (check.answer === 'same') {
     await placement.db.transaction().execute(async (tx) => {
@@ -167,7 +199,11 @@ async function suspectIfBad(
 /** A verified replica elsewhere, a local file before a download. */
 function chooseSource(placement: Placement, replicas: readonly Replica[], to: string): Replica | undefined {
   const sources = replicas.filter((replica) => replica.state === 'verified' && replica.locationId !== to)
-  return sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ?? sources[0]
+  return (
+    sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ??
+    sources.find((replica) => isReadableNow(placement, replica)) ??
+    sources[0]
+  )
 }
 
 async function abandonIfDead(placement: Placement, replica: Replica): Promise<void> {

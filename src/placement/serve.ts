@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { isStorageError, StorageError } from '../storage/backend.ts'
+import { archivedError, noteArchived } from './archive.ts'
 import { readThroughCache } from './cache-read.ts'
 import { cacheSource } from './cache-source.ts'
 import { unreachableSentence } from './degraded.ts'
@@ -12,7 +13,7 @@ import type { EarlyRead, ReadSource } from './early-read.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { loadObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
+import { isReadableNow, loadObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
 import { settle } from './settle.ts'
 
 export type OpenOptions = {
@@ -34,7 +35,8 @@ export type ServableObject = {
   /**
    * A stream of the bytes `start` to `end`, inclusive (default: all). The source answered before this resolves. A broken
    * connection is resumed; a stream that can't go on is destroyed with its error, never ended short. Destroy it to free
-   * its connection. Throws `unavailable` when no replica can be read now, within `answerWithinMs`.
+   * its connection. Throws `unavailable` when no replica can be read now, within `answerWithinMs`, `archived` when one must
+   * be restored for that.
    */
   open(options?: OpenOptions): Promise<Readable>
   /** Where `open` reads first; null: a file of ours, or nowhere. */
@@ -74,6 +76,8 @@ export async function findServable(placement: Placement, objectId: string): Prom
         const again = (await loadObject(placement.db, objectId))?.replicas ?? []
         const second = await openFirst(placement, object, again, range, patience)
         if (second.stream) return second.stream
+        const archived = archivedError(placement, object, again)
+        if (archived) throw archived
         const at = again
           .filter(({ state }) => state === 'verified')
           .map(({ locationId }) => locationOf(placement, locationId))
@@ -146,6 +150,7 @@ async function openFirst(
         { objectId: replica.objectId, location: replica.locationId, error: (error as Error).message },
         'a replica could not be read',
       )
+      if (isStorageError(error, 'archived')) await noteArchived(placement, replica)
       if (isMissing(error) && (await isReallyMissing(placement, replica, patience.signal)))
         await suspectIfStillThere(placement, replica)
     }
@@ -167,10 +172,12 @@ function openReplica(
   return readThroughCache(placement.cache, cacheSource(placement, object, replica), range, { signal })
 }
 
-/** Local files first: they cost neither a request nor a wait. Only verified replicas are read. */
+/** Local files first: they cost neither a request nor a wait. Only verified replicas are read; archived ones are not asked. */
 function inReadingOrder(placement: Placement, replicas: readonly Replica[]): Replica[] {
   const distance = (replica: Replica) => (locationOf(placement, replica.locationId).kind === 'disk' ? 0 : 1)
-  return replicas.filter((replica) => replica.state === 'verified').sort((a, b) => distance(a) - distance(b))
+  return replicas
+    .filter((replica) => replica.state === 'verified' && isReadableNow(placement, replica))
+    .sort((a, b) => distance(a) - distance(b))
 }
 
 /** Resolves when the first bytes are there, so that a failure can still become an honest status code. */

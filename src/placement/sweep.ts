@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { enqueue } from '../queue/enqueue.ts'
 import { abandonWriting } from './abandon.ts'
+import { finishClassChange } from './change-class.ts'
+import { staleClassChanges } from './class-changes.ts'
 import { knownKey } from './keys.ts'
 import type { Placement } from './placement.ts'
 import { discardObject } from './purge.ts'
@@ -27,6 +29,7 @@ export type SweepReport = {
   abandonedUploads: number
   abandonedWrites: number
   resumedEvictions: number
+  endedClassChanges: number
   discardedObjects: number
   settledObjects: number
   /** More objects are not where they belong; sweep again soon. */
@@ -42,6 +45,7 @@ export async function sweepPlacement(placement: Placement, signal?: AbortSignal)
   const abandonedUploads = await sweepUnfinishedUploads(placement)
   const abandonedWrites = await sweepWriting(placement)
   const resumedEvictions = await sweepEvicting(placement)
+  const endedClassChanges = await sweepClassChanges(placement)
   const discardedObjects = await sweepUnlinked(placement)
   const stagedFiles = await sweepStaging(placement)
   const { count: settledObjects, isMore } = await settleAll(placement, signal)
@@ -49,6 +53,7 @@ export async function sweepPlacement(placement: Placement, signal?: AbortSignal)
     abandonedUploads,
     abandonedWrites,
     resumedEvictions,
+    endedClassChanges,
     discardedObjects,
     settledObjects,
     stagedFiles,
@@ -98,6 +103,16 @@ async function sweepEvicting(placement: Placement): Promise<number> {
       await enqueue(placement.db, 'evict-replica', { objectId, from: row.location_id }, { key })
     }
     count += 1
+  }
+  return count
+}
+
+async function sweepClassChanges(placement: Placement): Promise<number> {
+  let count = 0
+  for (const change of await staleClassChanges(placement.db, BATCH)) {
+    count += await tryEach(placement, change.objectId, 'a class change', () =>
+      finishClassChange(placement, change),
+    )
   }
   return count
 }

@@ -6,7 +6,14 @@ import type { Placement } from './placement.ts'
 import type { Proof, Replica, StoredObject } from './replicas.ts'
 import { type Comparison, PROOF, type ProofLevel } from './states.ts'
 
-export type Check = { answer: Comparison; level: ProofLevel; proof: Proof; reason: string }
+export type Check = {
+  answer: Comparison
+  level: ProofLevel
+  proof: Proof
+  reason: string
+  /** What the location said of it, where it was asked by HEAD and holds something. */
+  held?: ObjectInfo
+}
 
 /**
  * Compares a replica with its object by one HEAD, without reading bytes. `same` needs evidence about the content: a
@@ -20,13 +27,17 @@ export async function checkByHead(
   const location = locationOf(placement, replica.locationId)
   await adoptProbe(placement, location)
   const { backend } = location
-  let info: ObjectInfo | null
+  let held: ObjectInfo | null
   try {
-    info = await backend.head(replica.key)
+    held = await backend.head(replica.key)
   } catch (error) {
     return unknown(`HEAD failed: ${(error as Error).message}`)
   }
-  if (info === null) return different('nothing is held under the key')
+  if (held === null) return different('nothing is held under the key')
+  return { ...compareHeld(object, replica, held), held }
+}
+
+function compareHeld(object: StoredObject, replica: Replica, info: ObjectInfo): Check {
   if (info.size !== object.size)
     return different(`${info.size} bytes are held, the object has ${object.size}`)
 

@@ -49,7 +49,10 @@ export type ObjectInfo = {
   modifiedAt: Date
   etag?: string
   attested: Digest[]
+  /** As the location names it; absent where it names none (S3: STANDARD). */
   storageClass?: string
+  /** Of an archived object: how its restore stands; absent where none was asked for, or its copy is gone again. */
+  restore?: { isOngoing: boolean; availableUntil?: Date }
 }
 
 /** What the probe found out about a location; see `probe` of each backend. `null`: not known, count as no. */
@@ -130,6 +133,8 @@ export interface StorageBackend {
   readonly presign?: Presign
   readonly multipart?: Multipart
   readonly growing?: Growing
+  readonly copies?: Copies
+  readonly archive?: Archive
   close(): Promise<void>
 }
 
@@ -230,6 +235,40 @@ export type GrowingPut = {
   abort(): Promise<void>
 }
 
+/** A location that copies its own objects without sending their bytes. */
+export type Copies = {
+  /**
+   * Makes another object of the same bytes. `to` must be fresh. `size` is the source's; `partBytes`: how it was cut, where
+   * it was put in parts, so that the copy, cut alike, gets the same ETag. What is held afterwards is the caller's to look at.
+   * Throws `not-found`, and `archived` where the source would have to be restored first.
+   */
+  copy(
+    from: ObjectKey,
+    to: ObjectKey,
+    options: {
+      storageClass: string
+      size: number
+      partBytes?: number
+      contentType?: string
+      signal?: AbortSignal
+    },
+  ): Promise<void>
+}
+
+export type RestoreTier = 'expedited' | 'standard' | 'bulk'
+/** A location that holds objects which must be restored before they can be read. */
+export type Archive = {
+  /**
+   * Asks for a temporary copy that can be read for `days` once it is there; for one that is there already, prolongs it.
+   * `begun`, `ongoing` (an earlier request is under way) or `available`. Throws `denied` with the service's own words where
+   * the object is not archived or the tier is not offered.
+   */
+  restore(
+    key: ObjectKey,
+    options: { tier: RestoreTier; days: number },
+  ): Promise<'begun' | 'ongoing' | 'available'>
+}
+
 /**
  * What a call throws. An aborted call rejects with the signal's reason instead.
  *
@@ -239,6 +278,7 @@ export type GrowingPut = {
  * | already-exists | the key is taken | no |
  * | corrupt | the bytes are not what their digest or size says; nothing was stored | no |
  * | denied | credentials or permissions; the message names the action that was refused | no |
+ * | archived | held, but must be restored before it can be read | no |
  * | too-large | over a limit of the location, or no room left (`message` says which) | no |
  * | unavailable | time-out, 5xx, 429, connection lost, mount gone | yes |
  */
@@ -247,6 +287,7 @@ export type StorageErrorKind =
   | 'already-exists'
   | 'corrupt'
   | 'denied'
+  | 'archived'
   | 'too-large'
   | 'unavailable'
 

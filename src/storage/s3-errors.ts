@@ -26,6 +26,8 @@ const PERMISSIONS: Record<string, string> = {
   AbortMultipartUpload: 's3:AbortMultipartUpload',
   ListMultipartUploads: 's3:ListBucketMultipartUploads',
   ListParts: 's3:ListMultipartUploadParts',
+  CopyObject: 's3:GetObject and s3:PutObject',
+  RestoreObject: 's3:RestoreObject',
 }
 
 /** By the service's error code, or the SDK's error name. */
@@ -71,11 +73,10 @@ const BY_CODE: Record<string, Meaning> = {
   PermanentRedirect: { kind: 'denied', remedy: REGION },
   AuthorizationHeaderMalformed: { kind: 'denied', remedy: REGION },
   IllegalLocationConstraintException: { kind: 'denied', remedy: REGION },
-  // Archived: it answers again once it was restored.
-  InvalidObjectState: {
-    kind: 'unavailable',
-    remedy: 'the object is archived: restore it first',
-    isOfOneObject: true,
+  InvalidObjectState: { kind: 'archived', remedy: 'the object is archived: restore it first' },
+  InvalidStorageClass: {
+    kind: 'denied',
+    remedy: 'the service does not have this storage class: correct storage.classes',
   },
   NotImplemented: { kind: 'denied', remedy: 'the service does not know this request' },
   RequestTimeout: { kind: 'unavailable' },

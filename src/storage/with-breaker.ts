@@ -114,7 +114,7 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
     }
   }
 
-  const { presign, multipart } = inner
+  const { presign, multipart, growing, copies, archive } = inner
   return {
     get features() {
       return inner.features
@@ -160,6 +160,30 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
         abort: (key, uploadId) => other(undefined, () => multipart.abort(key, uploadId)),
         listUnfinished: (prefix) => list(undefined, () => multipart.listUnfinished(prefix)),
       },
+    }),
+    ...(growing && {
+      growing: {
+        partBytes: growing.partBytes,
+        async begin(key, options) {
+          const put = await other(options.signal, (signal) => growing.begin(key, { ...options, signal }))
+          return {
+            uploadId: put.uploadId,
+            advance: (availableBytes) => other(undefined, () => put.advance(availableBytes)),
+            complete: (body, signal) => other(signal, (ours) => put.complete(body, ours)),
+            // Giving the parts back is tried whatever the place's standing: it is the end of this upload.
+            abort: () => put.abort(),
+          }
+        },
+      },
+    }),
+    ...(copies && {
+      copies: {
+        copy: (from, to, options) =>
+          other(options.signal, (signal) => copies.copy(from, to, { ...options, signal })),
+      },
+    }),
+    ...(archive && {
+      archive: { restore: (key, options) => other(undefined, () => archive.restore(key, options)) },
     }),
     close: () => inner.close(),
   }

@@ -1,5 +1,5 @@
 import { finished } from 'node:stream'
-import type { GetOptions, ObjectKey, StorageBackend } from './backend.ts'
+import type { Archive, Copies, GetOptions, ObjectKey, StorageBackend } from './backend.ts'
 import { openSlots } from './slots.ts'
 
 /** How many calls may be under way at once. Reads and writes wait apart: an offload never makes a viewer wait. */
@@ -43,6 +43,18 @@ export function withLimits(inner: StorageBackend, limits: Limits): StorageBacken
     ...(inner.presign && { presign: inner.presign }),
     ...(inner.multipart && { multipart: inner.multipart }),
     ...(inner.growing && { growing: inner.growing }),
+    ...(inner.copies && {
+      copies: {
+        copy: (from: ObjectKey, to: ObjectKey, options: Parameters<Copies['copy']>[2]) =>
+          writes.run(options.signal, () => inner.copies!.copy(from, to, options)),
+      },
+    }),
+    ...(inner.archive && {
+      archive: {
+        restore: (key: ObjectKey, options: Parameters<Archive['restore']>[1]) =>
+          others.run(undefined, () => inner.archive!.restore(key, options)),
+      },
+    }),
     close: () => inner.close(),
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
-import type { Body, ObjectKey, PutOptions, PutResult, StorageBackend } from './backend.ts'
+import type { Archive, Body, Copies, ObjectKey, PutOptions, PutResult, StorageBackend } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { checkHeld } from './check-held.ts'
 
@@ -88,6 +88,19 @@ export function withRetry(
     ...(inner.presign && { presign: inner.presign }),
     ...(inner.multipart && { multipart: inner.multipart }),
     ...(inner.growing && { growing: inner.growing }),
+    // Copying again to the same key is harmless: the bytes are the same.
+    ...(inner.copies && {
+      copies: {
+        copy: (from: ObjectKey, to: ObjectKey, given: Parameters<Copies['copy']>[2]) =>
+          again('copy', given.signal, () => inner.copies!.copy(from, to, given)),
+      },
+    }),
+    ...(inner.archive && {
+      archive: {
+        restore: (key: ObjectKey, given: Parameters<Archive['restore']>[1]) =>
+          again('restore', undefined, () => inner.archive!.restore(key, given)),
+      },
+    }),
     close: () => inner.close(),
   }
 }

@@ -49,6 +49,12 @@ export type StrictProfile = {
   keepAbortedParts: boolean
   /** A GET with Range gives the whole object. */
   ignoreRanges: boolean
+  /** Copies hold one byte that the source does not; their ETag is of what they hold, unless ETags are opaque. */
+  copyDamages: boolean
+  /** A copy is acknowledged and keeps the class of its source. */
+  copyKeepsClass: boolean
+  /** How far the clock of archives is ahead of the server's, in milliseconds: restores end and expire sooner. */
+  archiveClockAheadMs: number
   /** Operations (`DeleteObject`) or IAM actions (`s3:ListBucket`) that are answered with AccessDenied. */
   denied: string[]
   /** Buckets that live in another region: 301 PermanentRedirect. */
@@ -85,6 +91,9 @@ export const strictDefaults: StrictProfile = {
   keepCutPuts: false,
   keepAbortedParts: false,
   ignoreRanges: false,
+  copyDamages: false,
+  copyKeepsClass: false,
+  archiveClockAheadMs: 0,
   denied: [],
   bucketRegions: {},
   bucketSilentlyDamages: false,

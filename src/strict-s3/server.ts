@@ -2,7 +2,7 @@
  * A strict S3 server of our own: what AWS refuses, it refuses. It serves the tests (in memory, with faults and provider
  * profiles) and, on a folder, the demonstration bucket. It imports nothing from the rest of the project.
  *
- * Played: objects, ranges, conditions, versions, copies, multipart, listings, checksums, CORS, presigned URLs. Not played:
+ * Played: objects, ranges, conditions, versions, copies, multipart, listings, checksums, CORS, presigned URLs, archives. Not played:
  * anonymous access, session tokens, ACLs, tags, policies, object lock, customer keys, browser form posts: those are refused, not ignored.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'

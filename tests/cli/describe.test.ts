@@ -119,6 +119,7 @@ test('a receipt shows one square per place for every file', () => {
     state,
     proofLevel: state === 'verified' ? 3 : null,
     proof: null,
+    storageClass: null,
     verifiedAt: state === 'verified' ? '2026-01-02T11:00:00.000Z' : null,
   })
   const file = { objectId: 'o', sha256: 'ab', size: 1_234, history: [] }

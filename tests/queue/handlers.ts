@@ -15,6 +15,10 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'check-locations': unexpected,
     'sweep-placement': unexpected,
     'sweep-library': unexpected,
+    'change-class': unexpected,
+    'restore-replica': unexpected,
+    'sweep-classes': unexpected,
+    'check-restores': unexpected,
     ...given,
   }
 }

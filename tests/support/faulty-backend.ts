@@ -34,6 +34,8 @@ export function faultyBackend<Inner extends StorageBackend>(inner: Inner) {
     readMarker: (options) => inner.readMarker(options),
     writeMarker: (id) => inner.writeMarker(id),
     ...(inner.localFiles ? { localFiles: inner.localFiles } : {}),
+    ...(inner.copies ? { copies: inner.copies } : {}),
+    ...(inner.archive ? { archive: inner.archive } : {}),
     close: () => inner.close(),
   }
   return {

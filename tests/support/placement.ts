@@ -11,6 +11,7 @@ import { closePlacement, openPlacement } from '../../src/placement/open.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
 import type { Policy } from '../../src/placement/policy.ts'
 import { stageStream } from '../../src/placement/stage.ts'
+import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { openDiskBackend } from '../../src/storage/disk.ts'
 import { openMemoryBackend } from '../../src/storage/memory.ts'
@@ -57,6 +58,7 @@ export async function testPlacement(
     log?: Log
     extra?: Location[]
     delivery?: Delivery
+    classes?: ClassPolicy
     now?: () => Date
     /** That of another placement, which goes on to own it. */
     mediaLocation?: string
@@ -79,6 +81,7 @@ export async function testPlacement(
     policy: policyOf(options.originals ?? ['s3']),
     settings: options.settings ?? {},
     ...(options.delivery && { delivery: options.delivery }),
+    ...(options.classes && { classes: options.classes }),
     ...(options.now && { now: options.now }),
   })
   return {

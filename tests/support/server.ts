@@ -14,6 +14,7 @@ import { type Log, silentLog } from '../../src/log.ts'
 import { openMediaTools } from '../../src/media/tools.ts'
 import type { Delivery } from '../../src/placement/deliver.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
+import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import { startWorker } from '../../src/queue/worker.ts'
 import { type Client, connectClient } from './client.ts'
 import { testPlacement } from './placement.ts'
@@ -41,6 +42,7 @@ export type TestServerOptions = {
   settings?: Partial<PlacementSettings>
   extra?: Location[]
   delivery?: Delivery
+  classes?: ClassPolicy
   now?: () => Date
   maxUploadBytes?: number
   /** Absent: local-first for all. */

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
+import { requireReadable } from '../../library/archives.ts'
 import { filesToDownload, planDownload } from '../../library/download.ts'
 import { findServable, readableObjects } from '../../placement/serve.ts'
 import { actorOf } from '../authenticate.ts'
@@ -31,6 +32,7 @@ export function registerDownloadRoutes(app: FastifyInstance, { db, placement, lo
   app.post('/api/download/archive', { config: { access } }, async (request, reply) => {
     const { assetIds, archiveName } = parse(archive, request.body)
     const files = await filesToDownload(db, actorOf(request), assetIds)
+    await requireReadable(placement, files)
     const readable = await readableObjects(
       placement,
       files.map((file) => file.objectId),

@@ -1,3 +1,4 @@
+import { assertReadable, restoreHeader } from '../archive.ts'
 import type { BucketCall, Reply } from '../call.ts'
 import { checkReadConditions } from '../conditions.ts'
 import { checksumHeaders, responseHeaders } from '../object-headers.ts'
@@ -56,6 +57,7 @@ export async function getObject(call: BucketCall): Promise<Reply> {
   const record = await store.readRecord(call.bucketName, call.key)
   const version = pickVersion(record?.versions ?? [], query.get('versionId'))
   checkReadConditions(headers, version)
+  if (call.method !== 'HEAD') assertReadable(call, version)
   const partNumber = query.get('partNumber')
   const slice =
     partNumber !== undefined
@@ -70,6 +72,7 @@ export async function getObject(call: BucketCall): Promise<Reply> {
     status: slice ? 206 : 200,
     headers: {
       ...responseHeaders(version),
+      ...restoreHeader(call, version),
       ...(slice ? { 'content-range': `bytes ${start}-${end}/${version.size}` } : {}),
       ...(wantsChecksum ? checksumHeaders(version) : {}),
       ...(partNumber !== undefined && version.upload

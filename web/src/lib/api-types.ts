@@ -195,6 +195,21 @@ export type Receipt = {
     state: ReplicaState
     proofLevel: number | null
     verifiedAt: string | null
+    storageClass: string | null
+  }[]
+}
+
+export type RestoreTier = 'bulk' | 'standard' | 'expedited'
+export type Archive = {
+  state: 'available' | 'archived' | 'restoring' | 'restored'
+  storageClass: string | null
+  expectedAt: string | null
+  availableUntil: string | null
+  days: number
+  options: {
+    tier: RestoreTier
+    expectedMinutes: number
+    price: { amount: number; currency: string; asOf: string } | null
   }[]
 }
 

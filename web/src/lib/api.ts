@@ -5,6 +5,7 @@
 import type {
   Album,
   ApiKey,
+  Archive,
   Asset,
   BlockedWhy,
   BrowserProbeOffer,
@@ -14,6 +15,7 @@ import type {
   JobFailure,
   JobQueue,
   Receipt,
+  RestoreTier,
   ServerConfig,
   SheetFilter,
   StorageHealth,
@@ -175,6 +177,10 @@ export const stopDrill = (location: string) =>
   call<{ stopped: string[] }>('DELETE', `/storage/drill${query({ location })}`)
 export const getReceipt = (assetId: string, signal?: AbortSignal) =>
   call<Receipt>('GET', `/storage/receipts/${assetId}`, { signal })
+export const getArchive = (assetId: string, signal?: AbortSignal) =>
+  call<Archive>('GET', `/storage/archive/${assetId}`, { signal })
+export const restoreOriginal = (assetId: string, tier: RestoreTier, days: number) =>
+  call<Archive>('POST', `/storage/archive/${assetId}/restore`, { body: { tier, days } })
 export const getFailures = (signal?: AbortSignal) =>
   call<{ failures: JobFailure[] }>('GET', '/storage/failures', { signal })
 export const getQueues = (signal?: AbortSignal) => call<Record<string, JobQueue>>('GET', '/jobs', { signal })

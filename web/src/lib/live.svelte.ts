@@ -10,6 +10,7 @@ export type LiveEvents = {
   on_asset_trash: (ids: string[]) => void
   on_asset_restore: (ids: string[]) => void
   on_album_update: (id: string) => void
+  on_archive_restore: (restored: { assetId: string; availableUntil: string }) => void
   on_session_delete: (id: string) => void
   storage_status: (status: StorageStatus) => void
   /** A place fell ill or is well again. */
