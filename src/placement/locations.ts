@@ -42,7 +42,6 @@ export function locationOf(placement: Pick<Placement, 'locations'>, locationId: 
 export async function confirmLocation(placement: Placement, location: Location): Promise<void> {
   // Before an intent is written that could not be carried out, nor taken back, now.
   location.breaker?.assertAdmits()
-  if (placement.confirmedLocations.has(location.id)) return
   if (placement.confirmedLocations.has(location.id)) return adoptProbe(placement, location)
   const recorded = await placement.db
     .selectFrom('location')

@@ -50,17 +50,14 @@ for (const [name, profile, provider] of probed) {
 }
 
 storageSuite(
-  'S3 on a server like Swift, not probed, with limits and retry',
+  'S3 on a server like Swift, not probed, with breaker, limits and retry',
   async () => {
     const { settings, close } = await start(profiles.swift)
-    const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 2, others: 4 })
+    const guarded = withBreaker(openS3Backend(settings, silentLog), createBreaker('the bucket'))
+    const limited = withLimits(guarded, { reads: 4, writes: 2, others: 4 })
     return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
   },
   { grows: true },
 )
-storageSuite('S3 on a server like Swift, not probed, with breaker, limits and retry', async () => {
-  const { settings, close } = await start(profiles.swift)
-  const guarded = withBreaker(openS3Backend(settings, silentLog), createBreaker('the bucket'))
-  const limited = withLimits(guarded, { reads: 4, writes: 2, others: 4 })
   return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
 })
