@@ -59,5 +59,3 @@ storageSuite(
   },
   { grows: true },
 )
-  return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
-})
