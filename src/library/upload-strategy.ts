@@ -47,7 +47,9 @@ export function describeRules({ upload, rollout }: UploadRules) {
 export async function logUploadRules(db: Database, log: Log, rules: UploadRules): Promise<void> {
   const { rollout } = rules
   if (rollout === null) {
-    log.info({ strategy: rules.upload.strategy }, 'uploads: all users have the same strategy')
+    // What everybody expects is not worth a line.
+    if (rules.upload.strategy !== ALL_LOCAL_FIRST.upload.strategy)
+      log.info({ strategy: rules.upload.strategy }, 'uploads: all users have the same strategy')
     return
   }
   const users = await db

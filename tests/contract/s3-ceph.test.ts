@@ -39,15 +39,6 @@ describe('Ceph', await needsCeph(), () => {
     },
     { grows: true },
   )
-  storageSuite('S3 on Ceph, probed, with limits and retry', async () => {
-    const settings = s3TestSettings({ ...ceph, bucket: await ceph.createBucket() })
-    const report = await probeS3(settings, silentLog)
-    assert.equal(report.ok, true, JSON.stringify(report.findings))
-    const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 4, others: 4 })
-    const backend = withRetry(limited, { attempts: 3, delayMs: 100, log: silentLog })
-    backend.useFeatures(report.features)
-    return { backend }
-  })
 
   test('docs/probe-reports.md shows what the probe prints of it', async () => {
     const settings = s3TestSettings(

@@ -17,17 +17,21 @@ describe('Swift', await needsSwift(), () => {
   })
   after(() => swift.stop())
 
-  storageSuite('S3 on Swift, probed, with limits and retry', async () => {
-    const bucket = await swift.createBucket()
-    // It deletes 1,000 keys one after another and answers when all are gone.
-    const settings = s3TestSettings({ ...swift, bucket }, { provider: 'swift', requestTimeoutMs: 60_000 })
-    const report = await probeS3(settings, silentLog)
-    assert.equal(report.ok, true, JSON.stringify(report.findings))
-    const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 4, others: 4 })
-    const backend = withRetry(limited, { attempts: 3, delayMs: 100, log: silentLog })
-    backend.useFeatures(report.features)
-    return { backend }
-  })
+  storageSuite(
+    'S3 on Swift, probed, with limits and retry',
+    async () => {
+      const bucket = await swift.createBucket()
+      // It deletes 1,000 keys one after another and answers when all are gone.
+      const settings = s3TestSettings({ ...swift, bucket }, { provider: 'swift', requestTimeoutMs: 60_000 })
+      const report = await probeS3(settings, silentLog)
+      assert.equal(report.ok, true, JSON.stringify(report.findings))
+      const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 4, others: 4 })
+      const backend = withRetry(limited, { attempts: 3, delayMs: 100, log: silentLog })
+      backend.useFeatures(report.features)
+      return { backend }
+    },
+    { grows: true },
+  )
 
   test('docs/probe-reports.md shows what the probe prints of it', async () => {
     const settings = s3TestSettings(
