@@ -185,7 +185,7 @@ async function giveUpCopy(placement: Placement, change: ClassChange): Promise<vo
  */
 export async function finishClassChange(placement: Placement, change: StandingClassChange): Promise<void> {
   if (change.doomedKey === null) {
-    const leftMs = change.leaseExpiresAt.getTime() - placement.now().getTime()
+    const leftMs = change.leaseLeftMs
     if (leftMs > 0)
       throw new RetryLater(`a class change at ${change.locationId} is under way`, Math.min(leftMs, 60_000))
   }

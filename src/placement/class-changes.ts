@@ -17,7 +17,8 @@ export type ClassChange = {
   /** The bytes that go; null: the copy is still being made. */
   doomedKey: ObjectKey | null
 }
-export type StandingClassChange = ClassChange & { leaseExpiresAt: Date }
+/** `leaseLeftMs`: by the database's clock, which set it; pods' clocks differ. */
+export type StandingClassChange = ClassChange & { leaseLeftMs: number }
 
 export async function findClassChange(
   db: Queryable,
@@ -30,7 +31,12 @@ export async function findClassChange(
 
 /** Those of one object, one for a location at most. */
 export async function classChangesOf(db: Queryable, objectId: string): Promise<StandingClassChange[]> {
-  const rows = await db.selectFrom('class_change').selectAll().where('object_id', '=', objectId).execute()
+  const rows = await db
+    .selectFrom('class_change')
+    .selectAll()
+    .select(leaseLeftMs)
+    .where('object_id', '=', objectId)
+    .execute()
   return rows.map(fromRow)
 }
 
@@ -39,13 +45,18 @@ export async function staleClassChanges(db: Queryable, limit: number): Promise<S
   const rows = await db
     .selectFrom('class_change')
     .selectAll()
+    .select(leaseLeftMs)
     .where('lease_expires_at', '<', sql<Date>`now()`)
     .limit(limit)
     .execute()
   return rows.map(fromRow)
 }
 
-function fromRow(row: Selectable<Schema['class_change']>): StandingClassChange {
+const leaseLeftMs = sql<number>`(extract(epoch from lease_expires_at - now()) * 1000)::float8`.as(
+  'lease_left_ms',
+)
+
+function fromRow(row: Selectable<Schema['class_change']> & { lease_left_ms: number }): StandingClassChange {
   return {
     objectId: row.object_id,
     locationId: row.location_id,
@@ -53,31 +64,24 @@ function fromRow(row: Selectable<Schema['class_change']>): StandingClassChange {
     toKey: knownKey(row.to_key),
     toClass: row.to_class,
     doomedKey: row.doomed_key === null ? null : knownKey(row.doomed_key),
-    leaseExpiresAt: row.lease_expires_at,
+    leaseLeftMs: row.lease_left_ms,
   }
 }
 
-/** The intent, committed before the copy is asked for. False when another one is under way. */
+/** The intent, committed before the copy is asked for. False when another one is under way, or has been since it was looked at. */
 export async function beginClassChange(
   db: Queryable,
   change: ClassChange,
   { actor, leaseMs }: { actor: string; leaseMs: number },
 ): Promise<boolean> {
-  const result = await db
-    .insertInto('class_change')
-    .values({
-      object_id: change.objectId,
-      location_id: change.locationId,
-      from_key: change.fromKey,
-      to_key: change.toKey,
-      to_class: change.toClass,
-      doomed_key: null,
-      lease_expires_at: leaseEnd(leaseMs),
-      actor,
-    })
-    .onConflict((conflict) => conflict.columns(['object_id', 'location_id']).doNothing())
-    .executeTakeFirst()
-  return result.numInsertedOrUpdatedRows === 1n
+  const { rows } = await sql`
+    insert into class_change (object_id, location_id, from_key, to_key, to_class, doomed_key, lease_expires_at, actor)
+    select object_id, location_id, key, ${change.toKey}, ${change.toClass}, null, ${leaseEnd(leaseMs)}, ${actor}
+    from replica
+    where object_id = ${change.objectId} and location_id = ${change.locationId} and key = ${change.fromKey}
+      and state = 'verified'
+    on conflict (object_id, location_id) do nothing returning to_key`.execute(db)
+  return rows.length === 1
 }
 
 /** The writer is alive. False: somebody has taken it for dead. */

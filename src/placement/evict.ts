@@ -37,7 +37,11 @@ export async function evictReplica(
   const replica = replicas.find((candidate) => candidate.locationId === from)
   if (!replica || replica.state === 'writing') return
   if (replica.state !== 'evicting') {
-    if (replica.state === 'verified' && !isUnwanted(placement, object, from)) return
+    if (replica.state === 'verified' && !isUnwanted(placement, object, from)) {
+      // Enqueued under another policy: what is wanted instead may have waited for this job.
+      await settle(placement.db, placement, objectId)
+      return
+    }
     const confirmed = await confirmOthers(placement, object, replicas, from, signal)
     if (!confirmed) {
       await settle(placement.db, placement, objectId)
