@@ -17,23 +17,13 @@ const IMMUTABLE_PREFIX = '/_app/immutable/'
  */
 export async function addStaticWeb(
   app: FastifyInstance,
-  parts: Pick<HttpParts, 'log'> & {
-    /** Origins besides ours that pictures and videos may come from. */
-    mediaOrigins?(): Promise<string[]>
-    /** Those of the buckets, for the page's own requests with presigned URLs. */
-    bucketOrigins?: readonly string[]
-  },
+  parts: Pick<HttpParts, 'log'>,
   webFolder: string = WEB_FOLDER,
 ): Promise<void> {
   const index = await readIndex(webFolder)
   if (index === null) parts.log.warn({ folder: webFolder }, 'the web page is not built: run `npm run build`')
 
-  const findMediaOrigins = async () =>
-    (await parts.mediaOrigins?.().catch((error: Error) => {
-      parts.log.warn({ error: error.message }, 'the page can show nothing that is not sent by us')
-    })) ?? []
-
-  const answerNotFound = async (request: FastifyRequest, reply: FastifyReply) => {
+  const answerNotFound = (request: FastifyRequest, reply: FastifyReply) => {
     const isPage =
       (request.method === 'GET' || request.method === 'HEAD') &&
       !isApi(request.url) &&
@@ -41,7 +31,7 @@ export async function addStaticWeb(
       (request.headers.accept ?? '').includes('text/html')
     if (!isPage)
       return reply.status(404).send({ message: `Cannot ${request.method} ${request.url.split('?')[0]}` })
-    return sendPage(reply, index, await findMediaOrigins(), parts.bucketOrigins ?? [])
+    return sendPage(reply, index)
   }
   app.setNotFoundHandler(answerNotFound)
   if (index === null) return
@@ -74,36 +64,24 @@ function decodePath(path: string): string {
   }
 }
 
-function sendPage(
-  reply: FastifyReply,
-  html: string | null,
-  mediaOrigins: readonly string[],
-  bucketOrigins: readonly string[],
-): FastifyReply {
+function sendPage(reply: FastifyReply, index: { html: string; policy: string } | null): FastifyReply {
   reply.header('cache-control', 'no-store').type('text/html; charset=utf-8')
-  if (html === null) return reply.status(503).send(MISSING_PAGE)
-  return reply.header('content-security-policy', pagePolicy(html, mediaOrigins, bucketOrigins)).send(html)
+  if (index === null) return reply.status(503).send(MISSING_PAGE)
+  return reply.header('content-security-policy', index.policy).send(index.html)
 }
 
-async function readIndex(folder: string): Promise<string | null> {
+async function readIndex(folder: string): Promise<{ html: string; policy: string } | null> {
   try {
-    return await readFile(join(folder, 'index.html'), 'utf8')
+    const html = await readFile(join(folder, 'index.html'), 'utf8')
+    return { html, policy: pagePolicy(html) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
 }
 
-/**
- * Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything.
- * Pictures and videos also from where the configuration lets clients be redirected to, requests also to the buckets.
- */
-export function pagePolicy(
-  html: string,
-  mediaOrigins: readonly string[] = [],
-  bucketOrigins: readonly string[] = [],
-): string {
-  const media = mediaOrigins.map((origin) => ` ${origin}`).join('')
+/** Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything. */
+export function pagePolicy(html: string): string {
   const hashes = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script!).digest('base64')}'`,
   )
@@ -112,12 +90,11 @@ export function pagePolicy(
     `script-src ${["'self'", ...hashes].join(' ')}`,
     // Svelte sets style attributes for transitions and positions.
     "style-src 'self' 'unsafe-inline'",
-    `img-src 'self' data: blob:${media}`,
-    `media-src 'self' blob:${media}`,
+    "img-src 'self' data: blob:",
+    "media-src 'self' blob:",
     "font-src 'self' data:",
     "worker-src 'self' blob:",
-    // Presigned URLs lead there.
-    ["connect-src 'self'", ...bucketOrigins].join(' '),
+    "connect-src 'self'",
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",

@@ -1,4 +1,3 @@
-import { sql } from 'kysely'
 import type { Queryable, Tx } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import { usedBytesOf } from './users.ts'
@@ -17,7 +16,7 @@ export async function demandQuota(tx: Tx, userId: string, addedBytes: number): P
   if (!user) throw new AppError('unauthenticated', 'The user was deleted')
   if (user.quota_bytes === null) return
   await tx.selectFrom('app_user').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
-  if ((await takenBytesOf(tx, userId)) + addedBytes > user.quota_bytes)
+  if ((await usedBytesOf(tx, userId)) + addedBytes > user.quota_bytes)
     throw new AppError('quota-exceeded', QUOTA_MESSAGE)
 }
 
@@ -29,18 +28,7 @@ export async function demandQuotaEarly(db: Queryable, userId: string, announcedB
     .where('id', '=', userId)
     .executeTakeFirst()
   if (user?.quota_bytes == null) return
-  if ((await takenBytesOf(db, userId)) + announcedBytes > user.quota_bytes) {
+  if ((await usedBytesOf(db, userId)) + announcedBytes > user.quota_bytes) {
     throw new AppError('quota-exceeded', QUOTA_MESSAGE)
   }
-}
-
-/** What the user's assets take, and what direct uploads that are under way have reserved. */
-async function takenBytesOf(db: Queryable, userId: string): Promise<number> {
-  const reserved = await db
-    .selectFrom('direct_upload')
-    .select(sql<number>`coalesce(sum(size), 0)::bigint`.as('bytes'))
-    .where('owner_id', '=', userId)
-    .where('state', 'in', ['open', 'received'])
-    .executeTakeFirstOrThrow()
-  return (await usedBytesOf(db, userId)) + reserved.bytes
 }

@@ -19,8 +19,6 @@ export type Receipt = {
     proofLevel: number | null
     proof: Proof | null
     verifiedAt: string | null
-    /** Null: the location's ordinary one. */
-    storageClass: string | null
   }[]
   /** Every move of every replica, oldest first. */
   history: {
@@ -59,7 +57,6 @@ export async function receiptOf(placement: Placement, objectId: string): Promise
         proofLevel: replica.proofLevel,
         proof: replica.proof,
         verifiedAt: replica.verifiedAt?.toISOString() ?? null,
-        storageClass: replica.storageClass,
       })),
     history: events.map((event) => ({
       at: event.at.toISOString(),

@@ -23,9 +23,9 @@ export async function settleNew(
   tx: Queryable,
   placement: Placement,
   object: { id: string; kind: ObjectKind },
-  replicas: readonly PlacedReplica[],
+  replica: PlacedReplica,
 ): Promise<void> {
-  await enqueueSteps(tx, placement, object.id, stepsOf(placement, { ...object, state: 'live' }, replicas))
+  await enqueueSteps(tx, placement, object.id, stepsOf(placement, { ...object, state: 'live' }, [replica]))
 }
 
 async function enqueueSteps(

@@ -1,5 +1,7 @@
 import {
+  AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
   ListPartsCommand,
   type S3Client,
@@ -11,7 +13,6 @@ import type { S3Bucket } from './s3-bucket.ts'
 import { plainEtag } from './s3-object-info.ts'
 import { presignS3Part } from './s3-presign.ts'
 import { headS3 } from './s3-read.ts'
-import { abortUpload, beginUpload } from './s3-upload.ts'
 
 /** Multipart uploads whose parts somebody else sends, with presigned URLs. */
 export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart {
@@ -21,7 +22,16 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
   return {
     async begin(key, { contentType } = {}) {
       assertObjectKey(key)
-      return { uploadId: await beginUpload(bucket, key, contentType ? { contentType } : {}) }
+      const command = new CreateMultipartUploadCommand({
+        ...at(key),
+        ...(contentType && { ContentType: contentType }),
+      })
+      const { UploadId } = await bucket.call(`CreateMultipartUpload of ${key}`, undefined, (options) =>
+        client.send(command, options),
+      )
+      if (UploadId === undefined)
+        throw new StorageError('unavailable', `CreateMultipartUpload of ${key} gave no id`)
+      return { uploadId: UploadId }
     },
 
     presignPart: (key, part) => presignS3Part(bucket, publicClient, key, part),
@@ -66,7 +76,16 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
       throw unclear ?? new StorageError('unavailable', `${key} is not there after CompleteMultipartUpload`)
     },
 
-    abort: (key, uploadId) => abortUpload(bucket, { key, uploadId }),
+    async abort(key, uploadId) {
+      const command = new AbortMultipartUploadCommand({ ...at(key), UploadId: uploadId })
+      try {
+        await bucket.call(`AbortMultipartUpload of ${key}`, undefined, (options) =>
+          client.send(command, options),
+        )
+      } catch (error) {
+        if (!isStorageError(error, 'not-found')) throw error
+      }
+    },
 
     async *listUnfinished(prefix) {
       let position: { KeyMarker?: string; UploadIdMarker?: string } = {}

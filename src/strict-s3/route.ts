@@ -32,7 +32,6 @@ export type OperationName =
   | 'ListParts'
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
-  | 'RestoreObject'
   | 'Preflight'
   | 'Unsupported'
 
@@ -131,7 +130,6 @@ export const unsupportedSubresources = [
 ]
 
 function objectOperation(method: string, query: Map<string, string>, isCopy: boolean): OperationName {
-  if (method === 'POST' && query.has('restore')) return 'RestoreObject'
   if (unsupportedSubresources.some((name) => query.has(name))) return 'Unsupported'
   if (query.has('uploadId')) {
     if (method === 'PUT') return isCopy ? 'UploadPartCopy' : 'UploadPart'

@@ -49,10 +49,7 @@ export function registerProfileImageRoutes(app: FastifyInstance, parts: HttpPart
     { config: { access: { who: 'user', permission: 'userProfileImage.read' } } },
     async (request, reply) => {
       const objectId = await findProfileImage(db, parse(idParams, request.params).id)
-      return sendObject(request, reply, await findServable(placement, objectId), {
-        delivery: placement.delivery,
-        log,
-      })
+      return sendObject(request, reply, await findServable(placement, objectId), { log })
     },
   )
 }
