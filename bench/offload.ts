@@ -118,7 +118,7 @@ async function compareOnce(
   const ours = await costOf(server.pid, async () => {
     const beganAt = await databaseTime(server.database)
     await releaseForOffload(server.database)
-    await waitUntil(server.database, 'offloaded')
+    await waitUntilOffloaded(server.database)
     provenInSeconds = await secondsToLastProof(server.database, beganAt)
   }, [server.databasePid])
   const databaseCpuSeconds = (await cpuSecondsOf(server.databasePid)) - databaseBefore
@@ -145,24 +145,20 @@ export async function releaseForOffload(database: pg.Client): Promise<void> {
   await resumeQueues(database, MOVES)
 }
 
-/** Resolves when every original is proven in the bucket, or also gone from the disk. */
-export async function waitUntil(database: pg.Client, what: 'proven' | 'offloaded'): Promise<void> {
-  const isDone =
-    what === 'proven'
-      ? `not bool_or(location_id <> 'local' and replica.state = 'verified')`
-      : `bool_or(location_id = 'local')`
+/** Resolves when every original is in the bucket alone. */
+export async function waitUntilOffloaded(database: pg.Client): Promise<void> {
   const deadline = performance.now() + LIMIT_MS
   for (;;) {
     const { rows } = await database.query<{ left: string }>(
       `select count(*) as left from (
          select from stored_object join replica on object_id = stored_object.id
-         where kind = 'original' group by stored_object.id having ${isDone}) as unfinished`,
+         where kind = 'original' group by stored_object.id having bool_or(location_id = 'local')) as unfinished`,
     )
     if (rows[0]!.left === '0') return
     if (performance.now() > deadline) {
       const failures = await database.query('select error from job_failure order by id desc limit 1')
       throw new Error(
-        `${rows[0]!.left} originals are not ${what}; ${failures.rows[0]?.error ?? 'no job failed'}`,
+        `${rows[0]!.left} originals are not offloaded; ${failures.rows[0]?.error ?? 'no job failed'}`,
       )
     }
     await sleep(POLL_MS)

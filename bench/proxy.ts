@@ -1,14 +1,12 @@
 /** An original that is only in the bucket, through our server, against a bare pipe and against no server between at all. */
 
 import { Agent } from 'node:http'
-import { startBucket } from './bucket.ts'
 import { openStack } from './cleanup.ts'
-import { asForm, drain, fileMaker, post } from './http-client.ts'
+import { drain } from './http-client.ts'
 import { startLimit } from './limit-process.ts'
-import { releaseForOffload, waitUntil } from './offload.ts'
+import { offloadedOriginal } from './offloaded-original.ts'
 import { type Cost, costOf } from './processes.ts'
 import type { BenchRow } from './report.ts'
-import { pauseQueues, probeLocations, type ServerUnderTest, serverUnderTest } from './server-under-test.ts'
 import { median, quantile, sum } from './statistics.ts'
 
 const FILE_BYTES = 500_000_000
@@ -19,12 +17,7 @@ const WARM_UP_RANGES = 50
 
 export async function benchProxy(): Promise<BenchRow[]> {
   await using stack = openStack()
-  const bucket = await startBucket(stack)
-  const server = await serverUnderTest(stack, { storage: { default: 's3', s3: bucket.settings } })
-  await probeLocations(server)
-  await pauseQueues(server.database, ['processing', 'videoConversion', 'maintenance'])
-  const assetId = await offloadOne(server, FILE_BYTES)
-  const direct = await bucket.presignedGet(await onlyKey(server))
+  const { server, assetId, presignedUrl: direct } = await offloadedOriginal(stack, FILE_BYTES)
   const bare = await startLimit(stack, 'bare-proxy', [direct])
 
   const agent = new Agent({ keepAlive: true })
@@ -105,28 +98,4 @@ export async function benchProxy(): Promise<BenchRow[]> {
         `${quantile(directMs, 0.95).toFixed(1)} ms. Limit: from Ceph directly; the bare pipe takes ${median(bareMs).toFixed(1)} ms.`,
     },
   ]
-}
-
-/** Uploads one of so many bytes and waits until it is in the bucket alone. Gives the asset's id. */
-export async function offloadOne(server: ServerUnderTest, size: number): Promise<string> {
-  const piece = fileMaker(1_000_000)
-  function* file(): Generator<Buffer> {
-    for (let sent = 0; sent < size; sent += 1_000_000) yield* piece()
-  }
-  const form = asForm('proxied.mp4', file(), size)
-  const agent = new Agent()
-  const answer = await post(agent, `${server.url}/api/assets`, {
-    ...form,
-    headers: { ...form.headers, authorization: `Bearer ${server.client.token}` },
-  })
-  await releaseForOffload(server.database)
-  await waitUntil(server.database, 'offloaded')
-  return (JSON.parse(answer) as { id: string }).id
-}
-
-/** The very object that ours reads. */
-export async function onlyKey(server: ServerUnderTest): Promise<string> {
-  const { rows } = await server.database.query<{ key: string }>('select key from replica')
-  if (rows.length !== 1) throw new Error(`expected one replica, found ${rows.length}`)
-  return rows[0]!.key
 }

@@ -1,18 +1,17 @@
 /**
- * Seeking in a large original that is only in the bucket: through our server, at the bucket itself with a presigned URL (where
- * our server sends clients that it redirects), and in an `rclone mount` of the bucket, which is what people have today.
+ * Seeking in a large original that is only in the bucket: through our server, at the bucket itself with a presigned URL, and
+ * in an `rclone mount` of the bucket, which is what people have today.
  */
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
-import { startBucket } from './bucket.ts'
 import { openStack } from './cleanup.ts'
 import { drain } from './http-client.ts'
+import { offloadedOriginal } from './offloaded-original.ts'
 import { cpuSecondsOf } from './processes.ts'
-import { offloadOne, onlyKey } from './proxy.ts'
 import { installRclone, rcloneMount } from './rclone.ts'
 import type { BenchRow } from './report.ts'
-import { pauseQueues, probeLocations, serverUnderTest, temporaryFolder } from './server-under-test.ts'
+import { temporaryFolder } from './server-under-test.ts'
 import { quantile } from './statistics.ts'
 
 const FILE_BYTES = 500_000_000
@@ -23,13 +22,7 @@ const WARM_UP_RANGES = 20
 export async function benchRanges(): Promise<BenchRow[]> {
   await installRclone()
   await using stack = openStack()
-  const bucket = await startBucket(stack)
-  const server = await serverUnderTest(stack, { storage: { default: 's3', s3: bucket.settings } })
-  await probeLocations(server)
-  await pauseQueues(server.database, ['processing', 'videoConversion', 'maintenance'])
-  const assetId = await offloadOne(server, FILE_BYTES)
-  const key = await onlyKey(server)
-  const presignedUrl = await bucket.presignedGet(key)
+  const { bucket, server, assetId, key, presignedUrl } = await offloadedOriginal(stack, FILE_BYTES)
   const folder = join(await temporaryFolder(stack), 'mount')
   await mkdir(folder)
   const rclone = await rcloneMount(stack, bucket, folder)

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { installPackages } from '../tests/support/apt.ts'
 import type { Bucket } from './bucket.ts'
 import { type Cost, cpuSecondsOfEndedChildren, watchPeak } from './processes.ts'
 
 const run = promisify(execFile)
-const INSTALL_LIMIT_MS = 300_000
 const MOUNT_LIMIT_MS = 20_000
 
 /** Installs rclone, and what its mounts need, from Debian's packages where they are missing and it may. */
@@ -15,14 +15,7 @@ export async function installRclone(): Promise<void> {
   if (await isInstalled()) return
   if (process.getuid?.() !== 0)
     throw new Error('rclone is not installed, and only root on Debian may install it')
-  const apt = (...words: string[]) =>
-    run('apt-get', words, {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      timeout: INSTALL_LIMIT_MS,
-      maxBuffer: 64e6,
-    })
-  await apt('update')
-  await apt('install', '--yes', '--no-install-recommends', 'rclone', 'fuse3')
+  await installPackages('rclone', 'fuse3')
 }
 
 async function isInstalled(): Promise<boolean> {

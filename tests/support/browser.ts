@@ -2,16 +2,12 @@
  * A real browser for tests: Debian's Chromium, driven by playwright-core. Every page that `openPage` makes writes down
  * what no page of ours may do: errors on the console, refusals by the content security policy, failed requests.
  */
-import { execFile } from 'node:child_process'
 import { access } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { installPackages } from './apt.ts'
 
-const run = promisify(execFile)
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome']
-/** Half a minute on a good line, with 200 MB to fetch on a bad one. */
-const INSTALL_LIMIT_MS = 600_000
 /** A machine with other work to do answers late; nothing here waits that long when it works. */
 const ACTION_LIMIT_MS = 20_000
 const ARGUMENTS = [
@@ -43,15 +39,8 @@ async function whyNoBrowser(): Promise<string | null> {
   if ((await findChromium()) !== null) return null
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     return 'Chromium is not installed, and only root on Debian may install it'
-  const apt = (...words: string[]) =>
-    run('apt-get', words, {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      timeout: INSTALL_LIMIT_MS,
-      maxBuffer: 64e6,
-    })
   try {
-    await apt('update')
-    await apt('install', '--yes', '--no-install-recommends', 'chromium')
+    await installPackages('chromium')
   } catch (error) {
     return `Chromium could not be installed: ${(error as Error).message}`
   }
