@@ -27,7 +27,7 @@ export function pipeStream(
   }
   source.on('data', (chunk: Buffer) => {
     sent += chunk.length
-    countStreamed(chunk.length)
+    countStreamed(chunk.length, length)
     if (sent > length) return cut(new Error(`the source gave more than ${length} bytes`))
     if (!response.write(chunk)) source.pause()
   })
