@@ -4,7 +4,8 @@
  * A job whose key was enqueued again while it ran is *superseded*: graphile-worker takes its key away, and the newer one
  * does the work. Whatever its end, it is then removed rather than run again.
  *
- * Claims and ends don't wait for the disk: one that a crash takes back means that the job runs again, which every job may.
+ * A claim does not wait for the disk: a crash takes back only those of jobs that still run, and they run again anyway. Ends
+ * do wait: without, a crash of PostgreSQL gave back all that had ended within half a second (32 jobs of 8 at a time).
  */
 import { sql } from 'kysely'
 import { COMMITTING_LATER } from '../database/commit-later.ts'
@@ -50,9 +51,9 @@ export async function claimJobs(
 /** False when the job was no longer this worker's: it stalled so long that it was taken for dead. */
 export async function completeJob(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {
   const { rows } = await sql`
-    delete from graphile_worker._private_jobs
-    where id = ${job.id} and locked_by = ${workerId} and ${COMMITTING_LATER}
-    returning id`.execute(db)
+    delete from graphile_worker._private_jobs where id = ${job.id} and locked_by = ${workerId} returning id`.execute(
+    db,
+  )
   return rows.length === 1
 }
 
