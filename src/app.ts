@@ -1,10 +1,11 @@
 /** Config -> wired parts: a plain object, no container. The only place besides placement that knows the storage backends. */
 import { mkdir } from 'node:fs/promises'
 import type pg from 'pg'
-import type { Config, Place, S3Config } from './config.ts'
+import type { CdnConfig, Config, Place, S3Config } from './config.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded.ts'
 import { migrate } from './database/migrate.ts'
+import type { ObjectKind } from './database/schema.ts'
 import {
   DEMONSTRATION_BUCKET,
   type DemonstrationBucket,
@@ -13,10 +14,18 @@ import {
 import { AppError } from './errors.ts'
 import type { Log } from './log.ts'
 import { type MediaTools, openMediaTools } from './media/tools.ts'
+import type { Delivery } from './placement/deliver.ts'
 import { closePlacement, openPlacement } from './placement/open.ts'
+import { watchOutages } from './placement/outages.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
+import type { ClassPolicy, ClassRules } from './placement/storage-classes.ts'
+import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
+import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
+import { bucketOrigins } from './storage/s3-addresses.ts'
+import { findS3Provider } from './storage/s3-providers.ts'
+import { withBreaker } from './storage/with-breaker.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
 
@@ -60,13 +69,20 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
     localId: LOCAL,
     mediaLocation: config.storage.local.mediaLocation,
     policy: policyOf(config),
+    classes: classesOf(config),
+    ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
       holdMs: config.storage.upload.holdHours * 3_600_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       recallMaxBytes: config.storage.recall.maxBytes,
+      answerWithinMs: config.storage.outage.answerWithinMs,
+      cacheMaxBytes: config.storage.cache.maxBytes,
     },
+    delivery: await deliveryOf(config),
   })
   cleanup.defer(() => closePlacement(placement))
+  const outages = watchOutages(placement)
+  cleanup.defer(() => outages.close())
   const mediaTools = openMediaTools({
     log,
     threads: config.jobs.processingConcurrency,
@@ -154,13 +170,17 @@ async function openLocations(
     attempts: config.storage.upload.retryAttempts + 1,
     delayMs: config.storage.upload.retryDelayMs,
   }
-  if (config.storage.s3 !== null) locations.push(await openBucket(S3, config.storage.s3, retry, log))
+  const outage = { ...DEFAULT_BREAKER_RULES, ...config.storage.outage }
+  if (config.storage.s3 !== null)
+    locations.push(await openBucket(S3, config.storage.s3, { retry, outage }, log))
 
   let demonstrationBucket: DemonstrationBucket | null = null
   const holdsReplicas = await locationsWithReplicas(db)
   if (config.demonstrationBucket || holdsReplicas.has(DEMONSTRATION)) {
     demonstrationBucket = await openDemonstrationBucket(config.dataDir, log)
-    locations.push(await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), retry, log))
+    locations.push(
+      await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), { retry, outage }, log),
+    )
   }
   for (const id of holdsReplicas) {
     if (locations.some((location) => location.id === id)) continue
@@ -195,9 +215,9 @@ function openLocalLocation(config: Config, log: Log): Location {
     identity: 'the media location',
     isDemonstration: false,
     backend,
-    probe: async () => {
+    probe: async (options) => {
       const { probeDisk } = await import('./storage/disk-probe.ts')
-      return probeDisk(root, backend.features)
+      return probeDisk(root, backend.features, options)
     },
   }
 }
@@ -206,16 +226,22 @@ function openLocalLocation(config: Config, log: Log): Location {
 async function openBucket(
   id: typeof S3 | typeof DEMONSTRATION,
   settings: S3Config,
-  retry: { attempts: number; delayMs: number },
+  { retry, outage }: { retry: { attempts: number; delayMs: number }; outage: BreakerRules },
   log: Log,
 ): Promise<Location> {
   const { openS3Backend } = await import('./storage/s3.ts')
   // Half of the connections for people who look at originals, so that no offload makes them wait.
   const share = (part: number) => Math.max(1, Math.floor(settings.maxConnections * part))
   const limits = { reads: share(0.5), writes: share(0.3), others: share(0.2) }
-  const backend = withRetry(withLimits(openS3Backend(settings, log), limits), { ...retry, log })
-  const where = `${settings.bucket}/${settings.prefix}`
   const isDemonstration = id === DEMONSTRATION
+  const breaker = createBreaker(
+    isDemonstration ? 'the demonstration bucket' : `bucket ${settings.bucket}`,
+    outage,
+  )
+  // The breaker under the limits (see there), the tries above both: each is a call that may be refused, and a refusal ends them.
+  const guarded = withBreaker(openS3Backend(settings, log), breaker)
+  const backend = withRetry(withLimits(guarded, limits), { ...retry, log })
+  const where = `${settings.bucket}/${settings.prefix}`
   return {
     id,
     kind: 's3',
@@ -227,10 +253,19 @@ async function openBucket(
       ? 'the demonstration bucket'
       : `${settings.endpoint ?? `aws:${settings.region}`} ${where}`,
     isDemonstration,
+    hasPublicAddress: settings.publicEndpoint !== null,
+    provider: findS3Provider(settings.provider, settings.endpoint).name,
     backend,
-    probe: async () => {
+    breaker,
+    browserOrigins: bucketOrigins(settings),
+    probe: async (options) => {
+      breaker.assertNotBlocked()
       const { probeS3 } = await import('./storage/s3-probe.ts')
-      return probeS3(settings, log)
+      return probeS3(settings, log, options)
+    },
+    openBrowserProbe: async () => {
+      const { openS3BrowserProbe } = await import('./storage/s3-browser-probe.ts')
+      return openS3BrowserProbe(settings, log)
     },
   }
 }
@@ -238,17 +273,33 @@ async function openBucket(
 function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
   return {
     endpoint: bucket.endpoint,
+    publicEndpoint: null,
     bucket: DEMONSTRATION_BUCKET,
     region: 'us-east-1',
     accessKeyId: bucket.accessKeyId,
     secretAccessKey: bucket.secretAccessKey,
     prefix: '',
     forcePathStyle: true,
-    provider: 'auto',
+    provider: 'demonstration',
     maxConnections: 50,
     requestTimeoutMs: 60_000,
     connectTimeoutMs: 5_000,
   }
+}
+
+function classesOf({ storage: { classes } }: Config): ClassPolicy {
+  const kinds: Record<ObjectKind, ClassRules | null> = {
+    original: classes.originals,
+    sidecar: classes.sidecars,
+    thumbnail: classes.thumbnails,
+    preview: classes.previews,
+    fullsize: classes.fullsize,
+    'encoded-video': classes.encodedVideos,
+    'profile-image': classes.profileImages,
+    'person-face': classes.personFaces,
+    'database-backup': classes.databaseBackups,
+  }
+  return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
 }
 
 function policyOf({ storage }: Config): Policy {
@@ -266,4 +317,33 @@ function policyOf({ storage }: Config): Policy {
     'person-face': at(locations.personFaces),
     'database-backup': at(locations.databaseBackups),
   }
+}
+
+async function deliveryOf({ storage }: Config): Promise<Delivery> {
+  const { originals, previews, encodedVideos, immichClients, signedForMinutes } = storage.delivery
+  return {
+    ways: {
+      original: originals,
+      thumbnail: previews,
+      preview: previews,
+      fullsize: previews,
+      'profile-image': previews,
+      'person-face': previews,
+      'encoded-video': encodedVideos,
+    },
+    immichClients,
+    windowMs: signedForMinutes * 60_000,
+    cdn: storage.cdn && { locationId: S3, cdn: await openCdn(storage.cdn, storage.s3?.prefix ?? '') },
+  }
+}
+
+async function openCdn(cdn: CdnConfig, keyPrefix: string): Promise<Cdn> {
+  const { baseUrl, keyPairId, privateKey, policy, cookieDomain, secret } = cdn
+  if (cdn.type === 'hmac') {
+    const { openHmacCdn } = await import('./storage/cdn-hmac.ts')
+    return openHmacCdn({ baseUrl, keyPrefix, secret: secret! })
+  }
+  const { openCloudFront } = await import('./storage/cdn-cloudfront.ts')
+  const key = { keyPairId: keyPairId!, privateKey: privateKey! }
+  return openCloudFront({ baseUrl, keyPrefix, ...key, policy: policy ?? 'canned', cookieDomain })
 }

@@ -6,16 +6,40 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { findClassMistakes } from './config/class-mistakes.ts'
+import { findDeliveryMistakes } from './config/delivery.ts'
 import { interpolate } from './config/interpolate.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
+import { readPrices } from './config/prices.ts'
 import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
+import type { ClassRules } from './placement/storage-classes.ts'
+import type { PriceList } from './placement/storage-prices.ts'
 
 /** Where the files of a kind belong. */
 export type Place = 'local' | 's3'
+/** `local-first`: an upload is acknowledged when it is safe on the disk, offloaded afterwards. `s3-first`: when the bucket has proven it. */
+export type UploadStrategy = 'local-first' | 's3-first'
+
+/** How the bytes of a kind reach clients. */
+export type Way = 'proxy' | 'redirect' | 'cdn'
+
+/** What belongs to the type is set, the rest is null. */
+export type CdnConfig = {
+  type: 'cloudfront' | 'hmac'
+  baseUrl: string
+  keyPairId: string | null
+  /** PEM. */
+  privateKey: string | null
+  policy: 'canned' | 'custom' | null
+  cookieDomain: string | null
+  secret: string | null
+}
 
 export type S3Config = {
   /** Null: the service of AWS in that region. */
   endpoint: string | null
+  /** Where clients reach the service; null: at the endpoint. */
+  publicEndpoint: string | null
   bucket: string
   region: string
   /** Both null: the default credential chain of AWS (environment, profile, role). */
@@ -62,13 +86,28 @@ export type Config = {
       Place
     >
     upload: {
-      strategy: 'local-first'
+      strategy: UploadStrategy
+      direct: 'auto' | 'on' | 'off'
       deleteLocalAfterUpload: boolean
       holdHours: number
       retryAttempts: number
       retryDelayMs: number
     }
+    /** Another strategy for some of the users; null: none. */
+    rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null
+    outage: { answerWithinMs: number; failures: number; coolDownMs: number }
     recall: { maxBytes: number }
+    delivery: Record<'originals' | 'previews' | 'encodedVideos', Way> & {
+      immichClients: 'proxy' | 'same'
+      signedForMinutes: number
+    }
+    cdn: CdnConfig | null
+    /** `maxBytes` 0: none. */
+    cache: { maxBytes: number }
+    /** Null: the ordinary class. */
+    classes: Record<keyof ConfigFile['storage']['classes'], ClassRules | null>
+    /** Null: the list that comes with Glassine. */
+    prices: PriceList | null
   }
   uploads: { maxBytes: number }
   jobs: { processingConcurrency: number; storageConcurrency: number; videoConcurrency: number }
@@ -79,6 +118,8 @@ export type Config = {
 
 const DEFAULT_FILE = 'glassine.yaml'
 const DEFAULT_DATA = 'data'
+/** A quarter of it is what may be fetched at a time, and one reading brings in an eighth. */
+const SMALLEST_CACHE_BYTES = 256 * 2 ** 20
 
 /**
  * Reads the file and the GLASSINE_* variables, which win over it.
@@ -89,6 +130,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const { value, mistakes } = interpolate(document, env)
   mistakes.unshift(...readMistakes)
 
+  let prices: PriceList | null = null
   const parsed = FILE_SCHEMA.safeParse(withEnvironment(value, env))
   if (!parsed.success) {
     // A variable that is missing was reported already; that its place is now empty is no second mistake.
@@ -97,10 +139,12 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       if (!reported.has(mistake.path.join('.'))) mistakes.push(mistake)
     }
   } else {
-    mistakes.push(...findContradictions(parsed.data))
+    mistakes.push(...findContradictions(parsed.data), ...findClassMistakes(parsed.data.storage))
+    const pricesFile = parsed.data.storage.pricesFile
+    if (pricesFile !== null) prices = readPrices(resolve(pricesFile), mistakes)
   }
   if (mistakes.length > 0 || !parsed.success) throw new ConfigError(file ?? 'the configuration', mistakes)
-  return toConfig(parsed.data, resolve(env.GLASSINE_DATA || DEFAULT_DATA), file)
+  return toConfig(parsed.data, prices, resolve(env.GLASSINE_DATA || DEFAULT_DATA), file)
 }
 
 function readFile(env: NodeJS.ProcessEnv): { file: string | null; document: unknown; mistakes: Mistake[] } {
@@ -185,10 +229,32 @@ function findContradictions({ storage }: ConfigFile): Mistake[] {
       right: 'set both, or neither for the default credential chain of AWS',
     })
   }
+  const originals = storage.locations.originals ?? storage.default
+  for (const key of ['upload', 'rollout'] as const) {
+    if (storage[key]?.strategy !== 's3-first' || originals === 's3') continue
+    mistakes.push({
+      path: ['storage', key, 'strategy'],
+      wrong: 'originals belong at local, so that there is no bucket for them to go to first',
+      right: 'write local-first, or set storage.locations.originals to s3',
+    })
+  }
+  mistakes.push(...findDeliveryMistakes(storage))
+  if (storage.cache.maxBytes > 0 && storage.cache.maxBytes < SMALLEST_CACHE_BYTES) {
+    mistakes.push({
+      path: ['storage', 'cache', 'maxBytes'],
+      wrong: 'so small a cache holds next to nothing',
+      right: 'write 256 MiB or more, or 0 for none',
+    })
+  }
   return mistakes
 }
 
-function toConfig(file: ConfigFile, dataDir: string, configFile: string | null): Config {
+function toConfig(
+  file: ConfigFile,
+  prices: PriceList | null,
+  dataDir: string,
+  configFile: string | null,
+): Config {
   const { storage } = file
   const locations = { ...storage.locations, originals: storage.locations.originals ?? storage.default }
   return {
@@ -203,6 +269,7 @@ function toConfig(file: ConfigFile, dataDir: string, configFile: string | null):
       ...storage,
       local: { mediaLocation: resolve(storage.local.mediaLocation ?? `${dataDir}/media`) },
       locations,
+      prices,
     },
     uploads: file.uploads,
     jobs: {

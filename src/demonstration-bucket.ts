@@ -45,6 +45,17 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
       store: { kind: 'folder', path: folder },
       credentials: { accessKeyId, secretAccessKey },
       buckets: [DEMONSTRATION_BUCKET],
+      // Pages of any address of this machine; what they may do, presigned URLs say.
+      cors: [
+        {
+          id: undefined,
+          allowedOrigins: ['*'],
+          allowedMethods: ['GET', 'HEAD', 'PUT'],
+          allowedHeaders: ['*'],
+          exposeHeaders: ['ETag', 'Content-Length', 'Content-Range', 'Accept-Ranges'],
+          maxAgeSeconds: 3600,
+        },
+      ],
       host: '127.0.0.1',
       port,
       onInternalError: (error, request) =>

@@ -12,6 +12,7 @@
  * | too-large | a limit on size was passed |
  * | storage-full | the local disk has no room |
  * | unavailable | a place or the database cannot be reached; trying again later helps |
+ * | archived | the bytes are safe, and must be restored before they can be read; `details` say how that stands |
  * | corrupt | bytes are not what their digest says |
  * | last-copy | the operation would give up the last verified copy |
  */
@@ -25,6 +26,7 @@ export type ErrorCode =
   | 'too-large'
   | 'storage-full'
   | 'unavailable'
+  | 'archived'
   | 'corrupt'
   | 'last-copy'
 
@@ -34,12 +36,19 @@ export type FieldError = { path: string[]; message: string; code: string }
 export class AppError extends Error {
   readonly code: ErrorCode
   readonly fields: FieldError[] | undefined
+  /** Facts for programs, beside the message for people. */
+  readonly details: Record<string, unknown> | undefined
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; fields?: FieldError[] }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options?: { cause?: unknown; fields?: FieldError[]; details?: Record<string, unknown> },
+  ) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'AppError'
     this.code = code
     this.fields = options?.fields
+    this.details = options?.details
   }
 }
 

@@ -162,6 +162,87 @@ create table asset_file (
 );
 CREATE INDEX asset_file_object ON public.asset_file USING btree (object_id);
 
+create table browser_probe (
+  id uuid not null,
+  location_id text not null,
+  key text not null,
+  origin text not null,
+  expires_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  constraint browser_probe_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint browser_probe_pkey PRIMARY KEY (id)
+);
+CREATE INDEX browser_probe_location ON public.browser_probe USING btree (location_id);
+
+create table class_change (
+  object_id uuid not null,
+  location_id text not null,
+  from_key text not null,
+  to_key text not null,
+  to_class text not null,
+  doomed_key text,
+  lease_expires_at timestamp with time zone not null,
+  actor text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint class_change_check CHECK (((doomed_key = from_key) OR (doomed_key = to_key))),
+  constraint class_change_check1 CHECK ((from_key <> to_key)),
+  constraint class_change_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint class_change_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id),
+  constraint class_change_pkey PRIMARY KEY (object_id, location_id),
+  constraint class_change_location_id_to_key_key UNIQUE (location_id, to_key)
+);
+CREATE INDEX class_change_lease ON public.class_change USING btree (lease_expires_at);
+CREATE TRIGGER guard_class_change BEFORE INSERT OR UPDATE ON public.class_change FOR EACH ROW EXECUTE FUNCTION guard_class_change();
+
+create table direct_upload (
+  id uuid not null,
+  owner_id uuid not null,
+  object_id uuid not null,
+  asset_id uuid not null,
+  state text not null default 'open'::text,
+  reason text,
+  size bigint not null,
+  sha256 bytea not null,
+  sha1 bytea not null,
+  md5 bytea,
+  part_bytes bigint,
+  file_name text not null,
+  file_created_at timestamp with time zone not null,
+  file_modified_at timestamp with time zone not null,
+  is_favorite boolean not null,
+  visibility text not null,
+  duration_ms bigint,
+  live_photo_video_id uuid,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone not null default now(),
+  ended_at timestamp with time zone,
+  constraint direct_upload_check CHECK (((md5 IS NULL) <> (part_bytes IS NULL))),
+  constraint direct_upload_check1 CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['open'::text, 'received'::text])))),
+  constraint direct_upload_md5_check CHECK ((octet_length(md5) = 16)),
+  constraint direct_upload_part_bytes_check CHECK ((part_bytes > 0)),
+  constraint direct_upload_sha1_check CHECK ((octet_length(sha1) = 20)),
+  constraint direct_upload_sha256_check CHECK ((octet_length(sha256) = 32)),
+  constraint direct_upload_size_check CHECK ((size > 0)),
+  constraint direct_upload_state_check CHECK ((state = ANY (ARRAY['open'::text, 'received'::text, 'done'::text, 'duplicate'::text, 'failed'::text, 'abandoned'::text]))),
+  constraint direct_upload_visibility_check CHECK ((visibility = ANY (ARRAY['timeline'::text, 'archive'::text, 'hidden'::text, 'locked'::text]))),
+  constraint direct_upload_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id),
+  constraint direct_upload_pkey PRIMARY KEY (id)
+);
+CREATE INDEX direct_upload_ended ON public.direct_upload USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+CREATE INDEX direct_upload_owner ON public.direct_upload USING btree (owner_id, created_at DESC);
+CREATE UNIQUE INDEX direct_upload_underway ON public.direct_upload USING btree (owner_id, sha256) INCLUDE (size) WHERE (state = ANY (ARRAY['open'::text, 'received'::text]));
+CREATE INDEX direct_upload_unfinished ON public.direct_upload USING btree (expires_at) WHERE (state = ANY (ARRAY['open'::text, 'received'::text]));
+
+create table drill (
+  location_id text not null,
+  started_at timestamp with time zone not null default now(),
+  ends_at timestamp with time zone not null,
+  actor text not null,
+  constraint drill_check CHECK ((ends_at <= (started_at + '01:01:00'::interval))),
+  constraint drill_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint drill_pkey PRIMARY KEY (location_id)
+);
+
 create table job_failure (
   id bigint not null generated always as identity,
   job text not null,
@@ -203,6 +284,7 @@ create table location (
   health_error text,
   health_changed_at timestamp with time zone,
   last_success_at timestamp with time zone,
+  away_since timestamp with time zone,
   constraint location_kind_check CHECK ((kind = ANY (ARRAY['disk'::text, 's3'::text, 'memory'::text]))),
   constraint location_pkey PRIMARY KEY (id)
 );
@@ -231,6 +313,22 @@ CREATE INDEX placement_event_object ON public.placement_event USING btree (objec
 CREATE TRIGGER placement_event_append_only BEFORE DELETE OR UPDATE ON public.placement_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER placement_event_no_truncate BEFORE TRUNCATE ON public.placement_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table probe_change (
+  id bigint not null generated always as identity,
+  location_id text not null,
+  trait text not null,
+  before boolean not null,
+  after boolean not null,
+  is_weaker boolean not null,
+  found_at timestamp with time zone not null,
+  settled_at timestamp with time zone,
+  settled_by text,
+  constraint probe_change_check CHECK (((settled_at IS NULL) = (settled_by IS NULL))),
+  constraint probe_change_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint probe_change_pkey PRIMARY KEY (id)
+);
+CREATE INDEX probe_change_location ON public.probe_change USING btree (location_id, id);
+
 create table replica (
   object_id uuid not null,
   location_id text not null,
@@ -242,6 +340,10 @@ create table replica (
   lease_expires_at timestamp with time zone,
   actor text not null,
   created_at timestamp with time zone not null default now(),
+  upload_id text,
+  writable_until timestamp with time zone,
+  storage_class text,
+  class_since timestamp with time zone not null default now(),
   constraint replica_check CHECK (((state <> 'verified'::text) OR ((verified_at IS NOT NULL) AND (proof_level IS NOT NULL)))),
   constraint replica_check1 CHECK (((state <> 'writing'::text) OR (lease_expires_at IS NOT NULL))),
   constraint replica_proof_level_check CHECK (((proof_level >= 0) AND (proof_level <= 4))),
@@ -253,9 +355,28 @@ create table replica (
 );
 CREATE INDEX replica_evicting ON public.replica USING btree (object_id) WHERE (state = ANY (ARRAY['evicting'::text, 'suspect'::text]));
 CREATE INDEX replica_location ON public.replica USING btree (location_id, state);
+CREATE INDEX replica_storage_class ON public.replica USING btree (location_id, storage_class) WHERE (storage_class IS NOT NULL);
 CREATE INDEX replica_unsettled ON public.replica USING btree (lease_expires_at) WHERE (state = 'writing'::text);
 CREATE TRIGGER guard_replica BEFORE INSERT OR DELETE OR UPDATE ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_replica();
 CREATE TRIGGER replica_no_truncate BEFORE TRUNCATE ON public.replica FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table replica_restore (
+  object_id uuid not null,
+  location_id text not null,
+  tier text not null,
+  days integer not null,
+  requested_at timestamp with time zone not null,
+  requested_by uuid,
+  expected_at timestamp with time zone not null,
+  accepted_at timestamp with time zone,
+  available_until timestamp with time zone,
+  check_at timestamp with time zone not null,
+  constraint replica_restore_days_check CHECK (((days >= 1) AND (days <= 365))),
+  constraint replica_restore_tier_check CHECK ((tier = ANY (ARRAY['expedited'::text, 'standard'::text, 'bulk'::text]))),
+  constraint replica_restore_object_id_location_id_fkey FOREIGN KEY (object_id, location_id) REFERENCES replica(object_id, location_id) ON DELETE CASCADE,
+  constraint replica_restore_pkey PRIMARY KEY (object_id, location_id)
+);
+CREATE INDEX replica_restore_check ON public.replica_restore USING btree (check_at);
 
 create table schema_migration (
   name text not null,
@@ -312,6 +433,17 @@ create table system_metadata (
   constraint system_metadata_pkey PRIMARY KEY (key)
 );
 
+create table unfinished_upload (
+  location_id text not null,
+  key text not null,
+  upload_id text,
+  lease_expires_at timestamp with time zone not null,
+  created_at timestamp with time zone not null default now(),
+  constraint unfinished_upload_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint unfinished_upload_pkey PRIMARY KEY (location_id, key)
+);
+CREATE INDEX unfinished_upload_lease ON public.unfinished_upload USING btree (lease_expires_at);
+
 create table used_key (
   location_id text not null,
   key text not null,
@@ -330,6 +462,33 @@ create table worker_heartbeat (
   beaten_at timestamp with time zone not null default now(),
   constraint worker_heartbeat_pkey PRIMARY KEY (worker_id)
 );
+
+CREATE OR REPLACE FUNCTION public.guard_class_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'INSERT' then
+    if new.doomed_key is not null then
+      raise exception 'a class change begins with copying' using errcode = 'GL001';
+    end if;
+    insert into used_key (location_id, key) values (new.location_id, new.to_key);
+    return new;
+  end if;
+  if (new.object_id, new.location_id, new.from_key, new.to_key, new.to_class) is distinct from
+     (old.object_id, old.location_id, old.from_key, old.to_key, old.to_class) then
+    raise exception 'a class change keeps its keys and its class' using errcode = 'GL001';
+  end if;
+  if old.doomed_key is not null and new.doomed_key is distinct from old.doomed_key then
+    raise exception 'which bytes go is decided once' using errcode = 'GL001';
+  end if;
+  if new.doomed_key is not null and exists (
+       select from replica where object_id = new.object_id and location_id = new.location_id and key = new.doomed_key) then
+    raise exception 'the replica of object % at % still names that key', new.object_id, new.location_id
+      using errcode = 'GL002';
+  end if;
+  return new;
+end $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_replica()
  RETURNS trigger
@@ -356,8 +515,19 @@ begin
     return old;
   end if;
 
-  if (new.object_id, new.location_id, new.key) is distinct from (old.object_id, old.location_id, old.key) then
-    raise exception 'a replica keeps its object, location and key' using errcode = 'GL001';
+  if (new.object_id, new.location_id) is distinct from (old.object_id, old.location_id) then
+    raise exception 'a replica keeps its object and location' using errcode = 'GL001';
+  end if;
+  if new.key is distinct from old.key then
+    if old.state <> 'verified' or new.state <> 'verified' or new.proof_level < 3 or not exists (
+         select from class_change
+         where object_id = old.object_id and location_id = old.location_id and from_key = old.key and to_key = new.key
+           and doomed_key is null) then
+      raise exception 'a replica keeps its key, but for the proven copy of a class change' using errcode = 'GL001';
+    end if;
+    insert into placement_event (object_id, location_id, key, from_state, to_state, proof_level, proof, actor)
+      values (new.object_id, new.location_id, new.key, old.state, new.state, new.proof_level, new.proof, new.actor);
+    return new;
   end if;
   if new.state = old.state then
     return new;

@@ -33,14 +33,17 @@ async function start(env: NodeJS.ProcessEnv): Promise<Running> {
   const config = loadConfig(env)
   const building = buildApp(config, createLog(config.logLevel))
   // Loaded while PostgreSQL starts: 150 ms that nobody waits for.
-  const [app, { buildHttpServer }, { startAppWorker }, { recordVersion }] = await Promise.all([
-    building,
-    import('../http/server.ts'),
-    import('./start-worker.ts'),
-    import('../library/server-info.ts'),
-  ])
+  const [app, { buildHttpServer }, { startAppWorker }, { recordVersion }, { logUploadRules }] =
+    await Promise.all([
+      building,
+      import('../http/server.ts'),
+      import('./start-worker.ts'),
+      import('../library/server-info.ts'),
+      import('../library/upload-strategy.ts'),
+    ])
   try {
     await recordVersion(app.db)
+    await logUploadRules(app.db, app.log, config.storage)
     const http = await buildHttpServer(app)
     await http.listen({ host: config.host, port: config.port })
     return { app, http, worker: await startAppWorker(app) }

@@ -2,8 +2,11 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/mistakes.ts'
 import { AppError } from '../errors.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { printClasses } from './storage-classes.ts'
+import { type DrillOptions, runDrill } from './storage-drill.ts'
 import { printProbe } from './storage-probe.ts'
 import { printReceipt } from './storage-receipt.ts'
+import { restoreFromCli } from './storage-restore.ts'
 import { printStorageStatus } from './storage-status.ts'
 import { createUserFromCli, type UserOptions } from './users-create.ts'
 
@@ -52,8 +55,39 @@ export async function runCommand(
     .command('probe')
     .description('try out what every place can do, and store what is found')
     .option('--json', 'as JSON')
-    .action(async (options: Json) => {
+    .option('--origin <url...>', 'where your pages are: their CORS rules are tried too')
+    .action(async (options: Json & { origin?: string[] }) => {
       code = await printProbe(context, options)
+    })
+
+  storage
+    .command('drill')
+    .description('make a place unreachable for some minutes, to see that everything copes; ends by itself')
+    .argument('<location>', 'such as s3')
+    .option('--minutes <number>', '1 to 60 (default: 5)')
+    .option('--stop', 'end it now')
+    .option('--no-wait', 'return at once instead of showing the minutes left')
+    .option('--json', 'as JSON')
+    .action(async (location: string, options: DrillOptions) => {
+      code = await runDrill(context, location, options)
+    })
+
+  storage
+    .command('classes')
+    .description('what is kept in which storage class, and what the rules would move, at what price')
+    .option('--json', 'as JSON')
+    .action(async (options: Json) => {
+      code = await printClasses(context, options)
+    })
+  storage
+    .command('restore')
+    .description('how an archived original stands and what its restore costs; with --tier, asks for it')
+    .argument('<asset>', 'its id')
+    .option('--tier <tier>', 'bulk, standard or expedited')
+    .option('--days <days>', 'how long it can be opened then', '7')
+    .option('--json', 'as JSON')
+    .action(async (asset: string, options: { tier?: string; days: string } & Json) => {
+      code = await restoreFromCli(context, asset, options)
     })
 
   const users = program.command('users').description('who may log in')

@@ -1,7 +1,10 @@
+import type { Moving } from '../placement/moving.ts'
 import { type LocationStatus, type StorageStatus, storageStatus } from '../placement/status.ts'
 import type { QueueName } from '../queue/job-types.ts'
 import { type JobFailure, type QueueCounts, queueCounts, recentFailures } from '../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { timeLeft } from './storage-drill.ts'
+import { describeChange } from './storage-probe.ts'
 import { ago, bar, bytes, columns, count, plural, type Style } from './text.ts'
 
 type Found = { status: StorageStatus; queues: Record<QueueName, QueueCounts>; failures: JobFailure[] }
@@ -25,7 +28,9 @@ export async function printStorageStatus(
   }
   const isFine =
     found.status.originals.atRisk.count === 0 &&
-    found.status.locations.every(({ health }) => health !== 'unhealthy')
+    found.status.locations.every(
+      ({ health, changes }) => health !== 'unhealthy' && changes.every(({ isWeaker }) => !isWeaker),
+    )
   return isFine ? EXIT.done : EXIT.attention
 }
 
@@ -35,6 +40,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     '',
     ...whereItIs(status, style),
     '',
+    ...movingLines(status.moving),
     ...whatHappens(queues, failures, style, now),
     '',
     ...places(status.locations, style, now),
@@ -89,6 +95,14 @@ function whereItIs({ originals }: StorageStatus, style: Style): string[] {
   ]
 }
 
+/** `Moving 1,200 files (3.4 GB) to s3 (photos at https://...).` */
+function movingLines(moving: Moving[]): string[] {
+  return moving.map(
+    ({ to, label, count: files, bytes: size }) =>
+      `Moving ${plural(files, 'file')} (${bytes(size)}) to ${to} (${label}).`,
+  )
+}
+
 function whatHappens(
   queues: Record<QueueName, QueueCounts>,
   failures: JobFailure[],
@@ -132,8 +146,23 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
   ])
   const header = ['', 'place', 'files', 'size', '', '', ''].map(style.dim)
   const lines = columns([header, ...rows], [2, 3])
-  const problems = locations.flatMap(({ id, health, error }) =>
-    health === 'unhealthy' ? [style.red(`  ${id}: ${error ?? 'not healthy'}`)] : [],
+  const problems = locations.flatMap(({ id, health, error, drill, healthChangedAt }) => {
+    if (drill !== null) {
+      const leftMs = new Date(drill.endsAt).getTime() - now.getTime()
+      return [style.amber(`  ${id}: blocked by a drill, ${timeLeft(leftMs)}`)]
+    }
+    const since = healthChangedAt === null ? '' : ` (since ${ago(healthChangedAt, now)})`
+    return health === 'unhealthy' ? [style.red(`  ${id}: ${error ?? 'not healthy'}${since}`)] : []
+  })
+  const changes = locations.flatMap(({ id, changes }) =>
+    changes.map((change) => `  ${id}: ${describeChange(change, style)}, ${ago(change.foundAt, now)}`),
   )
-  return [...lines, ...problems]
+  const blocked = locations.flatMap(({ id, browserReach }) =>
+    browserReach
+      .filter(({ reach }) => reach === 'blocked')
+      .map(({ origin, detail, remedy = '' }) =>
+        style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
+      ),
+  )
+  return [...lines, ...problems, ...changes, ...blocked]
 }

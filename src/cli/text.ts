@@ -38,6 +38,21 @@ export function columns(rows: string[][], right: number[] = []): string[] {
   )
 }
 
+/** Breaks text between words so that no line is longer than `width`, except for words that are. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line]
+}
+
 /** `1.2 GB`: powers of 1,000, three figures. */
 export function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']

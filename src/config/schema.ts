@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ORDINARY_CLASS, STORAGE_CLASSES } from '../placement/storage-classes.ts'
 
 /*
  * The configuration file. Every key has a row in docs/configuration.md; tests/config compares the two both ways.
@@ -72,9 +73,33 @@ function url(right: string, protocols: RegExp) {
 }
 
 const place = () => oneOf('local', 's3')
+const strategy = () => oneOf('local-first', 's3-first')
+
+const className = () => oneOf(...(STORAGE_CLASSES.map(({ name }) => name) as [string, ...string[]]))
+
+/** The storage class of fresh files of a kind, and those for older ones. */
+const classes = () =>
+  z
+    .strictObject({
+      class: className().default(ORDINARY_CLASS),
+      rules: z
+        .array(
+          z.strictObject({
+            olderThanDays: number({ min: 1, max: 36_500, unit: 'days' }),
+            class: className(),
+          }),
+          { error: 'write a list of { olderThanDays, class }' },
+        )
+        .default([]),
+    })
+    .nullable()
+    .default(null)
 
 const S3_KEYS = {
   endpoint: url('write the URL of the S3 service, such as https://s3.example.org', /^https?:$/)
+    .nullable()
+    .default(null),
+  publicEndpoint: url('write the URL under which browsers reach the S3 service', /^https?:$/)
     .nullable()
     .default(null),
   bucket: text(
@@ -93,13 +118,32 @@ const S3_KEYS = {
     })
     .default(''),
   forcePathStyle: flag().nullable().default(null),
-  provider: text(
-    'write the name of a provider of the table in docs/configuration.md, or auto',
-    /^[a-z0-9-]+$/,
-  ).default('auto'),
+  provider: text('write the name of a provider of docs/providers.md, or auto', /^[a-z0-9-]+$/).default(
+    'auto',
+  ),
   maxConnections: number({ min: 1, max: 1_000 }).default(50),
   requestTimeoutMs: number({ min: 1_000, max: 3_600_000, unit: 'milliseconds' }).default(60_000),
   connectTimeoutMs: number({ min: 100, max: 600_000, unit: 'milliseconds' }).default(5_000),
+}
+
+const way = () => oneOf('proxy', 'redirect', 'cdn').default('proxy')
+
+const CDN_KEYS = {
+  type: oneOf('cloudfront', 'hmac'),
+  baseUrl: url('write the URL of the network, such as https://cdn.example.org', /^https?:$/),
+  keyPairId: text('write the id of the public key', /^[A-Za-z0-9_-]+$/)
+    .nullable()
+    .default(null),
+  // In the environment, a key often has its lines joined by the characters `\n`.
+  privateKey: text('write the RSA private key in PEM, from the environment')
+    .transform((pem) => pem.replaceAll('\\n', '\n'))
+    .nullable()
+    .default(null),
+  policy: oneOf('canned', 'custom').nullable().default(null),
+  cookieDomain: text('write a domain such as example.org', /^[a-z0-9-]+(\.[a-z0-9-]+)+$/)
+    .nullable()
+    .default(null),
+  secret: text('write the secret, best from the environment').nullable().default(null),
 }
 
 export const FILE_SCHEMA = z.strictObject({
@@ -145,14 +189,60 @@ export const FILE_SCHEMA = z.strictObject({
         .prefault({}),
       upload: z
         .strictObject({
-          strategy: oneOf('local-first').default('local-first'),
+          strategy: strategy().default('local-first'),
+          direct: oneOf('auto', 'on', 'off').default('auto'),
           deleteLocalAfterUpload: flag().default(true),
           holdHours: number({ min: 0, max: 87_600, unit: 'hours', whole: false }).default(0),
           retryAttempts: number({ min: 0, max: 20 }).default(3),
           retryDelayMs: number({ min: 0, max: 3_600_000, unit: 'milliseconds' }).default(1_000),
         })
         .prefault({}),
+      rollout: z
+        .strictObject({
+          strategy: strategy(),
+          percent: number({ min: 0, max: 100, whole: false }).default(0),
+          users: z
+            .array(text('write e-mail addresses of users', /@/), {
+              error: 'write a list of e-mail addresses',
+            })
+            .default([]),
+        })
+        .nullable()
+        .default(null),
+      outage: z
+        .strictObject({
+          answerWithinMs: number({ min: 500, max: 600_000, unit: 'milliseconds' }).default(10_000),
+          failures: number({ min: 1, max: 1_000 }).default(5),
+          coolDownMs: number({ min: 500, max: 600_000, unit: 'milliseconds' }).default(10_000),
+        })
+        .prefault({}),
+      classes: z
+        .strictObject({
+          originals: classes(),
+          thumbnails: classes(),
+          previews: classes(),
+          fullsize: classes(),
+          encodedVideos: classes(),
+          sidecars: classes(),
+          profileImages: classes(),
+          personFaces: classes(),
+          databaseBackups: classes(),
+        })
+        .prefault({}),
+      pricesFile: text('write the path of a JSON file').nullable().default(null),
       recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
+      delivery: z
+        .strictObject({
+          originals: way(),
+          previews: way(),
+          encodedVideos: way(),
+          immichClients: oneOf('proxy', 'same').default('proxy'),
+          // Twice as long at most, and a presigned URL holds for a week at most.
+          signedForMinutes: number({ min: 1, max: 5_040, unit: 'minutes' }).default(60),
+        })
+        .prefault({}),
+      cdn: z.strictObject(CDN_KEYS).nullable().default(null),
+      cache: z.strictObject({ maxBytes: bytes({ min: 0 }).default(0) }).prefault({}),
     })
     .prefault({}),
   uploads: z.strictObject({ maxBytes: bytes({ min: 1 }).default(2 ** 40) }).prefault({}),

@@ -9,6 +9,7 @@ export type LibraryEvent =
   | { type: 'asset-processed'; assetId: string; userId: string }
   | { type: 'asset-updated'; assetId: string; userId: string }
   | { type: 'assets-deleted' | 'assets-trashed' | 'assets-restored'; assetIds: string[]; userId: string }
+  | { type: 'original-restored'; assetId: string; userId: string; availableUntil: string }
   | { type: 'album-updated'; albumId: string; userIds: string[] }
   | { type: 'storage-changed' }
   | { type: 'session-deleted'; sessionId: string }

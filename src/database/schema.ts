@@ -22,6 +22,7 @@ export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
 export type ObjectState = 'live' | 'purging'
 export type AssetType = 'IMAGE' | 'VIDEO' | 'AUDIO' | 'OTHER'
 export type Visibility = 'timeline' | 'archive' | 'hidden' | 'locked'
+export type DirectUploadState = 'open' | 'received' | 'done' | 'duplicate' | 'failed' | 'abandoned'
 export type AlbumRole = 'owner' | 'editor' | 'viewer'
 
 export type Schema = {
@@ -77,6 +78,27 @@ export type Schema = {
     health_error: string | null
     health_changed_at: NullableTimestamp
     last_success_at: NullableTimestamp
+    away_since: NullableTimestamp
+  }
+  drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }
+  probe_change: {
+    id: Generated<BigInt8>
+    location_id: string
+    trait: string
+    before: boolean
+    after: boolean
+    is_weaker: boolean
+    found_at: Timestamp
+    settled_at: NullableTimestamp
+    settled_by: string | null
+  }
+  browser_probe: {
+    id: string
+    location_id: string
+    key: string
+    origin: string
+    expires_at: Timestamp
+    finished_at: NullableTimestamp
   }
   stored_object: {
     id: string
@@ -104,6 +126,33 @@ export type Schema = {
     lease_expires_at: NullableTimestamp
     actor: string
     created_at: Timestamp
+    upload_id: string | null
+    writable_until: NullableTimestamp
+    storage_class: ColumnType<string | null, string | null | undefined, string | null>
+    class_since: Timestamp
+  }
+  class_change: {
+    object_id: string
+    location_id: string
+    from_key: string
+    to_key: string
+    to_class: string
+    doomed_key: string | null
+    lease_expires_at: Timestamp
+    actor: string
+    created_at: Timestamp
+  }
+  replica_restore: {
+    object_id: string
+    location_id: string
+    tier: 'expedited' | 'standard' | 'bulk'
+    days: number
+    requested_at: Timestamp
+    requested_by: string | null
+    expected_at: Timestamp
+    accepted_at: NullableTimestamp
+    available_until: NullableTimestamp
+    check_at: Timestamp
   }
   used_key: { location_id: string; key: string }
   placement_event: {
@@ -117,6 +166,13 @@ export type Schema = {
     proof: NullableJson<Record<string, unknown>>
     actor: string
     at: Timestamp
+  }
+  unfinished_upload: {
+    location_id: string
+    key: string
+    upload_id: string | null
+    lease_expires_at: Timestamp
+    created_at: Timestamp
   }
   local_lease: { id: string; object_id: string; purpose: string; expires_at: Timestamp }
   asset: {
@@ -146,6 +202,29 @@ export type Schema = {
     processing: Generated<'pending' | 'done' | 'failed'>
     processing_error: string | null
     update_id: Generated<BigInt8>
+  }
+  direct_upload: {
+    id: string
+    owner_id: string
+    object_id: string
+    asset_id: string
+    state: Generated<DirectUploadState>
+    reason: string | null
+    size: BigInt8
+    sha256: Buffer
+    sha1: Buffer
+    md5: Buffer | null
+    part_bytes: BigInt8 | null
+    file_name: string
+    file_created_at: Timestamp
+    file_modified_at: Timestamp
+    is_favorite: boolean
+    visibility: Visibility
+    duration_ms: BigInt8 | null
+    live_photo_video_id: string | null
+    expires_at: Timestamp
+    created_at: Timestamp
+    ended_at: NullableTimestamp
   }
   asset_file: {
     asset_id: string

@@ -2,7 +2,12 @@
 import type { ErrorCode, FieldError } from '../errors.ts'
 import { isAppError } from '../errors.ts'
 
-export type ErrorBody = { message: string; errors?: FieldError[] }
+export type ErrorBody = {
+  message: string
+  errors?: FieldError[]
+  code?: ErrorCode
+  [detail: string]: unknown
+}
 
 const STATUS: { [Code in ErrorCode]: number } = {
   invalid: 400,
@@ -15,8 +20,26 @@ const STATUS: { [Code in ErrorCode]: number } = {
   'too-large': 413,
   'storage-full': 507,
   unavailable: 503,
+  // Not 503: clients and proxies would try again at once, and hours pass before that helps.
+  archived: 409,
   corrupt: 500,
   'last-copy': 409,
+}
+
+/** Seconds after which a client asks again where nothing better is known. */
+const RETRY_AFTER_SECONDS = 10
+
+/**
+ * Seconds for `Retry-After` of a 503: until the place is tried again, where an error in the chain of causes says when. At least
+ * 1, at most an hour.
+ */
+export function retryAfterSeconds(error: unknown, now: Date): number {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { retryAt } = cause as Error & { retryAt?: unknown }
+    if (!(retryAt instanceof Date)) continue
+    return Math.min(3_600, Math.max(1, Math.ceil((retryAt.getTime() - now.getTime()) / 1_000)))
+  }
+  return RETRY_AFTER_SECONDS
 }
 
 /** Status and body for any thrown value. What we did not foresee says nothing of its inside: the log has that. */
@@ -24,6 +47,7 @@ export function toErrorResponse(error: unknown): { status: number; body: ErrorBo
   if (isAppError(error)) {
     const body: ErrorBody = { message: error.message }
     if (error.fields) body.errors = error.fields
+    if (error.details) Object.assign(body, { code: error.code, ...error.details })
     return { status: STATUS[error.code], body }
   }
   if (isDatabaseOutage(error)) {

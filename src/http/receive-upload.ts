@@ -28,6 +28,12 @@ export type FileRule = {
   maxBytes: number
   /** Called before the first byte is read, with the fields that came earlier; throws to refuse. */
   check?(name: string, fields: Readonly<Record<string, string>>): void | Promise<void>
+  /** Stages the file in another way than by `stageStream` alone. */
+  stage?(
+    source: AsyncIterable<Buffer>,
+    name: string,
+    fields: Readonly<Record<string, string>>,
+  ): Promise<StagedFile>
 }
 
 /**
@@ -65,7 +71,10 @@ export async function receiveForm(
       if (files.has(part.fieldname)) throw new AppError('invalid', `${part.fieldname}: send one file only`)
       const name = cleanFileName(part.filename)
       await rule.check?.(name, fields)
-      const staged = await stageStream(placement, freeingChunks(part.file), { maxBytes: rule.maxBytes })
+      const source = freeingChunks(part.file)
+      const staged = rule.stage
+        ? await rule.stage(source, name, fields)
+        : await stageStream(placement, source, { maxBytes: rule.maxBytes })
       files.set(part.fieldname, { name, staged })
     }
   } catch (error) {

@@ -3,9 +3,11 @@ import { registerAdminUserRoutes } from './routes/admin-users.ts'
 import { registerAlbumContentRoutes } from './routes/album-contents.ts'
 import { registerAlbumRoutes } from './routes/albums.ts'
 import { registerApiKeyRoutes } from './routes/api-keys.ts'
+import { registerArchiveRoutes } from './routes/archive.ts'
 import { registerAssetMediaRoutes } from './routes/asset-media.ts'
 import { registerAssetRoutes } from './routes/assets.ts'
 import { registerAuthRoutes } from './routes/auth.ts'
+import { registerDirectUploadRoutes } from './routes/direct-uploads.ts'
 import { registerDownloadRoutes } from './routes/download.ts'
 import { registerEmptyReadRoutes } from './routes/empty-reads.ts'
 import { registerJobRoutes } from './routes/jobs.ts'
@@ -25,10 +27,12 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerAssetRoutes(app, parts)
   registerAssetMediaRoutes(app, parts)
   registerUploadRoutes(app, parts)
+  registerDirectUploadRoutes(app, parts)
   registerTrashRoutes(app, parts)
   registerDownloadRoutes(app, parts)
   registerProfileImageRoutes(app, parts)
   registerStorageRoutes(app, parts)
+  registerArchiveRoutes(app, parts)
   registerJobRoutes(app, parts)
   registerAuthRoutes(app, parts)
   registerUserRoutes(app, parts)

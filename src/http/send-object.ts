@@ -6,10 +6,12 @@
 import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Log } from '../log.ts'
+import type { Delivery, HandOver } from '../placement/deliver.ts'
 import type { ServableObject } from '../placement/serve.ts'
 import { contentDisposition } from './content-disposition.ts'
 import { pipeStream } from './pipe-stream.ts'
 import { parseRange } from './range.ts'
+import { canReach, isBrowser, mayRedirect } from './redirectable.ts'
 
 /** Long, because clients bust it by URL (`c=`, `updatedAt=`): Android's 1 GiB cache relies on it. */
 const MEDIA_CACHE_CONTROL =
@@ -23,10 +25,14 @@ const SAFE_TYPE = /^(image\/(?!svg)[\w.+-]+|video\/[\w.+-]+|audio\/[\w.+-]+)$/
 export type SendOptions = {
   /** The name that people see; absent: no Content-Disposition name (generated files). */
   fileName?: string
+  delivery: Delivery
   log: Log
 }
 
-/** Answers with the object's bytes, or 304, 206, 416. Takes the reply over: nothing else may be sent. */
+/**
+ * Answers with the object's bytes, or 304, 206, 416, or 302 to where they are (placement/deliver). Takes the reply over:
+ * nothing else may be sent.
+ */
 export async function sendObject(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -64,6 +70,15 @@ export async function sendObject(
   const status = range ? 206 : 200
   if (request.method === 'HEAD' || length === 0) return endWithoutBody(reply, status)
 
+  if ((options.delivery.ways[object.kind] ?? 'proxy') !== 'proxy') {
+    // The same address answers a browser's script, which can't read what lies elsewhere, with bytes.
+    response.setHeader('vary', 'sec-fetch-dest, sec-fetch-mode')
+    if (mayRedirect(request, options.delivery)) {
+      const elsewhere = await handOver(request, object, isSafe, options.fileName)
+      if (elsewhere) return redirect(reply, elsewhere)
+    }
+  }
+
   const gone = new AbortController()
   const onClose = () => gone.abort()
   response.once('close', onClose)
@@ -71,7 +86,11 @@ export async function sendObject(
   if (response.destroyed) gone.abort()
   let source: Readable
   try {
-    source = await object.open({ ...(range && { range }), signal: gone.signal })
+    source = await object.open({
+      ...(range && { range }),
+      ...(request.earlyRead && { early: request.earlyRead }),
+      signal: gone.signal,
+    })
   } catch (error) {
     for (const name of ENTITY_HEADERS) response.removeHeader(name)
     response.setHeader('cache-control', 'no-store')
@@ -84,6 +103,8 @@ export async function sendObject(
     reply.hijack()
     return reply
   }
+  const remote = request.rememberRead === null ? null : object.remoteSource()
+  if (remote !== null) request.rememberRead?.(remote)
   reply.hijack()
   response.writeHead(status)
   pipeStream(source, response, length, (error) => {
@@ -93,6 +114,37 @@ export async function sendObject(
     )
   })
   return reply
+}
+
+/**
+ * A link that is followed is a download: the page's own name for the file is not heeded by browsers once they are sent to
+ * another origin.
+ */
+async function handOver(
+  request: FastifyRequest,
+  object: ServableObject,
+  isSafe: boolean,
+  fileName: string | undefined,
+): Promise<HandOver | null> {
+  const isLink = request.headers['sec-fetch-mode'] === 'navigate'
+  return object.handOver({
+    contentType: isSafe ? object.contentType : 'application/octet-stream',
+    contentDisposition: contentDisposition(isSafe && !isLink ? 'inline' : 'attachment', fileName),
+    // A cookie for a folder leaves the type of an answer to whoever asks: not for what could run.
+    browserOfUserId: isSafe && isBrowser(request) ? (request.actor?.userId ?? null) : null,
+    canReach: (address, which) => canReach(request, address, which),
+  })
+}
+
+/** Kept no longer than its URL holds, by nobody but the one who asked. */
+function redirect(reply: FastifyReply, { url, cookies, maxAgeSeconds }: HandOver): FastifyReply {
+  const response = reply.raw
+  for (const name of ENTITY_HEADERS) response.removeHeader(name)
+  response.setHeader('cache-control', `private, max-age=${maxAgeSeconds}`)
+  response.setHeader('location', url)
+  if (cookies.length > 0) response.setHeader('set-cookie', cookies)
+  response.setHeader('content-length', 0)
+  return endWithoutBody(reply, 302)
 }
 
 /** What an error's own answer must not carry. */

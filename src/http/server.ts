@@ -4,11 +4,15 @@ import fastifyMultipart from '@fastify/multipart'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { Database } from '../database/connect.ts'
+import type { UploadRules } from '../library/upload-strategy.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
+import { deliveryOrigins } from '../placement/deliver.ts'
+import type { DirectMode } from '../placement/direct-write.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
-import { toErrorResponse } from './error-response.ts'
+import { addEarlyReads } from './early-read.ts'
+import { retryAfterSeconds, toErrorResponse } from './error-response.ts'
 import { registerRoutes } from './routes.ts'
 import { addStaticWeb } from './static-web.ts'
 import { attachWebsocket } from './websocket.ts'
@@ -30,6 +34,8 @@ export type HttpParts = {
   config: {
     /** Bytes. */
     uploads: { maxBytes: number }
+    /** Absent: local-first for all, and past the server where the bucket is fit for it. */
+    storage?: UploadRules & { upload: { direct?: DirectMode } }
     /** Addresses or networks whose X-Forwarded-* headers are believed; absent: nobody's. */
     trustedProxies?: readonly string[]
   }
@@ -76,13 +82,18 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
 
   await app.register(fastifyCookie)
   await app.register(fastifyMultipart, { limits: { fileSize: Number.POSITIVE_INFINITY } })
+  addEarlyReads(app, parts.placement)
   addAuthentication(app, parts.db)
 
   app.get('/.well-known/immich', { config: { access: { who: 'public' } } }, async () => ({
     api: { endpoint: '/api' },
   }))
   registerRoutes(app, parts)
-  await addStaticWeb(app, parts)
+  const bucketOrigins = [...parts.placement.locations.values()].flatMap(
+    (location) => location.browserOrigins ?? [],
+  )
+  const mediaOrigins = () => deliveryOrigins(parts.placement)
+  await addStaticWeb(app, { log: parts.log, mediaOrigins, bucketOrigins })
   attachWebsocket(app, parts)
   return app
 }
@@ -106,6 +117,7 @@ function answerError(
   const context = { requestId: request.id, method: request.method, path: request.url.split('?')[0], status }
   if (status >= 500) parts.log.error({ ...context, err: error }, 'a request failed')
   else parts.log.debug({ ...context, message: body.message }, 'a request was refused')
+  if (status === 503) reply.header('retry-after', retryAfterSeconds(error, new Date()))
   return reply.status(status).type('application/json; charset=utf-8').send(body)
 }
 

@@ -17,13 +17,23 @@ const IMMUTABLE_PREFIX = '/_app/immutable/'
  */
 export async function addStaticWeb(
   app: FastifyInstance,
-  parts: Pick<HttpParts, 'log'>,
+  parts: Pick<HttpParts, 'log'> & {
+    /** Origins besides ours that pictures and videos may come from. */
+    mediaOrigins?(): Promise<string[]>
+    /** Those of the buckets, for the page's own requests with presigned URLs. */
+    bucketOrigins?: readonly string[]
+  },
   webFolder: string = WEB_FOLDER,
 ): Promise<void> {
   const index = await readIndex(webFolder)
   if (index === null) parts.log.warn({ folder: webFolder }, 'the web page is not built: run `npm run build`')
 
-  const answerNotFound = (request: FastifyRequest, reply: FastifyReply) => {
+  const findMediaOrigins = async () =>
+    (await parts.mediaOrigins?.().catch((error: Error) => {
+      parts.log.warn({ error: error.message }, 'the page can show nothing that is not sent by us')
+    })) ?? []
+
+  const answerNotFound = async (request: FastifyRequest, reply: FastifyReply) => {
     const isPage =
       (request.method === 'GET' || request.method === 'HEAD') &&
       !isApi(request.url) &&
@@ -31,7 +41,7 @@ export async function addStaticWeb(
       (request.headers.accept ?? '').includes('text/html')
     if (!isPage)
       return reply.status(404).send({ message: `Cannot ${request.method} ${request.url.split('?')[0]}` })
-    return sendPage(reply, index)
+    return sendPage(reply, index, await findMediaOrigins(), parts.bucketOrigins ?? [])
   }
   app.setNotFoundHandler(answerNotFound)
   if (index === null) return
@@ -64,24 +74,36 @@ function decodePath(path: string): string {
   }
 }
 
-function sendPage(reply: FastifyReply, index: { html: string; policy: string } | null): FastifyReply {
+function sendPage(
+  reply: FastifyReply,
+  html: string | null,
+  mediaOrigins: readonly string[],
+  bucketOrigins: readonly string[],
+): FastifyReply {
   reply.header('cache-control', 'no-store').type('text/html; charset=utf-8')
-  if (index === null) return reply.status(503).send(MISSING_PAGE)
-  return reply.header('content-security-policy', index.policy).send(index.html)
+  if (html === null) return reply.status(503).send(MISSING_PAGE)
+  return reply.header('content-security-policy', pagePolicy(html, mediaOrigins, bucketOrigins)).send(html)
 }
 
-async function readIndex(folder: string): Promise<{ html: string; policy: string } | null> {
+async function readIndex(folder: string): Promise<string | null> {
   try {
-    const html = await readFile(join(folder, 'index.html'), 'utf8')
-    return { html, policy: pagePolicy(html) }
+    return await readFile(join(folder, 'index.html'), 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
 }
 
-/** Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything. */
-export function pagePolicy(html: string): string {
+/**
+ * Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything.
+ * Pictures and videos also from where the configuration lets clients be redirected to, requests also to the buckets.
+ */
+export function pagePolicy(
+  html: string,
+  mediaOrigins: readonly string[] = [],
+  bucketOrigins: readonly string[] = [],
+): string {
+  const media = mediaOrigins.map((origin) => ` ${origin}`).join('')
   const hashes = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script!).digest('base64')}'`,
   )
@@ -90,11 +112,12 @@ export function pagePolicy(html: string): string {
     `script-src ${["'self'", ...hashes].join(' ')}`,
     // Svelte sets style attributes for transitions and positions.
     "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data: blob:",
-    "media-src 'self' blob:",
+    `img-src 'self' data: blob:${media}`,
+    `media-src 'self' blob:${media}`,
     "font-src 'self' data:",
     "worker-src 'self' blob:",
-    "connect-src 'self'",
+    // Presigned URLs lead there.
+    ["connect-src 'self'", ...bucketOrigins].join(' '),
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",

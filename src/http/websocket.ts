@@ -10,6 +10,7 @@ import { isAppError } from '../errors.ts'
 import type { Actor } from '../library/access.ts'
 import { type AssetResponse, assetResponses } from '../library/asset-response.ts'
 import { API_VERSION } from '../library/server-info.ts'
+import { storageHealth } from '../placement/degraded.ts'
 import { storageStatus } from '../placement/status.ts'
 import { findActor, findCredentials } from './authenticate.ts'
 import type { HttpParts } from './server.ts'
@@ -18,6 +19,8 @@ import { throttle } from './throttle.ts'
 /** Administrators' pages, which show where everything is. */
 const ADMIN_ROOM = 'admins'
 const STATUS_INTERVAL_MS = 1_000
+/** What pages believe of the storage until they hear otherwise. */
+const WELL = 'well'
 /** A page that logs itself out needs its answer first. */
 const SESSION_DELETE_DELAY_MS = 500
 
@@ -39,8 +42,19 @@ export function attachWebsocket(app: FastifyInstance, parts: HttpParts): void {
     if (io.sockets.adapter.rooms.has(ADMIN_ROOM))
       io.to(ADMIN_ROOM).emit('storage_status', await storageStatus(parts.placement))
   })
+  let lastTold = WELL
+  const sendHealth = throttle(STATUS_INTERVAL_MS, async () => {
+    const health = await storageHealth(parts.placement)
+    const told = health.isDegraded ? JSON.stringify(health) : WELL
+    // To everybody, without a word of what it is: each page asks for what its user may see.
+    if (told !== lastTold) io.emit('storage_health')
+    lastTold = told
+  })
   const forward = (event: LibraryEvent) => {
-    const work = event.type === 'storage-changed' ? sendStatus() : forwardEvent(io, parts, event)
+    const work: Promise<unknown> =
+      event.type === 'storage-changed'
+        ? Promise.all([sendStatus(), sendHealth()])
+        : forwardEvent(io, parts, event)
     work.catch((error: Error) =>
       parts.log.warn({ event: event.type, error: error.message }, 'an event was not sent on'),
     )
@@ -117,6 +131,11 @@ async function forwardEvent(
     case 'assets-restored':
       io.to(`user:${event.userId}`).emit('on_asset_restore', event.assetIds)
       return
+    case 'original-restored': {
+      const { assetId, availableUntil } = event
+      io.to(`user:${event.userId}`).emit('on_archive_restore', { assetId, availableUntil })
+      return
+    }
     case 'album-updated':
       for (const userId of event.userIds) io.to(`user:${userId}`).emit('on_album_update', event.albumId)
       return

@@ -1,8 +1,9 @@
 /**
- * ZIP archives as a stream: entries stored as they are (photos don't compress), one source open at a time, memory flat
- * however many there are. Sizes are known beforehand and CRCs are not, so each entry is followed by a data descriptor.
+ * ZIP archives as a stream: entries stored as they are (photos don't compress), one source read at a time and the next one
+ * opened while it ends, memory flat however many there are. Sizes are known beforehand and CRCs are not, so each entry is followed by a data descriptor.
  * Format: PKWARE APPNOTE 6.3.10; zip64 where a size or an offset needs it.
  */
+import type { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
 
 export type ZipEntry = {
@@ -10,8 +11,12 @@ export type ZipEntry = {
   name: string
   size: number
   modifiedAt: Date
-  open(): Promise<AsyncIterable<Buffer>>
+  /** Buffers little until it is read. Destroyed in every case. */
+  open(): Promise<Readable>
 }
+
+/** With so much of an entry left, the next source is opened: its round trip is over by the time it is needed. */
+const OPEN_NEXT_AT_BYTES = 1024 * 1024
 
 const MAX_32 = 0xffffffff
 const MAX_NAME_BYTES = 255
@@ -21,31 +26,55 @@ const MAX_EXTENSION_LENGTH = 20
 const FLAGS = 0x0808
 const STORED = 0
 
-/** The archive's bytes. Throws when an entry's source fails or is not as long as it said. */
+/**
+ * The archive's bytes. Throws when an entry's source fails or is not as long as it said. At most two sources are open at a
+ * time, and none any more once the generator has ended or was returned from.
+ */
 export async function* zipStream(entries: readonly ZipEntry[]): AsyncGenerator<Buffer> {
   const central: Buffer[] = []
   let offset = 0
-  for (const entry of entries) {
-    const name = Buffer.from(entry.name)
-    const isBig = entry.size >= MAX_32
-    const header = localHeader(entry, name, isBig)
-    yield header
-    let crc = 0
-    let size = 0
-    for await (const chunk of await entry.open()) {
-      crc = crc32(chunk, crc)
-      size += chunk.length
-      yield chunk
+  let next: Opening | null = null
+  try {
+    for (const [index, entry] of entries.entries()) {
+      const name = Buffer.from(entry.name)
+      const isBig = entry.size >= MAX_32
+      const header = localHeader(entry, name, isBig)
+      yield header
+      let crc = 0
+      let size = 0
+      const current: Opening = next ?? beginToOpen(entry)
+      next = current
+      const source = await current.source
+      const following = entries[index + 1]
+      next = null
+      for await (const chunk of source as AsyncIterable<Buffer>) {
+        crc = crc32(chunk, crc)
+        size += chunk.length
+        if (next === null && following && entry.size - size <= OPEN_NEXT_AT_BYTES)
+          next = beginToOpen(following)
+        yield chunk
+      }
+      if (size !== entry.size) throw new Error(`${entry.name} has ${size} bytes instead of ${entry.size}`)
+      const descriptor = dataDescriptor(crc, size, isBig)
+      yield descriptor
+      central.push(centralHeader(entry, name, crc, offset))
+      offset += header.length + size + descriptor.length
     }
-    if (size !== entry.size) throw new Error(`${entry.name} has ${size} bytes instead of ${entry.size}`)
-    const descriptor = dataDescriptor(crc, size, isBig)
-    yield descriptor
-    central.push(centralHeader(entry, name, crc, offset))
-    offset += header.length + size + descriptor.length
+  } finally {
+    next?.discard()
   }
   const directory = Buffer.concat(central)
   yield directory
   yield endOfDirectory(entries.length, directory.length, offset)
+}
+
+type Opening = { source: Promise<Readable>; discard(): void }
+
+/** A failure is thrown to who awaits the source, and to nobody else. */
+function beginToOpen(entry: ZipEntry): Opening {
+  const source = entry.open()
+  source.catch(() => undefined)
+  return { source, discard: () => void source.then((stream) => stream.destroy()).catch(() => undefined) }
 }
 
 /** How long the whole archive will be. */

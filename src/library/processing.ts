@@ -52,6 +52,11 @@ export async function processAsset(
     if (error instanceof AssetIsGone) return
     const reason = reasonToGiveUp(error, isLastAttempt)
     if (reason === null) throw error
+    if (isAppError(error, 'archived') && asset.thumbhash !== null) {
+      // What was made of it before stays: an archive is no reason to call it broken.
+      await db.updateTable('asset').set({ processing: 'done' }).where('id', '=', assetId).execute()
+      return
+    }
     await db.transaction().execute((tx) => giveUp(tx, placement, asset, reason))
   }
 }
@@ -174,6 +179,8 @@ export function reasonToGiveUp(error: unknown, isLastAttempt: boolean): string |
   if (error instanceof MediaError) return error.transient && !isLastAttempt ? null : error.reason
   // No local copy of it may be made here; the original is safe and served as it is.
   if (isAppError(error, 'too-large')) return error.message
+  // It would be for hours, and only if somebody asks for its restore: no attempt of this job can be waited for.
+  if (isAppError(error, 'archived')) return error.message
   return null
 }
 

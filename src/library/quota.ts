@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Queryable, Tx } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import { usedBytesOf } from './users.ts'
@@ -16,7 +17,7 @@ export async function demandQuota(tx: Tx, userId: string, addedBytes: number): P
   if (!user) throw new AppError('unauthenticated', 'The user was deleted')
   if (user.quota_bytes === null) return
   await tx.selectFrom('app_user').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
-  if ((await usedBytesOf(tx, userId)) + addedBytes > user.quota_bytes)
+  if ((await takenBytesOf(tx, userId)) + addedBytes > user.quota_bytes)
     throw new AppError('quota-exceeded', QUOTA_MESSAGE)
 }
 
@@ -28,7 +29,18 @@ export async function demandQuotaEarly(db: Queryable, userId: string, announcedB
     .where('id', '=', userId)
     .executeTakeFirst()
   if (user?.quota_bytes == null) return
-  if ((await usedBytesOf(db, userId)) + announcedBytes > user.quota_bytes) {
+  if ((await takenBytesOf(db, userId)) + announcedBytes > user.quota_bytes) {
     throw new AppError('quota-exceeded', QUOTA_MESSAGE)
   }
+}
+
+/** What the user's assets take, and what direct uploads that are under way have reserved. */
+async function takenBytesOf(db: Queryable, userId: string): Promise<number> {
+  const reserved = await db
+    .selectFrom('direct_upload')
+    .select(sql<number>`coalesce(sum(size), 0)::bigint`.as('bytes'))
+    .where('owner_id', '=', userId)
+    .where('state', 'in', ['open', 'received'])
+    .executeTakeFirstOrThrow()
+  return (await usedBytesOf(db, userId)) + reserved.bytes
 }

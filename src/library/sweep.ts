@@ -6,6 +6,7 @@ import type { Placement } from '../placement/placement.ts'
 import { markForPurge } from '../placement/purge.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { giveUp } from './processing.ts'
+import { sweepDirectUploads } from './prove-upload.ts'
 import { purgeExpiredTrash } from './trash.ts'
 
 export type SweepResult = {
@@ -14,6 +15,7 @@ export type SweepResult = {
   processedAgain: number
   givenUp: number
   unreferencedObjects: number
+  directUploads: number
 }
 
 /** Jobs are enqueued with their asset, so an asset without one is the trace of a fault. One that is younger may be in flight. */
@@ -37,6 +39,7 @@ export async function sweepLibrary({
     givenUp: await giveUpDeadProcessing(db, placement),
     processedAgain: await processForgotten(db),
     unreferencedObjects: await purgeUnreferenced(db),
+    directUploads: await sweepDirectUploads(db),
   }
   if (Object.values(result).some((count) => count > 0)) log.info(result, 'the library was swept')
   return result

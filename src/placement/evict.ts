@@ -1,5 +1,6 @@
 /** The only way a replica of a live object is given up. */
 import { RetryLater } from '../queue/retry-later.ts'
+import { keepInCache } from './cache-keep.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import {
@@ -8,6 +9,7 @@ import {
   forgetReplica,
   loadObject,
   lockObject,
+  noteClass,
   proveReplica,
   type Replica,
   type StoredObject,
@@ -35,7 +37,11 @@ export async function evictReplica(
   const replica = replicas.find((candidate) => candidate.locationId === from)
   if (!replica || replica.state === 'writing') return
   if (replica.state !== 'evicting') {
-    if (replica.state === 'verified' && !isUnwanted(placement, object, from)) return
+    if (replica.state === 'verified' && !isUnwanted(placement, object, from)) {
+      // Enqueued under another policy: what is wanted instead may have waited for this job.
+      await settle(placement.db, placement, objectId)
+      return
+    }
     const confirmed = await confirmOthers(placement, object, replicas, from, signal)
     if (!confirmed) {
       await settle(placement.db, placement, objectId)
@@ -43,6 +49,7 @@ export async function evictReplica(
     }
     if (!(await turnToEvicting(placement, object, replica, confirmed))) return
   }
+  await keepInCache(placement, object, replica)
   await locationOf(placement, from).backend.delete([replica.key])
   await forgetAndSettle(placement, object, replicas, replica)
 }
@@ -86,6 +93,7 @@ async function confirmOthers(
   for (const other of replicas) {
     if (other.locationId === from || other.state !== 'verified') continue
     const check = await checkNow(placement, object, other, signal)
+    if (check.held) await noteClass(placement.db, other, check.held.storageClass)
     if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
       if (check.level > (other.proofLevel ?? 0)) {
         await proveReplica(placement.db, other, { level: check.level, proof: check.proof, actor: ACTOR })

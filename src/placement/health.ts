@@ -1,6 +1,7 @@
 import { publish } from '../database/events.ts'
 import { isAppError } from '../errors.ts'
 import { isStorageError } from '../storage/backend.ts'
+import { removeLateBrowserProbes } from './browser-reach.ts'
 import { confirmLocation, probeLocation, recordHealth } from './locations.ts'
 import type { Location, Placement } from './placement.ts'
 
@@ -15,6 +16,9 @@ const LONGEST_REPROBE_MS = 10 * 60_000
 export async function checkLocations(placement: Placement): Promise<boolean> {
   const before = await healthById(placement)
   for (const location of placement.locations.values()) await checkLocation(placement, location)
+  await removeLateBrowserProbes(placement).catch((error: Error) =>
+    placement.log.warn({ error: error.message }, 'what a browser probe left stays until the next check'),
+  )
   const after = await healthById(placement)
   return [...after].some(([id, isHealthy]) => before.get(id) !== isHealthy)
 }
@@ -30,9 +34,17 @@ async function checkLocation(placement: Placement, location: Location): Promise<
     else if (isHealthy) await recordHealth(placement, location.id, null)
   } catch (error) {
     const problem = (error as Error).message
-    await recordHealth(placement, location.id, problem)
+    // What a drill blocks is known by the drill's row.
+    const isAway = location.breaker?.blockedFor == null && isUnavailable(error)
+    await recordHealth(placement, location.id, problem, { isAway })
     placement.log.warn({ location: location.id, error: problem }, 'a location is not healthy')
   }
+}
+
+/** Also where an error of ours tells it on. */
+function isUnavailable(error: unknown): boolean {
+  if (isStorageError(error)) return error.kind === 'unavailable'
+  return error instanceof Error && error.cause !== undefined && isUnavailable(error.cause)
 }
 
 async function standing(placement: Placement, location: Location) {

@@ -6,11 +6,12 @@ import { randomUUID } from 'node:crypto'
 import type { Tx } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
+import { fileBody } from '../storage/file-body.ts'
 import { freshKey, safeExtension } from './keys.ts'
 import { takeProcessingLease } from './leases.ts'
 import type { Placement } from './placement.ts'
 import { discardObject } from './purge.ts'
-import { beginObject, proveNewObject } from './replicas.ts'
+import { beginObject, proveNewObject, proveReplica } from './replicas.ts'
 import { settleNew } from './settle.ts'
 import { type StagedFile, stageFile } from './stage.ts'
 import { PROOF } from './states.ts'
@@ -28,6 +29,9 @@ export type NewObject = {
  * Makes a staged file an object. `commit` runs in the transaction that makes its first replica verified: it must link the
  * object (insert or point the library's row at it) and enqueue what follows. When it throws, nothing of the object
  * stays, and its error is thrown on. The staged file is gone afterwards either way.
+ *
+ * A file that was forwarded while it arrived is proven at its place first; its local replica counts from the same moment,
+ * and goes as any other that is not wanted there.
  */
 export async function ingestStaged<T>(
   placement: Placement,
@@ -37,47 +41,60 @@ export async function ingestStaged<T>(
   const { local, db } = placement
   const files = local.backend.localFiles
   if (!files) throw new AppError('unavailable', `location ${local.id} holds no local files`)
-  const objectId = randomUUID()
-  const key = freshKey(what)
-  const replica = { objectId, locationId: local.id, key }
+  const { forwarding } = what.staged
+  const object = {
+    id: randomUUID(),
+    ownerId: what.ownerId,
+    assetId: what.assetId,
+    kind: what.kind,
+    size: what.staged.size,
+    sha256: what.staged.sha256.toString('hex'),
+    contentType: what.contentType,
+    extension: safeExtension(what.extension),
+  }
+  const here = { objectId: object.id, locationId: local.id, key: freshKey(what) }
+  const there = forwarding && {
+    objectId: object.id,
+    locationId: forwarding.locationId,
+    key: forwarding.key(),
+  }
   const actor = `ingest ${what.kind}`
   let isBegun = false
   try {
-    await beginObject(
-      db,
-      {
-        id: objectId,
-        ownerId: what.ownerId,
-        assetId: what.assetId,
-        kind: what.kind,
-        size: what.staged.size,
-        sha256: what.staged.sha256.toString('hex'),
-        contentType: what.contentType,
-        extension: safeExtension(what.extension),
-      },
-      { locationId: local.id, key, actor, leaseMs: placement.settings.writeLeaseMs },
-    )
+    await beginObject(db, object, {
+      replicas: there ? [here, there] : [here],
+      actor,
+      leaseMs: placement.settings.writeLeaseMs,
+    })
     isBegun = true
-    const held = await files.adopt(what.staged.path, key)
-    if (held.size !== what.staged.size) {
-      throw new AppError('corrupt', `staged ${what.staged.size} bytes, but ${held.size} are in place`)
+    const held = await files.adopt(what.staged.path, here.key)
+    if (held.size !== object.size) {
+      throw new AppError('corrupt', `staged ${object.size} bytes, but ${held.size} are in place`)
     }
-    return await db.transaction().execute(async (tx) => {
+    const body = fileBody(files.path(here.key), object.size, [{ algorithm: 'sha256', value: object.sha256 }])
+    const proven = await forwarding?.prove(object, body)
+    const result = await db.transaction().execute(async (tx) => {
       const level = PROOF.transport
-      await proveNewObject(tx, replica, { level, proof: { method: 'hashed-on-arrival' }, actor })
-      const result = await commit(tx, objectId)
-      if (what.keepLocalUntilProcessed) await takeProcessingLease(tx, objectId)
-      const held = {
-        locationId: local.id,
-        state: 'verified',
-        proofLevel: level,
-        verifiedAt: placement.now(),
-      } as const
-      await settleNew(tx, placement, { id: objectId, kind: what.kind }, held)
+      await proveNewObject(tx, here, { level, proof: { method: 'hashed-on-arrival' }, actor })
+      if (proven) {
+        await proveReplica(tx, there!, { ...proven, actor })
+        await forwarding!.forget(tx)
+      }
+      const result = await commit(tx, object.id)
+      if (what.keepLocalUntilProcessed) await takeProcessingLease(tx, object.id)
+      const verified = { state: 'verified', verifiedAt: placement.now() } as const
+      await settleNew(tx, placement, object, [
+        { ...verified, locationId: local.id, proofLevel: level },
+        ...(proven ? [{ ...verified, locationId: there!.locationId, proofLevel: proven.level }] : []),
+      ])
       return result
     })
+    forwarding?.finish()
+    return result
   } catch (error) {
-    if (isBegun) await discardObject(placement, objectId, actor)
+    // The parts first: completing them after their key was cleared would leave bytes without a row.
+    await forwarding?.abandon()
+    if (isBegun) await discardObject(placement, object.id, actor)
     throw error
   } finally {
     await what.staged.discard()

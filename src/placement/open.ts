@@ -6,9 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { closeCache, openCache } from './cache.ts'
+import { type Delivery, PROXY_EVERYTHING } from './deliver.ts'
+import { heedDrills } from './drill.ts'
 import { confirmLocation } from './locations.ts'
+import { makeMediaFolder } from './media-folder.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
+import type { ClassPolicy } from './storage-classes.ts'
+import { type PriceList, SHIPPED_PRICES } from './storage-prices.ts'
 
 /** How long a start waits for the places that are not this disk. */
 const CONFIRM_PATIENCE_MS = 1_000
@@ -21,7 +27,13 @@ export type PlacementParts = {
   localId: string
   mediaLocation: string
   policy: Policy
+  /** Absent: everything stays in the ordinary class. */
+  classes?: ClassPolicy
+  /** Absent: the list that comes with Glassine. */
+  prices?: PriceList
   settings?: Partial<PlacementSettings>
+  /** Default: every byte goes through us. */
+  delivery?: Delivery
   now?: () => Date
 }
 
@@ -46,19 +58,28 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     local,
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
+    classes: parts.classes ?? {},
+    prices: parts.prices ?? SHIPPED_PRICES,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
+    delivery: parts.delivery ?? PROXY_EVERYTHING,
     recallFolder: join(
       parts.mediaLocation,
       'recall',
       `${hostname()}.${process.pid}.${randomBytes(4).toString('hex')}`,
     ),
     recalled: new Map(),
+    cache: null,
     confirmedLocations: new Set(),
+    featuresOf: new Map(),
     settledAt: null,
+    settling: null,
+    moving: null,
     now: parts.now ?? (() => new Date()),
   }
+  await heedDrills(placement)
   await confirmLocation(placement, local)
   await removeDeadRecallFolders(placement)
+  const looked = openCacheFolder(placement)
   const confirming = [...locations.values()]
     .filter((location) => location !== local)
     .map((location) =>
@@ -67,8 +88,42 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
       }),
     )
   // One that hangs must not keep the server from starting; it goes on in the background.
-  await Promise.race([Promise.all(confirming), sleep(CONFIRM_PATIENCE_MS, undefined, { ref: false })])
+  await Promise.race([
+    Promise.all([...confirming, looked]),
+    sleep(CONFIRM_PATIENCE_MS, undefined, { ref: false }),
+  ])
   return placement
+}
+
+/** Resolves when what lies in the cache is known; what is there may be served before. */
+async function openCacheFolder(placement: Placement): Promise<void> {
+  const {
+    cacheMaxBytes: maxBytes,
+    cacheWholeBytes: wholeBytes,
+    cacheChunkBytes: chunkBytes,
+  } = placement.settings
+  const folder = join(placement.mediaLocation, 'cache')
+  if (maxBytes === 0) {
+    // Switched off: what is left of it only takes room.
+    await rm(folder, { recursive: true, force: true }).catch((error: Error) => {
+      placement.log.warn({ folder, error: error.message }, 'the former cache could not be removed')
+    })
+    return
+  }
+  placement.cache = openCache({
+    folder,
+    maxBytes,
+    wholeBytes,
+    chunkBytes,
+    log: placement.log,
+    makeFolder: (path) => makeMediaFolder(placement, path),
+    space: async () =>
+      (await placement.local.backend.localFiles?.space()) ?? {
+        freeBytes: Number.POSITIVE_INFINITY,
+        totalBytes: 0,
+      },
+  })
+  await placement.cache.scan.isRunning
 }
 
 /** Recalled copies belong to a process; one that was killed leaves its folder. */
@@ -96,5 +151,6 @@ function isAlive(pid: number): boolean {
 /** Gives back what this process holds on the media volume and closes the backends. */
 export async function closePlacement(placement: Placement): Promise<void> {
   await rm(placement.recallFolder, { recursive: true, force: true })
+  if (placement.cache) await closeCache(placement.cache)
   for (const location of placement.locations.values()) await location.backend.close()
 }

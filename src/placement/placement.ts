@@ -1,7 +1,13 @@
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
-import type { ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { BrowserProbe, ProbeOptions, ProbeReport, StorageBackend } from '../storage/backend.ts'
+import type { Breaker } from '../storage/breaker.ts'
+import type { Cache } from './cache.ts'
+import type { Delivery } from './deliver.ts'
+import type { Moving } from './moving.ts'
 import type { Policy } from './policy.ts'
+import type { ClassPolicy } from './storage-classes.ts'
+import type { PriceList } from './storage-prices.ts'
 
 /** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
 export type Location = {
@@ -12,8 +18,18 @@ export type Location = {
   identity: string
   /** The demonstration bucket: works, but is no safer than the disk it lies on. */
   isDemonstration: boolean
+  /** The configuration says under which address everybody reaches it: its signed URLs are good for every client. */
+  hasPublicAddress?: boolean
+  /** Whose prices hold there: a name of the price list. Absent: none that is known. */
+  provider?: string
   backend: StorageBackend
-  probe(): Promise<ProbeReport>
+  /** Stands before the backend of a place that can be away; absent at the media volume. */
+  breaker?: Breaker
+  probe(options?: ProbeOptions): Promise<ProbeReport>
+  /** Where presigned URLs for browsers lead. */
+  browserOrigins?: readonly string[]
+  /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
+  openBrowserProbe?(): Promise<BrowserProbe>
 }
 
 export type PlacementSettings = {
@@ -23,12 +39,22 @@ export type PlacementSettings = {
   deleteLocalAfterUpload: boolean
   /** The most that recalled copies may take on the media volume. */
   recallMaxBytes: number
+  /** So long people wait for the first byte from a place that isn't this disk. */
+  answerWithinMs: number
+  /** The most that the cache of what was read from a bucket may take on the media volume; 0: there is none. */
+  cacheMaxBytes: number
+  /** Objects up to this size are cached as a whole, larger ones in chunks of the next. */
+  cacheWholeBytes: number
+  cacheChunkBytes: number
   /** A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span. */
   writeLeaseMs: number
   /** A staged upload untouched for so long is taken for abandoned. */
   stagingLeaseMs: number
   /** How often all objects are looked through for ones that are not where they belong; a million take seconds. */
   settleIntervalMs: number
+  /** Objects that are sent on their way together, and the jobs that may wait for it at a time. */
+  settleBatch: number
+  settleJobs: number
 }
 
 /** The parts that placement's functions work with; made once by `openPlacement`. */
@@ -41,15 +67,27 @@ export type Placement = {
   /** Its folder. */
   mediaLocation: string
   policy: Policy
+  /** Storage classes by kind and age, for the replicas in object storage. */
+  classes: ClassPolicy
+  prices: PriceList
   settings: PlacementSettings
+  delivery: Delivery
   /** This process's own folder for recalled copies. */
   recallFolder: string
   /** Recalled copies of this process, by object id. */
   recalled: Map<string, RecalledFile>
+  /** Null where `cacheMaxBytes` is 0. */
+  cache: Cache | null
   /** Locations whose marker this process has seen to be the recorded one. */
   confirmedLocations: Set<string>
+  /** When the probe was made whose features this process works by, in milliseconds, by location. */
+  featuresOf: Map<string, number>
   /** When this process last looked through all objects for ones that are not where they belong. */
   settledAt: Date | null
+  /** A look through all objects that is under way: begun when, and come how far. */
+  settling: { beganAt: Date; after: string | null } | null
+  /** What was last counted by `movingFiles`, and until when, by `performance.now()`, that is good enough. */
+  moving: { value: Moving[]; goodUntil: number } | null
   now(): Date
 }
 
@@ -66,7 +104,13 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   holdMs: 0,
   deleteLocalAfterUpload: true,
   recallMaxBytes: 20 * 1024 ** 3,
+  answerWithinMs: 10_000,
+  cacheMaxBytes: 0,
+  cacheWholeBytes: 8 * 1024 ** 2,
+  cacheChunkBytes: 4 * 1024 ** 2,
   writeLeaseMs: 40_000,
   stagingLeaseMs: 24 * 3_600_000,
   settleIntervalMs: 3_600_000,
+  settleBatch: 500,
+  settleJobs: 1_000,
 }

@@ -2,6 +2,10 @@
 import type { Queryable } from '../database/connect.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { RetryLater } from '../queue/retry-later.ts'
+import { abortParts } from './abandon.ts'
+import { forgetObject } from './cache-store.ts'
+import { finishClassChange } from './change-class.ts'
+import { classChangesOf } from './class-changes.ts'
 import { noteTrouble } from './health.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
@@ -28,6 +32,9 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   const loaded = await loadObject(placement.db, objectId)
   if (loaded?.object.state !== 'purging') return
   for (const replica of loaded.replicas) {
+    const writableMs = (replica.writableUntil?.getTime() ?? 0) - placement.now().getTime()
+    // Bytes removed before then could be put there again, and no row would say so.
+    if (writableMs > 0) throw new RetryLater(`a URL may still put to ${replica.locationId}`, writableMs)
     if (
       replica.state === 'writing' &&
       replica.leaseExpiresAt !== null &&
@@ -39,7 +46,10 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
       )
     }
   }
+  for (const change of await classChangesOf(placement.db, objectId))
+    await finishClassChange(placement, change)
   await removeAll(placement, objectId, loaded.replicas, 'purge')
+  if (placement.cache) await forgetObject(placement.cache, loaded.object)
 }
 
 /**
@@ -71,18 +81,23 @@ async function removeAll(
   replicas: Replica[],
   actor: string,
 ): Promise<void> {
+  let failure: { error: unknown } | undefined
   for (const replica of replicas) {
     if (replica.state !== 'evicting') {
       await beginEviction(placement.db, { replica, actor } as unknown as EvictionPermit)
     }
     try {
+      await abortParts(placement, replica)
       await locationOf(placement, replica.locationId).backend.delete([replica.key])
     } catch (error) {
+      // A bucket that is away does not keep the disk full.
       await noteTrouble(placement, replica.locationId, error)
-      throw error
+      failure ??= { error }
+      continue
     }
     await forgetReplica(placement.db, replica, 'evicting')
   }
+  if (failure) throw failure.error
   await placement.db
     .deleteFrom('stored_object')
     .where('id', '=', objectId)

@@ -13,13 +13,14 @@ const FIRST_RESUME_DELAY_MS = 200
 /**
  * The bytes `start` to `end` (inclusive; `end` < `start` means none) of a replica. A broken connection is resumed from the
  * offset that was reached; when that fails too, the stream is destroyed with the error, never ended short. Destroying it
- * frees its connection at once.
+ * frees its connection at once. With `etag`, an answer that says it is of other content makes it fail as `corrupt`.
  */
 export function readReplica(
   location: Location,
   key: ObjectKey,
   range: { start: number; end: number },
   signal?: AbortSignal,
+  etag?: string,
 ): Readable {
   if (range.end < range.start) return Readable.from([])
   const files = location.backend.localFiles
@@ -31,8 +32,12 @@ export function readReplica(
     })
   }
   return readResuming(
-    (start, connection) =>
-      location.backend.get(key, { range: { start, end: range.end }, signal: connection }),
+    async (start, connection) => {
+      const held = await location.backend.get(key, { range: { start, end: range.end }, signal: connection })
+      if (etag === undefined || held.etag === undefined || held.etag === etag) return held
+      held.stream.destroy()
+      throw new StorageError('corrupt', `${location.id} holds something else than what was proven there`)
+    },
     range,
     signal,
   )

@@ -2,15 +2,28 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
+import { isStorageError } from '../storage/backend.ts'
+import { archivedError, noteArchived } from './archive.ts'
+import { readThroughCache } from './cache-read.ts'
+import { cacheSource } from './cache-source.ts'
+import { forgetObject } from './cache-store.ts'
+import { judgeReplica } from './judge.ts'
 import { releaseLease, takeLease } from './leases.ts'
 import { locationOf } from './locations.ts'
 import { makeMediaFolder } from './media-folder.ts'
 import type { Placement, RecalledFile } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { loadObject, lockObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
-import { checkByReading } from './verify.ts'
+import {
+  isReadableNow,
+  loadObject,
+  lockObject,
+  type Replica,
+  type StoredObject,
+  suspectReplica,
+} from './replicas.ts'
 
 /** Longer than any single piece of work on a file; a dead holder's lease ends by itself. */
 const USE_LEASE_MS = 6 * 3_600_000
@@ -19,7 +32,8 @@ const SPACE_POLL_MS = 250
 /**
  * Runs `use` with the path of a file that holds exactly the object's bytes, and keeps it there as long as `use` runs. The
  * file must not be changed. Several users of one object share one copy. Throws `not-found` for an unknown object, `corrupt`
- * when no replica holds its bytes, `unavailable` when none can be reached, `too-large` when it is over the recall limit.
+ * when no replica holds its bytes, `unavailable` when none can be reached,
+ * `archived` when one must be restored first, `too-large` when it is over the recall limit.
  */
 export async function withLocalFile<T>(
   placement: Placement,
@@ -128,32 +142,34 @@ async function fill(
   await makeMediaFolder(placement, placement.recallFolder)
   const order = { verified: 0, suspect: 1, writing: 2, evicting: 2 }
   const readable = replicas
-    .filter((replica) => replica.state === 'verified' || replica.state === 'suspect')
+    .filter(({ state }) => state === 'verified' || state === 'suspect')
+    .filter((replica) => isReadableNow(placement, replica))
     .sort((a, b) => order[a.state] - order[b.state])
-  let failure: unknown = new AppError('corrupt', `object ${object.id} has no replica that could be read`)
+  let failure: unknown =
+    archivedError(placement, object, replicas) ??
+    new AppError('corrupt', `object ${object.id} has no replica that could be read`)
   for (const replica of readable) {
     try {
       if (await download(placement, file.path, object, replica)) return
-      failure = await judge(placement, object, replica)
+      if (placement.cache) await forgetObject(placement.cache, object)
+      failure = await judgeReplica(placement, object, replica)
     } catch (error) {
       failure = error
+      if (isStorageError(error, 'archived')) failure = await nowArchived(placement, object, replica)
     }
   }
   throw failure
 }
 
-/** Other bytes arrived: were they damaged on the way, or are they so over there? Only the latter makes a replica suspect. */
-async function judge(placement: Placement, object: StoredObject, replica: Replica): Promise<AppError> {
-  const check = await checkByReading(placement, object, replica)
-  if (check.answer !== 'different') {
-    return new AppError(
-      'unavailable',
-      `the bytes from ${replica.locationId} were damaged on the way; try again`,
-    )
-  }
-  await suspectReplica(placement.db, replica, 'recall')
-  placement.log.error({ objectId: object.id, location: replica.locationId }, 'a replica holds other bytes')
-  return new AppError('corrupt', `${replica.locationId} holds other bytes than those of object ${object.id}`)
+/** It was archived behind the ledger's back: written down, so that nobody asks for its bytes again. */
+async function nowArchived(placement: Placement, object: StoredObject, replica: Replica): Promise<unknown> {
+  await noteArchived(placement, replica)
+  const loaded = await loadObject(placement.db, object.id)
+  return (loaded && archivedError(placement, object, loaded.replicas)) ?? archivedUnseen()
+}
+
+function archivedUnseen(): AppError {
+  return new AppError('archived', 'The original is archived and must be restored before it can be opened')
 }
 
 /** True when the bytes that arrived are the object's; otherwise the file is gone again. */
@@ -163,12 +179,11 @@ async function download(
   object: StoredObject,
   replica: Replica,
 ): Promise<boolean> {
-  const location = locationOf(placement, replica.locationId)
   const sha256 = createHash('sha256')
   const target = await open(path, 'w', 0o600)
   let isGood = false
   try {
-    for await (const chunk of readReplica(location, replica.key, { start: 0, end: object.size - 1 })) {
+    for await (const chunk of readRemote(placement, object, replica)) {
       sha256.update(chunk as Buffer)
       await target.write(chunk as Buffer)
     }
@@ -180,8 +195,21 @@ async function download(
   return isGood
 }
 
+/**
+ * What the cache has, or is fetching, is not fetched again; but work goes through whole libraries, so it brings nothing in
+ * that would push out what people look at.
+ */
+function readRemote(placement: Placement, object: StoredObject, replica: Replica): Readable {
+  const range = { start: 0, end: object.size - 1 }
+  if (placement.cache && placement.locations.get(replica.locationId)?.kind !== 'disk') {
+    const source = cacheSource(placement, object, replica)
+    return readThroughCache(placement.cache, source, range, { isFilling: false })
+  }
+  return readReplica(locationOf(placement, replica.locationId), replica.key, range)
+}
+
 /** Removes the least recently used copies that nobody uses until the new one fits; waits while all are in use. */
-async function makeRoom(placement: Placement, newcomer: RecalledFile): Promise<void> {
+export async function makeRoom(placement: Placement, newcomer: RecalledFile): Promise<void> {
   for (;;) {
     const files = [...placement.recalled.entries()]
     let total = 0

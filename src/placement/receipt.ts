@@ -19,6 +19,8 @@ export type Receipt = {
     proofLevel: number | null
     proof: Proof | null
     verifiedAt: string | null
+    /** Null: the location's ordinary one. */
+    storageClass: string | null
   }[]
   /** Every move of every replica, oldest first. */
   history: {
@@ -57,6 +59,7 @@ export async function receiptOf(placement: Placement, objectId: string): Promise
         proofLevel: replica.proofLevel,
         proof: replica.proof,
         verifiedAt: replica.verifiedAt?.toISOString() ?? null,
+        storageClass: replica.storageClass,
       })),
     history: events.map((event) => ({
       at: event.at.toISOString(),

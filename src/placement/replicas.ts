@@ -2,14 +2,16 @@
  * The ledger: reads and moves of replica rows, one function a move of `states.ts`. The database's guards stand behind
  * each of them.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { COMMITTING_LATER } from '../database/commit-later.ts'
 import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Evidence, ObjectKey } from '../storage/backend.ts'
 import { knownKey } from './keys.ts'
+import type { Placement } from './placement.ts'
 import type { ObjectState, ProofLevel, ReplicaState } from './states.ts'
+import { isArchiveClass, ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
 
 /** How a replica was proven, kept so that a later HEAD can be compared with it. */
 export type Proof = Evidence & { method: 'hashed-on-arrival' | 'enforced' | 'attested' | 'read-back' }
@@ -38,6 +40,31 @@ export type Replica = {
   proof: Proof | null
   verifiedAt: Date | null
   leaseExpiresAt: Date | null
+  /** Of a write in parts that a client sends; empty: begun, and the bucket's answer was lost. */
+  uploadId?: string | null
+  /** Until then somebody outside holds a URL that may put to the key. */
+  writableUntil?: Date | null
+  /** Null: the location's ordinary one. */
+  storageClass: string | null
+  classSince: Date
+  /** Of an archived one: the readable copy that was asked for. */
+  restore: Restore | null
+}
+
+export type Restore = {
+  tier: RestoreTier
+  days: number
+  requestedAt: Date
+  expectedAt: Date
+  /** Null: not there yet. */
+  availableUntil: Date | null
+}
+
+/** Can its bytes be read, or would it have to be restored first? As far as the ledger knows; asks nobody. */
+export function isReadableNow(placement: Pick<Placement, 'now'>, replica: Replica): boolean {
+  if (!isArchiveClass(replica.storageClass)) return true
+  const until = replica.restore?.availableUntil
+  return until != null && until > placement.now()
 }
 
 /** The object and its replicas, or null where there is no such object. */
@@ -48,6 +75,9 @@ export async function loadObject(
   const rows = await db
     .selectFrom('stored_object as o')
     .leftJoin('replica as r', 'r.object_id', 'o.id')
+    .leftJoin('replica_restore as a', (join) =>
+      join.onRef('a.object_id', '=', 'r.object_id').onRef('a.location_id', '=', 'r.location_id'),
+    )
     .where('o.id', '=', objectId)
     .select([
       'o.id',
@@ -68,6 +98,15 @@ export async function loadObject(
       'r.proof',
       'r.verified_at',
       'r.lease_expires_at',
+      'r.upload_id',
+      'r.writable_until',
+      'r.storage_class',
+      'r.class_since',
+      'a.tier',
+      'a.days',
+      'a.requested_at',
+      'a.expected_at',
+      'a.available_until',
     ])
     .execute()
   const first = rows[0]
@@ -87,7 +126,9 @@ export async function loadObject(
   }
   const replicas: Replica[] = []
   for (const row of rows) {
-    if (row.location_id === null || row.key === null || row.state === null) continue
+    if (row.location_id === null || row.key === null || row.state === null || row.class_since === null)
+      continue
+    const { tier, days, requested_at: requestedAt, expected_at: expectedAt } = row
     replicas.push({
       objectId: first.id,
       locationId: row.location_id,
@@ -97,6 +138,14 @@ export async function loadObject(
       proof: row.proof as Proof | null,
       verifiedAt: row.verified_at,
       leaseExpiresAt: row.lease_expires_at,
+      uploadId: row.upload_id,
+      writableUntil: row.writable_until,
+      storageClass: row.storage_class,
+      classSince: row.class_since,
+      restore:
+        tier === null || days === null || requestedAt === null || expectedAt === null
+          ? null
+          : { tier, days, requestedAt, expectedAt, availableUntil: row.available_until },
     })
   }
   return { object, replicas }
@@ -108,7 +157,16 @@ export async function lockObject(tx: Queryable, objectId: string) {
   return loadObject(tx, objectId)
 }
 
-type NewReplica = { objectId: string; locationId: string; key: ObjectKey; actor: string; leaseMs: number }
+type NewReplica = {
+  objectId: string
+  locationId: string
+  key: ObjectKey
+  actor: string
+  leaseMs: number
+  uploadId?: string | null
+  writableUntil?: Date | null
+  storageClass?: string | null
+}
 
 /** absent -> writing: the intent, committed before the first byte. False when another writer was first. */
 export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boolean> {
@@ -121,28 +179,42 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
       state: 'writing',
       actor: what.actor,
       lease_expires_at: leaseEnd(what.leaseMs),
+      storage_class: what.storageClass ?? null,
     })
     .onConflict((conflict) => conflict.columns(['object_id', 'location_id']).doNothing())
     .executeTakeFirst()
   return result.numInsertedOrUpdatedRows === 1n
 }
 
-/** A new object and the intent to write its first replica, in one statement and so in one commit. */
+/**
+ * A new object and the intent to write its first replicas, in one statement and so in one commit; `noting`, an insert of
+ * the caller's, is part of it.
+ */
 export async function beginObject(
   db: Queryable,
   object: Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>,
-  first: Omit<NewReplica, 'objectId'>,
+  first: {
+    replicas: readonly { locationId: string; key: ObjectKey; uploadId?: string; writableUntil?: Date }[]
+    actor: string
+    leaseMs: number
+  },
+  noting?: RawBuilder<unknown>,
 ): Promise<void> {
+  const locationIds = first.replicas.map(({ locationId }) => locationId)
+  const keys = first.replicas.map(({ key }) => key)
+  const uploadIds = first.replicas.map(({ uploadId }) => uploadId ?? null)
+  const writableUntil = first.replicas.map((replica) => replica.writableUntil ?? null)
   await sql`
-    with object as (
+    with ${noting ? sql`noted as (${noting}), ` : sql``}object as (
       insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
       values (${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
               ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension})
       returning id)
-    insert into replica (object_id, location_id, key, state, actor, lease_expires_at)
-    select id, ${first.locationId}, ${first.key}, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)} from object`.execute(
-    db,
-  )
+    insert into replica (object_id, location_id, key, state, actor, lease_expires_at, upload_id, writable_until)
+    select object.id, first.location_id, first.key, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)},
+      first.upload_id, first.writable_until
+    from object, unnest(${locationIds}::text[], ${keys}::text[], ${uploadIds}::text[], ${writableUntil}::timestamptz[])
+      as first (location_id, key, upload_id, writable_until)`.execute(db)
 }
 
 /** The writer is alive. False: the lease was lost, somebody has taken the replica for abandoned; stop writing. */
@@ -197,7 +269,7 @@ export async function proveNewObject(
   const { rows } = await sql`
     with proven as (
       update replica set state = 'verified', proof_level = ${proven.level}, proof = ${JSON.stringify(proven.proof)}::jsonb,
-        verified_at = now(), lease_expires_at = null, actor = ${proven.actor}
+        verified_at = now(), lease_expires_at = null, upload_id = null, actor = ${proven.actor}
       where object_id = ${replica.objectId} and location_id = ${replica.locationId} and key = ${replica.key}
         and state = 'writing'
       returning object_id)
@@ -205,6 +277,18 @@ export async function proveNewObject(
     tx,
   )
   if (rows.length !== 1) throw givenUpMeanwhile(replica)
+}
+
+/**
+ * Writes down the class that a location says it holds a replica in: a rule of the bucket's owner may have moved it. The
+ * ordinary class is null.
+ */
+export async function noteClass(db: Queryable, replica: Replica, heldIn: string | undefined): Promise<void> {
+  const storageClass = heldIn === undefined || heldIn === ORDINARY_CLASS ? null : heldIn
+  if (storageClass === replica.storageClass) return
+  await thisReplica(db, replica, ['writing', 'verified', 'suspect'])
+    .set({ storage_class: storageClass, class_since: sql<Date>`now()` })
+    .execute()
 }
 
 /** verified -> suspect. False when it is no longer verified (somebody else found it first, or it is being evicted). */
@@ -264,6 +348,6 @@ function thisReplica(db: Queryable, replica: ReplicaName, states: ReplicaState[]
 }
 
 /** By the database's clock: pods' clocks differ. */
-function leaseEnd(leaseMs: number) {
+export function leaseEnd(leaseMs: number) {
   return sql<Date>`now() + ${leaseMs} * interval '1 millisecond'`
 }

@@ -2,19 +2,21 @@
 import { commitLater } from '../database/commit-later.ts'
 import { AppError } from '../errors.ts'
 import { RetryLater } from '../queue/retry-later.ts'
-import { type Body, type Digest, isStorageError, type PutResult } from '../storage/backend.ts'
+import { type Body, type Digest, isStorageError } from '../storage/backend.ts'
 import { fileBody } from '../storage/file-body.ts'
 import { abandonWriting } from './abandon.ts'
+import { attestsTo } from './change-class.ts'
 import { evictReplica } from './evict.ts'
 import { noteTrouble } from './health.ts'
 import { freshKey } from './keys.ts'
 import { confirmLocation, locationOf } from './locations.ts'
 import type { Location, Placement } from './placement.ts'
+import { proveByPut } from './prove-put.ts'
 import { readReplica } from './read-replica.ts'
 import {
   beginReplica,
+  isReadableNow,
   loadObject,
-  type Proof,
   proveReplica,
   type Replica,
   renewWriteLease,
@@ -22,11 +24,11 @@ import {
   suspectReplica,
 } from './replicas.ts'
 import { settle } from './settle.ts'
-import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF, type ProofLevel } from './states.ts'
-import { checkByReading } from './verify.ts'
+import { LEVEL_TO_GIVE_UP_ANOTHER, PROOF } from './states.ts'
+import { isArchiveClass, ORDINARY_CLASS, wantedClass } from './storage-classes.ts'
+import { checkByHead, checkByReading } from './verify.ts'
 
 const ACTOR = 'job replicate-object'
-const UNPROVEN = { state: 'writing', proofLevel: null, verifiedAt: null, leaseExpiresAt: null } as const
 
 /**
  * Copies the object to the location, proves it there, and enqueues what follows. Run again after any interruption it goes
@@ -41,6 +43,12 @@ export async function replicateObject(
   const loaded = await loadObject(placement.db, objectId)
   if (!loaded || loaded.object.state === 'purging') return
   const { object, replicas } = loaded
+  // Enqueued under another policy: what nobody wants there any more is not copied, let alone paid for.
+  const isWanted = placement.policy[object.kind].includes(to)
+  if (!isWanted && !replicas.some((replica) => replica.locationId === to)) {
+    await settle(placement.db, placement, objectId)
+    return
+  }
   const target = locationOf(placement, to)
   await confirmLocation(placement, target)
 
@@ -51,6 +59,14 @@ export async function replicateObject(
   if (existing?.state === 'writing') await abandonIfDead(placement, existing)
 
   const source = chooseSource(placement, replicas, to)
+  if (source && !isReadableNow(placement, source)) {
+    // Settled again when it was restored; until then no try could succeed.
+    placement.log.info(
+      { objectId, location: source.locationId },
+      'the only source is archived: nothing is copied',
+    )
+    return
+  }
   if (!source) throw new AppError('corrupt', `object ${objectId} has no verified replica to copy from`)
   await copy(placement, object, source, target, signal)
 }
@@ -65,30 +81,25 @@ async function copy(
   const { db, settings } = placement
   const key = freshKey(object)
   const replica = { objectId: object.id, locationId: target.id, key }
-  if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs }))) {
+  const storageClass = classForPut(placement, object, target)
+  if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs, storageClass }))) {
     throw new RetryLater(`another worker writes to ${target.id}`, 5_000)
   }
 
-  const stop = new AbortController()
-  const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
-  const renewal = setInterval(() => {
-    renewWriteLease(db, replica, settings.writeLeaseMs).then(
-      (isOurs) => isOurs || stop.abort(new AppError('conflict', 'the write lease was lost')),
-      (error: Error) => placement.log.warn({ error: error.message }, 'a write lease could not be renewed'),
-    )
-  }, settings.writeLeaseMs / 4)
   try {
     const body = bodyOf(placement, object, source)
-    const held = await target.backend.put(key, body, { contentType: object.contentType, signal: signals })
-    let { level, proof } = proofOfPut(held)
-    if (level < LEVEL_TO_GIVE_UP_ANOTHER) {
-      const check = await checkByReading(placement, object, { ...replica, ...UNPROVEN, proof }, signals)
-      if (check.answer === 'different')
-        throw new AppError('corrupt', `${target.id} holds other bytes: ${check.reason}`)
-      if (check.answer === 'unknown') throw new AppError('unavailable', `${target.id}: ${check.reason}`)
-      level = check.level
-      proof = check.proof
-    }
+    const { level, proof } = await proveByPut(
+      placement,
+      object,
+      replica,
+      (signals) =>
+        target.backend.put(key, body, {
+          contentType: object.contentType,
+          signal: signals,
+          ...(storageClass !== null && { storageClass }),
+        }),
+      signal,
+    )
     await db.transaction().execute(async (tx) => {
       await commitLater(tx)
       await proveReplica(tx, replica, { level, proof, actor: ACTOR })
@@ -99,17 +110,19 @@ async function copy(
     await noteTrouble(placement, target.id, error)
     if (isStorageError(error, 'corrupt')) await suspectIfBad(placement, object, source, signal)
     throw error
-  } finally {
-    clearInterval(renewal)
   }
 }
 
-/** What the put itself proves; a HEAD of its own would tell nothing more. */
-function proofOfPut(held: PutResult): { level: ProofLevel; proof: Proof } {
-  const level =
-    held.proof === 'attested' ? PROOF.attested : held.proof === 'enforced' ? PROOF.transport : PROOF.exists
-  const method = held.proof === 'attested' ? 'attested' : 'enforced'
-  return { level, proof: { method, ...held.evidence } }
+/**
+ * The class of a fresh replica, null for the ordinary one. An archive only where the location attests to what it holds:
+ * what is archived could not be read back.
+ */
+function classForPut(placement: Placement, object: StoredObject, target: Location): string | null {
+  const rules = placement.classes[object.kind]
+  if (rules === undefined || target.kind === 'disk') return null
+  const canProve = attestsTo(target.backend, false) && attestsTo(target.backend, true)
+  const wanted = wantedClass(rules, object, placement.now(), (name) => canProve || !isArchiveClass(name))
+  return wanted === ORDINARY_CLASS ? null : wanted
 }
 
 /** A verified replica whose proof is too weak to give up another for: read it back. */
@@ -133,7 +146,10 @@ async function settleSuspect(
   replica: Replica,
   signal?: AbortSignal,
 ): Promise<void> {
-  const check = await checkByReading(placement, object, replica, signal)
+  // What is archived has no bytes to read; what the location attests to must do.
+  const check = isReadableNow(placement, replica)
+    ? await checkByReading(placement, object, replica, signal)
+    : await checkByHead(placement, object, replica)
   if (check.answer === 'unknown') throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)
   if (check.answer === 'same') {
     await placement.db.transaction().execute(async (tx) => {
@@ -183,7 +199,11 @@ async function suspectIfBad(
 /** A verified replica elsewhere, a local file before a download. */
 function chooseSource(placement: Placement, replicas: readonly Replica[], to: string): Replica | undefined {
   const sources = replicas.filter((replica) => replica.state === 'verified' && replica.locationId !== to)
-  return sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ?? sources[0]
+  return (
+    sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ??
+    sources.find((replica) => isReadableNow(placement, replica)) ??
+    sources[0]
+  )
 }
 
 async function abandonIfDead(placement: Placement, replica: Replica): Promise<void> {
@@ -193,7 +213,10 @@ async function abandonIfDead(placement: Placement, replica: Replica): Promise<vo
   await abandonWriting(placement, replica)
 }
 
-/** Our own failed attempt: the bytes may be there, so they go first. What can't be done now, the sweep does after the lease. */
+/**
+ * Our own failed attempt: the bytes may be there, so they go first. What can't be done now is left to the next attempt or the
+ * sweep, which need not wait for the lease of a writer that has stopped.
+ */
 async function abandonOwn(
   placement: Placement,
   replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
@@ -204,7 +227,10 @@ async function abandonOwn(
     const { objectId, locationId } = replica
     placement.log.warn(
       { objectId, location: locationId, error: (error as Error).message },
-      'a failed write is left to the sweep',
+      'a failed write is left to the next attempt',
+    )
+    await renewWriteLease(placement.db, replica, 0).catch((failure: Error) =>
+      placement.log.warn({ objectId, error: failure.message }, 'a write lease could not be ended'),
     )
   }
 }

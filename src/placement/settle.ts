@@ -23,9 +23,9 @@ export async function settleNew(
   tx: Queryable,
   placement: Placement,
   object: { id: string; kind: ObjectKind },
-  replica: PlacedReplica,
+  replicas: readonly PlacedReplica[],
 ): Promise<void> {
-  await enqueueSteps(tx, placement, object.id, stepsOf(placement, { ...object, state: 'live' }, [replica]))
+  await enqueueSteps(tx, placement, object.id, stepsOf(placement, { ...object, state: 'live' }, replicas))
 }
 
 async function enqueueSteps(

@@ -6,6 +6,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { type FileHandle, open, rm, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '../errors.ts'
+import { type Forwarding, type ForwardTarget, openForwarding } from './forward.ts'
 import { makeMediaFolder } from './media-folder.ts'
 import type { Placement } from './placement.ts'
 
@@ -21,6 +22,9 @@ export type StagedFile = {
   size: number
   sha1: Buffer
   sha256: Buffer
+  /** Present when it went on to the place where it belongs while it arrived. */
+  forwarding?: Forwarding
+  /** Removes the file and gives up what was forwarded of it, unless that became an object. */
   discard(): Promise<void>
 }
 
@@ -29,19 +33,22 @@ export function stagingFolder(placement: Pick<Placement, 'mediaLocation'>): stri
 }
 
 /**
- * Streams `source` into a staged file, hashing on the way. Throws `too-large` over `maxBytes`, `storage-full` when the
- * volume is full, and whatever the source throws; then nothing stays on the disk.
+ * Streams `source` into a staged file, hashing on the way, and with `forwardTo` on to that place. Throws `too-large` over
+ * `maxBytes`, `storage-full` when the volume is full, `unavailable` when the other place fails, and whatever the source
+ * throws; then nothing stays on the disk.
  */
 export async function stageStream(
   placement: Placement,
   source: AsyncIterable<Buffer>,
-  options: { maxBytes: number; signal?: AbortSignal },
+  options: { maxBytes: number; signal?: AbortSignal; forwardTo?: ForwardTarget },
 ): Promise<StagedFile> {
   const path = join(stagingFolder(placement), `${randomUUID()}.part`)
-  const discard = discardOnce(path)
+  const forwarding = options.forwardTo && (await openForwarding(placement, options.forwardTo, path))
+  const discard = discardOnce(path, forwarding)
   const sha1 = createHash('sha1')
   const sha256 = createHash('sha256')
   let size = 0
+  let writtenBytes = 0
   const file = await openNew(placement, path)
   const batch = takeBuffer()
   try {
@@ -51,7 +58,9 @@ export async function stageStream(
       sha1.update(bytes)
       sha256.update(bytes)
       await writeAll(file, bytes)
+      writtenBytes += filled
       filled = 0
+      await forwarding?.advance(writtenBytes)
     }
     for await (const chunk of source) {
       options.signal?.throwIfAborted()
@@ -77,7 +86,14 @@ export async function stageStream(
   } finally {
     giveBackBuffer(batch)
   }
-  return { path, size, sha1: sha1.digest(), sha256: sha256.digest(), discard }
+  return {
+    path,
+    size,
+    sha1: sha1.digest(),
+    sha256: sha256.digest(),
+    ...(forwarding && { forwarding }),
+    discard,
+  }
 }
 
 /** A staged file made of one that this process wrote (a preview, say): moved into staging's care, hashed and fsynced. */
@@ -151,10 +167,11 @@ async function openNew(placement: Placement, path: string): Promise<FileHandle> 
 }
 
 /** Ingest discards a staged file, and so does whoever received it; the second time costs nothing. */
-function discardOnce(path: string): () => Promise<void> {
+function discardOnce(path: string, forwarding?: Forwarding): () => Promise<void> {
   let isGone = false
   return async () => {
     if (isGone) return
+    await forwarding?.abandon()
     try {
       await unlink(path)
     } catch (error) {

@@ -1,7 +1,11 @@
 /** The four answers: is everything safe, where is it, are the places healthy; what is happening is the queue's to tell. */
 import { sql } from 'kysely'
-import type { ProbeFinding, ProbeReport } from '../storage/backend.ts'
+import type { BrowserReach, ProbeFinding, ProbeReport } from '../storage/backend.ts'
+import { reachesIn } from './browser-reach.ts'
+import { currentDrills } from './drill.ts'
+import { type Moving, movingFiles } from './moving.ts'
 import type { Location, Placement } from './placement.ts'
+import { openChanges, type ProbeChange } from './probe-changes.ts'
 
 export type Amount = { count: number; bytes: number }
 
@@ -12,6 +16,10 @@ export type LocationStatus = {
   isDemonstration: boolean
   health: 'healthy' | 'unhealthy' | 'unknown'
   error: string | null
+  /** Since when it is healthy or unhealthy. */
+  healthChangedAt: string | null
+  /** The drill that blocks it now. */
+  drill: { startedAt: string; endsAt: string } | null
   lastProbeAt: string | null
   latencyMs: number | null
   /** The oldest proof among its verified replicas. */
@@ -20,6 +28,10 @@ export type LocationStatus = {
   freeBytes: number | null
   totalBytes: number | null
   findings: ProbeFinding[]
+  /** What the last probes found different from those before, until it is acknowledged or a probe finds nothing new. */
+  changes: ProbeChange[]
+  /** What pages found out, the newest first: one result for each origin. */
+  browserReach: BrowserReach[]
 }
 
 /**
@@ -36,13 +48,19 @@ export type StorageStatus = {
     inFlight: Amount
   }
   locations: LocationStatus[]
+  /** Empty: everything is where it belongs. */
+  moving: Moving[]
 }
 
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
 
 export async function storageStatus(placement: Placement): Promise<StorageStatus> {
-  const [originals, locations] = await Promise.all([originalsByPlace(placement), locationStatuses(placement)])
-  return { originals, locations }
+  const [originals, locations, moving] = await Promise.all([
+    originalsByPlace(placement),
+    locationStatuses(placement),
+    movingFiles(placement),
+  ])
+  return { originals, locations, moving }
 }
 
 async function originalsByPlace(placement: Placement): Promise<StorageStatus['originals']> {
@@ -80,8 +98,9 @@ async function originalsByPlace(placement: Placement): Promise<StorageStatus['or
 }
 
 async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
-  const [rows, held] = await Promise.all([
+  const [rows, drills, held, changes] = await Promise.all([
     placement.db.selectFrom('location').selectAll().execute(),
+    currentDrills(placement.db),
     placement.db
       .selectFrom('replica as r')
       .innerJoin('stored_object as o', 'o.id', 'r.object_id')
@@ -94,10 +113,12 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
         fn.min('r.verified_at').as('oldest'),
       ])
       .execute(),
+    openChanges(placement.db),
   ])
   const statuses: LocationStatus[] = []
   for (const location of placement.locations.values()) {
     const row = rows.find(({ id }) => id === location.id)
+    const drill = drills.find(({ locationId }) => locationId === location.id)
     const holds = held.find(({ location_id }) => location_id === location.id)
     const report = row?.probe as ProbeReport | null | undefined
     statuses.push({
@@ -107,12 +128,16 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       isDemonstration: location.isDemonstration,
       health: row?.is_healthy == null ? 'unknown' : row.is_healthy ? 'healthy' : 'unhealthy',
       error: row?.health_error ?? null,
+      healthChangedAt: row?.health_changed_at?.toISOString() ?? null,
+      drill: drill ? { startedAt: drill.startedAt.toISOString(), endsAt: drill.endsAt.toISOString() } : null,
       lastProbeAt: row?.probed_at?.toISOString() ?? null,
       latencyMs: report?.latencyMs ?? null,
       oldestProofAt: holds?.oldest ? new Date(holds.oldest).toISOString() : null,
       objects: { count: Number(holds?.count ?? 0), bytes: Number(holds?.bytes ?? 0) },
       ...(await spaceOf(location)),
       findings: report?.findings ?? [],
+      changes: changes.get(location.id) ?? [],
+      browserReach: reachesIn(row?.probe ?? null),
     })
   }
   return statuses

@@ -8,11 +8,15 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { enqueue } from '../queue/enqueue.ts'
 import { abandonWriting } from './abandon.ts'
+import { finishClassChange } from './change-class.ts'
+import { staleClassChanges } from './class-changes.ts'
 import { knownKey } from './keys.ts'
 import type { Placement } from './placement.ts'
 import { discardObject } from './purge.ts'
 import { settle } from './settle.ts'
+import { settleAll } from './settle-all.ts'
 import { stagingFolder } from './stage.ts'
+import { sweepUnfinishedUploads } from './sweep-uploads.ts'
 
 /**
  * An ingest takes milliseconds, and while its bytes are written it holds a lease. One that comes back to life after all
@@ -22,24 +26,39 @@ const UNLINKED_AGE_MS = 5 * 60_000
 const BATCH = 500
 
 export type SweepReport = {
+  abandonedUploads: number
   abandonedWrites: number
   resumedEvictions: number
+  endedClassChanges: number
   discardedObjects: number
   settledObjects: number
+  /** More objects are not where they belong; sweep again soon. */
+  isMore: boolean
   stagedFiles: number
   expiredLeases: number
 }
 
 /** Runs every few minutes; safe beside anything else, also beside another sweep. */
-export async function sweepPlacement(placement: Placement): Promise<SweepReport> {
+export async function sweepPlacement(placement: Placement, signal?: AbortSignal): Promise<SweepReport> {
   const expiredLeases = await sweepLeases(placement)
+  // Before the objects that they were to become: parts that are completed late must not outlive their row.
+  const abandonedUploads = await sweepUnfinishedUploads(placement)
+  const abandonedWrites = await sweepWriting(placement)
+  const resumedEvictions = await sweepEvicting(placement)
+  const endedClassChanges = await sweepClassChanges(placement)
+  const discardedObjects = await sweepUnlinked(placement)
+  const stagedFiles = await sweepStaging(placement)
+  const { count: settledObjects, isMore } = await settleAll(placement, signal)
   return {
-    abandonedWrites: await sweepWriting(placement),
-    resumedEvictions: await sweepEvicting(placement),
-    discardedObjects: await sweepUnlinked(placement),
-    settledObjects: isSettleDue(placement) ? await sweepUnsettled(placement) : 0,
-    stagedFiles: await sweepStaging(placement),
+    abandonedUploads,
+    abandonedWrites,
+    resumedEvictions,
+    endedClassChanges,
+    discardedObjects,
+    settledObjects,
+    stagedFiles,
     expiredLeases,
+    isMore,
   }
 }
 
@@ -88,6 +107,16 @@ async function sweepEvicting(placement: Placement): Promise<number> {
   return count
 }
 
+async function sweepClassChanges(placement: Placement): Promise<number> {
+  let count = 0
+  for (const change of await staleClassChanges(placement.db, BATCH)) {
+    count += await tryEach(placement, change.objectId, 'a class change', () =>
+      finishClassChange(placement, change),
+    )
+  }
+  return count
+}
+
 async function sweepUnlinked(placement: Placement): Promise<number> {
   const rows = await placement.db
     .selectFrom('stored_object')
@@ -115,66 +144,6 @@ async function sweepUnlinked(placement: Placement): Promise<number> {
     } else {
       await discardObject(placement, row.id, 'sweep')
     }
-    count += 1
-  }
-  return count
-}
-
-function isSettleDue({ settledAt, settings, now }: Placement): boolean {
-  return settledAt === null || now().getTime() - settledAt.getTime() >= settings.settleIntervalMs
-}
-
-/**
- * Live objects that lack a verified replica where they belong, or have one too many, and no job that will see to it: a
- * policy that changed, a suspect replica to look at again. At most a batch a run, so that a million objects don't become
- * a million jobs at once.
- */
-async function sweepUnsettled(placement: Placement): Promise<number> {
-  const beganAt = placement.now()
-  let count = await sweepSuspects(placement)
-  let isComplete = true
-  const keepLocal = placement.settings.deleteLocalAfterUpload ? null : placement.local.id
-  for (const [kind, wanted] of Object.entries(placement.policy)) {
-    const rows = await sql<{ id: string }>`
-      select o.id from stored_object o
-      where o.kind = ${kind} and o.state = 'live' and o.is_linked
-        and (select count(*) from replica r where r.object_id = o.id and r.state = 'verified') > 0
-        and (
-          (select count(*) from replica r where r.object_id = o.id and r.state = 'verified'
-            and r.location_id = any(${[...wanted]}::text[])) < ${wanted.length}
-          or exists (select 1 from replica r where r.object_id = o.id and r.state in ('verified', 'suspect')
-            and r.location_id <> all(${[...wanted]}::text[]) and r.location_id is distinct from ${keepLocal}
-            and r.verified_at < now() - ${placement.settings.holdMs + 60_000} * interval '1 millisecond'))
-        and not exists (select 1 from local_lease l where l.object_id = o.id and l.expires_at > now())
-        and not exists (select 1 from graphile_worker.jobs j
-          where j.key = any (select 'replicate:' || o.id || ':' || w from unnest(${[...wanted]}::text[]) w
-            union all select 'evict:' || o.id || ':' || r.location_id from replica r where r.object_id = o.id))
-      limit ${BATCH}`.execute(placement.db)
-    for (const { id } of rows.rows) {
-      await settle(placement.db, placement, id)
-      count += 1
-    }
-    if (rows.rows.length === BATCH) isComplete = false
-  }
-  if (isComplete) placement.settledAt = beganAt
-  return count
-}
-
-/** Objects at risk: there is nothing to copy from, but a place that was misread, or was repaired, may hold them after all. */
-async function sweepSuspects(placement: Placement): Promise<number> {
-  const rows = await placement.db
-    .selectFrom('replica as r')
-    .innerJoin('stored_object as o', 'o.id', 'r.object_id')
-    .where('r.state', '=', 'suspect')
-    .where('o.state', '=', 'live')
-    .select(['r.object_id', 'r.location_id'])
-    .limit(BATCH)
-    .execute()
-  let count = 0
-  for (const { object_id: objectId, location_id: to } of rows) {
-    const key = `replicate:${objectId}:${to}`
-    if (await hasJob(placement, key)) continue
-    await enqueue(placement.db, 'replicate-object', { objectId, to }, { key })
     count += 1
   }
   return count

@@ -1,12 +1,19 @@
 /** Looking at what a location really holds. Three answers: same, different, unknown; unknown never permits a delete. */
 import { createHash } from 'node:crypto'
 import { isStorageError, type ObjectInfo } from '../storage/backend.ts'
-import { locationOf } from './locations.ts'
+import { adoptProbe, locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import type { Proof, Replica, StoredObject } from './replicas.ts'
 import { type Comparison, PROOF, type ProofLevel } from './states.ts'
 
-export type Check = { answer: Comparison; level: ProofLevel; proof: Proof; reason: string }
+export type Check = {
+  answer: Comparison
+  level: ProofLevel
+  proof: Proof
+  reason: string
+  /** What the location said of it, where it was asked by HEAD and holds something. */
+  held?: ObjectInfo
+}
 
 /**
  * Compares a replica with its object by one HEAD, without reading bytes. `same` needs evidence about the content: a
@@ -17,14 +24,20 @@ export async function checkByHead(
   object: StoredObject,
   replica: Replica,
 ): Promise<Check> {
-  const backend = locationOf(placement, replica.locationId).backend
-  let info: ObjectInfo | null
+  const location = locationOf(placement, replica.locationId)
+  await adoptProbe(placement, location)
+  const { backend } = location
+  let held: ObjectInfo | null
   try {
-    info = await backend.head(replica.key)
+    held = await backend.head(replica.key)
   } catch (error) {
     return unknown(`HEAD failed: ${(error as Error).message}`)
   }
-  if (info === null) return different('nothing is held under the key')
+  if (held === null) return different('nothing is held under the key')
+  return { ...compareHeld(object, replica, held), held }
+}
+
+function compareHeld(object: StoredObject, replica: Replica, info: ObjectInfo): Check {
   if (info.size !== object.size)
     return different(`${info.size} bytes are held, the object has ${object.size}`)
 
@@ -59,7 +72,7 @@ export async function checkByHead(
 /** Reads all bytes of a replica and compares their SHA-256: proof level 4. */
 export async function checkByReading(
   placement: Placement,
-  object: StoredObject,
+  object: Pick<StoredObject, 'size' | 'sha256'>,
   replica: Replica,
   signal?: AbortSignal,
 ): Promise<Check> {

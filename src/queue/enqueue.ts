@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Queryable } from '../database/connect.ts'
 import { JOB_RULES, type JobName, type Jobs } from './job-types.ts'
 
@@ -18,12 +18,20 @@ export async function enqueue<Name extends JobName>(
   payload: Jobs[Name],
   options: EnqueueOptions = {},
 ): Promise<void> {
+  await sql`select ${addJob(name, payload, options)}`.execute(tx)
+}
+
+/** The expression that adds it, for a statement that does more than that. */
+export function addJob<Name extends JobName>(
+  name: Name,
+  payload: Jobs[Name],
+  options: EnqueueOptions = {},
+): RawBuilder<unknown> {
   const rule = JOB_RULES[name]
-  await sql`
-    select graphile_worker.add_job(
+  return sql`graphile_worker.add_job(
       identifier => ${name}, payload => ${JSON.stringify(payload)}::json, run_at => ${options.runAt ?? null}::timestamptz,
       max_attempts => ${rule.maxAttempts}, priority => ${rule.priority}, flags => array[${rule.queue}]::text[],
-      job_key => ${options.key ?? null}::text, job_key_mode => 'replace')`.execute(tx)
+      job_key => ${options.key ?? null}::text, job_key_mode => 'replace')`
 }
 
 /** As `enqueue`, for any number of jobs of one name in one statement. */

@@ -14,12 +14,17 @@ export const DECODER_ATTEMPTS = 5
 export type Jobs = {
   'process-asset': { assetId: string }
   'transcode-video': { assetId: string }
+  'prove-upload': { uploadId: string }
   'replicate-object': { objectId: string; to: string }
   'evict-replica': { objectId: string; from: string }
   'purge-object': { objectId: string }
+  'change-class': { objectId: string; at: string }
+  'restore-replica': { objectId: string; at: string }
   'check-locations': Record<string, never>
   'sweep-placement': Record<string, never>
   'sweep-library': Record<string, never>
+  'sweep-classes': Record<string, never>
+  'check-restores': Record<string, never>
 }
 export type JobName = keyof Jobs
 
@@ -32,10 +37,17 @@ export type QueueName = 'processing' | 'videoConversion' | 'replication' | 'evic
 export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: number; priority: number } } = {
   'process-asset': { queue: 'processing', maxAttempts: 25, priority: 0 },
   'transcode-video': { queue: 'videoConversion', maxAttempts: 25, priority: 20 },
+  // Before other processing: somebody waits to hear that the file is safe.
+  'prove-upload': { queue: 'processing', maxAttempts: 32_767, priority: -5 },
   'replicate-object': { queue: 'replication', maxAttempts: 32_767, priority: 5 },
   'evict-replica': { queue: 'eviction', maxAttempts: 32_767, priority: 10 },
   'purge-object': { queue: 'eviction', maxAttempts: 32_767, priority: 10 },
+  // The daily sweep asks again for what was given up.
+  'change-class': { queue: 'replication', maxAttempts: 5, priority: 15 },
+  'restore-replica': { queue: 'replication', maxAttempts: 25, priority: 0 },
   'check-locations': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'sweep-placement': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'sweep-library': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'sweep-classes': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'check-restores': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
 }

@@ -3,12 +3,17 @@ import type { Database } from '../database/connect.ts'
 import { enqueue } from './enqueue.ts'
 import type { JobName } from './job-types.ts'
 
-export type RecurringJob = { name: 'check-locations' | 'sweep-placement' | 'sweep-library'; everyMs: number }
+export type RecurringJob = {
+  name: 'check-locations' | 'sweep-placement' | 'sweep-library' | 'sweep-classes' | 'check-restores'
+  everyMs: number
+}
 
 export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'check-locations', everyMs: 60_000 },
   { name: 'sweep-placement', everyMs: 5 * 60_000 },
   { name: 'sweep-library', everyMs: 3_600_000 },
+  { name: 'sweep-classes', everyMs: 24 * 3_600_000 },
+  { name: 'check-restores', everyMs: 60_000 },
 ]
 
 /** Makes the rows of `job_schedule`; a job that is new is due at once. */

@@ -89,11 +89,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let isUnreachable = false
 
   const lanes: Lane[] = [
-    lane(['process-asset'], options.concurrency.processing),
+    lane(['process-asset', 'prove-upload'], options.concurrency.processing),
     lane(['transcode-video'], options.concurrency.video),
-    lane(['replicate-object', 'evict-replica', 'purge-object'], options.concurrency.storage),
+    lane(
+      ['replicate-object', 'evict-replica', 'purge-object', 'change-class', 'restore-replica'],
+      options.concurrency.storage,
+    ),
     // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang.
-    lane(['check-locations', 'sweep-placement', 'sweep-library'], 2),
+    lane(['check-locations', 'sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores'], 2),
   ]
 
   async function fill(lane: Lane): Promise<void> {

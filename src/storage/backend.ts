@@ -9,6 +9,7 @@
  */
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import type { Traits } from './traits.ts'
 
 declare const objectKeyBrand: unique symbol
 /** The name of bytes at a location: `/`-separated, ASCII letters, digits, `-`, `_`, `.`. Made in `placement/keys.ts` only. */
@@ -48,7 +49,10 @@ export type ObjectInfo = {
   modifiedAt: Date
   etag?: string
   attested: Digest[]
+  /** As the location names it; absent where it names none (S3: STANDARD). */
   storageClass?: string
+  /** Of an archived object: how its restore stands; absent where none was asked for, or its copy is gone again. */
+  restore?: { isOngoing: boolean; availableUntil?: Date }
 }
 
 /** What the probe found out about a location; see `probe` of each backend. `null`: not known, count as no. */
@@ -67,6 +71,10 @@ export type Features = {
   maxPutBytes: number
   /** Present where the location can be written to by several parts. */
   multipart: { partBytes: number; maxParts: number } | null
+  /** A presigned put is carried out, and refused with other bytes, another length or type, under another key, or late. */
+  presignedPut?: boolean | null
+  /** A presigned get answers ranges, with the content type and file name that were signed. */
+  presignedGet?: boolean | null
 }
 
 export type GetOptions = { range?: ByteRange; signal?: AbortSignal }
@@ -117,13 +125,16 @@ export interface StorageBackend {
    * The identity that was written to this location, or null where none is (a new location, or a mount that is
    * missing). Kept at a fixed name, `.glassine-location`; like every name that begins with a dot it is never listed.
    */
-  readMarker(): Promise<string | null>
+  readMarker(options?: { signal?: AbortSignal }): Promise<string | null>
   /** Writes the identity; the only call that creates the location's root folder. Overwrites. */
   writeMarker(id: string): Promise<void>
   /** Optional abilities are optional objects, never methods that throw. */
   readonly localFiles?: LocalFiles
   readonly presign?: Presign
   readonly multipart?: Multipart
+  readonly growing?: Growing
+  readonly copies?: Copies
+  readonly archive?: Archive
   close(): Promise<void>
 }
 
@@ -142,14 +153,37 @@ export type LocalFiles = {
 }
 
 export type Presign = {
+  /** Scheme, host and port of all its URLs. */
+  origin(): Promise<string>
+  /**
+   * A URL for one key, whose answer says of itself what is given here. The same URL for the same arguments, whenever it is
+   * called, so that browsers may keep what they got under it. `expiresAt` is earlier than asked for where the
+   * credentials that it was signed with end before.
+   */
   get(
     key: ObjectKey,
-    options: { expiresInSeconds: number; contentType: string; contentDisposition: string },
-  ): Promise<string>
-  /** Bound to this size and these digests: the location refuses anything else. */
+    options: {
+      /** The signature holds from here on, at most seven days. */
+      signedAt: Date
+      expiresAt: Date
+      contentType: string
+      contentDisposition: string
+      cacheControl: string
+    },
+  ): Promise<{ url: string; expiresAt: Date }>
+  /**
+   * Bound to this size and these digests: the location refuses anything else. `onlyIfAbsent` binds it to If-None-Match
+   * too, for a location that was seen to refuse a second put.
+   */
   put(
     key: ObjectKey,
-    options: { expiresInSeconds: number; size: number; digests: Digest[]; contentType: string },
+    options: {
+      expiresInSeconds: number
+      size: number
+      digests: Digest[]
+      contentType: string
+      onlyIfAbsent?: boolean
+    },
   ): Promise<{ url: string; headers: Record<string, string> }>
 }
 
@@ -165,6 +199,76 @@ export type Multipart = {
   listUnfinished(prefix: string): AsyncIterable<{ key: ObjectKey; uploadId: string; startedAt: Date }>
 }
 
+/** Puts of bodies whose size and digest are known only at their end: parts go up while the rest of them still arrives. */
+export type Growing = {
+  /** What is no longer than this is put in one piece, when it is all there. */
+  readonly partBytes: number
+  /**
+   * Begins one, of a file that somebody else is appending to. `expectedBytes` is what was announced, null where nothing
+   * was; the parts are chosen by it. Tried once: an upload whose answer gets lost stays at the location.
+   */
+  begin(
+    key: ObjectKey,
+    options: {
+      openFile(): Promise<FileHandle>
+      expectedBytes: number | null
+      contentType: string
+      signal?: AbortSignal
+    },
+  ): Promise<GrowingPut>
+}
+
+/** One writer at a time: each call waits for the one before. */
+export type GrowingPut = {
+  readonly uploadId: string
+  /**
+   * So many bytes of the file may be read by now: sends every full part of them, and waits while enough are under way, so
+   * that the location keeps up with whoever appends. Throws what a part failed with; `too-large` over the most parts.
+   */
+  advance(availableBytes: number): Promise<void>
+  /**
+   * The file has all its bytes: sends the rest and makes one object of it, proven as by `put`. `corrupt` when what was sent
+   * is not what the body's SHA-256 says; then nothing is stored.
+   */
+  complete(body: Body, signal?: AbortSignal): Promise<PutResult>
+  /** Ends what is under way and gives the parts back. After `complete` it changes nothing. Throws when the location can't be told. */
+  abort(): Promise<void>
+}
+
+/** A location that copies its own objects without sending their bytes. */
+export type Copies = {
+  /**
+   * Makes another object of the same bytes. `to` must be fresh. `size` is the source's; `partBytes`: how it was cut, where
+   * it was put in parts, so that the copy, cut alike, gets the same ETag. What is held afterwards is the caller's to look at.
+   * Throws `not-found`, and `archived` where the source would have to be restored first.
+   */
+  copy(
+    from: ObjectKey,
+    to: ObjectKey,
+    options: {
+      storageClass: string
+      size: number
+      partBytes?: number
+      contentType?: string
+      signal?: AbortSignal
+    },
+  ): Promise<void>
+}
+
+export type RestoreTier = 'expedited' | 'standard' | 'bulk'
+/** A location that holds objects which must be restored before they can be read. */
+export type Archive = {
+  /**
+   * Asks for a temporary copy that can be read for `days` once it is there; for one that is there already, prolongs it.
+   * `begun`, `ongoing` (an earlier request is under way) or `available`. Throws `denied` with the service's own words where
+   * the object is not archived or the tier is not offered.
+   */
+  restore(
+    key: ObjectKey,
+    options: { tier: RestoreTier; days: number },
+  ): Promise<'begun' | 'ongoing' | 'available'>
+}
+
 /**
  * What a call throws. An aborted call rejects with the signal's reason instead.
  *
@@ -174,6 +278,7 @@ export type Multipart = {
  * | already-exists | the key is taken | no |
  * | corrupt | the bytes are not what their digest or size says; nothing was stored | no |
  * | denied | credentials or permissions; the message names the action that was refused | no |
+ * | archived | held, but must be restored before it can be read | no |
  * | too-large | over a limit of the location, or no room left (`message` says which) | no |
  * | unavailable | time-out, 5xx, 429, connection lost, mount gone | yes |
  */
@@ -182,16 +287,27 @@ export type StorageErrorKind =
   | 'already-exists'
   | 'corrupt'
   | 'denied'
+  | 'archived'
   | 'too-large'
   | 'unavailable'
 
 export class StorageError extends Error {
   readonly kind: StorageErrorKind
+  /** Of `unavailable`: the place will be tried again then, and asking earlier is in vain. */
+  readonly retryAt: Date | undefined
+  /** Of `unavailable`: it concerns one object (two writers met, it is archived), and proves that the place answers. */
+  readonly isOfOneObject: boolean
 
-  constructor(kind: StorageErrorKind, message: string, options?: { cause?: unknown }) {
+  constructor(
+    kind: StorageErrorKind,
+    message: string,
+    options: { cause?: unknown; retryAt?: Date; isOfOneObject?: boolean } = {},
+  ) {
     super(message, options)
     this.name = 'StorageError'
     this.kind = kind
+    this.retryAt = options.retryAt
+    this.isOfOneObject = options.isOfOneObject ?? false
   }
 }
 
@@ -199,13 +315,70 @@ export function isStorageError(error: unknown, kind?: StorageErrorKind): error i
   return error instanceof StorageError && (kind === undefined || error.kind === kind)
 }
 
-/** One finding of a probe: what was tried, what came back, and, where it is a problem, the remedy. */
-export type ProbeFinding = { check: string; ok: boolean; critical: boolean; detail: string; remedy?: string }
-/** `features` is what the findings add up to; `latencyMs` is of one small round trip. */
+/** Something to copy and paste that ends a problem: a policy, a rule, a command. Holds no secret. */
+export type Paste = { title: string; text: string }
+/**
+ * One finding of a probe: what was tried, what came back, and, where it is a problem, the remedy. `critical`: the
+ * location is not used as it is.
+ */
+export type ProbeFinding = {
+  check: string
+  ok: boolean
+  critical: boolean
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+/**
+ * Whether a browser reaches the location with presigned URLs, found out by a page of ours at that origin. `why`: `cors`,
+ * `policy` (ours), `mixed` (a page over HTTPS, a bucket over HTTP), `unreachable`, `refused`, `incomplete`.
+ */
+export type BrowserReach = {
+  /** As in the Origin header: `https://photos.example.org`. */
+  origin: string
+  at: string
+  reach: 'reachable' | 'blocked'
+  why: 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete' | null
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+/**
+ * `features` is what the findings add up to; `latencyMs` is of one small round trip. `traits` are all single answers,
+ * to be compared with those of the next probe. `browserReach` holds the newest result for each origin; a probe of the
+ * server's leaves it alone.
+ */
 export type ProbeReport = {
   at: Date
   ok: boolean
   latencyMs: number
   features: Features
   findings: ProbeFinding[]
+  traits?: Traits
+  browserReach?: BrowserReach[]
+}
+/** What a page's own probe needs of a location. Keys are the probe's, never those of objects. */
+export type BrowserProbe = {
+  /** For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. */
+  sign(
+    key: string,
+    bytes: Buffer,
+  ): Promise<{
+    put: { url: string; headers: Record<string, string> }
+    get: { url: string }
+    expiresInSeconds: number
+  }>
+  /** What the page put; null: nothing. */
+  read(key: string): Promise<Buffer | null>
+  /** Succeeds where nothing is. */
+  remove(key: string): Promise<void>
+  /** The remedy for a page that was blocked, and what to paste. */
+  explain(origin: string, why: NonNullable<BrowserReach['why']>): Promise<{ remedy: string; paste?: Paste[] }>
+  close(): void
+}
+export type ProbeOptions = {
+  /** Origins of pages that are to reach the location with presigned URLs: their CORS rules are tried. */
+  origins?: readonly string[]
+  /** Told of every finding as it is made. */
+  onFinding?(finding: ProbeFinding): void
 }

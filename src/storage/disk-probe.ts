@@ -1,17 +1,22 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { link, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Features, ProbeFinding, ProbeReport } from './backend.ts'
+import type { Features, ProbeFinding, ProbeOptions, ProbeReport } from './backend.ts'
 import { codeOf, diskError } from './disk-errors.ts'
 
 /** Below this a single video may fill the disk. */
 const LOW_SPACE_BYTES = 5 * 1024 ** 3
 
 /** Writes, syncs, links, reads and removes a small file below `{root}/.glassine-probe`. Never throws. */
-export async function probeDisk(root: string, features: Features): Promise<ProbeReport> {
+export async function probeDisk(
+  root: string,
+  features: Features,
+  { onFinding }: ProbeOptions = {},
+): Promise<ProbeReport> {
   const at = new Date()
   const startedAt = performance.now()
   const findings = await check(root)
+  for (const finding of findings) onFinding?.(finding)
   const latencyMs = Math.round(performance.now() - startedAt)
   return { at, ok: findings.every(({ ok, critical }) => ok || !critical), latencyMs, features, findings }
 }

@@ -5,7 +5,8 @@ import { messageOf } from './read-body.ts'
 /** `action` completes "… failed", such as `PutObject of users/…`; `bucket` is named in every message. */
 export type S3Call = { action: string; bucket: string; signal?: AbortSignal | undefined }
 
-type Meaning = { kind: StorageErrorKind; remedy?: string }
+/** `isOfOneObject`: the place is well, see `StorageError`. */
+type Meaning = { kind: StorageErrorKind; remedy?: string; isOfOneObject?: boolean }
 
 const CLOCK = 'the clocks of this machine and of the service differ by more than 15 minutes: set the time'
 const REGION = 'the bucket is in another region: correct storage.s3.region'
@@ -25,6 +26,8 @@ const PERMISSIONS: Record<string, string> = {
   AbortMultipartUpload: 's3:AbortMultipartUpload',
   ListMultipartUploads: 's3:ListBucketMultipartUploads',
   ListParts: 's3:ListMultipartUploadParts',
+  CopyObject: 's3:GetObject and s3:PutObject',
+  RestoreObject: 's3:RestoreObject',
 }
 
 /** By the service's error code, or the SDK's error name. */
@@ -41,8 +44,8 @@ const BY_CODE: Record<string, Meaning> = {
   InvalidBucketName: { kind: 'denied', remedy: 'correct storage.s3.bucket' },
   PreconditionFailed: { kind: 'already-exists' },
   // Two conditional puts met; the other may still fail.
-  ConditionalRequestConflict: { kind: 'unavailable' },
-  OperationAborted: { kind: 'unavailable' },
+  ConditionalRequestConflict: { kind: 'unavailable', isOfOneObject: true },
+  OperationAborted: { kind: 'unavailable', isOfOneObject: true },
   InvalidRange: { kind: 'corrupt', remedy: 'the object is shorter than was believed' },
   BadDigest: { kind: 'corrupt' },
   InvalidDigest: { kind: 'corrupt' },
@@ -70,8 +73,11 @@ const BY_CODE: Record<string, Meaning> = {
   PermanentRedirect: { kind: 'denied', remedy: REGION },
   AuthorizationHeaderMalformed: { kind: 'denied', remedy: REGION },
   IllegalLocationConstraintException: { kind: 'denied', remedy: REGION },
-  // Archived: it answers again once it was restored.
-  InvalidObjectState: { kind: 'unavailable', remedy: 'the object is archived: restore it first' },
+  InvalidObjectState: { kind: 'archived', remedy: 'the object is archived: restore it first' },
+  InvalidStorageClass: {
+    kind: 'denied',
+    remedy: 'the service does not have this storage class: correct storage.classes',
+  },
   NotImplemented: { kind: 'denied', remedy: 'the service does not know this request' },
   RequestTimeout: { kind: 'unavailable' },
   SlowDown: { kind: 'unavailable' },
@@ -85,7 +91,7 @@ const BY_STATUS: Record<number, Meaning> = {
   403: { kind: 'denied', remedy: PERMISSION },
   404: { kind: 'not-found' },
   408: { kind: 'unavailable' },
-  409: { kind: 'unavailable' },
+  409: { kind: 'unavailable', isOfOneObject: true },
   412: { kind: 'already-exists' },
   413: { kind: 'too-large', remedy: 'the service, or a proxy before it, does not take a body of this size' },
   416: { kind: 'corrupt', remedy: 'the object is shorter than was believed' },
@@ -106,12 +112,15 @@ export function s3Error(error: unknown, { action, bucket, signal }: S3Call): unk
   const status = errorStatus(error)
   const meaning = (code !== undefined && BY_CODE[code]) || (status !== undefined && byStatus(status))
   if (!meaning && error instanceof TypeError) return error
-  const { kind, remedy }: Meaning = meaning || { kind: 'unavailable' }
+  const { kind, remedy, isOfOneObject = false }: Meaning = meaning || { kind: 'unavailable' }
   const text = messageOf(error) === 'UnknownError' ? undefined : messageOf(error)
   const said = [status, code, text].filter((part) => part !== undefined && part !== '').join(' ')
   const permission = PERMISSIONS[action.split(' ')[0] ?? ''] ?? 's3:PutObject'
   const why = remedy === undefined ? '' : ` (${remedy.replace('$', permission)})`
-  return new StorageError(kind, `${action} in bucket ${bucket} failed: ${said}${why}`, { cause: error })
+  return new StorageError(kind, `${action} in bucket ${bucket} failed: ${said}${why}`, {
+    cause: error,
+    isOfOneObject,
+  })
 }
 
 /** The service's code of an error, such as `NoSuchBucket`. */

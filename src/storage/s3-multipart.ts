@@ -1,7 +1,5 @@
 import {
-  AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
   ListPartsCommand,
   type S3Client,
@@ -13,6 +11,7 @@ import type { S3Bucket } from './s3-bucket.ts'
 import { plainEtag } from './s3-object-info.ts'
 import { presignS3Part } from './s3-presign.ts'
 import { headS3 } from './s3-read.ts'
+import { abortUpload, beginUpload } from './s3-upload.ts'
 
 /** Multipart uploads whose parts somebody else sends, with presigned URLs. */
 export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart {
@@ -22,16 +21,7 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
   return {
     async begin(key, { contentType } = {}) {
       assertObjectKey(key)
-      const command = new CreateMultipartUploadCommand({
-        ...at(key),
-        ...(contentType && { ContentType: contentType }),
-      })
-      const { UploadId } = await bucket.call(`CreateMultipartUpload of ${key}`, undefined, (options) =>
-        client.send(command, options),
-      )
-      if (UploadId === undefined)
-        throw new StorageError('unavailable', `CreateMultipartUpload of ${key} gave no id`)
-      return { uploadId: UploadId }
+      return { uploadId: await beginUpload(bucket, key, contentType ? { contentType } : {}) }
     },
 
     presignPart: (key, part) => presignS3Part(bucket, publicClient, key, part),
@@ -76,16 +66,7 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
       throw unclear ?? new StorageError('unavailable', `${key} is not there after CompleteMultipartUpload`)
     },
 
-    async abort(key, uploadId) {
-      const command = new AbortMultipartUploadCommand({ ...at(key), UploadId: uploadId })
-      try {
-        await bucket.call(`AbortMultipartUpload of ${key}`, undefined, (options) =>
-          client.send(command, options),
-        )
-      } catch (error) {
-        if (!isStorageError(error, 'not-found')) throw error
-      }
-    },
+    abort: (key, uploadId) => abortUpload(bucket, { key, uploadId }),
 
     async *listUnfinished(prefix) {
       let position: { KeyMarker?: string; UploadIdMarker?: string } = {}

@@ -55,7 +55,7 @@ export function wantsChecksums(features: Features): boolean {
 
 export function objectInfo(
   key: ObjectKey,
-  answer: S3Answer & { ContentLength?: number; LastModified?: Date; StorageClass?: string },
+  answer: S3Answer & { ContentLength?: number; LastModified?: Date; StorageClass?: string; Restore?: string },
   features: Features,
 ): ObjectInfo {
   const etag = plainEtag(answer.ETag)
@@ -66,6 +66,16 @@ export function objectInfo(
     attested: attestedDigests(answer, features),
     ...(etag !== undefined && { etag }),
     ...(answer.StorageClass !== undefined && { storageClass: answer.StorageClass }),
+    ...(answer.Restore !== undefined && { restore: restoreOf(answer.Restore) }),
+  }
+}
+
+/** `ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"`. */
+function restoreOf(header: string): { isOngoing: boolean; availableUntil?: Date } {
+  const until = Date.parse(/expiry-date="([^"]+)"/.exec(header)?.[1] ?? '')
+  return {
+    isOngoing: header.includes('ongoing-request="true"'),
+    ...(!Number.isNaN(until) && { availableUntil: new Date(until) }),
   }
 }
 
@@ -79,6 +89,7 @@ export function answerOf(headers: Record<string, string>) {
     LastModified: modified === undefined ? undefined : new Date(modified),
     ETag: headers.etag,
     StorageClass: headers['x-amz-storage-class'],
+    Restore: headers['x-amz-restore'],
     ServerSideEncryption: headers['x-amz-server-side-encryption'],
     SSECustomerAlgorithm: headers['x-amz-server-side-encryption-customer-algorithm'],
     ChecksumSHA256: headers['x-amz-checksum-sha256'],

@@ -7,7 +7,10 @@ import type { S3Bucket } from './s3-bucket.ts'
 
 /** Names must be in lower case, or the SDK signs none of them. */
 const PART_HEADERS = new Set(['host', 'content-length', 'content-md5'])
-const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type'])
+const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type', 'if-none-match'])
+
+/** As for our own requests, see s3-direct.ts. */
+const CLOCK_SKEW_THAT_MATTERS_MINUTES = 4
 
 /**
  * URLs that others use without our credentials. A put is bound to its length and its MD5 by signed headers, which AWS,
@@ -15,18 +18,31 @@ const PUT_HEADERS = new Set([...PART_HEADERS, 'content-type'])
  */
 export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
   return {
-    async get(key, { expiresInSeconds, contentType, contentDisposition }) {
+    async origin() {
+      const command = new GetObjectCommand({ Bucket: bucket.settings.bucket, Key: 'sample' })
+      return new URL(await getSignedUrl(publicClient, command)).origin
+    },
+
+    async get(key, { signedAt, expiresAt, contentType, contentDisposition, cacheControl }) {
       assertObjectKey(key)
       const command = new GetObjectCommand({
         Bucket: bucket.settings.bucket,
         Key: bucket.fullKey(key),
         ResponseContentType: contentType,
         ResponseContentDisposition: contentDisposition,
+        ResponseCacheControl: cacheControl,
       })
-      return getSignedUrl(publicClient, command, { expiresIn: expiresInSeconds })
+      // What is signed with the credentials of a role ends with them.
+      const { expiration } = await publicClient.config.credentials()
+      const url = await getSignedUrl(publicClient, command, {
+        signingDate: atTheService(signedAt, bucket.connection.http.clockSkewMs()),
+        expiresIn: Math.floor((expiresAt.getTime() - signedAt.getTime()) / 1000),
+      })
+      const isShorter = expiration !== undefined && expiration < expiresAt
+      return { url, expiresAt: isShorter ? expiration : expiresAt }
     },
 
-    async put(key, { expiresInSeconds, size, digests, contentType }) {
+    async put(key, { expiresInSeconds, size, digests, contentType, onlyIfAbsent = false }) {
       assertObjectKey(key)
       const md5 = digestValue(digests, 'md5')
       if (md5 === undefined)
@@ -38,6 +54,7 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
         ContentLength: size,
         ContentMD5: contentMd5,
         ContentType: contentType,
+        ...(onlyIfAbsent && { IfNoneMatch: '*' }),
       })
       const url = await getSignedUrl(publicClient, command, {
         expiresIn: expiresInSeconds,
@@ -45,10 +62,23 @@ export function presignS3(bucket: S3Bucket, publicClient: S3Client): Presign {
       })
       return {
         url,
-        headers: { 'content-length': String(size), 'content-md5': contentMd5, 'content-type': contentType },
+        headers: {
+          'content-length': String(size),
+          'content-md5': contentMd5,
+          'content-type': contentType,
+          ...(onlyIfAbsent && { 'if-none-match': '*' }),
+        },
       }
     },
   }
+}
+
+/** A time of ours by the service's clock, where the two differ by much; in whole minutes, so that equal URLs stay equal. */
+function atTheService(time: Date, skewMs: number | null): Date {
+  const minutes = Math.round((skewMs ?? 0) / 60_000)
+  return Math.abs(minutes) < CLOCK_SKEW_THAT_MATTERS_MINUTES
+    ? time
+    : new Date(time.getTime() + minutes * 60_000)
 }
 
 /** Signs one part of a multipart upload, bound to its size and, where given, to its MD5 (hex). */

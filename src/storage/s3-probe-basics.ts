@@ -5,6 +5,7 @@ import { exists, noProblem, type Probe, problem, putRaw, readRaw, someBytes } fr
 
 /** At 15 minutes S3 services refuse every request. */
 const CLOCK_LIMIT_MS = 60_000
+const REFUSED_AT_MS = 15 * 60_000
 
 /** Reachable, there, in this region, with these credentials. */
 export async function checkBucket({ bucket }: Probe): Promise<ProbeFinding[]> {
@@ -23,14 +24,21 @@ export async function checkBucket({ bucket }: Probe): Promise<ProbeFinding[]> {
       const detail = `bucket ${settings.bucket} is in region ${region}, not ${settings.region}`
       return [problem('bucket', detail, `set storage.s3.region to ${region}`)]
     }
+    // A HEAD gives no reason, but our clock may be the reason of any refusal.
+    if (
+      isStorageError(error, 'denied') &&
+      Math.abs(bucket.connection.http.clockSkewMs() ?? 0) > REFUSED_AT_MS
+    ) {
+      return [noProblem('bucket', `${settings.bucket} answers`)]
+    }
     if (error.kind !== 'denied') throw error
     // HEAD gives no reason; a put, which follows, does.
     return [
       noProblem('bucket', `${settings.bucket} answers, though it may not be looked at: ${error.message}`),
     ]
   }
-  const note = provider.note === '' ? '' : ` ${provider.note}`
-  return [noProblem('bucket', `${settings.bucket} is there (provider ${provider.name}).${note}`)]
+  const notes = provider.notes.map((note) => ` ${note}`).join('')
+  return [noProblem('bucket', `${settings.bucket} is there (provider ${provider.name}).${notes}`)]
 }
 
 /** What is put is read back the same; the time of a small round trip. */
@@ -71,7 +79,7 @@ export async function checkClock({ bucket }: Probe): Promise<ProbeFinding[]> {
 }
 
 /** The region that a refusal names, in a header or in its body. */
-function regionIn(cause: unknown): string | undefined {
+export function regionIn(cause: unknown): string | undefined {
   if (!(cause instanceof Error)) return undefined
   const { Region, $response } = cause as { Region?: string; $response?: { headers?: Record<string, string> } }
   return Region ?? $response?.headers?.['x-amz-bucket-region']

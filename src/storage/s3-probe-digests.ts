@@ -6,6 +6,7 @@ import {
   drawback,
   exists,
   headRaw,
+  learnDigest,
   md5Of,
   noProblem,
   type Probe,
@@ -26,11 +27,12 @@ export async function checkEtag(probe: Probe): Promise<ProbeFinding[]> {
   const put = await putRaw(probe, key, bytes)
   const head = await headRaw(probe, key)
   const isMd5 = plainEtag(put.ETag) === expected && plainEtag(head.ETag) === expected && mayBeMd5(head)
+  probe.traits.etagIsMd5 = isMd5
   if (!isMd5) {
     const detail = 'the ETag of a put is not its MD5 (encryption with KMS does that)'
     return [drawback('etag', detail, 'proof then rests on checksums, or on reading everything back')]
   }
-  probe.features.attestedDigests.push('md5')
+  learnDigest(probe.features.attestedDigests, 'md5')
   return [noProblem('etag', 'the ETag of a put is the MD5 of what the service holds')]
 }
 
@@ -58,8 +60,10 @@ export async function checkRefusals(probe: Probe): Promise<ProbeFinding[]> {
     const key = probe.key(`${algorithm}-wrong`)
     const refusal = await refusalOf(() => putWrong(key))
     const isStored = await exists(probe, key)
-    if (refusal !== null && !isStored) {
-      probe.features.enforcedDigests.push(algorithm)
+    const isRefused = refusal !== null && !isStored
+    probe.traits[algorithm === 'md5' ? 'refusesWrongMd5' : 'refusesWrongSha256'] = isRefused
+    if (isRefused) {
+      learnDigest(probe.features.enforcedDigests, algorithm)
       findings.push(noProblem(`wrong ${header}`, 'refused, and nothing stored'))
     } else {
       const detail = refusal === null ? 'accepted' : 'refused, but something was stored'
@@ -87,19 +91,25 @@ export async function checkChecksums(probe: Probe): Promise<ProbeFinding[]> {
     const key = probe.key(`checksum-${algorithm}`)
     // A service that computes CRC64NVME computes it unasked; that is what parts rely on.
     const given = algorithm === 'sha256' ? { [field]: inBase64(bytes) } : {}
-    if ((await refusalOf(() => putRaw(probe, key, bytes, given))) !== null) continue
-    const head = await headRaw(probe, key, true).catch((error: unknown) => {
-      // A service that does not know the question refuses it.
-      if (isStorageError(error, 'denied')) return undefined
-      throw error
-    })
-    if (head?.[field] !== inBase64(bytes)) continue
+    const toRight = await refusalOf(() => putRaw(probe, key, bytes, given))
+    const head =
+      toRight === null
+        ? await headRaw(probe, key, true).catch((error: unknown) => {
+            // A service that does not know the question refuses it.
+            if (isStorageError(error, 'denied')) return undefined
+            throw error
+          })
+        : undefined
     const wrongKey = probe.key(`checksum-${algorithm}-wrong`)
     const wrong = { [field]: inBase64(someBytes(3_000)) }
     const refusal = await refusalOf(() => putRaw(probe, wrongKey, bytes, wrong))
-    if (refusal === null || (await exists(probe, wrongKey))) continue
-    probe.features.attestedDigests.push(algorithm)
-    probe.features.enforcedDigests.push(...(algorithm === 'crc64nvme' ? ([algorithm] as const) : []))
+    const isRefused = refusal !== null && !(await exists(probe, wrongKey))
+    const isReported = isRefused && head?.[field] === inBase64(bytes)
+    if (algorithm === 'sha256') probe.traits.refusesWrongChecksum = isRefused
+    probe.traits[algorithm === 'sha256' ? 'reportsSha256' : 'reportsCrc64nvme'] = isReported
+    if (!isReported) continue
+    learnDigest(probe.features.attestedDigests, algorithm)
+    if (algorithm === 'crc64nvme') learnDigest(probe.features.enforcedDigests, algorithm)
     seen.push(algorithm)
   }
   if (seen.length > 0) return [noProblem('checksums', `kept, checked and reported: ${seen.join(', ')}`)]
@@ -118,6 +128,7 @@ export async function checkChecksums(probe: Probe): Promise<ProbeFinding[]> {
 /** Is a second put refused, also when several arrive together? */
 export async function checkConditionalPut(probe: Probe): Promise<ProbeFinding[]> {
   probe.features.conditionalPut = false
+  probe.traits.conditionalPut = false
   const name = 'second put'
   const remedy = 'nothing to do: keys are random and used once, and Glassine looks before it puts'
   const key = probe.key('conditional')
@@ -135,5 +146,6 @@ export async function checkConditionalPut(probe: Probe): Promise<ProbeFinding[]>
   const winners = ends.filter(({ status }) => status === 'fulfilled').length
   if (winners !== 1) return [drawback(name, `of ${RACERS} racing conditional puts ${winners} won`, remedy)]
   probe.features.conditionalPut = true
+  probe.traits.conditionalPut = true
   return [noProblem(name, `refused, and of ${RACERS} racing ones one won`)]
 }

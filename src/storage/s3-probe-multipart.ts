@@ -8,10 +8,13 @@ import {
 import type { ProbeFinding } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { digestsOf } from './digest.ts'
+import { errorCode } from './s3-errors.ts'
 import { mayBeMd5, plainEtag } from './s3-object-info.ts'
+import { iamPolicy, lifecycleRules } from './s3-paste.ts'
 import {
   drawback,
   headRaw,
+  inShort,
   md5Of,
   noProblem,
   type Probe,
@@ -20,7 +23,7 @@ import {
   refusalOf,
   someBytes,
 } from './s3-probing.ts'
-import { compositeEtag } from './s3-put-parts.ts'
+import { compositeEtag } from './s3-upload.ts'
 
 /** The least that AWS takes as a part that is not the last. */
 const PART_BYTES = 5 * 1024 * 1024
@@ -44,8 +47,11 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
   } catch (error) {
     if (!isStorageError(error) || error.kind === 'unavailable') throw error
     probe.features.multipart = null
+    probe.traits.multipart = false
+    const remedy = 'files of more than a few GB need multipart uploads: allow them'
+    const isPermission = errorCode(error.cause) === 'AccessDenied'
     return [
-      problem('multipart', error.message, 'files of more than a few GB need multipart uploads: allow them'),
+      problem('multipart', inShort(error), remedy, isPermission ? [iamPolicy(probe.bucket)] : undefined),
     ]
   }
   const head = await headRaw(probe, key, probe.features.attestedDigests.includes('crc64nvme'))
@@ -57,12 +63,14 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
     return [problem('multipart', 'the parts did not become the whole', 'do not use this service for videos')]
   }
   const findings = [noProblem('multipart', 'two parts became one object')]
+  probe.traits.multipart = true
 
   const isMd5OfParts =
     plainEtag(head.ETag) === compositeEtag(parts.map((part) => ({ md5: md5Of(part) }))) && mayBeMd5(head)
   const crc = Buffer.from(digestsOf(whole, ['crc64nvme'])[0]!.value, 'hex').toString('base64')
   const hasCrc = head.ChecksumCRC64NVME === crc && head.ChecksumType !== 'COMPOSITE'
   probe.features.multipartEtagIsMd5OfParts = isMd5OfParts
+  probe.traits.multipartEtagIsMd5OfParts = isMd5OfParts
   if (isMd5OfParts)
     findings.push(noProblem('multipart etag', 'made of the MD5s of the parts, so it speaks for the whole'))
   else if (hasCrc)
@@ -73,8 +81,25 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
       drawback('multipart etag', 'nothing that is reported speaks for a multipart object', remedy),
     )
   }
-  findings.push(await checkSecondComplete(probe, key, takesCondition), await checkAbort(probe))
+  findings.push(await checkSecondComplete(probe, key, takesCondition))
   return findings
+}
+
+/** Parts of different sizes, which Glassine never sends; a client that uploads by itself might. */
+export async function checkUnequalParts(probe: Probe): Promise<ProbeFinding[]> {
+  const name = 'unequal parts'
+  const key = probe.key('unequal-parts')
+  const uploadId = await begin(probe, key)
+  const etags = [
+    await sendPart(probe, key, uploadId, 1, someBytes(PART_BYTES)),
+    await sendPart(probe, key, uploadId, 2, someBytes(PART_BYTES + 1)),
+    await sendPart(probe, key, uploadId, 3, someBytes(1)),
+  ]
+  const refusal = await refusalOf(() => complete(probe, key, uploadId, etags))
+  probe.traits.takesUnequalParts = refusal === null
+  if (refusal === null) return [noProblem(name, 'accepted')]
+  await refusalOf(() => abort(probe, key, uploadId))
+  return [noProblem(name, 'refused, as long as all but the last are not of one size; those of Glassine are')]
 }
 
 async function checkSecondComplete(
@@ -87,6 +112,7 @@ async function checkSecondComplete(
   const etag = await sendPart(probe, key, uploadId, 1, other)
   const refusal = await refusalOf(() => complete(probe, key, uploadId, [etag], { IfNoneMatch: '*' }))
   probe.features.conditionalComplete = takesCondition && refusal !== null && (await isWholeStill(probe, key))
+  probe.traits.conditionalComplete = probe.features.conditionalComplete
   await refusalOf(() => abort(probe, key, uploadId))
   if (probe.features.conditionalComplete) return noProblem('second complete', 'refused')
   const remedy = 'nothing to do: keys are random and used once, and Glassine looks before it completes'
@@ -100,7 +126,8 @@ async function isWholeStill(probe: Probe, key: string): Promise<boolean> {
   return (await headRaw(probe, key)).ContentLength === PART_BYTES + 1000
 }
 
-async function checkAbort(probe: Probe): Promise<ProbeFinding> {
+/** Does an abort leave anything that is billed? */
+export async function checkAbort(probe: Probe): Promise<ProbeFinding[]> {
   const key = probe.key('aborted')
   const uploadId = await begin(probe, key)
   await sendPart(probe, key, uploadId, 1, someBytes(1000))
@@ -115,9 +142,11 @@ async function checkAbort(probe: Probe): Promise<ProbeFinding> {
       throw error
     },
   )
-  if (left === 0) return noProblem('abort', 'an aborted upload leaves no parts')
+  probe.traits.abortLeavesNothing = left === 0
+  if (left === 0) return [noProblem('abort', 'an aborted upload leaves no parts')]
   const remedy = 'add a lifecycle rule that aborts incomplete multipart uploads after a day'
-  return drawback('abort', 'the parts of an aborted upload stay, and are billed', remedy)
+  const paste = [lifecycleRules(probe, { abortsUploads: true })]
+  return [drawback('abort', 'the parts of an aborted upload stay, and are billed', remedy, paste)]
 }
 
 function at({ bucket }: Probe, key: string): { Bucket: string; Key: string } {

@@ -1,14 +1,9 @@
-import {
-  DeleteObjectsCommand,
-  GetBucketVersioningCommand,
-  ListObjectsV2Command,
-  ListObjectVersionsCommand,
-} from '@aws-sdk/client-s3'
+import { DeleteObjectsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import type { ObjectKey, ProbeFinding } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { deleteS3 } from './s3-delete.ts'
+import { iamPolicy } from './s3-paste.ts'
 import {
-  drawback,
   exists,
   noProblem,
   type Probe,
@@ -70,6 +65,7 @@ export async function checkListing(probe: Probe): Promise<ProbeFinding[]> {
     const detail = `of 5 keys ${new Set(found).size} were listed, on ${pages} pages`
     return [problem('listing', detail, 'reconciling with this service is not possible: use another')]
   }
+  probe.traits.listsInOrder = found.join() === keys.join()
   const order = found.join() === keys.join() ? 'in order' : 'in no order, which Glassine does not mind'
   return [noProblem('listing', `5 keys on ${pages} pages, right after their puts, ${order}`)]
 }
@@ -87,7 +83,8 @@ export async function checkDelete(probe: Probe): Promise<ProbeFinding[]> {
   for (const key of keys) if (await exists(probe, key)) left.push(key)
   if (left.length > 0) {
     const detail = `after their deletion ${left.length} of 3 keys are still there`
-    return [problem('delete', detail, 'give the credentials s3:DeleteObject on the bucket')]
+    const remedy = 'give the credentials s3:DeleteObject on the bucket'
+    return [problem('delete', detail, remedy, [iamPolicy(bucket)])]
   }
   return [noProblem('delete', `one by one and ${together}; a key that is not there counts as deleted`)]
 }
@@ -102,44 +99,12 @@ async function deleteTogether(probe: Probe, keys: ObjectKey[]): Promise<string> 
     const answer = await bucket.call('DeleteObjects', undefined, (options) =>
       bucket.client.send(command, options),
     )
-    if ((answer.Errors ?? []).length === 0) return 'many in one request'
+    probe.traits.deletesMany = (answer.Errors ?? []).length === 0
+    if (probe.traits.deletesMany) return 'many in one request'
   } catch (error) {
     if (!isStorageError(error) || error.kind === 'unavailable') throw error
+    probe.traits.deletesMany = false
   }
   await deleteS3(bucket, keys, undefined)
   return 'many one after another (DeleteObjects does not work here)'
-}
-
-/** A versioned bucket keeps what was deleted, and bills it. */
-export async function checkVersioning({ bucket, folder }: Probe): Promise<ProbeFinding[]> {
-  const at = { Bucket: bucket.settings.bucket }
-  let status: string | undefined
-  let kept = 0
-  try {
-    const state = await bucket.call('GetBucketVersioning', undefined, (options) =>
-      bucket.client.send(new GetBucketVersioningCommand(at), options),
-    )
-    status = state.Status
-    const prefix = bucket.fullKey(`${folder}delete/`)
-    const versions = await bucket.call('ListObjectVersions', undefined, (options) =>
-      bucket.client.send(new ListObjectVersionsCommand({ ...at, Prefix: prefix }), options),
-    )
-    kept = (versions.Versions ?? []).filter(
-      ({ VersionId }) => VersionId !== undefined && VersionId !== 'null',
-    ).length
-  } catch (error) {
-    if (!isStorageError(error) || error.kind === 'unavailable') throw error
-    return [noProblem('versioning', `not known: ${error.message}`)]
-  }
-  if (status !== 'Enabled' && kept === 0) return [noProblem('versioning', 'off: what is deleted is gone')]
-  if (kept === 0) return [noProblem('versioning', 'on; Glassine deletes every version of a key')]
-  const remedy =
-    'add a lifecycle rule that expires noncurrent versions after the days you want to be able to go back'
-  return [
-    drawback(
-      'versioning',
-      `on: what is deleted stays, hidden, and is billed (${kept} of 3 just now)`,
-      remedy,
-    ),
-  ]
 }

@@ -1,28 +1,33 @@
 /**
  * Finds out what an S3 service really does, with requests that it must refuse as well as with some that it must carry
  * out. What the features say later rests on this, never on the name of the provider. Everything happens below
- * `{prefix}.glassine-probe/{id}/`, some 5 MiB in 70 requests, and is removed again.
+ * `{prefix}.glassine-probe/{id}/`, some 15 MiB in a hundred requests, and is removed again.
  */
 import { randomUUID } from 'node:crypto'
-import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 import type { Log } from '../log.ts'
-import type { ObjectKey, ProbeFinding, ProbeReport } from './backend.ts'
+import type { ProbeFinding, ProbeOptions, ProbeReport } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { messageOf } from './read-body.ts'
 import { openS3Bucket } from './s3-bucket.ts'
 import type { S3Settings } from './s3-client.ts'
-import { deleteS3 } from './s3-delete.ts'
-import { checkBucket, checkClock, checkRoundTrip } from './s3-probe-basics.ts'
+import { errorCode } from './s3-errors.ts'
+import { iamPolicy } from './s3-paste.ts'
+import { checkBucket, checkClock, checkRoundTrip, regionIn } from './s3-probe-basics.ts'
+import { checkCleanUp } from './s3-probe-clean-up.ts'
+import { compareWithProvider, concludeProof } from './s3-probe-conclusions.ts'
+import { checkCors } from './s3-probe-cors.ts'
 import { checkChecksums, checkConditionalPut, checkEtag, checkRefusals } from './s3-probe-digests.ts'
-import { checkMultipart } from './s3-probe-multipart.ts'
-import { checkDelete, checkListing, checkRanges, checkVersioning } from './s3-probe-objects.ts'
-import { noProblem, openProbe, type Probe } from './s3-probing.ts'
+import { checkLifecycle, checkVersioning } from './s3-probe-lifecycle.ts'
+import { checkAbort, checkMultipart, checkUnequalParts } from './s3-probe-multipart.ts'
+import { checkDelete, checkListing, checkRanges } from './s3-probe-objects.ts'
+import { checkCutPut, checkPresignedGet, checkPresignedPut, sendCutPut } from './s3-probe-presigned.ts'
+import { openProbe, PROBE_FOLDER, type Probe } from './s3-probing.ts'
 import { retryUnavailable } from './with-retry.ts'
 
 /** The rest makes no sense where one of these fails. */
-const FIRST = [checkBucket, checkRoundTrip, checkDelete]
+const FIRST = [checkBucket, checkClock, checkRoundTrip, checkDelete]
 const REST = [
-  checkClock,
+  sendCutPut,
   checkEtag,
   checkRefusals,
   checkChecksums,
@@ -30,22 +35,35 @@ const REST = [
   checkRanges,
   checkListing,
   checkMultipart,
+  checkUnequalParts,
+  checkAbort,
+  checkLifecycle,
   checkVersioning,
+  checkPresignedPut,
+  checkPresignedGet,
+  checkCutPut,
+  checkCors,
+  compareWithProvider,
+  concludeProof,
 ]
 /** A hiccup must not decide what a service can do. */
 const CHECK_RETRY = { attempts: 3, delayMs: 300 }
 
-/** Takes 1 to 5 seconds. Never throws: what went wrong is a finding, with its remedy. */
-export async function probeS3(settings: S3Settings, log: Log): Promise<ProbeReport> {
+/** Takes 1 to 10 seconds. Never throws: what went wrong is a finding, with its remedy. */
+export async function probeS3(
+  settings: S3Settings,
+  log: Log,
+  options: ProbeOptions = {},
+): Promise<ProbeReport> {
   const bucket = openS3Bucket(settings, log)
-  const probe = openProbe(bucket, `.glassine-probe/${randomUUID()}/`)
+  const probe = openProbe(bucket, `${PROBE_FOLDER}${randomUUID()}/`, options)
   const at = new Date()
   try {
     for (const check of FIRST) {
-      if (!(await run(probe, check))) return report()
+      if (!(await run(probe, check, options))) return report()
     }
-    for (const check of REST) await run(probe, check)
-    await run(probe, checkCleanUp)
+    for (const check of REST) await run(probe, check, options)
+    await run(probe, checkCleanUp, options)
     return report()
   } finally {
     bucket.client.destroy()
@@ -53,49 +71,52 @@ export async function probeS3(settings: S3Settings, log: Log): Promise<ProbeRepo
 
   function report(): ProbeReport {
     const ok = probe.findings.every((finding) => finding.ok || !finding.critical)
-    return { at, ok, latencyMs: probe.latencyMs, features: probe.features, findings: probe.findings }
+    const { latencyMs, features, findings, traits } = probe
+    return { at, ok, latencyMs, features, findings, traits }
   }
 }
 
 /** Whether the check found no critical problem. One that cannot be finished leaves its features unknown. */
-async function run(probe: Probe, check: (probe: Probe) => Promise<ProbeFinding[]>): Promise<boolean> {
+async function run(
+  probe: Probe,
+  check: (probe: Probe) => Promise<ProbeFinding[]>,
+  { onFinding }: ProbeOptions,
+): Promise<boolean> {
+  const known = { ...probe.traits }
   let found: ProbeFinding[]
   try {
     found = await retryUnavailable(CHECK_RETRY, () => check(probe))
   } catch (error) {
-    const name = check.name
-      .replace(/^check/, '')
-      .replace(/([a-z])([A-Z])/g, '$1 $2')
-      .toLowerCase()
-    found = [
-      {
-        check: name,
-        ok: false,
-        critical: check === checkBucket || check === checkRoundTrip || isStorageError(error, 'denied'),
-        detail: messageOf(error),
-        remedy: remedyOf(error),
-      },
-    ]
+    probe.traits = known
+    found = [failureOf(probe, check, error)]
   }
-  probe.findings.push(...found)
+  for (const finding of found) {
+    probe.findings.push(finding)
+    onFinding?.(finding)
+  }
   return found.every((finding) => finding.ok || !finding.critical)
+}
+
+/** A check that could not be finished, with the remedy that the error names. */
+function failureOf({ bucket }: Probe, check: (probe: Probe) => Promise<ProbeFinding[]>, error: unknown) {
+  const isDenied = isStorageError(error, 'denied')
+  const region = regionIn(isStorageError(error) ? error.cause : error)
+  const isElsewhere = region !== undefined && region !== bucket.settings.region
+  const isPermission = isStorageError(error) && errorCode(error.cause) === 'AccessDenied'
+  return {
+    check: check.name
+      .replace(/^(check|send|conclude|compareWith)/, '')
+      .replace(/([a-z])([A-Z])/g, '$1 $2')
+      .toLowerCase(),
+    ok: false,
+    critical: check === checkBucket || check === checkRoundTrip || isDenied,
+    detail: messageOf(error),
+    remedy: isElsewhere ? `set storage.s3.region to ${region}` : remedyOf(error),
+    ...(isPermission && { paste: [iamPolicy(bucket)] }),
+  }
 }
 
 function remedyOf(error: unknown): string {
   const [, remedy] = / \((.+)\)$/.exec(messageOf(error)) ?? []
   return remedy ?? 'look at the detail, then probe again'
-}
-
-/** Removes what this probe made, and says so where it cannot. */
-async function checkCleanUp({ bucket, folder, made }: Probe): Promise<ProbeFinding[]> {
-  const at = { Bucket: bucket.settings.bucket, Prefix: bucket.fullKey(folder) }
-  const page = await bucket.call('ListObjectsV2', undefined, (options) =>
-    bucket.client.send(new ListObjectsV2Command(at), options),
-  )
-  const left = new Set(made)
-  for (const { Key } of page.Contents ?? []) {
-    if (Key !== undefined) left.add(Key.slice(bucket.settings.prefix.length))
-  }
-  await deleteS3(bucket, [...left] as ObjectKey[], undefined)
-  return [noProblem('clean up', `removed what the probe had made, ${left.size} keys`)]
 }

@@ -1,14 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { LifecycleRule } from '@aws-sdk/client-s3'
 import {
   GetObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
-import type { Features, ProbeFinding } from './backend.ts'
+import type { DigestAlgorithm, Features, Paste, ProbeFinding, ProbeOptions } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import type { S3Bucket } from './s3-bucket.ts'
 import { signPayload } from './s3-client.ts'
+import type { Traits } from './traits.ts'
+
+/** Below the location's prefix. Its name begins with a dot, so that nothing in it is ever listed. */
+export const PROBE_FOLDER = '.glassine-probe/'
 
 /** One probe under way. Checks add to `features` only what they saw. */
 export type Probe = {
@@ -16,22 +21,31 @@ export type Probe = {
   /** Below the location's prefix. */
   folder: string
   features: Features
+  /** What was seen, one answer each. */
+  traits: Traits
   findings: ProbeFinding[]
   latencyMs: number
+  /** Origins whose pages are to reach the bucket. */
+  origins: readonly string[]
+  /** Rules of the bucket; null: none are known, or they may not be read. */
+  lifecycle: LifecycleRule[] | null
   /** Keys (without the location's prefix) that may hold something. */
   made: Set<string>
   /** A key of the probe, new at every call (a check may be run again), and noted for removal. */
   key(name: string): string
 }
 
-export function openProbe(bucket: S3Bucket, folder: string): Probe {
+export function openProbe(bucket: S3Bucket, folder: string, { origins = [] }: ProbeOptions = {}): Probe {
   const made = new Set<string>()
   return {
     bucket,
     folder,
     features: { ...bucket.features, enforcedDigests: [], attestedDigests: [] },
+    traits: {},
     findings: [],
     latencyMs: 0,
+    origins,
+    lifecycle: null,
     made,
     key(name) {
       const key = `${folder}${name}-${randomBytes(4).toString('hex')}`
@@ -46,13 +60,18 @@ export function noProblem(check: string, detail: string): ProbeFinding {
 }
 
 /** Something that Glassine works without, at a price that `remedy` names. */
-export function drawback(check: string, detail: string, remedy: string): ProbeFinding {
-  return { check, ok: false, critical: false, detail, remedy }
+export function drawback(check: string, detail: string, remedy: string, paste?: Paste[]): ProbeFinding {
+  return { check, ok: false, critical: false, detail, remedy, ...(paste && { paste }) }
 }
 
 /** Something that Glassine cannot work without. */
-export function problem(check: string, detail: string, remedy: string): ProbeFinding {
-  return { check, ok: false, critical: true, detail, remedy }
+export function problem(check: string, detail: string, remedy: string, paste?: Paste[]): ProbeFinding {
+  return { check, ok: false, critical: true, detail, remedy, ...(paste && { paste }) }
+}
+
+/** A check may be run again after a hiccup: what it learnt before counts once. */
+export function learnDigest(list: DigestAlgorithm[], algorithm: DigestAlgorithm): void {
+  if (!list.includes(algorithm)) list.push(algorithm)
 }
 
 export const someBytes = (size: number) => randomBytes(size)
@@ -113,6 +132,11 @@ export async function refusalOf(run: () => Promise<unknown>): Promise<string | n
     return null
   } catch (error) {
     if (!isStorageError(error) || error.kind === 'unavailable') throw error
-    return error.message
+    return inShort(error)
   }
+}
+
+/** What the service said, without the request that it said it to. */
+export function inShort({ message }: Error): string {
+  return message.replace(/^.* failed: /, '').replace(/ \([^()]*\)$/, '')
 }

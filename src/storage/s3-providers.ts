@@ -1,11 +1,17 @@
 /**
- * How S3 services differ, as data. Only what cannot be found out by trying stands here; what can be (conditional puts,
- * checksums, ETags) the probe finds out, and then this table is not asked.
+ * How S3 services differ, as data. Code uses only what cannot be found out by trying (the first group); the rest are
+ * facts for people and expectations, which the probe compares with what it finds. What it finds counts.
  */
+import { ordinary, s3Providers } from './s3-provider-table.ts'
+import type { Traits } from './traits.ts'
+
 export type S3Provider = {
   name: string
+  /** For people. */
+  title: string
   /** Matched against the endpoint's host where the setting says `auto`. */
   host: RegExp | null
+
   /** `http://host/bucket/key` rather than `http://bucket.host/key`. */
   forcePathStyle: boolean
   /** DeleteObjects works; otherwise keys are deleted one by one. */
@@ -18,68 +24,35 @@ export type S3Provider = {
   maxParts: number
   /** Largest body of one PUT, in bytes. */
   maxPutBytes: number
-  /** What to know about it, for the report of the probe. */
-  note: string
+  /** Lifecycle rules can be set; without them no rule is asked for. */
+  hasLifecycle: boolean
+  /** CORS rules can be set; without them browsers never reach the bucket. */
+  hasCors: boolean
+
+  /** What `storage.s3.region` has to be; null: the region of the bucket, or anything. */
+  region: string | null
+  /** All parts but the last must be of one size. Ours always are. */
+  equalParts: boolean
+  /** Header that speaks for the bytes of a put and that the service is known to check. */
+  checksumHeader: 'content-md5'
+  /** More writes a second to one key are refused; null: no limit known. */
+  writesPerKeyPerSecond: number | null
+  /** An object is billed for so many days, deleted or not. */
+  minimumStorageDays: number
+  /** An object is billed for so many bytes at least. */
+  minimumBilledBytes: number
+  /** Expected of the probe; what is not named is not known. */
+  expects: Traits
+  /** What to know about it. */
+  notes: string[]
 }
-
-const GIB = 1024 ** 3
-
-const ordinary = {
-  host: null,
-  forcePathStyle: true,
-  deleteObjects: true,
-  deleteVersions: false,
-  maxParts: 10_000,
-  maxPutBytes: 5 * GIB,
-  note: '',
-} satisfies Omit<S3Provider, 'name'>
-
-// Sources: rclone's backend/s3/provider/*.yaml, the services' own documentation, JuiceFS' and PeerTube's settings.
-export const s3Providers: readonly S3Provider[] = [
-  { ...ordinary, name: 'aws', host: /(^|\.)amazonaws\.com(\.cn)?$/, forcePathStyle: false },
-  {
-    ...ordinary,
-    name: 'r2',
-    host: /\.r2\.cloudflarestorage\.com$/,
-    note: 'The region is auto. More than one write a second to one key is refused.',
-  },
-  {
-    ...ordinary,
-    name: 'b2',
-    host: /\.backblazeb2\.com$/,
-    deleteVersions: true,
-    note: 'Every bucket is versioned; Glassine deletes all versions of a key.',
-  },
-  {
-    ...ordinary,
-    name: 'gcs',
-    host: /(^|\.)storage\.googleapis\.com$/,
-    deleteObjects: false,
-    note: 'Needs HMAC keys (Settings, Interoperability).',
-  },
-  { ...ordinary, name: 'minio' },
-  { ...ordinary, name: 'garage', note: 'Ignores If-None-Match on a put.' },
-  { ...ordinary, name: 'ceph' },
-  { ...ordinary, name: 'swift' },
-  { ...ordinary, name: 'hetzner', host: /\.your-objectstorage\.com$/ },
-  {
-    ...ordinary,
-    name: 'wasabi',
-    host: /\.wasabisys\.com$/,
-    note: 'Every object is billed for 90 days at least, deleted or not.',
-  },
-  { ...ordinary, name: 'digitalocean', host: /\.digitaloceanspaces\.com$/, forcePathStyle: false },
-  { ...ordinary, name: 'scaleway', host: /\.scw\.cloud$/, maxParts: 1000 },
-  { ...ordinary, name: 'ovh', host: /\.cloud\.ovh\.(net|us)$/, forcePathStyle: false },
-  { ...ordinary, name: 'storj', host: /(^|\.)storjshare\.io$/ },
-  { ...ordinary, name: 'idrive', host: /\.idrivee2(-\d+)?\.com$/ },
-]
 
 /** The provider of a name; `auto` tells it from the endpoint (none: AWS). An unknown one gets what most do. */
 export function findS3Provider(name: string, endpoint: string | null): S3Provider {
   if (name !== 'auto' && name !== '') {
-    return s3Providers.find((provider) => provider.name === name) ?? { ...ordinary, name }
+    return s3Providers.find((provider) => provider.name === name) ?? { ...ordinary, name, title: name }
   }
   const host = endpoint === null ? 's3.amazonaws.com' : new URL(endpoint).hostname
-  return s3Providers.find((provider) => provider.host?.test(host)) ?? { ...ordinary, name: 'other' }
+  const known = s3Providers.find((provider) => provider.host?.test(host))
+  return known ?? findS3Provider('generic', null)
 }

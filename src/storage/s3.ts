@@ -6,9 +6,12 @@ import { isStorageError, StorageError } from './backend.ts'
 import { openKeyQueue } from './key-queue.ts'
 import { assertObjectKey, MARKER_NAME } from './object-key.ts'
 import { expectedSha256 } from './read-body.ts'
+import { archiveS3 } from './s3-archive.ts'
 import { openS3Bucket } from './s3-bucket.ts'
 import { connectS3, type S3Settings } from './s3-client.ts'
+import { copiesS3 } from './s3-copy.ts'
 import { deleteS3 } from './s3-delete.ts'
+import { growingS3 } from './s3-growing.ts'
 import { listS3 } from './s3-list.ts'
 import { multipartS3 } from './s3-multipart.ts'
 import { presignS3 } from './s3-presign.ts'
@@ -70,9 +73,9 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
     },
     list: (prefix, options = {}) => listS3(bucket, prefix, options),
 
-    async readMarker() {
+    async readMarker({ signal } = {}) {
       try {
-        return await bucket.call('GetObject of the marker', undefined, async (options) => {
+        return await bucket.call('GetObject of the marker', signal, async (options) => {
           const answer = await client.send(new GetObjectCommand(marker), options)
           return (await answer.Body?.transformToString())?.trim() ?? null
         })
@@ -88,6 +91,9 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
 
     presign: presignS3(bucket, publicConnection.client),
     multipart: multipartS3(bucket, publicConnection.client),
+    growing: growingS3(bucket),
+    copies: copiesS3(bucket),
+    archive: archiveS3(bucket),
     clockSkewMs: connection.http.clockSkewMs,
     openConnections: connection.http.openConnections,
     async close() {

@@ -1,5 +1,5 @@
 import { finished } from 'node:stream'
-import type { GetOptions, ObjectKey, StorageBackend } from './backend.ts'
+import type { Archive, Copies, GetOptions, ObjectKey, StorageBackend } from './backend.ts'
 import { openSlots } from './slots.ts'
 
 /** How many calls may be under way at once. Reads and writes wait apart: an offload never makes a viewer wait. */
@@ -37,11 +37,24 @@ export function withLimits(inner: StorageBackend, limits: Limits): StorageBacken
     delete: (keys, options) => others.run(options?.signal, () => inner.delete(keys, options)),
     // A listing lasts as long as its reader likes, so it holds no slot; its pages come one at a time anyway.
     list: (prefix, options) => inner.list(prefix, options),
-    readMarker: () => others.run(undefined, () => inner.readMarker()),
+    readMarker: (options) => others.run(options?.signal, () => inner.readMarker(options)),
     writeMarker: (id) => others.run(undefined, () => inner.writeMarker(id)),
     ...(inner.localFiles && { localFiles: inner.localFiles }),
     ...(inner.presign && { presign: inner.presign }),
     ...(inner.multipart && { multipart: inner.multipart }),
+    ...(inner.growing && { growing: inner.growing }),
+    ...(inner.copies && {
+      copies: {
+        copy: (from: ObjectKey, to: ObjectKey, options: Parameters<Copies['copy']>[2]) =>
+          writes.run(options.signal, () => inner.copies!.copy(from, to, options)),
+      },
+    }),
+    ...(inner.archive && {
+      archive: {
+        restore: (key: ObjectKey, options: Parameters<Archive['restore']>[1]) =>
+          others.run(undefined, () => inner.archive!.restore(key, options)),
+      },
+    }),
     close: () => inner.close(),
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
-import type { Body, ObjectKey, PutOptions, PutResult, StorageBackend } from './backend.ts'
+import type { Archive, Body, Copies, ObjectKey, PutOptions, PutResult, StorageBackend } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { checkHeld } from './check-held.ts'
 
@@ -13,7 +13,8 @@ export type RetryOptions = {
 }
 
 /**
- * Runs again what failed as `unavailable`. The last failure is thrown. An abort ends the waiting.
+ * Runs again what failed as `unavailable`, unless the error says that asking is in vain until a later time. The last
+ * failure is thrown. An abort ends the waiting.
  */
 export async function retryUnavailable<T>(
   { attempts, delayMs, maxDelayMs = 30_000 }: RetryOptions,
@@ -28,6 +29,7 @@ export async function retryUnavailable<T>(
       return await run(attempt)
     } catch (error) {
       if (attempt >= attempts || !isStorageError(error, 'unavailable') || signal?.aborted) throw error
+      if (error.retryAt !== undefined) throw error
       onRetry?.(error, attempt)
       const longest = Math.min(delayMs * 2 ** (attempt - 1), maxDelayMs)
       await sleep(longest * (0.5 + Math.random() / 2), undefined, { signal }).catch(() =>
@@ -80,11 +82,25 @@ export function withRetry(
     delete: (keys, given) => again('delete', given?.signal, () => inner.delete(keys, given)),
     // A page that fails is asked for again by the backend itself, which knows where it was.
     list: (prefix, given) => inner.list(prefix, given),
-    readMarker: () => again('readMarker', undefined, () => inner.readMarker()),
+    readMarker: (given) => again('readMarker', given?.signal, () => inner.readMarker(given)),
     writeMarker: (id) => again('writeMarker', undefined, () => inner.writeMarker(id)),
     ...(inner.localFiles && { localFiles: inner.localFiles }),
     ...(inner.presign && { presign: inner.presign }),
     ...(inner.multipart && { multipart: inner.multipart }),
+    ...(inner.growing && { growing: inner.growing }),
+    // Copying again to the same key is harmless: the bytes are the same.
+    ...(inner.copies && {
+      copies: {
+        copy: (from: ObjectKey, to: ObjectKey, given: Parameters<Copies['copy']>[2]) =>
+          again('copy', given.signal, () => inner.copies!.copy(from, to, given)),
+      },
+    }),
+    ...(inner.archive && {
+      archive: {
+        restore: (key: ObjectKey, given: Parameters<Archive['restore']>[1]) =>
+          again('restore', undefined, () => inner.archive!.restore(key, given)),
+      },
+    }),
     close: () => inner.close(),
   }
 }

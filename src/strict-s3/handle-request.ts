@@ -141,7 +141,16 @@ export async function handleRequest(
       const now = parts.clock()
       const authentication = authenticate(
         { method, path: target.path, query: target.query, headers },
-        { credentials: parts.credentials, region: parts.region, anyRegion: profile.anyRegion, now },
+        {
+          credentials: parts.credentials,
+          region: parts.region,
+          anyRegion: profile.anyRegion,
+          now,
+          lenient: {
+            doubleAuthentication: profile.acceptDoubleAuthentication,
+            expired: profile.ignoreExpiry,
+          },
+        },
       )
       const allHeaders = authentication.presigned ? withHoistedHeaders(headers, target) : headers
       const slow = faults.find((fault) => fault.kind === 'slow')

@@ -27,6 +27,14 @@ export type ObjectVersion = {
   checksumType: ChecksumType
   /** The multipart upload it came from and the part list that completed it: a repeated Complete is answered alike. */
   upload?: { id: string; partList: string }
+  /** Of an archived object: the last restore that was asked for. */
+  restore?: RestoreRecord
+}
+
+export type RestoreRecord = {
+  /** When the temporary copy is there, and when it is gone again. */
+  readyAt: string
+  expiresAt: string
 }
 
 export type KeyRecord = { key: string; versions: ObjectVersion[] }

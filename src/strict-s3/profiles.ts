@@ -37,6 +37,24 @@ export type StrictProfile = {
   hiddenVersions: boolean
   /** CopyObject answers 500 (Hetzner: "depends on internal factors and may fail"). */
   copyFails: boolean
+  /** A presigned URL with an Authorization header besides: the header is read over (MinIO, Swift). */
+  acceptDoubleAuthentication: boolean
+  /** Presigned URLs are good for ever. */
+  ignoreExpiry: boolean
+  /** Neither Content-MD5 nor `x-amz-content-sha256` is compared with the bytes. */
+  ignoreDigests: boolean
+  /** Of a put whose connection is lost, what had come is kept. */
+  keepCutPuts: boolean
+  /** AbortMultipartUpload says yes and keeps the parts. */
+  keepAbortedParts: boolean
+  /** A GET with Range gives the whole object. */
+  ignoreRanges: boolean
+  /** Copies hold one byte that the source does not; their ETag is of what they hold, unless ETags are opaque. */
+  copyDamages: boolean
+  /** A copy is acknowledged and keeps the class of its source. */
+  copyKeepsClass: boolean
+  /** How far the clock of archives is ahead of the server's, in milliseconds: restores end and expire sooner. */
+  archiveClockAheadMs: number
   /** Operations (`DeleteObject`) or IAM actions (`s3:ListBucket`) that are answered with AccessDenied. */
   denied: string[]
   /** Buckets that live in another region: 301 PermanentRedirect. */
@@ -67,6 +85,15 @@ export const strictDefaults: StrictProfile = {
   noDeleteObjects: false,
   hiddenVersions: false,
   copyFails: false,
+  acceptDoubleAuthentication: false,
+  ignoreExpiry: false,
+  ignoreDigests: false,
+  keepCutPuts: false,
+  keepAbortedParts: false,
+  ignoreRanges: false,
+  copyDamages: false,
+  copyKeepsClass: false,
+  archiveClockAheadMs: 0,
   denied: [],
   bucketRegions: {},
   bucketSilentlyDamages: false,
@@ -87,7 +114,14 @@ export const profiles = {
     emptyCompleteEtag: true,
     ignoreConditionalComplete: true,
   },
-  swift: { anyRegion: true, ignoreChecksums: true, refuseTrailers: 501, refuseConditionalPut: true },
+  swift: {
+    anyRegion: true,
+    ignoreChecksums: true,
+    refuseTrailers: 501,
+    refuseConditionalPut: true,
+    acceptDoubleAuthentication: true,
+  },
+  minio: { acceptDoubleAuthentication: true },
   hetzner: { ignoreChecksums: true, copyFails: true },
   scaleway: { maxParts: 1000 },
   gcs: {
@@ -96,5 +130,8 @@ export const profiles = {
     refuseTrailers: 501,
     ignoreChecksums: true,
     copyFails: true,
+    ignoreConditionalPut: true,
+    ignoreConditionalComplete: true,
   },
+  storj: { copyFails: true },
 } as const satisfies Record<string, Partial<StrictProfile>>

@@ -32,6 +32,7 @@ export type OperationName =
   | 'ListParts'
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
+  | 'RestoreObject'
   | 'Preflight'
   | 'Unsupported'
 
@@ -130,6 +131,7 @@ export const unsupportedSubresources = [
 ]
 
 function objectOperation(method: string, query: Map<string, string>, isCopy: boolean): OperationName {
+  if (method === 'POST' && query.has('restore')) return 'RestoreObject'
   if (unsupportedSubresources.some((name) => query.has(name))) return 'Unsupported'
   if (query.has('uploadId')) {
     if (method === 'PUT') return isCopy ? 'UploadPartCopy' : 'UploadPart'

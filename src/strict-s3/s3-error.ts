@@ -35,6 +35,7 @@ const table = {
   InvalidBucketName: [400, 'The specified bucket is not valid.'],
   InvalidChunkSizeError: [400, 'Only the last chunk is allowed to have a size less than 8192 bytes'],
   InvalidDigest: [400, 'The Content-MD5 you specified was invalid.'],
+  InvalidObjectState: [403, 'The operation is not valid for the object’s storage class'],
   InvalidPart: [
     400,
     'One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part’s entity tag.',
@@ -86,6 +87,7 @@ const table = {
     400,
     'Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.',
   ],
+  RestoreAlreadyInProgress: [409, 'Object restore is already in progress'],
   SignatureDoesNotMatch: [
     403,
     'The request signature we calculated does not match the signature you provided. Check your key and signing method.',

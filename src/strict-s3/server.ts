@@ -2,7 +2,7 @@
  * A strict S3 server of our own: what AWS refuses, it refuses. It serves the tests (in memory, with faults and provider
  * profiles) and, on a folder, the demonstration bucket. It imports nothing from the rest of the project.
  *
- * Played: objects, ranges, conditions, versions, copies, multipart, listings, checksums, CORS, presigned URLs. Not played:
+ * Played: objects, ranges, conditions, versions, copies, multipart, listings, checksums, CORS, presigned URLs, archives. Not played:
  * anonymous access, session tokens, ACLs, tags, policies, object lock, customer keys, browser form posts: those are refused, not ignored.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -11,7 +11,7 @@ import type { Credentials } from './authenticate.ts'
 import { type Counts, createCounts } from './counts.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { handleRequest, type ServerParts } from './handle-request.ts'
-import type { ObjectStore } from './object-store.ts'
+import type { CorsRule, ObjectStore } from './object-store.ts'
 import { openFolderStore } from './object-store-folder.ts'
 import { createMemoryStore } from './object-store-memory.ts'
 import { isBucketName } from './operations/buckets.ts'
@@ -26,6 +26,8 @@ export type StrictS3Options = {
   /** Made when absent. */
   buckets: string[]
   region?: string
+  /** Set on those buckets that have no CORS rules. */
+  cors?: CorsRule[]
   host?: string
   /** 0, the default: any free one. */
   port?: number
@@ -66,14 +68,10 @@ export async function startStrictS3(options: StrictS3Options): Promise<StrictS3>
   for (const name of options.buckets) if (!isBucketName(name)) throw new Error(`${name} is not a bucket name`)
   const store = await openStore(options)
   for (const name of options.buckets) {
-    if (await store.readBucket(name)) continue
-    await store.writeBucket({
-      name,
-      createdAt: clock().toISOString(),
-      versioning: 'off',
-      cors: null,
-      lifecycle: null,
-    })
+    const found = await store.readBucket(name)
+    if (found && (found.cors !== null || options.cors === undefined)) continue
+    const made = { name, createdAt: clock().toISOString(), versioning: 'off', lifecycle: null } as const
+    await store.writeBucket({ ...(found ?? made), cors: options.cors ?? null })
   }
 
   const profile: StrictProfile = { ...strictDefaults, ...options.profile }

@@ -17,6 +17,8 @@ export type StoredObjects = {
   tamper(key: string, options?: { bucket?: string; offset?: number }): Promise<void>
   /** The tail is lost (to `size` bytes, or half): HEAD tells the new size, the ETag stays. */
   truncateStored(key: string, options?: { bucket?: string; size?: number }): Promise<void>
+  /** The class becomes another one behind its owner's back, as a lifecycle rule of the bucket does it. */
+  reclass(key: string, storageClass: string, bucket?: string): Promise<void>
   /** The object is gone, without a delete marker. */
   vanish(key: string, bucket?: string): Promise<void>
 }
@@ -85,6 +87,10 @@ export function lookAtStored(store: ObjectStore, firstBucket: string): StoredObj
         { ...first!, size: target, blobs },
         ...older,
       ])
+    },
+    async reclass(key, storageClass, bucket = firstBucket) {
+      await newest(bucket, key)
+      await store.updateRecord(bucket, key, ([first, ...older]) => [{ ...first!, storageClass }, ...older])
     },
     async vanish(key, bucket = firstBucket) {
       await newest(bucket, key)

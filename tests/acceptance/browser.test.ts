@@ -59,7 +59,9 @@ describe('the page in a browser', { skip, timeout: 600_000 }, () => {
     folder = await mkdtemp(join(tmpdir(), 'glassine-browser-'))
     desktop = await fillDesktop(join(folder, 'desktop'))
     await mkdir(join(folder, 'data'))
-    server = await spawnServer({ dataDir: join(folder, 'data'), config: '' })
+    // Through the server, so that an original is seen on its way from the disk to the bucket.
+    const config = 'storage: { upload: { direct: off } }\n'
+    server = await spawnServer({ dataDir: join(folder, 'data'), config })
     browser = await launchBrowser()
     watched = await openPage(browser, server.url)
     page = watched.page

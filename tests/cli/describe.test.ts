@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { describeBegin, timeLeft } from '../../src/cli/storage-drill.ts'
+import { describeProbe } from '../../src/cli/storage-probe.ts'
 import { describeReceipt } from '../../src/cli/storage-receipt.ts'
 import { describeStatus } from '../../src/cli/storage-status.ts'
 import { styleFor } from '../../src/cli/text.ts'
@@ -38,6 +40,8 @@ function status(
         isDemonstration,
         health: 'unhealthy',
         error: 'the bucket is missing',
+        healthChangedAt: null,
+        drill: null,
         lastProbeAt: null,
         latencyMs: null,
         oldestProofAt: '2026-01-02T11:00:00Z',
@@ -45,8 +49,11 @@ function status(
         freeBytes: null,
         totalBytes: null,
         findings: [],
+        changes: [],
+        browserReach: [],
       },
     ],
+    moving: [],
   }
 }
 const sentence = (found: StorageStatus) =>
@@ -83,12 +90,20 @@ test('then where, what happens, and whether the places are healthy', () => {
     at: new Date('2026-01-02T11:58:00Z'),
   } as const
   const text = describeStatus(
-    { status: status({ offloaded: 3, localOnly: 1 }), queues: busy, failures: [failure] },
+    {
+      status: {
+        ...status({ offloaded: 3, localOnly: 1 }),
+        moving: [{ to: 's3', label: 'photos at https://s3.example.org', count: 1_200, bytes: 3_400_000_000 }],
+      },
+      queues: busy,
+      failures: [failure],
+    },
     style,
     now,
   )
   assert.match(text, /^■□ {2}only on this disk {2}1 +1\.00 MB/m)
   assert.match(text, /^□■ {2}offloaded +3 +3\.00 MB/m)
+  assert.match(text, /^Moving 1,200 files \(3\.40 GB\) to s3 \(photos at https:\/\/s3\.example\.org\)\.$/m)
   assert.match(text, /^replication +2 +10 +0 +0 {2}paused$/m)
   assert.match(text, /2 minutes ago: replicate-object: the bucket is missing/)
   assert.match(text, /^▨ {2}s3 +3 +3\.00 MB {2}oldest proof 1 hour ago .*photos at https/m)
@@ -104,6 +119,7 @@ test('a receipt shows one square per place for every file', () => {
     state,
     proofLevel: state === 'verified' ? 3 : null,
     proof: null,
+    storageClass: null,
     verifiedAt: state === 'verified' ? '2026-01-02T11:00:00.000Z' : null,
   })
   const file = { objectId: 'o', sha256: 'ab', size: 1_234, history: [] }
@@ -132,4 +148,86 @@ test('a receipt shows one square per place for every file', () => {
   )
   assert.match(text, /^■◪ {2}preview +local/m)
   assert.match(text, /^▨□ {2}thumbnail +local +suspect/m)
+})
+
+test('a drill: what it does, how it ends, and how much is left of it', () => {
+  const endsAt = new Date('2026-01-02T12:05:00Z')
+  const drill = { locationId: 's3', startedAt: now, endsAt, leftMs: 299_900 }
+  assert.equal(
+    describeBegin(drill),
+    "s3 can't be reached for 5 minutes, until 2026-01-02T12:05:00.000Z.\n" +
+      'It ends by itself; glassine storage drill s3 --stop ends it earlier.',
+  )
+  assert.equal(timeLeft(299_900), '5 min 00 s left')
+  assert.equal(timeLeft(61_000), '1 min 01 s left')
+  const blocked = status({ offloaded: 1 })
+  blocked.locations[0]!.drill = {
+    startedAt: now.toISOString(),
+    endsAt: new Date(now.getTime() + 125_000).toISOString(),
+  }
+  const lines = describeStatus({ status: blocked, queues: queues(), failures: [] }, style, now)
+  assert.match(lines, /s3: blocked by a drill, 2 min 05 s left/)
+})
+
+test('a probe: problems first, each with its remedy and what to paste below it; changes before all', () => {
+  const features = {
+    conditionalPut: null,
+    conditionalComplete: null,
+    enforcedDigests: [],
+    attestedDigests: [],
+    multipartEtagIsMd5OfParts: null,
+    maxPutBytes: 1,
+    multipart: null,
+  }
+  const text = describeProbe(
+    {
+      id: 's3',
+      label: 'photos at https://s3.example.org',
+      error: null,
+      changes: [
+        {
+          id: 1,
+          trait: 'etagIsMd5',
+          what: 'the ETag of a put is its MD5',
+          before: true,
+          after: false,
+          isWeaker: true,
+          foundAt: '2026-01-02T11:00:00Z',
+        },
+      ],
+      report: {
+        at: now,
+        ok: false,
+        latencyMs: 3,
+        features,
+        findings: [
+          { check: 'bucket', ok: true, critical: false, detail: 'photos is there' },
+          { check: 'etag', ok: false, critical: false, detail: 'says nothing', remedy: 'nothing to do' },
+          {
+            check: 'round trip',
+            ok: false,
+            critical: true,
+            detail: `denied ${'and why '.repeat(12)}`.trim(),
+            remedy: 'allow it',
+            paste: [{ title: 'The policy', text: '{\n  "Version": 1\n}' }],
+          },
+        ],
+      },
+    },
+    style,
+  )
+  assert.deepEqual(text.split('\n'), [
+    "s3 can't be used as it is.  photos at https://s3.example.org",
+    '  the provider changed its behaviour: the ETag of a put is its MD5: was yes, is no',
+    '  ▨  round trip  denied and why and why and why and why and why and why and why and why and why and why and',
+    '                 why and why',
+    '                 -> allow it',
+    '                    The policy:',
+    '                      {',
+    '                        "Version": 1',
+    '                      }',
+    '  □  etag        says nothing',
+    '                 -> nothing to do',
+    '  ■  bucket      photos is there',
+  ])
 })

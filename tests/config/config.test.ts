@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -153,6 +154,56 @@ test('half a pair of credentials is a mistake; none means the chain of AWS', asy
   assert.equal(config.storage.s3?.accessKeyId, null)
 })
 
+test('ways out: what belongs together is checked, and nothing of a key is printed', async (t) => {
+  const s3 = 's3: { bucket: photos, publicEndpoint: https://files.example.org }'
+  const none = await mistakesOf(t, 'storage: { delivery: { originals: cdn, previews: redirekt } }')
+  assert.deepEqual(paths(none), ['storage.delivery.previews'])
+  const missing = await mistakesOf(t, 'storage: { delivery: { originals: cdn, encodedVideos: cdn } }')
+  assert.deepEqual(paths(missing), ['storage.delivery.encodedVideos', 'storage.delivery.originals'])
+  const cloudFront = await mistakesOf(
+    t,
+    `storage: { cdn: { type: cloudfront, baseUrl: "http://cdn.example.com/?x", privateKey: "\${K}", secret: x, cookieDomain: example.org } }`,
+    { K: 'xyzzy' },
+  )
+  assert.deepEqual(paths(cloudFront), [
+    'storage.cdn.baseUrl',
+    'storage.cdn.baseUrl',
+    'storage.cdn.baseUrl',
+    'storage.cdn.cookieDomain',
+    'storage.cdn.keyPairId',
+    'storage.cdn.privateKey',
+    'storage.cdn.secret',
+  ])
+  assert.ok(!cloudFront.message.includes('xyzzy'))
+  const hmac = await mistakesOf(
+    t,
+    `storage: { ${s3}, cdn: { type: hmac, baseUrl: https://cdn.example.org, secret: short, keyPairId: K1 } }`,
+  )
+  assert.deepEqual(paths(hmac), ['storage.cdn.keyPairId', 'storage.cdn.secret'])
+
+  const pem = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  }).privateKey
+  for (const K of [pem, pem.replaceAll('\n', '\\n')]) {
+    const { storage } = await load(
+      t,
+      `storage: { ${s3}, delivery: { originals: cdn, previews: redirect }, cdn: { type: cloudfront, baseUrl: https://cdn.example.org, keyPairId: K1, privateKey: "\${K}" } }`,
+      { K },
+    )
+    assert.equal(storage.cdn?.privateKey, pem)
+    assert.equal(storage.s3?.publicEndpoint, 'https://files.example.org')
+    assert.deepEqual(storage.delivery, {
+      originals: 'cdn',
+      previews: 'redirect',
+      encodedVideos: 'proxy',
+      immichClients: 'proxy',
+      signedForMinutes: 60,
+    })
+  }
+})
+
 test('a named file must exist, and an empty section counts as absent', async (t) => {
   assert.throws(() => loadConfig({ GLASSINE_CONFIG: '/nowhere/glassine.yaml' }), /there is no file/)
   const config = await load(t, 'database:\nstorage:\n  s3:\n  default: local\n')
@@ -165,4 +216,32 @@ test('docs/configuration.md lists every key and no other', async () => {
   const table = text.slice(text.indexOf('## Keys'), text.indexOf('## Where files belong'))
   const documented = [...table.matchAll(/^\| `([^`]+)` +\|/gm)].map((match) => match[1])
   assert.deepEqual([...documented].sort(), configKeys().sort())
+})
+
+test('s3-first where originals belong at local is a mistake, in the rollout as well', async (t) => {
+  const both = await mistakesOf(
+    t,
+    `storage:
+  default: local
+  upload: { strategy: s3-first }
+  rollout: { strategy: s3-first, percent: 10 }
+`,
+  )
+  assert.deepEqual(paths(both), ['storage.rollout.strategy', 'storage.upload.strategy'])
+  assert.match(both.message, /no bucket for them to go to first/)
+  const { storage } = await load(
+    t,
+    `storage:
+  upload: { strategy: s3-first }
+  rollout: { strategy: local-first, percent: 12.5, users: [anna@example.org] }
+`,
+  )
+  assert.equal(storage.upload.strategy, 's3-first')
+  assert.deepEqual(storage.rollout, { strategy: 'local-first', percent: 12.5, users: ['anna@example.org'] })
+  const wrong = await mistakesOf(t, 'storage: { rollout: { percent: 101, users: [anna] } }')
+  assert.deepEqual(paths(wrong), [
+    'storage.rollout.percent',
+    'storage.rollout.strategy',
+    'storage.rollout.users.0',
+  ])
 })

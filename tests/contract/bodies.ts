@@ -48,11 +48,12 @@ export function failingReader(bytes: Buffer, count: number): Readable {
   )
 }
 
-/** Gives the first `count` bytes, then nothing more, and never ends. */
-export function stallingReader(bytes: Buffer, count: number): Readable {
+/** Gives the first `count` bytes, then nothing more, and never ends; `onStall` is told when all were taken. */
+export function stallingReader(bytes: Buffer, count: number, onStall: () => void): Readable {
   return Readable.from(
     (async function* () {
       yield* chunksOf(bytes.subarray(0, count))
+      onStall()
       await sleep(60_000, undefined, { ref: false })
     })(),
     { objectMode: false },

@@ -1,5 +1,7 @@
 import { silentLog } from '../../src/log.ts'
+import { createBreaker } from '../../src/storage/breaker.ts'
 import { openMemoryBackend } from '../../src/storage/memory.ts'
+import { withBreaker } from '../../src/storage/with-breaker.ts'
 import { withLimits } from '../../src/storage/with-limits.ts'
 import { withRetry } from '../../src/storage/with-retry.ts'
 import { storageSuite } from './storage-suite.ts'
@@ -13,4 +15,12 @@ storageSuite('memory with limits', async () => ({ backend: withLimits(openMemory
 
 storageSuite('memory with limits, then retry', async () => ({
   backend: withRetry(withLimits(openMemoryBackend(), limits), retry),
+}))
+
+storageSuite('memory with a breaker', async () => ({
+  backend: withBreaker(openMemoryBackend(), createBreaker('memory')),
+}))
+
+storageSuite('memory with breaker, limits, retry', async () => ({
+  backend: withRetry(withLimits(withBreaker(openMemoryBackend(), createBreaker('memory')), limits), retry),
 }))

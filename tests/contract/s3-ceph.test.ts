@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { after, before, describe } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { silentLog } from '../../src/log.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { probeS3 } from '../../src/storage/s3-probe.ts'
 import { withLimits } from '../../src/storage/with-limits.ts'
 import { withRetry } from '../../src/storage/with-retry.ts'
 import { type Ceph, needsCeph, startCeph } from '../support/ceph.ts'
+import { expectReport } from '../support/probe-reports.ts'
 import { s3TestSettings } from './s3-subject.ts'
 import { storageSuite } from './storage-suite.ts'
 
@@ -16,18 +17,34 @@ describe('Ceph', await needsCeph(), () => {
   })
   after(() => ceph.stop())
 
-  storageSuite('S3 on Ceph, not probed', async () => {
-    const settings = s3TestSettings({ ...ceph, bucket: await ceph.createBucket() })
-    return { backend: openS3Backend(settings, silentLog) }
-  })
+  storageSuite(
+    'S3 on Ceph, not probed',
+    async () => {
+      const settings = s3TestSettings({ ...ceph, bucket: await ceph.createBucket() })
+      return { backend: openS3Backend(settings, silentLog) }
+    },
+    { grows: true },
+  )
 
-  storageSuite('S3 on Ceph, probed, with limits and retry', async () => {
-    const settings = s3TestSettings({ ...ceph, bucket: await ceph.createBucket() })
-    const report = await probeS3(settings, silentLog)
-    assert.equal(report.ok, true, JSON.stringify(report.findings))
-    const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 4, others: 4 })
-    const backend = withRetry(limited, { attempts: 3, delayMs: 100, log: silentLog })
-    backend.useFeatures(report.features)
-    return { backend }
+  storageSuite(
+    'S3 on Ceph, probed, with limits and retry',
+    async () => {
+      const settings = s3TestSettings({ ...ceph, bucket: await ceph.createBucket() })
+      const report = await probeS3(settings, silentLog)
+      assert.equal(report.ok, true, JSON.stringify(report.findings))
+      const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 4, others: 4 })
+      const backend = withRetry(limited, { attempts: 3, delayMs: 100, log: silentLog })
+      backend.useFeatures(report.features)
+      return { backend }
+    },
+    { grows: true },
+  )
+
+  test('docs/probe-reports.md shows what the probe prints of it', async () => {
+    const settings = s3TestSettings(
+      { ...ceph, bucket: await ceph.createBucket('photos') },
+      { provider: 'ceph' },
+    )
+    await expectReport('Ceph 16.2', settings)
   })
 })

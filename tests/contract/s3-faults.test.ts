@@ -193,12 +193,22 @@ describe('S3 under faults', () => {
     })
   }
 
-  test('an error in a 200 to a complete that did nothing: unavailable, and the upload is aborted', async () => {
+  test('a complete that did nothing is asked for again: the parts are there already', async () => {
+    const parts = server.faults.add({ match: { operation: 'UploadPart' }, fault: { kind: 'delay', ms: 0 } })
     server.faults.add({
       match: { operation: 'CompleteMultipartUpload' },
       times: 1,
       fault: { kind: 'error-in-200' },
     })
+    const [key, body] = [randomKey('f'), video()]
+    assert.equal((await bare.put(key, body)).proof, 'attested')
+    assert.equal(parts.hits, Math.ceil(body.size / settings.partBytes!))
+    await assertHolds(key, body)
+    assert.deepEqual(await unfinished(), [])
+  })
+
+  test('a complete that never does anything: unavailable, and the upload is aborted', async () => {
+    server.faults.add({ match: { operation: 'CompleteMultipartUpload' }, fault: { kind: 'error-in-200' } })
     const key = randomKey('f')
     await rejectsWith('unavailable', () => bare.put(key, video()))
     assert.equal(await bare.head(key), null)

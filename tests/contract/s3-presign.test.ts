@@ -56,12 +56,20 @@ describe('presigned URLs and multipart uploads', () => {
     const [key, bytes] = [randomKey('p'), randomBytes(1000)]
     await backend.put(key, bodyOf(bytes))
     const contentDisposition = 'attachment; filename="holiday.jpg"'
-    const url = await backend.presign!.get(key, {
-      expiresInSeconds: 60,
+    const signedAt = new Date(Math.floor(Date.now() / 1000) * 1000 - 30_000)
+    const wish = {
+      signedAt,
+      expiresAt: new Date(signedAt.getTime() + 60_000),
       contentType: 'image/jpeg',
       contentDisposition,
-    })
+      cacheControl: 'private, max-age=60',
+    }
+    const { url, expiresAt } = await backend.presign!.get(key, wish)
+    assert.deepEqual(expiresAt, wish.expiresAt)
+    assert.equal(new URL(url).origin, await backend.presign!.origin())
+    assert.equal((await backend.presign!.get(key, wish)).url, url, 'the same again, whenever it is asked for')
     const whole = await fetch(url)
+    assert.equal(whole.headers.get('cache-control'), 'private, max-age=60')
     assert.equal(whole.headers.get('content-type'), 'image/jpeg')
     assert.equal(whole.headers.get('content-disposition'), contentDisposition)
     assert.deepEqual(Buffer.from(await whole.arrayBuffer()), bytes)

@@ -147,8 +147,8 @@ test('providers are told from their endpoints', () => {
     ['https://storage.googleapis.com', 'gcs'],
     ['https://fsn1.your-objectstorage.com', 'hetzner'],
     ['https://s3.fr-par.scw.cloud', 'scaleway'],
-    ['http://192.168.1.5:9000', 'other'],
-    ['https://amazonaws.com.evil.example', 'other'],
+    ['http://192.168.1.5:9000', 'generic'],
+    ['https://amazonaws.com.evil.example', 'generic'],
   ]
   for (const [endpoint, name] of expected)
     assert.equal(findS3Provider('auto', endpoint).name, name, String(endpoint))

@@ -1,6 +1,8 @@
 import { silentLog } from '../../src/log.ts'
+import { createBreaker } from '../../src/storage/breaker.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { probeS3 } from '../../src/storage/s3-probe.ts'
+import { withBreaker } from '../../src/storage/with-breaker.ts'
 import { withLimits } from '../../src/storage/with-limits.ts'
 import { withRetry } from '../../src/storage/with-retry.ts'
 import { profiles, type StrictProfile } from '../../src/strict-s3/profiles.ts'
@@ -22,23 +24,38 @@ async function start(profile: Partial<StrictProfile>, provider = 'auto') {
 const probed: [string, Partial<StrictProfile>, string?][] = [
   ['a strict server', {}],
   ['a server like AWS with KMS', profiles.awsKms],
-  ['a server like R2', profiles.r2],
+  ['a server like R2', profiles.r2, 'r2'],
   ['a server like B2', profiles.b2, 'b2'],
-  ['a server like Garage', profiles.garage],
-  ['a server like GCS', profiles.gcs],
+  ['a server like Garage', profiles.garage, 'garage'],
+  ['a server like GCS', profiles.gcs, 'gcs'],
+  ['a server like Ceph 16', profiles.ceph16, 'ceph'],
+  ['a server like Hetzner', profiles.hetzner, 'hetzner'],
+  ['a server like Scaleway', profiles.scaleway, 'scaleway'],
+  ['a server like MinIO', profiles.minio, 'minio'],
+  ['a server like Storj', profiles.storj, 'storj'],
+  ['a server like Swift', profiles.swift, 'swift'],
 ]
 
 for (const [name, profile, provider] of probed) {
-  storageSuite(`S3 on ${name}, probed`, async () => {
-    const { settings, close } = await start(profile, provider)
-    const backend = openS3Backend(settings, silentLog)
-    backend.useFeatures((await probeS3(settings, silentLog)).features)
-    return { backend, close }
-  })
+  storageSuite(
+    `S3 on ${name}, probed`,
+    async () => {
+      const { settings, close } = await start(profile, provider)
+      const backend = openS3Backend(settings, silentLog)
+      backend.useFeatures((await probeS3(settings, silentLog)).features)
+      return { backend, close }
+    },
+    { grows: true },
+  )
 }
 
-storageSuite('S3 on a server like Swift, not probed, with limits and retry', async () => {
-  const { settings, close } = await start(profiles.swift)
-  const limited = withLimits(openS3Backend(settings, silentLog), { reads: 4, writes: 2, others: 4 })
-  return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
-})
+storageSuite(
+  'S3 on a server like Swift, not probed, with breaker, limits and retry',
+  async () => {
+    const { settings, close } = await start(profiles.swift)
+    const guarded = withBreaker(openS3Backend(settings, silentLog), createBreaker('the bucket'))
+    const limited = withLimits(guarded, { reads: 4, writes: 2, others: 4 })
+    return { backend: withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog }), close }
+  },
+  { grows: true },
+)

@@ -23,13 +23,18 @@ import {
   sha256,
   stallingReader,
 } from './bodies.ts'
+import { growingSuite } from './growing-suite.ts'
 
 export type Subject = { backend: StorageBackend; close?(): Promise<void> }
 
 /** Larger than what one request carries at the S3 subjects, which are opened with parts of 5 MiB. */
 const LARGE_BYTES = 21 * 1024 * 1024 + 17
 
-export function storageSuite(name: string, openSubject: () => Promise<Subject>): void {
+export function storageSuite(
+  name: string,
+  openSubject: () => Promise<Subject>,
+  { grows = false }: { grows?: boolean } = {},
+): void {
   describe(`storage contract: ${name}`, () => {
     let subject: Subject
     let backend: StorageBackend
@@ -186,13 +191,12 @@ export function storageSuite(name: string, openSubject: () => Promise<Subject>):
           const key = randomKey(folder)
           const controller = new AbortController()
           const reason = new Error('the test gave up')
-          const reader = stallingReader(bytes, Math.floor(size * 0.7))
+          const reader = stallingReader(bytes, Math.floor(size * 0.7), () => controller.abort(reason))
           const put = backend.put(
             key,
             lyingBody(bytes, () => reader),
             { signal: controller.signal },
           )
-          setTimeout(() => controller.abort(reason), 150)
           await assert.rejects(put, (error) => error === reason)
           assert.ok(reader.destroyed, 'the reader is closed')
           await assertNothingStored(key)
@@ -357,6 +361,9 @@ export function storageSuite(name: string, openSubject: () => Promise<Subject>):
       for await (const { key } of backend.list('')) assert.ok(!key.startsWith('.'), key)
       assert.deepEqual(await keysUnder(backend, '.'), [])
     })
+
+    if (grows) growingSuite(() => backend)
+    else test('takes no bodies while they arrive', () => assert.equal(backend.growing, undefined))
 
     test('what a probe found is taken over', () => {
       const found = { ...backend.features, maxPutBytes: backend.features.maxPutBytes - 1 }

@@ -1,7 +1,8 @@
 /**
- * kill -9 over uploads and offloads. A manifest holds every upload that was acknowledged before a kill; at the end each of
+ * kill -9 over uploads and offloads, by each upload strategy. A manifest holds every upload that was acknowledged before a kill; at the end each of
  * them must come back bit for bit out of the bucket, with nothing left on the local disk to read it from. A round whose
- * kill found nothing in flight proves nothing, so the test fails itself when too few did.
+ * kill found nothing in flight proves nothing, so the test fails itself when too few did. What s3-first has acknowledged is
+ * in the bucket at the moment of the kill already: there it is looked for before anything is started again.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomInt } from 'node:crypto'
@@ -21,6 +22,10 @@ import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { type Client, connectClient } from '../support/client.ts'
 import { freePort, type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
 
+const STRATEGIES = ['local-first', 's3-first'] as const
+type Strategy = (typeof STRATEGIES)[number]
+/** Two parts and more, so that kills meet uploads of which a part is in the bucket. */
+const LARGE_BYTES = 36 * 1024 * 1024
 const ROUNDS = Number(process.env.CRASH_ROUNDS ?? 8)
 const UPLOADERS = 4
 const DRAIN_LIMIT_MS = 180_000
@@ -29,9 +34,17 @@ type Status = {
   originals: Record<'total' | 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight', { count: number }>
 }
 
-test('every acknowledged upload survives kill -9 of the server and of PostgreSQL', {
-  timeout: 600_000,
-}, async () => {
+for (const strategy of STRATEGIES) {
+  test(
+    `${strategy}: every acknowledged upload survives kill -9 of the server and of PostgreSQL`,
+    {
+      timeout: 600_000,
+    },
+    () => killOverAndOver(strategy),
+  )
+}
+
+async function killOverAndOver(strategy: Strategy): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-crash-'))
   const dataDir = join(folder, 'data')
   await mkdir(dataDir)
@@ -47,23 +60,30 @@ test('every acknowledged upload survives kill -9 of the server and of PostgreSQL
     region: us-east-1
     accessKeyId: crash
     secretAccessKey: crash-secret
+  upload: { strategy: ${strategy} }
 `
   const port = await freePort()
   /** asset id -> SHA-256 of what was acknowledged */
   const manifest = new Map<string, string>()
   let uploadsCut = 0
   let offloadsCut = 0
+  let largeCut = 0
   let server: SpawnedServer | null = null
   try {
     for (let round = 0; round < ROUNDS; round += 1) {
       server = await spawnServer({ dataDir, config, port })
       const client = await connectClient(server.url)
-      const load = startLoad(client, manifest)
+      const load = startLoad(client, manifest, strategy)
       await sleep(randomInt(300, 2_500))
       const status = await client.json<Status>('/storage/status').catch(() => null)
       const writing = bucket.openConnections()
       const inFlight = load.inFlight()
       await server.kill9()
+      if (strategy === 's3-first') {
+        if ((await bucket.stored.unfinishedUploads()).some(({ parts }) => parts > 0)) largeCut += 1
+        await load.stop()
+        await checkBucketAlone(bucket, manifest)
+      }
       if (round % 3 === 2) await killPostgres(dataDir)
       await load.stop()
       if (inFlight > 0) uploadsCut += 1
@@ -71,7 +91,8 @@ test('every acknowledged upload survives kill -9 of the server and of PostgreSQL
     }
     assert.ok(manifest.size >= ROUNDS, `only ${manifest.size} uploads were acknowledged`)
     assert.ok(uploadsCut >= ROUNDS / 2, `only ${uploadsCut} of ${ROUNDS} kills cut an upload`)
-    assert.ok(offloadsCut >= 1, 'no kill cut an offload')
+    assert.ok(offloadsCut >= 1, 'no kill cut a write to the bucket')
+    if (strategy === 's3-first') assert.ok(largeCut >= 1, 'no kill cut an upload of which parts were there')
 
     server = await spawnServer({ dataDir, config, port })
     const client = await connectClient(server.url)
@@ -91,7 +112,22 @@ test('every acknowledged upload survives kill -9 of the server and of PostgreSQL
     await bucket.close()
     await rm(folder, { recursive: true, force: true })
   }
-})
+}
+
+/** All that was acknowledged, with nothing but the bucket to look at: each asset's id is in the key of its original. */
+async function checkBucketAlone(bucket: StrictS3, manifest: Map<string, string>): Promise<void> {
+  const keys = new Map<string, string[]>()
+  for (const { key } of await bucket.stored.objects()) {
+    const assetId = /^users\/[^/]+\/([^/]+)\/original\./.exec(key)?.[1]
+    if (assetId !== undefined) keys.set(assetId, [...(keys.get(assetId) ?? []), key])
+  }
+  for (const [assetId, sha256] of manifest) {
+    const held = keys.get(assetId) ?? []
+    assert.equal(held.length, 1, `acknowledged asset ${assetId} is in the bucket`)
+    const bytes = await bucket.stored.bytes(held[0]!)
+    assert.equal(createHash('sha256').update(bytes).digest('hex'), sha256, `asset ${assetId} in the bucket`)
+  }
+}
 
 /** What the kills left behind is swept away: in the end every file and every object in the bucket has its row, and the other way round. */
 async function checkForOrphans(configFile: string, dataDir: string, bucket: StrictS3): Promise<void> {
@@ -101,6 +137,10 @@ async function checkForOrphans(configFile: string, dataDir: string, bucket: Stri
   )
   try {
     const tomorrow = { ...app.placement, now: () => new Date(Date.now() + 24 * 3_600_000) }
+    // No writer is left: leases, which run by the database's clock, are over.
+    const lease_expires_at = new Date(Date.now() - 3_600_000)
+    await app.db.updateTable('unfinished_upload').set({ lease_expires_at }).execute()
+    await app.db.updateTable('replica').set({ lease_expires_at }).where('state', '=', 'writing').execute()
     for (let round = 0; round < 3; round += 1) {
       await sweepPlacement(tomorrow)
       const purging = await app.db
@@ -116,6 +156,7 @@ async function checkForOrphans(configFile: string, dataDir: string, bucket: Stri
       .map(({ key }) => key)
       .filter((key) => key.startsWith('users/'))
     assert.deepEqual(inBucket.sort(), keysAt('s3').sort(), 'the bucket holds what the ledger says')
+    assert.deepEqual(await bucket.stored.unfinishedUploads(), [], 'no parts are left to be paid for')
     const onDisk = (await readdir(join(dataDir, 'media'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile() && entry.parentPath.includes('/media/users/'))
       .map((entry) => join(entry.parentPath, entry.name).split('/media/')[1]!)
@@ -125,13 +166,15 @@ async function checkForOrphans(configFile: string, dataDir: string, bucket: Stri
   }
 }
 
-/** Uploads pictures and files that are none, one after the other in each of a few lanes, until it is stopped. */
-function startLoad(client: Client, manifest: Map<string, string>) {
+/** Uploads pictures and files that are none (with s3-first one lane of large ones), one after the other in each of a few lanes, until it is stopped. */
+function startLoad(client: Client, manifest: Map<string, string>, strategy: Strategy) {
   let isStopped = false
   let inFlight = 0
   const lanes = Array.from({ length: UPLOADERS }, async (_, lane) => {
     while (!isStopped) {
-      const bytes = lane % 2 === 0 ? await picture() : randomBytes(randomInt(1_000, 3_000_000))
+      const isLarge = strategy === 's3-first' && lane === 1
+      const bytes =
+        lane % 2 === 0 ? await picture() : randomBytes(isLarge ? LARGE_BYTES : randomInt(1_000, 3_000_000))
       inFlight += 1
       try {
         const { id, status } = await client.upload(bytes, `photo-${lane}.jpg`)

@@ -14,6 +14,7 @@ const NOTHING = {
   processedAgain: 0,
   givenUp: 0,
   unreferencedObjects: 0,
+  directUploads: 0,
 }
 
 test('the sweep finds what fell through, and nothing else', async (t) => {

@@ -12,6 +12,7 @@ import { sql } from 'kysely'
 import { isAppError } from '../../src/errors.ts'
 import { evictReplica } from '../../src/placement/evict.ts'
 import { releaseProcessingLease } from '../../src/placement/leases.ts'
+import type { Placement } from '../../src/placement/placement.ts'
 import { markForPurge, purgeObject } from '../../src/placement/purge.ts'
 import { withLocalFile } from '../../src/placement/recall.ts'
 import { loadObject, type Replica } from '../../src/placement/replicas.ts'
@@ -161,11 +162,11 @@ async function run(rig: Rig, model: Model, step: Command): Promise<void> {
       return
     }
     case 'replicate':
-      return tolerate(() => replicateObject(placement, { objectId: id, to: step.place }))
+      return tolerate(() => replicateWherever(placement, id, step.place))
     case 'evict':
       return tolerate(() => evictReplica(placement, { objectId: id, from: step.place }))
     case 'replicate-and-evict':
-      await tolerate(() => replicateObject(placement, { objectId: id, to: step.to }))
+      await tolerate(() => replicateWherever(placement, id, step.to))
       return tolerate(() => evictReplica(placement, { objectId: id, from: step.from }))
     case 'evict-two':
       await Promise.all(
@@ -270,6 +271,17 @@ async function checkHistory(objectIds: string[]): Promise<void> {
     const from = from_state ?? 'absent'
     const isKnown = events.some((event) => nextState(from, event) === (to_state ?? 'absent'))
     assert.ok(isKnown, `${from} -> ${to_state ?? 'absent'} is not a move of the state machine`)
+  }
+}
+
+/** As under an earlier policy that wanted it there, so that objects lie at all combinations of places. */
+async function replicateWherever(placement: Placement, objectId: string, to: Place): Promise<void> {
+  const { policy } = placement
+  placement.policy = policyOf([...new Set([...policy.original, to])])
+  try {
+    await replicateObject(placement, { objectId, to })
+  } finally {
+    placement.policy = policy
   }
 }
 

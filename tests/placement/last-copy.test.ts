@@ -74,7 +74,7 @@ test('refused: deleting a verified or suspect row, truncating, skipping states, 
       { code: 'GL001' },
     )
   }
-  await assert.rejects(database.pool.query('truncate replica'), { code: 'GL003' })
+  await assert.rejects(database.pool.query('truncate replica cascade'), { code: 'GL003' })
   await assert.rejects(
     database.pool.query(`update replica set state = 'writing' where object_id = $1`, [id]),
     { code: 'GL001' },

@@ -8,12 +8,17 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
   return {
     'process-asset': unexpected,
     'transcode-video': unexpected,
+    'prove-upload': unexpected,
     'replicate-object': unexpected,
     'evict-replica': unexpected,
     'purge-object': unexpected,
     'check-locations': unexpected,
     'sweep-placement': unexpected,
     'sweep-library': unexpected,
+    'change-class': unexpected,
+    'restore-replica': unexpected,
+    'sweep-classes': unexpected,
+    'check-restores': unexpected,
     ...given,
   }
 }

@@ -92,7 +92,10 @@ export async function openPage(
   const page = await context.newPage()
   let problems: string[] = []
   const expected: { status: number; path: RegExp }[] = []
+  // The page asks whether the bucket lets it in with a put that must be refused.
+  const isCheck = (url: string) => /X-Amz-Signature=0{64}/.test(url)
   const isExpected = (status: number, url: string) =>
+    (status === 403 && isCheck(url)) ||
     expected.some((answer) => answer.status === status && answer.path.test(new URL(url).pathname))
 
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.stack ?? error.message}`))

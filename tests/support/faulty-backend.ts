@@ -31,9 +31,11 @@ export function faultyBackend<Inner extends StorageBackend>(inner: Inner) {
     put: (key, body, options) => run('put', () => inner.put(key, body, options)),
     delete: (keys: ObjectKey[], options) => run('delete', () => inner.delete(keys, options)),
     list: (prefix, options) => inner.list(prefix, options),
-    readMarker: () => inner.readMarker(),
+    readMarker: (options) => inner.readMarker(options),
     writeMarker: (id) => inner.writeMarker(id),
     ...(inner.localFiles ? { localFiles: inner.localFiles } : {}),
+    ...(inner.copies ? { copies: inner.copies } : {}),
+    ...(inner.archive ? { archive: inner.archive } : {}),
     close: () => inner.close(),
   }
   return {

@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import type { Database } from '../../src/database/connect.ts'
 import type { ObjectKind } from '../../src/database/schema.ts'
 import { type Log, silentLog } from '../../src/log.ts'
+import type { Delivery } from '../../src/placement/deliver.ts'
 import { ingestStaged } from '../../src/placement/ingest.ts'
 import { closePlacement, openPlacement } from '../../src/placement/open.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
 import type { Policy } from '../../src/placement/policy.ts'
 import { stageStream } from '../../src/placement/stage.ts'
+import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { openDiskBackend } from '../../src/storage/disk.ts'
 import { openMemoryBackend } from '../../src/storage/memory.ts'
@@ -55,10 +57,15 @@ export async function testPlacement(
     settings?: Partial<PlacementSettings>
     log?: Log
     extra?: Location[]
+    delivery?: Delivery
+    classes?: ClassPolicy
+    now?: () => Date
+    /** That of another placement, which goes on to own it. */
+    mediaLocation?: string
   } = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-placement-'))
-  const mediaLocation = join(folder, 'media')
+  const mediaLocation = options.mediaLocation ?? join(folder, 'media')
   const disk = faultyBackend(await openDiskBackend({ root: mediaLocation, log: silentLog }))
   const remotes = new Map((options.remotes ?? ['s3']).map((id) => [id, faultyBackend(openMemoryBackend())]))
   const placement: Placement = await openPlacement({
@@ -73,6 +80,9 @@ export async function testPlacement(
     mediaLocation,
     policy: policyOf(options.originals ?? ['s3']),
     settings: options.settings ?? {},
+    ...(options.delivery && { delivery: options.delivery }),
+    ...(options.classes && { classes: options.classes }),
+    ...(options.now && { now: options.now }),
   })
   return {
     placement,

@@ -22,10 +22,12 @@ export type LocationStatus = {
   health: 'healthy' | 'unhealthy' | 'unknown'
   error: string | null
   lastProbeAt: string | null
+  objects: Amount
 }
 export type StorageStatus = {
   originals: Record<'total' | 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight', Amount>
   locations: LocationStatus[]
+  moving: { to: string; count: number; bytes: number }[]
 }
 export type Receipt = {
   sha256: string
@@ -43,8 +45,8 @@ export type ServerWithBucket = {
   /** The server of the last start, and a client that is logged in there. */
   server: SpawnedServer
   client: Client
-  /** Starts it (again) on the same folder and port. */
-  start(): Promise<void>
+  /** Starts it (again) on the same folder and port; `storage`: other lines below that key of the configuration from now on. */
+  start(storage?: string): Promise<void>
   /** Ends everything and removes the folder. */
   close(): Promise<void>
 }
@@ -56,7 +58,13 @@ export async function startServerWithBucket(
     profile?: StrictS3Options['profile']
     mediaLocation?: string
     upload?: string
+    /** More lines below `storage` in the configuration. */
+    storage?: string
     requestTimeoutMs?: number
+    /** `storage.outage`, as YAML. */
+    outage?: string
+    /** Gives the address at which the server reaches the bucket, which listens on this port of loopback. */
+    through?: (port: number) => Promise<string>
   } = {},
 ): Promise<ServerWithBucket> {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-faults-'))
@@ -68,18 +76,20 @@ export async function startServerWithBucket(
     buckets: options.buckets ?? [BUCKET],
     ...(options.profile ? { profile: options.profile } : {}),
   })
-  const config = `storage:
+  const endpoint = (await options.through?.(bucket.port)) ?? bucket.endpoint
+  let storage = options.storage ?? ''
+  const config = () => `storage:
   local:
     mediaLocation: ${options.mediaLocation ?? join(dataDir, 'media')}
   s3:
-    endpoint: ${bucket.endpoint}
+    endpoint: ${endpoint}
     bucket: ${BUCKET}
     region: us-east-1
     accessKeyId: ${CREDENTIALS.accessKeyId}
     secretAccessKey: ${CREDENTIALS.secretAccessKey}
     requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
   upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
-`
+${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(?=.)/gm, '  ')}`
   const port = await freePort()
   let isRunning = false
   const parts = {
@@ -87,8 +97,9 @@ export async function startServerWithBucket(
     dataDir,
     mediaLocation: options.mediaLocation ?? join(dataDir, 'media'),
     bucket,
-    async start() {
-      parts.server = await spawnServer({ dataDir, config, port })
+    async start(other) {
+      storage = other ?? storage
+      parts.server = await spawnServer({ dataDir, config: config(), port })
       isRunning = true
       parts.client = await connectClient(parts.server.url)
     },

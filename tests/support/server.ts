@@ -8,10 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { buildHttpServer } from '../../src/http/server.ts'
 import { jobHandlers } from '../../src/jobs/index.ts'
+import type { UploadRules } from '../../src/library/upload-strategy.ts'
 import { createUser } from '../../src/library/users.ts'
 import { type Log, silentLog } from '../../src/log.ts'
 import { openMediaTools } from '../../src/media/tools.ts'
+import type { Delivery } from '../../src/placement/deliver.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
+import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import { startWorker } from '../../src/queue/worker.ts'
 import { type Client, connectClient } from './client.ts'
 import { testPlacement } from './placement.ts'
@@ -38,7 +41,12 @@ export type TestServerOptions = {
   originals?: string[]
   settings?: Partial<PlacementSettings>
   extra?: Location[]
+  delivery?: Delivery
+  classes?: ClassPolicy
+  now?: () => Date
   maxUploadBytes?: number
+  /** Absent: local-first for all. */
+  uploads?: UploadRules
   log?: Log
 }
 
@@ -54,6 +62,7 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
   const parts = {
     config: {
       uploads: { maxBytes: options.maxUploadBytes ?? 1024 ** 4 },
+      ...(options.uploads && { storage: options.uploads }),
       media: { thumbnailPx: 250, previewPx: 1440 },
     },
     log,

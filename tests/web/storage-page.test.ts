@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { effects, troubleSentence } from '../../web/src/lib/storage/outage-words.ts'
 import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
-import { barParts, queueRows, safetySentence } from '../../web/src/lib/storage/safety.ts'
+import { barParts, movingSentences, queueRows, safetySentence } from '../../web/src/lib/storage/safety.ts'
 
 const amount = (count: number, bytes = count * 1000) => ({ count, bytes })
 function originals(
@@ -26,6 +27,8 @@ function location(label: string, health: 'healthy' | 'unhealthy') {
     isDemonstration: false,
     health,
     error: null,
+    healthChangedAt: null,
+    drill: null,
     lastProbeAt: null,
     latencyMs: null,
     oldestProofAt: null,
@@ -33,6 +36,8 @@ function location(label: string, health: 'healthy' | 'unhealthy') {
     freeBytes: null,
     totalBytes: null,
     findings: [],
+    changes: [],
+    browserReach: [],
   }
 }
 
@@ -60,6 +65,13 @@ test('the one sentence', () => {
       tone: 'warn',
     },
   )
+})
+
+test('what is moved, and where to', () => {
+  assert.deepEqual(movingSentences([]), [])
+  assert.deepEqual(movingSentences([{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]), [
+    'Moving 1,200 files (2.00 KiB) to Bucket photos',
+  ])
 })
 
 test('one original at risk is seen among a million', () => {
@@ -128,5 +140,30 @@ test('queues are named once, twins and strangers left out', () => {
   assert.deepEqual(
     rows.map((row) => row.name),
     ['metadataExtraction', 'migration'],
+  )
+})
+
+test('the banner', () => {
+  const now = new Date('2026-05-04T12:10:00Z')
+  const place = {
+    id: 's3',
+    label: 'photos at https://s3.example.org',
+    since: '2026-05-04T12:05:00Z',
+    error: null,
+    isAway: true,
+    drillEndsAt: null,
+  }
+  assert.match(
+    troubleSentence(place, now),
+    /^Photos at https:\/\/s3\.example\.org can't be reached since \d\d:05 \(5 min ago\)\.$/,
+  )
+  assert.match(troubleSentence({ ...place, isAway: false, since: null }, now), / is not well\.$/)
+  assert.match(
+    troubleSentence({ ...place, drillEndsAt: '2026-05-04T12:13:20Z' }, now),
+    /has been blocked by a drill since \d\d:05 \(5 min ago\); it ends by itself in 4 min\.$/,
+  )
+  assert.equal(
+    effects({ works: ['browsing', 'uploading'], waits: ['opening originals', 'copying'] }),
+    'Works: browsing, uploading. Waits: opening originals; copying.',
   )
 })

@@ -19,6 +19,7 @@ export function registerAssetMediaRoutes(app: FastifyInstance, { db, placement, 
   ) =>
     sendObject(request, reply, await findServable(placement, media.objectId), {
       fileName: media.fileName,
+      delivery: placement.delivery,
       log,
     })
 

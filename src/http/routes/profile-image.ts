@@ -49,7 +49,10 @@ export function registerProfileImageRoutes(app: FastifyInstance, parts: HttpPart
     { config: { access: { who: 'user', permission: 'userProfileImage.read' } } },
     async (request, reply) => {
       const objectId = await findProfileImage(db, parse(idParams, request.params).id)
-      return sendObject(request, reply, await findServable(placement, objectId), { log })
+      return sendObject(request, reply, await findServable(placement, objectId), {
+        delivery: placement.delivery,
+        log,
+      })
     },
   )
 }

@@ -1,22 +1,72 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { publish } from '../../database/events.ts'
 import { receiptForActor } from '../../library/receipts.ts'
+import { ALL_LOCAL_FIRST, describeRules } from '../../library/upload-strategy.ts'
+import { beginBrowserProbes, finishBrowserProbe } from '../../placement/browser-reach.ts'
+import { storageHealth } from '../../placement/degraded.ts'
+import { MAX_DRILL_MINUTES, startDrill, stopDrill } from '../../placement/drill.ts'
 import { probeLocation } from '../../placement/locations.ts'
+import { acknowledgeChanges } from '../../placement/probe-changes.ts'
 import { storageStatus } from '../../placement/status.ts'
 import { recentFailures } from '../../queue/queues.ts'
 import { actorOf } from '../authenticate.ts'
 import type { HttpParts } from '../server.ts'
-import { parse, uuid } from '../validate.ts'
+import { idParams, parse, text, uuid } from '../validate.ts'
 
+const drillBody = z.object({
+  location: z.string().min(1).max(100),
+  minutes: z.int().min(1).max(MAX_DRILL_MINUTES),
+})
+const drillQuery = z.object({ location: z.string().min(1).max(100).optional() })
 const receiptParams = z.object({ assetId: uuid })
+const locationParams = z.object({ locationId: z.string().max(100) })
+const browserResult = z.object({
+  why: z.enum(['cors', 'policy', 'mixed', 'unreachable', 'refused', 'incomplete']).nullable(),
+  detail: text(300),
+})
 
 /** Glassine's own: is everything safe, where is it, what failed, are the places healthy. */
-export function registerStorageRoutes(app: FastifyInstance, { db, placement }: HttpParts): void {
+export function registerStorageRoutes(app: FastifyInstance, { db, placement, config }: HttpParts): void {
+  const uploads = describeRules(config.storage ?? ALL_LOCAL_FIRST)
+  const status = async () => ({ ...(await storageStatus(placement)), uploads })
+
   app.get(
     '/api/storage/status',
     { config: { access: { who: 'admin', permission: 'server.storage' } } },
-    async () => storageStatus(placement),
+    status,
+  )
+
+  app.get(
+    '/api/storage/health',
+    { config: { access: { who: 'user', permission: 'server.about' } } },
+    async (request) => {
+      const { places, ...health } = await storageHealth(placement)
+      return actorOf(request).isAdmin ? { ...health, places } : health
+    },
+  )
+
+  app.post(
+    '/api/storage/drill',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (request, reply) => {
+      const { location, minutes } = parse(drillBody, request.body)
+      const actor = `user ${actorOf(request).userId}`
+      const drill = await startDrill(placement, { locationId: location, minutes, actor })
+      return reply.status(201).send({
+        location,
+        startedAt: drill.startedAt.toISOString(),
+        endsAt: drill.endsAt.toISOString(),
+      })
+    },
+  )
+
+  app.delete(
+    '/api/storage/drill',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (request) => ({
+      stopped: await stopDrill(placement, parse(drillQuery, request.query).location ?? null),
+    }),
   )
 
   app.get(
@@ -29,11 +79,42 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement }: H
   app.post(
     '/api/storage/probe',
     { config: { access: { who: 'admin', permission: 'job.create' } } },
-    async (_request, reply) => {
-      const probed = [...placement.locations.keys()].map((id) => probeLocation(placement, id))
+    async (request, reply) => {
+      const options = { origins: [originOf(request)] }
+      const probed = [...placement.locations.keys()].map((id) => probeLocation(placement, id, options))
       // A place that can't be probed is an answer, too: its health says so.
       await Promise.allSettled(probed)
       await publish(db, { type: 'storage-changed' })
+      return reply.status(200).send(await status())
+    },
+  )
+
+  app.post(
+    '/api/storage/browser-probes',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (request, reply) =>
+      reply.status(201).send({ probes: await beginBrowserProbes(placement, originOf(request)) }),
+  )
+
+  app.put(
+    '/api/storage/browser-probes/:id',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (request) => {
+      const { id } = parse(idParams, request.params)
+      const reach = await finishBrowserProbe(placement, id, parse(browserResult, request.body))
+      await publish(db, { type: 'storage-changed' })
+      return reach
+    },
+  )
+
+  app.post(
+    '/api/storage/locations/:locationId/acknowledge',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (request, reply) => {
+      const { locationId } = parse(locationParams, request.params)
+      if (await acknowledgeChanges(placement, locationId, actorOf(request).userId)) {
+        await publish(db, { type: 'storage-changed' })
+      }
       return reply.status(200).send(await storageStatus(placement))
     },
   )
@@ -43,4 +124,13 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement }: H
     { config: { access: { who: 'admin', permission: 'job.read' } } },
     async () => ({ failures: await recentFailures(db) }),
   )
+}
+
+/** Where the page that asks comes from: browsers say so with every request that changes something. */
+function originOf(request: FastifyRequest): string {
+  const named = request.headers.origin
+  if (named !== undefined && URL.canParse(named) && /^https?:$/.test(new URL(named).protocol)) {
+    return new URL(named).origin
+  }
+  return `${request.protocol}://${request.host}`
 }

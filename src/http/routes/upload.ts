@@ -4,11 +4,13 @@ import { AppError } from '../../errors.ts'
 import { checkBulkUpload } from '../../library/bulk-upload-check.ts'
 import { parseChecksum } from '../../library/checksums.ts'
 import { demandQuotaEarly } from '../../library/quota.ts'
+import { ALL_LOCAL_FIRST } from '../../library/upload-strategy.ts'
 import {
   acceptUpload,
   demandLivePhotoVideo,
   demandSupportedFile,
   findByChecksum,
+  stageOriginal,
   type UploadFields,
 } from '../../library/uploads.ts'
 import { actorOf } from '../authenticate.ts'
@@ -70,6 +72,12 @@ export function registerUploadRoutes(app: FastifyInstance, parts: HttpParts): vo
           if (announced > WORTH_ASKING_BYTES)
             await demandQuotaEarly(db, actor.userId, announced - MAX_FORM_OVERHEAD_BYTES)
         },
+        stage: (source, name, fields) =>
+          stageOriginal({ placement, uploadRules: config.storage ?? ALL_LOCAL_FIRST }, actor, source, {
+            fileName: cleanFileName(fields.filename) || name,
+            announcedBytes: announced > 0 ? announced : null,
+            maxBytes: config.uploads.maxBytes,
+          }),
       },
       sidecarData: { maxBytes: MAX_SIDECAR_BYTES },
     })

@@ -1,3 +1,5 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { assertReadable } from '../archive.ts'
 import { type BucketCall, type Call, type Reply, xmlReply } from '../call.ts'
 import { checksumElement } from '../checksums.ts'
 import { checkReadConditions, checkWriteConditions } from '../conditions.ts'
@@ -6,6 +8,7 @@ import type { BlobRef, ObjectVersion } from '../object-store.ts'
 import { S3Error } from '../s3-error.ts'
 import { newVersionId, pickVersion, versionHeaders, versioningOf, withNewVersion } from '../versions.ts'
 import { writeXml } from '../xml.ts'
+import { readVersion } from './get-object.ts'
 
 export type CopySource = { bucketName: string; key: string; version: ObjectVersion }
 
@@ -31,6 +34,7 @@ export async function findCopySource(call: Call): Promise<CopySource> {
   if (!(await call.store.readBucket(bucketName))) throw new S3Error('NoSuchBucket')
   const version = pickVersion((await call.store.readRecord(bucketName, key))?.versions ?? [], versionId)
   checkReadConditions(call.headers, version, 'x-amz-copy-source-')
+  assertReadable(call, version)
   return { bucketName, key, version }
 }
 
@@ -59,6 +63,7 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
   const blobs: BlobRef[] = []
   try {
     for (const blob of source.version.blobs) blobs.push(await store.copyBlob(blob))
+    if (call.profile.copyDamages && source.version.size > 0) await store.damageBlob(blobs[0]!, { flipAt: 0 })
     const copy: ObjectVersion = {
       ...source.version,
       versionId: newVersionId(versioning),
@@ -66,9 +71,12 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
       blobs,
       headers: replaces ? asked.headers : source.version.headers,
       metadata: replaces ? asked.metadata : source.version.metadata,
-      storageClass: asked.storageClass,
+      storageClass: call.profile.copyKeepsClass ? source.version.storageClass : asked.storageClass,
     }
     delete copy.upload
+    delete copy.restore
+    copy.etag = await etagOfCopy(call, source.version, copy)
+    if (copy.checksumType === 'COMPOSITE' || call.profile.copyDamages) copy.checksums = {}
     await store.updateRecord(call.bucketName, call.key, (versions) => {
       checkWriteConditions(headers, versions[0], call.profile, 'put')
       return withNewVersion(versions, copy)
@@ -94,4 +102,13 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
     for (const blob of blobs) await store.discardBlob(blob)
     throw error
   }
+}
+
+/** A copy is one object in one piece, so its ETag is the MD5 of the whole, also where its source came in parts. */
+async function etagOfCopy(call: BucketCall, source: ObjectVersion, copy: ObjectVersion): Promise<string> {
+  if (call.profile.opaqueEtags) return randomBytes(16).toString('hex')
+  if (source.upload === undefined && !call.profile.copyDamages) return source.etag
+  const md5 = createHash('md5')
+  for await (const chunk of readVersion(call.store, copy, { start: 0, end: copy.size - 1 })) md5.update(chunk)
+  return md5.digest('hex')
 }

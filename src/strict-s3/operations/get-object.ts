@@ -1,3 +1,4 @@
+import { assertReadable, restoreHeader } from '../archive.ts'
 import type { BucketCall, Reply } from '../call.ts'
 import { checkReadConditions } from '../conditions.ts'
 import { checksumHeaders, responseHeaders } from '../object-headers.ts'
@@ -56,11 +57,12 @@ export async function getObject(call: BucketCall): Promise<Reply> {
   const record = await store.readRecord(call.bucketName, call.key)
   const version = pickVersion(record?.versions ?? [], query.get('versionId'))
   checkReadConditions(headers, version)
+  if (call.method !== 'HEAD') assertReadable(call, version)
   const partNumber = query.get('partNumber')
   const slice =
     partNumber !== undefined
       ? sliceOfPart(version, partNumber)
-      : ifRangeHolds(headers, version)
+      : ifRangeHolds(headers, version) && !profile.ignoreRanges
         ? parseRange(headers.get('range'), version.size)
         : null
   const { start, end } = slice ?? { start: 0, end: version.size - 1 }
@@ -70,6 +72,7 @@ export async function getObject(call: BucketCall): Promise<Reply> {
     status: slice ? 206 : 200,
     headers: {
       ...responseHeaders(version),
+      ...restoreHeader(call, version),
       ...(slice ? { 'content-range': `bytes ${start}-${end}/${version.size}` } : {}),
       ...(wantsChecksum ? checksumHeaders(version) : {}),
       ...(partNumber !== undefined && version.upload

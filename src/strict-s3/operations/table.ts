@@ -28,6 +28,7 @@ import { getObject } from './get-object.ts'
 import { listObjects, listObjectsV2 } from './list-objects.ts'
 import { listObjectVersions } from './list-versions.ts'
 import { putObject } from './put-object.ts'
+import { restoreObject } from './restore-object.ts'
 import {
   abortMultipartUpload,
   createMultipartUpload,
@@ -72,4 +73,5 @@ export const bucketOperations: Partial<Record<OperationName, (call: BucketCall) 
   ListParts: listParts,
   CompleteMultipartUpload: completeMultipartUpload,
   AbortMultipartUpload: abortMultipartUpload,
+  RestoreObject: restoreObject,
 }

@@ -190,6 +190,7 @@ export async function listMultipartUploads(call: BucketCall): Promise<Reply> {
 
 export async function abortMultipartUpload(call: BucketCall): Promise<Reply> {
   const { upload } = await findUpload(call)
+  if (call.profile.keepAbortedParts) return emptyReply(204)
   await call.store.holdUpload(upload.id, async () => {
     await findUpload(call)
     await call.store.removeUpload(upload.id, new Set())

@@ -93,7 +93,50 @@ export type OriginalsState = {
   inFlight: Amount
 }
 
-export type ProbeFinding = { check: string; ok: boolean; critical: boolean; detail: string; remedy?: string }
+/** Something to copy and paste: a policy, a rule, a command. */
+export type Paste = { title: string; text: string }
+
+export type ProbeFinding = {
+  check: string
+  ok: boolean
+  critical: boolean
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+
+/** What a probe found different from the one before. */
+export type ProbeChange = {
+  id: number
+  what: string
+  before: boolean
+  after: boolean
+  isWeaker: boolean
+  foundAt: string
+}
+
+export type BlockedWhy = 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete'
+
+/** Whether pages of that origin reach the bucket by themselves. */
+export type BrowserReach = {
+  origin: string
+  at: string
+  reach: 'reachable' | 'blocked'
+  why: BlockedWhy | null
+  detail: string
+  remedy?: string
+  paste?: Paste[]
+}
+
+/** What this page is to try; `body` is in base64. */
+export type BrowserProbeOffer = {
+  id: string
+  locationId: string
+  label: string
+  body: string
+  put: { url: string; headers: Record<string, string> }
+  get: { url: string }
+}
 
 export type StorageLocation = {
   id: string
@@ -102,6 +145,8 @@ export type StorageLocation = {
   isDemonstration: boolean
   health: 'healthy' | 'unhealthy' | 'unknown'
   error: string | null
+  healthChangedAt: string | null
+  drill: { startedAt: string; endsAt: string } | null
   lastProbeAt: string | null
   latencyMs: number | null
   oldestProofAt: string | null
@@ -109,9 +154,33 @@ export type StorageLocation = {
   freeBytes: number | null
   totalBytes: number | null
   findings: ProbeFinding[]
+  changes: ProbeChange[]
+  browserReach: BrowserReach[]
 }
 
-export type StorageStatus = { originals: OriginalsState; locations: StorageLocation[] }
+/** Files that belong at a place and are not there yet. */
+export type Moving = { to: string; label: string; count: number; bytes: number }
+
+export type StorageStatus = { originals: OriginalsState; locations: StorageLocation[]; moving: Moving[] }
+
+export type PlaceInTrouble = {
+  id: string
+  label: string
+  since: string | null
+  error: string | null
+  isAway: boolean
+  drillEndsAt: string | null
+}
+
+/** `places`: for administrators only. */
+export type StorageHealth = {
+  isDegraded: boolean
+  since: string | null
+  message: string | null
+  works: string[]
+  waits: string[]
+  places?: PlaceInTrouble[]
+}
 
 export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
 
@@ -126,6 +195,21 @@ export type Receipt = {
     state: ReplicaState
     proofLevel: number | null
     verifiedAt: string | null
+    storageClass: string | null
+  }[]
+}
+
+export type RestoreTier = 'bulk' | 'standard' | 'expedited'
+export type Archive = {
+  state: 'available' | 'archived' | 'restoring' | 'restored'
+  storageClass: string | null
+  expectedAt: string | null
+  availableUntil: string | null
+  days: number
+  options: {
+    tier: RestoreTier
+    expectedMinutes: number
+    price: { amount: number; currency: string; asOf: string } | null
   }[]
 }
 

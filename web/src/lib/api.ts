@@ -5,14 +5,20 @@
 import type {
   Album,
   ApiKey,
+  Archive,
   Asset,
+  BlockedWhy,
+  BrowserProbeOffer,
+  BrowserReach,
   Bucket,
   BucketColumns,
   JobFailure,
   JobQueue,
   Receipt,
+  RestoreTier,
   ServerConfig,
   SheetFilter,
+  StorageHealth,
   StorageStatus,
   User,
 } from './api-types.ts'
@@ -164,11 +170,26 @@ export const removeFromAlbum = (id: string, ids: string[]) =>
 
 export const getStorageStatus = (signal?: AbortSignal) =>
   call<StorageStatus>('GET', '/storage/status', { signal })
+export const getStorageHealth = () => call<StorageHealth>('GET', '/storage/health')
+export const startDrill = (location: string, minutes: number) =>
+  call<{ endsAt: string }>('POST', '/storage/drill', { body: { location, minutes } })
+export const stopDrill = (location: string) =>
+  call<{ stopped: string[] }>('DELETE', `/storage/drill${query({ location })}`)
 export const getReceipt = (assetId: string, signal?: AbortSignal) =>
   call<Receipt>('GET', `/storage/receipts/${assetId}`, { signal })
+export const getArchive = (assetId: string, signal?: AbortSignal) =>
+  call<Archive>('GET', `/storage/archive/${assetId}`, { signal })
+export const restoreOriginal = (assetId: string, tier: RestoreTier, days: number) =>
+  call<Archive>('POST', `/storage/archive/${assetId}/restore`, { body: { tier, days } })
 export const getFailures = (signal?: AbortSignal) =>
   call<{ failures: JobFailure[] }>('GET', '/storage/failures', { signal })
 export const getQueues = (signal?: AbortSignal) => call<Record<string, JobQueue>>('GET', '/jobs', { signal })
 export const commandQueue = (name: string, command: 'pause' | 'resume' | 'start' | 'clear-failed') =>
   call<JobQueue>('PUT', `/jobs/${name}`, { body: { command, force: false } })
 export const probeLocations = () => call<StorageStatus>('POST', '/storage/probe')
+export const beginBrowserProbes = () =>
+  call<{ probes: BrowserProbeOffer[] }>('POST', '/storage/browser-probes')
+export const finishBrowserProbe = (id: string, body: { why: BlockedWhy | null; detail: string }) =>
+  call<BrowserReach>('PUT', `/storage/browser-probes/${id}`, { body })
+export const acknowledgeChanges = (locationId: string) =>
+  call<StorageStatus>('POST', `/storage/locations/${locationId}/acknowledge`)

@@ -10,8 +10,11 @@ export type LiveEvents = {
   on_asset_trash: (ids: string[]) => void
   on_asset_restore: (ids: string[]) => void
   on_album_update: (id: string) => void
+  on_archive_restore: (restored: { assetId: string; availableUntil: string }) => void
   on_session_delete: (id: string) => void
   storage_status: (status: StorageStatus) => void
+  /** A place fell ill or is well again. */
+  storage_health: () => void
   /** Not from the server: the connection is back after it was lost, and events may have been missed. */
   reconnected: () => void
 }

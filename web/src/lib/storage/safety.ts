@@ -1,9 +1,18 @@
 /** The storage page's and nobody else's wording of a status. Pure. */
-import type { Amount, JobQueue, OriginalsState, StorageLocation, StorageStatus } from '../api-types.ts'
-import { formatCount, plural } from '../format.ts'
+import type {
+  Amount,
+  BrowserReach,
+  JobQueue,
+  Moving,
+  OriginalsState,
+  ProbeFinding,
+  StorageLocation,
+  StorageStatus,
+} from '../api-types.ts'
+import { formatAgo, formatBytes, formatCount, plural } from '../format.ts'
 
 /** Is everything safe? One sentence, and whether it is good news. */
-export function safetySentence({ originals, locations }: StorageStatus): {
+export function safetySentence({ originals, locations }: Pick<StorageStatus, 'originals' | 'locations'>): {
   text: string
   tone: 'good' | 'warn' | 'bad'
 } {
@@ -24,6 +33,13 @@ export function safetySentence({ originals, locations }: StorageStatus): {
   if (ill.length === 0) return { text: all, tone: 'good' }
   const names = ill.map((location) => location.label).join(' and ')
   return { text: `${all} ${names} cannot be reached.`, tone: 'warn' }
+}
+
+/** `Moving 1,200 files (3.4 GiB) to photos at https://...`: one for each place that files are on their way to. */
+export function movingSentences(moving: Moving[]): string[] {
+  return moving.map(
+    ({ label, count, bytes }) => `Moving ${plural(count, 'file')} (${formatBytes(bytes)}) to ${label}`,
+  )
 }
 
 export type Place = 'localOnly' | 'both' | 'offloaded' | 'inFlight' | 'atRisk'
@@ -80,4 +96,22 @@ export function waitingOf({ jobCounts }: JobQueue): number {
 /** `disk` as people say it. */
 export function kindInWords(kind: StorageLocation['kind']): string {
   return kind === 'disk' ? 'Local disk' : kind === 's3' ? 'Object storage' : 'Memory'
+}
+
+/** What stops everything, then what costs something, then what is as it should be. */
+export function sortFindings(findings: readonly ProbeFinding[]): ProbeFinding[] {
+  const rank = ({ ok, critical }: ProbeFinding) => (ok ? 2 : critical ? 0 : 1)
+  return findings.toSorted((left, right) => rank(left) - rank(right))
+}
+
+/** What pages found out, in the form of the server's findings. Never critical: all of it works through the server, too. */
+export function browserFindings(reaches: readonly BrowserReach[], now: Date): ProbeFinding[] {
+  return reaches.map(({ origin, at, reach, detail, remedy, paste }) => ({
+    check: origin,
+    ok: reach === 'reachable',
+    critical: false,
+    detail: `${reach === 'reachable' ? 'reaches it by itself' : detail}, tried ${formatAgo(at, now)}`,
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(paste === undefined ? {} : { paste }),
+  }))
 }

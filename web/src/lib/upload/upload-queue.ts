@@ -1,10 +1,11 @@
 /**
  * The state machine of uploads. Pure but for its ports, so that tests drive it without a browser.
  *
- * queued -> hashing -> checking -> waiting -> uploading -> done
+ * queued -> hashing -> checking -> waiting -> uploading -> (proving ->) done
  *                          |                      |-> here (the server had it after all)
  *                          |-> here
  * any of them -> failed, with a reason; retry leads back to queued, or to checking where the checksum is known.
+ * `proving` is of files that went straight into the bucket: sent, and read back by the server before they count.
  * A file that the server cannot take is skipped from the start. A duplicate is not an error.
  */
 export type UploadState =
@@ -13,6 +14,7 @@ export type UploadState =
   | 'checking'
   | 'waiting'
   | 'uploading'
+  | 'proving'
   | 'done'
   | 'here'
   | 'failed'
@@ -48,7 +50,15 @@ export type UploadPorts<Source> = {
   check(batch: { id: string; checksum: string }[]): Promise<CheckAnswer[]>
   send(
     source: Source,
-    options: { checksum: string; onProgress: (bytes: number) => void; signal: AbortSignal },
+    options: {
+      checksum: string
+      onProgress: (bytes: number) => void
+      /** All bytes are sent: the next file may begin while this one is proven. */
+      onReceived: () => void
+      /** Resolves at once unless the queue is paused; for uploads in several steps. */
+      whilePaused: () => Promise<void>
+      signal: AbortSignal
+    },
   ): Promise<{ id: string; status: string }>
   now(): number
   /** Called after every change; the caller draws at its own pace. */
@@ -198,6 +208,12 @@ export function createUploadQueue<Source>(
       const answer = await ports.send(item.source, {
         checksum: item.checksum!,
         onProgress,
+        onReceived() {
+          if (item.state !== 'uploading') return
+          move(item, 'proving')
+          pump()
+        },
+        whilePaused,
         signal: abort.signal,
       })
       if (abort.signal.aborted) return
@@ -209,6 +225,11 @@ export function createUploadQueue<Source>(
       if (aborts.get(item.id) === abort) aborts.delete(item.id)
       pump()
     }
+  }
+
+  const resumed = new Set<() => void>()
+  function whilePaused(): Promise<void> {
+    return isPaused ? new Promise((resolve) => resumed.add(resolve)) : Promise.resolve()
   }
 
   function noteSent(bytes: number): void {
@@ -247,6 +268,8 @@ export function createUploadQueue<Source>(
     },
     resume() {
       isPaused = false
+      for (const goOn of resumed) goOn()
+      resumed.clear()
       ports.onChange()
       pump()
     },
@@ -290,7 +313,8 @@ export function createUploadQueue<Source>(
         else totals.open++
         if (item.state === 'skipped' || item.state === 'failed') continue
         totals.bytes += item.size
-        if (item.state === 'done' || item.state === 'here') totals.bytesDone += item.size
+        if (item.state === 'done' || item.state === 'here' || item.state === 'proving')
+          totals.bytesDone += item.size
         else if (item.state === 'uploading') totals.bytesDone += Math.min(item.progressBytes, item.size)
       }
       const now = ports.now()

@@ -1,10 +1,20 @@
 /** The page's one upload queue, as the panel draws it. It outlives every page change. */
 import { checkUploads, getMediaTypes } from '../api.ts'
+import type { DirectUpload } from '../direct-upload/protocol.ts'
 import { sayError } from '../toasts.svelte.ts'
-import { hashFile } from './hash-files.ts'
+import {
+  type FileDigests,
+  findRoute,
+  getUnfinished,
+  giveUpUnfinished,
+  isUnreachable,
+  type Route,
+  sendDirectly,
+} from './direct-route.ts'
+import { hashBlob } from './hash-files.ts'
 import { type FoundFile, type MediaTypes, pairSidecars } from './pair-sidecars.ts'
 import { sendFile } from './send-file.ts'
-import { createUploadQueue, type UploadItem, type UploadTotals } from './upload-queue.ts'
+import { createUploadQueue, type UploadItem, type UploadPorts, type UploadTotals } from './upload-queue.ts'
 
 type Source = { file: File; sidecar: File | null }
 
@@ -12,18 +22,104 @@ type Source = { file: File; sidecar: File | null }
 const REDRAW_MS = 120
 
 const queue = createUploadQueue<Source>({
-  hash: ({ file }, onProgress, signal) => hashFile(file, onProgress, signal),
+  hash,
   check: async (batch) => (await checkUploads(batch)).results,
-  send: ({ file, sidecar }, options) => sendFile(file, { ...options, sidecar }),
+  send,
   now: () => performance.now(),
   onChange: redrawSoon,
 })
 
-export const uploads = $state<{ totals: UploadTotals; rows: UploadItem<Source>[]; isOpen: boolean }>({
+export const uploads = $state<{
+  totals: UploadTotals
+  rows: UploadItem<Source>[]
+  isOpen: boolean
+  /** How files go; null until the first one asks. */
+  route: Route | null
+  /** Begun and not confirmed; choosing the files again goes on with them. */
+  unfinished: DirectUpload[]
+}>({
   totals: queue.totals(),
   rows: [],
   isOpen: true,
+  route: null,
+  unfinished: [],
 })
+
+let routeAsked: Promise<Route> | null = null
+/** Of files that go straight into the bucket: one reading gives all that they announce. */
+const digestsOf = new WeakMap<File, FileDigests>()
+
+/** The way of this page, found out once. Where the question fails, files go through the server, and the panel says why. */
+function findRouteOnce(): Promise<Route> {
+  routeAsked ??= findRoute()
+    .catch((error: Error) => ({ reason: error.message, md5UpToBytes: 0 }))
+    .then((route) => {
+      uploads.route = route
+      return route
+    })
+  return routeAsked
+}
+
+async function hash(
+  { file, sidecar }: Source,
+  onProgress: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<string> {
+  const { reason, md5UpToBytes } = await findRouteOnce()
+  // A sidecar travels with its photo, through the server.
+  if (reason !== null || sidecar !== null || file.size === 0)
+    return (await hashBlob(file, { what: 'sha1' }, { onProgress, signal })).sha1!
+  const digests = await hashBlob(file, { what: 'all', md5UpToBytes }, { onProgress, signal })
+  digestsOf.set(file, digests as FileDigests)
+  return digests.sha1!
+}
+
+async function send(
+  { file, sidecar }: Source,
+  options: Parameters<UploadPorts<Source>['send']>[1],
+): Promise<{ id: string; status: string }> {
+  const digests = digestsOf.get(file)
+  if (digests === undefined || uploads.route?.reason !== null) return sendFile(file, { ...options, sidecar })
+  try {
+    return await sendDirectly(file, digests, {
+      ...options,
+      onAsked: forgetUnfinished,
+    })
+  } catch (error) {
+    if (!isUnreachable(error)) throw error
+    uploads.route = { ...uploads.route, reason: 'the bucket does not answer any more' }
+    return sendFile(file, { ...options, sidecar })
+  }
+}
+
+/** What an earlier page began; asked when the page opens. */
+export async function loadUnfinished(): Promise<void> {
+  try {
+    uploads.unfinished = await getUnfinished()
+  } catch (error) {
+    sayError(error)
+  }
+}
+
+function forgetUnfinished(id: string): void {
+  uploads.unfinished = uploads.unfinished.filter((upload) => upload.id !== id)
+}
+
+/** They stay as they are, and the next page asks again. */
+export function hideUnfinished(): void {
+  uploads.unfinished = []
+}
+
+export async function giveUpAllUnfinished(): Promise<void> {
+  try {
+    for (const { id } of [...uploads.unfinished]) {
+      await giveUpUnfinished(id)
+      forgetUnfinished(id)
+    }
+  } catch (error) {
+    sayError(error)
+  }
+}
 
 let _redrawTimer: ReturnType<typeof setTimeout> | undefined
 let mediaTypes: Promise<MediaTypes> | null = null
@@ -37,7 +133,18 @@ function redrawSoon(): void {
 
 /** Rows drawn at most: what moves and what went wrong first, so that neither is ever out of sight. */
 const ROWS_DRAWN = 200
-const ORDER = ['uploading', 'hashing', 'checking', 'failed', 'waiting', 'queued', 'skipped', 'here', 'done']
+const ORDER = [
+  'uploading',
+  'proving',
+  'hashing',
+  'checking',
+  'failed',
+  'waiting',
+  'queued',
+  'skipped',
+  'here',
+  'done',
+]
 
 function redraw(): void {
   uploads.totals = queue.totals()

@@ -1,0 +1,50 @@
+import { isArchiveClass } from '../placement/storage-classes.ts'
+import type { Mistake } from './mistakes.ts'
+import type { ConfigFile } from './schema.ts'
+
+type Storage = ConfigFile['storage']
+type Kind = keyof Storage['classes']
+
+/** Kinds that nobody waits for on a page. */
+const MAY_BE_ARCHIVED: readonly Kind[] = ['originals', 'databaseBackups']
+
+/** What each field alone can't show: rules in the wrong order, archives for what must be readable at once. */
+export function findClassMistakes(storage: Storage): Mistake[] {
+  const mistakes: Mistake[] = []
+  for (const [name, entry] of Object.entries(storage.classes)) {
+    if (entry === null) continue
+    const kind = name as Kind
+    const path = ['storage', 'classes', kind]
+    const place = storage.locations[kind] ?? storage.default
+    if (place === 'local') {
+      const right = `let storage.locations.${kind} be s3, or leave the classes out`
+      mistakes.push({ path, wrong: `${kind} belong on the disk, which has no storage classes`, right })
+    }
+    const steps = [
+      { path: [...path, 'class'], class: entry.class, olderThanDays: 0 },
+      ...entry.rules.map((rule, at) => ({ ...rule, path: [...path, 'rules', String(at)] })),
+    ]
+    for (const [at, step] of steps.entries()) {
+      const before = steps[at - 1]
+      if (isArchiveClass(step.class) && !MAY_BE_ARCHIVED.includes(kind)) {
+        const right = 'choose a class that can be read at once, such as GLACIER_IR'
+        mistakes.push({ path: step.path, wrong: 'this class must be restored before it is read', right })
+      }
+      if (before === undefined) continue
+      if (step.olderThanDays <= before.olderThanDays) {
+        const right = 'let olderThanDays grow from rule to rule'
+        mistakes.push({
+          path: step.path,
+          wrong: 'this rule is not for older files than the one before it',
+          right,
+        })
+      }
+      if (isArchiveClass(before.class)) {
+        const right = 'let the archive be the last one'
+        const wrong = 'files leave the archive class before this rule only by a restore'
+        mistakes.push({ path: step.path, wrong, right })
+      }
+    }
+  }
+  return mistakes
+}

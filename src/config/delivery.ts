@@ -1,0 +1,73 @@
+/** What contradicts in `storage.delivery` and `storage.cdn`; types and ranges are the schema's. */
+import { createPrivateKey } from 'node:crypto'
+import type { Mistake } from './mistakes.ts'
+import type { ConfigFile } from './schema.ts'
+
+type Storage = ConfigFile['storage']
+
+/** Fewer can be tried out. */
+const MIN_SECRET_LENGTH = 32
+
+export function findDeliveryMistakes({ delivery, cdn, s3 }: Storage): Mistake[] {
+  const mistakes: Mistake[] = []
+  const kinds = ['originals', 'previews', 'encodedVideos'] as const
+  for (const kind of kinds.filter((name) => delivery[name] === 'cdn' && cdn === null)) {
+    mistakes.push({
+      path: ['storage', 'delivery', kind],
+      wrong: 'this is cdn, and there is no storage.cdn',
+      right: 'describe the network in storage.cdn, or write proxy or redirect',
+    })
+  }
+  if (cdn === null) return mistakes
+  const at = (key: keyof NonNullable<Storage['cdn']>, wrong: string, right: string) =>
+    mistakes.push({ path: ['storage', 'cdn', key], wrong, right })
+
+  if (s3 === null)
+    at(
+      'baseUrl',
+      'a network needs a bucket to stand in front of',
+      'configure storage.s3, or leave storage.cdn out',
+    )
+  const { search, hash, username, password, protocol } = new URL(cdn.baseUrl)
+  if (search || hash || username || password)
+    at('baseUrl', 'this holds more than an address and a path', 'write it as https://cdn.example.org')
+  if (cdn.type === 'hmac') {
+    if (cdn.secret === null) at('secret', 'this is missing', 'write the secret, best from the environment')
+    else if (cdn.secret.length < MIN_SECRET_LENGTH)
+      at('secret', 'this is too short', `write at least ${MIN_SECRET_LENGTH} characters of chance`)
+    for (const key of ['keyPairId', 'privateKey', 'cookieDomain', 'policy'] as const) {
+      if (cdn[key] !== null) at(key, 'this is for type cloudfront', 'leave it out, or write type: cloudfront')
+    }
+    return mistakes
+  }
+  if (cdn.secret !== null) at('secret', 'this is for type hmac', 'leave it out, or write type: hmac')
+  if (cdn.keyPairId === null)
+    at(
+      'keyPairId',
+      'this is missing',
+      'write the id of the public key in the key group, such as K2JCJMDEHXQW5F',
+    )
+  if (cdn.privateKey === null)
+    at('privateKey', 'this is missing', 'write the RSA private key in PEM, from the environment')
+  else if (!isRsaKey(cdn.privateKey))
+    at('privateKey', 'this is no RSA private key', 'write it in PEM, with its first and last line')
+  if (cdn.cookieDomain !== null) {
+    const host = new URL(cdn.baseUrl).hostname
+    if (!`.${host}`.endsWith(`.${cdn.cookieDomain}`))
+      at(
+        'cookieDomain',
+        'the network is not in this domain',
+        'write the domain that both this server and the network are in',
+      )
+    if (protocol !== 'https:') at('baseUrl', 'cookies are sent by https only', 'write an https address')
+  }
+  return mistakes
+}
+
+function isRsaKey(pem: string): boolean {
+  try {
+    return createPrivateKey(pem).asymmetricKeyType === 'rsa'
+  } catch {
+    return false
+  }
+}

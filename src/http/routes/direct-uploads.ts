@@ -1,0 +1,110 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import {
+  confirmDirectUpload,
+  deleteDirectUpload,
+  listDirectUploads,
+  showDirectUpload,
+  signDirectParts,
+} from '../../library/direct-upload-steps.ts'
+import { askDirectUpload, DIRECT_LIMITS } from '../../library/direct-uploads.ts'
+import { findDirectTarget, signCheck } from '../../placement/direct-write.ts'
+import { actorOf } from '../authenticate.ts'
+import { cleanFileName } from '../receive-upload.ts'
+import type { HttpParts } from '../server.ts'
+import { idParams, instant, parse, text, uuid } from '../validate.ts'
+
+const hex = (digits: number, name: string) =>
+  z
+    .string()
+    .regex(new RegExp(`^[0-9a-f]{${digits}}$`, 'i'), `${name} is ${digits} hexadecimal digits`)
+    .transform((value) => value.toLowerCase())
+const digest = (digits: number, name: string) =>
+  hex(digits, name).transform((value) => Buffer.from(value, 'hex'))
+
+const asked = z.object({
+  fileName: text(1_000).pipe(z.string().min(1)),
+  size: z.int().min(1, 'the file is empty (0 bytes)').max(Number.MAX_SAFE_INTEGER),
+  sha256: digest(64, 'SHA-256'),
+  sha1: digest(40, 'SHA-1'),
+  md5: digest(32, 'MD5').nullable().default(null),
+  fileCreatedAt: instant,
+  fileModifiedAt: instant,
+  isFavorite: z.boolean().default(false),
+  visibility: z.enum(['timeline', 'archive', 'hidden']).default('timeline'),
+  durationMs: z.int().nonnegative().max(1e12).nullable().default(null),
+  livePhotoVideoId: uuid.nullable().default(null),
+})
+
+const partsAsked = z.object({
+  parts: z
+    .array(z.object({ number: z.int().min(1).max(10_000), size: z.int().min(1), md5: hex(32, 'MD5') }))
+    .min(1)
+    .max(DIRECT_LIMITS.partsPerRequest),
+})
+
+const listQuery = z.object({
+  /** Up to 100 ids, with commas between them. */
+  ids: z
+    .string()
+    .max(4_000)
+    .transform((value) => value.split(','))
+    .pipe(z.array(uuid).max(100))
+    .optional(),
+  state: z.enum(['open', 'received', 'done', 'duplicate', 'failed', 'abandoned']).optional(),
+})
+
+/** Glassine's own: uploads that go past the server into the bucket. The protocol is told in docs/direct-upload.md. */
+export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpParts): void {
+  const { db, placement, config } = parts
+  const access = { who: 'user', permission: 'asset.upload' } as const
+  const mode = config.storage?.upload.direct ?? 'auto'
+
+  app.get('/api/storage/uploads/config', { config: { access } }, async () => {
+    const target = await findDirectTarget(placement, mode)
+    const limits = {
+      maxBytes: config.uploads.maxBytes,
+      maxSinglePutBytes: DIRECT_LIMITS.singlePutBytes,
+      maxOpenUploads: DIRECT_LIMITS.openUploads,
+      maxPartsPerRequest: DIRECT_LIMITS.partsPerRequest,
+    }
+    if (typeof target === 'string') return { isAvailable: false, reason: target, check: null, ...limits }
+    const check = await signCheck(target.location)
+    const { isDemonstration } = target.location
+    return { isAvailable: true, reason: null, check, isDemonstration, ...limits }
+  })
+
+  app.post('/api/storage/uploads', { config: { access } }, async (request, reply) => {
+    const { fileName, size, sha256, sha1, md5, ...fields } = parse(asked, request.body)
+    const upload = { fileName: cleanFileName(fileName), size, sha256, sha1, md5, fields }
+    const limits = { mode, maxBytes: config.uploads.maxBytes }
+    const answer = await askDirectUpload({ db, placement }, actorOf(request), upload, limits)
+    return reply.status(answer.status === 'created' ? 201 : 200).send(answer)
+  })
+
+  app.get('/api/storage/uploads', { config: { access } }, async (request) => {
+    const { ids, state } = parse(listQuery, request.query)
+    const uploads = await listDirectUploads(db, actorOf(request), { ids: ids ?? null, state: state ?? null })
+    return { uploads }
+  })
+
+  app.get('/api/storage/uploads/:id', { config: { access } }, async (request) =>
+    showDirectUpload({ db, placement }, actorOf(request), parse(idParams, request.params).id),
+  )
+
+  app.post('/api/storage/uploads/:id/parts', { config: { access } }, async (request, reply) => {
+    const { id } = parse(idParams, request.params)
+    const { parts: wanted } = parse(partsAsked, request.body)
+    return reply.status(200).send(await signDirectParts({ db, placement }, actorOf(request), id, wanted))
+  })
+
+  app.post('/api/storage/uploads/:id/confirm', { config: { access } }, async (request, reply) => {
+    const { id } = parse(idParams, request.params)
+    return reply.status(200).send(await confirmDirectUpload({ db, placement }, actorOf(request), id))
+  })
+
+  app.delete('/api/storage/uploads/:id', { config: { access } }, async (request, reply) => {
+    await deleteDirectUpload({ db, placement }, actorOf(request), parse(idParams, request.params).id)
+    return reply.status(204).send()
+  })
+}

@@ -1,0 +1,32 @@
+import { AppError } from '../errors.ts'
+
+const MIB = 1024 * 1024
+type Limits = { maxPutBytes: number; multipart: { partBytes: number; maxParts: number } | null }
+
+/**
+ * How a file is cut: null, in one put; else the size of every part but the last, in whole MiB where the bucket allows too
+ * few parts of the usual size. @throws AppError too-large where it can't be taken at all
+ */
+export function planParts(size: number, limits: Limits, singlePutBytes: number): number | null {
+  if (size <= Math.min(singlePutBytes, limits.maxPutBytes)) return null
+  if (limits.multipart === null) {
+    if (size <= limits.maxPutBytes) return null
+    throw new AppError('too-large', `The bucket takes ${limits.maxPutBytes} bytes at most`)
+  }
+  const { partBytes, maxParts } = limits.multipart
+  if (size <= partBytes * maxParts) return partBytes
+  const larger = Math.ceil(size / maxParts / MIB) * MIB
+  if (larger > limits.maxPutBytes)
+    throw new AppError('too-large', `The bucket takes ${limits.maxPutBytes * maxParts} bytes at most`)
+  return larger
+}
+
+/** What part `number` (from 1) has to have, in bytes; null: there is no such part. */
+export function sizeOfPart(
+  number: number,
+  { size, partBytes }: { size: number; partBytes: number },
+): number | null {
+  const start = (number - 1) * partBytes
+  if (!Number.isInteger(number) || number < 1 || start >= size) return null
+  return Math.min(partBytes, size - start)
+}

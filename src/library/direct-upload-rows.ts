@@ -1,0 +1,93 @@
+/** The rows of direct uploads: as they are read, shown and ended. */
+import { type Selectable, sql } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { DirectUploadState, Schema } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
+import { formatOf } from '../media/formats.ts'
+import { abandonWrite, type DirectWrite } from '../placement/direct-write.ts'
+import { knownKey } from '../placement/keys.ts'
+import type { Actor } from './access.ts'
+
+export type UploadRow = Selectable<Schema['direct_upload']>
+export type LoadedUpload = { upload: UploadRow; write: DirectWrite | null }
+
+export type DirectUploadView = {
+  id: string
+  state: DirectUploadState
+  /** Why it failed or was given up, for people. */
+  reason: string | null
+  /** Of `done` and `duplicate`. */
+  assetId: string | null
+  fileName: string
+  size: number
+  /** Lower-case hex. */
+  sha256: string
+  createdAt: string
+  expiresAt: string
+  /** Null: one put. Every part has `partBytes`, the last one what is left. */
+  parts: { partBytes: number; count: number } | null
+}
+
+export const EXPIRED = 'it was not confirmed in time'
+
+/** @throws AppError not-found, also for somebody else's */
+export async function loadUpload(db: Database, actor: Actor, uploadId: string): Promise<LoadedUpload> {
+  const row = await db
+    .selectFrom('direct_upload as u')
+    .leftJoin('replica as r', (join) =>
+      join.onRef('r.object_id', '=', 'u.object_id').on('r.state', '=', 'writing'),
+    )
+    .selectAll('u')
+    .select(['r.location_id', 'r.key', 'r.upload_id'])
+    .where('u.id', '=', uploadId)
+    .where('u.owner_id', '=', actor.userId)
+    .executeTakeFirst()
+  if (!row) throw new AppError('not-found', 'there is no such upload')
+  const { location_id: locationId, key, upload_id, ...upload } = row
+  const write =
+    locationId === null || key === null
+      ? null
+      : { objectId: upload.object_id, locationId, key: knownKey(key), uploadId: upload_id }
+  return { upload, write }
+}
+
+/** open or received -> failed or abandoned, and its object is purged. False when it had ended otherwise. */
+export async function endUpload(
+  db: Database,
+  uploadId: string,
+  state: 'failed' | 'abandoned',
+  reason: string,
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const ended = await tx
+      .updateTable('direct_upload')
+      .set({ state, reason, ended_at: sql<Date>`now()` })
+      .where('id', '=', uploadId)
+      .where('state', '=', state === 'failed' ? 'received' : 'open')
+      .returning('object_id')
+      .executeTakeFirst()
+    if (!ended) return false
+    await abandonWrite(tx, ended.object_id)
+    return true
+  })
+}
+
+export function mimeTypeOf(upload: UploadRow): string {
+  return formatOf(upload.file_name)?.mimeType ?? 'application/octet-stream'
+}
+
+export function describe(upload: UploadRow): DirectUploadView {
+  const { part_bytes: partBytes } = upload
+  return {
+    id: upload.id,
+    state: upload.state,
+    reason: upload.reason,
+    assetId: upload.state === 'done' || upload.state === 'duplicate' ? upload.asset_id : null,
+    fileName: upload.file_name,
+    size: upload.size,
+    sha256: upload.sha256.toString('hex'),
+    createdAt: upload.created_at.toISOString(),
+    expiresAt: upload.expires_at.toISOString(),
+    parts: partBytes === null ? null : { partBytes, count: Math.ceil(upload.size / partBytes) },
+  }
+}

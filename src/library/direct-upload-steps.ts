@@ -1,0 +1,149 @@
+/** What follows the asking: the parts, the confirmation, the giving up; and looking how it stands. */
+import { sql } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { DirectUploadState } from '../database/schema.ts'
+import { AppError } from '../errors.ts'
+import {
+  type DirectWrite,
+  headWrite,
+  keepUntilProven,
+  listHeldParts,
+  type SignedRequest,
+  signParts,
+} from '../placement/direct-write.ts'
+import type { Placement } from '../placement/placement.ts'
+import { addJob } from '../queue/enqueue.ts'
+import type { Actor } from './access.ts'
+import { sizeOfPart } from './direct-upload-parts.ts'
+import {
+  type DirectUploadView,
+  describe,
+  EXPIRED,
+  endUpload,
+  loadUpload,
+  mimeTypeOf,
+  type UploadRow,
+} from './direct-upload-rows.ts'
+import { DIRECT_LIMITS } from './direct-uploads.ts'
+
+type Parts = { db: Database; placement: Placement }
+
+/** How one upload stands; of an open one in parts, those that the bucket holds. @throws AppError not-found */
+export async function showDirectUpload(
+  { db, placement }: Parts,
+  actor: Actor,
+  uploadId: string,
+): Promise<DirectUploadView & { present: { number: number; size: number }[] }> {
+  const { upload, write } = await loadUpload(db, actor, uploadId)
+  const held = upload.state === 'open' && write !== null ? await listHeldParts(placement, write) : []
+  return { ...describe(upload), present: held.map(({ number, size }) => ({ number, size })) }
+}
+
+/** The actor's own, newest first: those under way and those that ended lately, or those of the ids. */
+export async function listDirectUploads(
+  db: Database,
+  actor: Actor,
+  { ids, state }: { ids: readonly string[] | null; state: DirectUploadState | null },
+): Promise<DirectUploadView[]> {
+  let query = db
+    .selectFrom('direct_upload')
+    .selectAll()
+    .where('owner_id', '=', actor.userId)
+    .orderBy('created_at', 'desc')
+    .limit(DIRECT_LIMITS.openUploads)
+  if (ids !== null) query = query.where('id', 'in', [...ids])
+  if (state !== null) query = query.where('state', '=', state)
+  return (await query.execute()).map(describe)
+}
+
+/** URLs for parts, each bound to its length and MD5 (lower-case hex). @throws AppError invalid, not-found, conflict */
+export async function signDirectParts(
+  { db, placement }: Parts,
+  actor: Actor,
+  uploadId: string,
+  parts: readonly { number: number; size: number; md5: string }[],
+): Promise<{ expiresAt: string; parts: ({ number: number } & SignedRequest)[] }> {
+  const { upload, write } = await loadUpload(db, actor, uploadId)
+  demandOpen(upload)
+  const { part_bytes: partBytes, size } = upload
+  if (partBytes === null) throw new AppError('invalid', 'parts: this upload is one put, not several parts')
+  for (const part of parts) {
+    const right = sizeOfPart(part.number, { size, partBytes })
+    if (part.size !== right)
+      throw new AppError(
+        'invalid',
+        right === null
+          ? `parts: there is no part ${part.number}`
+          : `parts: part ${part.number} has ${right} bytes, not ${part.size}`,
+      )
+  }
+  if (write === null) throw new AppError('conflict', 'this upload was given up meanwhile')
+  const signed = await signParts(placement, write, parts, mimeTypeOf(upload))
+  return { expiresAt: signed.expiresAt.toISOString(), parts: signed.parts }
+}
+
+/**
+ * The client says that all is there. Looks whether it is, and enqueues the proof in the transaction that notes it; until
+ * then nothing has changed, so that a kill leaves either an open upload or one that goes on by itself. Idempotent.
+ * @throws AppError not-found, conflict (something is missing: the message says what)
+ */
+export async function confirmDirectUpload(
+  { db, placement }: Parts,
+  actor: Actor,
+  uploadId: string,
+): Promise<DirectUploadView> {
+  const { upload, write } = await loadUpload(db, actor, uploadId)
+  if (upload.state !== 'open') return describe(upload)
+  demandOpen(upload)
+  if (write === null) throw new AppError('conflict', 'this upload was given up meanwhile')
+  const proof = upload.md5 === null ? await demandParts(placement, upload, write) : null
+  const held = upload.md5 === null ? proof : await demandPut(placement, upload, write)
+  const { rows } = await sql`
+    with received as (
+      update direct_upload set state = 'received'
+      where id = ${uploadId} and state = 'open' and expires_at > now()
+        and exists (select from replica where object_id = ${write.objectId} and state = 'writing')
+      returning id),
+    kept as (${keepUntilProven(write, held, sql<boolean>`exists (select from received)`)})
+    select ${addJob('prove-upload', { uploadId }, { key: `prove:${uploadId}` })} from received`.execute(db)
+  if (rows.length === 1) return { ...describe(upload), state: 'received' }
+  return describe((await loadUpload(db, actor, uploadId)).upload)
+}
+
+async function demandPut(placement: Placement, upload: UploadRow, write: DirectWrite) {
+  const info = await headWrite(placement, write)
+  if (info === null)
+    throw new AppError('conflict', 'nothing has arrived in the bucket yet: put the file first')
+  if (info.size !== upload.size)
+    throw new AppError('conflict', `${info.size} of ${upload.size} bytes are there: put the file again`)
+  const md5 = upload.md5!.toString('hex')
+  return { method: 'enforced' as const, md5, ...(info.etag !== undefined && { etag: info.etag }) }
+}
+
+/** Nothing is made of the parts yet: that is the job's, which does it again after a kill. */
+async function demandParts(placement: Placement, upload: UploadRow, write: DirectWrite): Promise<null> {
+  const held = new Map((await listHeldParts(placement, write)).map(({ number, size }) => [number, size]))
+  const { count } = describe(upload).parts!
+  const missing: number[] = []
+  for (let number = 1; number <= count; number += 1) {
+    if (held.get(number) !== sizeOfPart(number, { size: upload.size, partBytes: upload.part_bytes! }))
+      missing.push(number)
+  }
+  if (missing.length === 0) return null
+  const some = missing.slice(0, 20).join(', ')
+  const rest = missing.length > 20 ? ` and ${missing.length - 20} more` : ''
+  throw new AppError('conflict', `these parts are missing: ${some}${rest}`)
+}
+
+/** Gives an open upload up. Idempotent. @throws AppError not-found, conflict when it was confirmed already */
+export async function deleteDirectUpload({ db }: Parts, actor: Actor, uploadId: string): Promise<void> {
+  const { upload } = await loadUpload(db, actor, uploadId)
+  if (upload.state === 'abandoned') return
+  if (upload.state === 'open' && (await endUpload(db, uploadId, 'abandoned', 'you gave it up'))) return
+  throw new AppError('conflict', 'this upload was confirmed already; delete the asset instead')
+}
+
+function demandOpen(upload: UploadRow): void {
+  if (upload.state !== 'open') throw new AppError('conflict', `this upload is ${upload.state}`)
+  if (upload.expires_at < new Date()) throw new AppError('conflict', `this upload is over: ${EXPIRED}`)
+}

@@ -1,0 +1,248 @@
+/**
+ * Uploads that go past the server: a client asks, puts the bytes into the bucket with presigned URLs, and confirms. What
+ * it announced is kept in `direct_upload`; the asset appears when `prove-upload.ts` has read the bytes back.
+ *
+ * States: `open` -> `received` (confirmed: all is there) -> `done`, `duplicate` or `failed`; `open` -> `abandoned`.
+ */
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import type { Database, Tx } from '../database/connect.ts'
+import { AppError } from '../errors.ts'
+import {
+  beginDirectWrite,
+  type DirectMode,
+  type DirectTarget,
+  type DirectWrite,
+  findDirectTarget,
+  listHeldParts,
+  prolongPut,
+  type SignedRequest,
+  signPut,
+} from '../placement/direct-write.ts'
+import { safeExtension } from '../placement/keys.ts'
+import type { Placement } from '../placement/placement.ts'
+import type { Actor } from './access.ts'
+import { planParts } from './direct-upload-parts.ts'
+import {
+  type DirectUploadView,
+  describe,
+  EXPIRED,
+  endUpload,
+  type LoadedUpload,
+  loadUpload,
+  mimeTypeOf,
+  type UploadRow,
+} from './direct-upload-rows.ts'
+import { demandQuota } from './quota.ts'
+import { demandLivePhotoVideo, demandSupportedFile, type UploadFields } from './uploads.ts'
+
+export const DIRECT_LIMITS = {
+  /** Files up to this size go in one put. */
+  singlePutBytes: 32 * 1024 * 1024,
+  /** Open at a time, of one user. */
+  openUploads: 1_000,
+  partsPerRequest: 100,
+  /** From the asking to the confirmation. */
+  singleLifetimeMs: 24 * 3_600_000,
+  partsLifetimeMs: 7 * 24 * 3_600_000,
+} as const
+
+export type DirectUploadAsked = {
+  fileName: string
+  size: number
+  sha256: Buffer
+  sha1: Buffer
+  /** Needed where the file goes in one put, which is bound to it. */
+  md5: Buffer | null
+  fields: UploadFields
+}
+
+/** What an open upload still needs: the one put, or which parts are there already. */
+export type OpenUpload = DirectUploadView & {
+  put: (SignedRequest & { expiresAt: string }) | null
+  present: { number: number; size: number }[]
+}
+export type AskAnswer = { status: 'duplicate'; id: string } | ({ status: 'created' | 'open' } & OpenUpload)
+
+type Parts = { db: Database; placement: Placement }
+/**
+ * Takes note of a file that a client wants to put into the bucket, and answers with what to send where. Asked again for the
+ * same bytes it answers with the same upload and what of it is there, so that a client goes on after its crash.
+ * @throws AppError invalid (format, digests), too-large, quota-exceeded, conflict (too many open), unavailable (no bucket for it)
+ */
+export async function askDirectUpload(
+  { db, placement }: Parts,
+  actor: Actor,
+  asked: DirectUploadAsked,
+  { mode, maxBytes }: { mode: DirectMode; maxBytes: number },
+): Promise<AskAnswer> {
+  const format = demandSupportedFile(asked.fileName)
+  if (asked.size > maxBytes)
+    throw new AppError('too-large', `The file is larger than the limit of ${maxBytes} bytes`)
+  const known = await lookForKnown(db, actor.userId, asked)
+  if (known.assetId !== null) return { status: 'duplicate', id: known.assetId }
+  if (known.uploadId !== null) {
+    const again = await goOn({ db, placement }, actor, known.uploadId, asked)
+    if (again !== null) return { status: 'open', ...again }
+  }
+  const target = await findDirectTarget(placement, mode)
+  if (typeof target === 'string') throw new AppError('unavailable', `No direct uploads: ${target}`)
+  if (known.open >= DIRECT_LIMITS.openUploads) {
+    const message = `${known.open} uploads of yours are open: confirm or delete some of them first`
+    throw new AppError('conflict', message)
+  }
+  const partBytes = planParts(asked.size, target.features, DIRECT_LIMITS.singlePutBytes)
+  if (partBytes === null && asked.md5 === null) throw missingMd5()
+  if (asked.fields.livePhotoVideoId !== null)
+    await demandLivePhotoVideo(db, actor, asked.fields.livePhotoVideoId)
+
+  const loaded = await beginWithinQuota(db, actor, asked, { target, partBytes, format, quota: known.quota })
+  if (loaded !== null) return { status: 'created', ...(await describeOpen(placement, loaded, target)) }
+  const other = await lookForKnown(db, actor.userId, asked)
+  const same = other.uploadId && (await goOn({ db, placement }, actor, other.uploadId, asked))
+  if (same) return { status: 'open', ...same }
+  throw new AppError('conflict', 'The same file was asked for and ended at this moment; ask again')
+}
+
+async function lookForKnown(db: Database, ownerId: string, { sha1, sha256 }: DirectUploadAsked) {
+  const { rows } = await sql<{
+    assetId: string | null
+    uploadId: string | null
+    open: number
+    quota: number | null
+  }>`
+    select (select quota_bytes from app_user where id = ${ownerId}) as quota,
+      (select id from asset where owner_id = ${ownerId} and checksum = ${sha1}) as "assetId",
+      (select id from direct_upload where owner_id = ${ownerId} and sha256 = ${sha256}
+        and state in ('open', 'received')) as "uploadId",
+      (select count(*)::int from direct_upload where owner_id = ${ownerId} and state = 'open') as open`.execute(
+    db,
+  )
+  return rows[0]!
+}
+
+type Plan = {
+  target: DirectTarget
+  partBytes: number | null
+  format: { mimeType: string; extension: string }
+}
+
+/** One statement where nobody limits the user; else one transaction, so that two requests can't both fit. Null: asked twice. */
+async function beginWithinQuota(
+  db: Database,
+  actor: Actor,
+  asked: DirectUploadAsked,
+  { quota, ...plan }: Plan & { quota: number | null },
+): Promise<LoadedUpload | null> {
+  try {
+    if (quota === null) return await begin(db, actor, asked, plan)
+    return await db.transaction().execute(async (tx) => {
+      await demandQuota(tx, actor.userId, asked.size)
+      return begin(tx, actor, asked, plan)
+    })
+  } catch (error) {
+    const { code, constraint } = error as { code?: string; constraint?: string }
+    // Another request asked for the same file at this moment.
+    if (code === '23505' && constraint === 'direct_upload_underway') return null
+    throw error
+  }
+}
+
+async function begin(
+  db: Database | Tx,
+  actor: Actor,
+  asked: DirectUploadAsked,
+  { target, partBytes, format }: Plan,
+): Promise<LoadedUpload> {
+  const inParts = partBytes !== null
+  const lifetimeMs = inParts ? DIRECT_LIMITS.partsLifetimeMs : DIRECT_LIMITS.singleLifetimeMs
+  const { fields, size, sha256 } = asked
+  const upload: UploadRow = {
+    id: randomUUID(),
+    owner_id: actor.userId,
+    object_id: randomUUID(),
+    asset_id: randomUUID(),
+    state: 'open',
+    reason: null,
+    size,
+    sha256,
+    sha1: asked.sha1,
+    md5: inParts ? null : asked.md5,
+    part_bytes: partBytes,
+    file_name: asked.fileName,
+    file_created_at: fields.fileCreatedAt,
+    file_modified_at: fields.fileModifiedAt,
+    is_favorite: fields.isFavorite,
+    visibility: fields.visibility,
+    duration_ms: fields.durationMs,
+    live_photo_video_id: fields.livePhotoVideoId,
+    expires_at: new Date(Date.now() + lifetimeMs),
+    created_at: new Date(),
+    ended_at: null,
+  }
+  const object = {
+    id: upload.object_id,
+    ownerId: actor.userId,
+    assetId: upload.asset_id,
+    size,
+    sha256: sha256.toString('hex'),
+    contentType: format.mimeType,
+    extension: safeExtension(format.extension),
+  }
+  const columns = sql.join(Object.keys(upload).map((name) => sql.id(name)))
+  const noting = sql`insert into direct_upload (${columns}) values (${sql.join(Object.values(upload))})`
+  return { upload, write: await beginDirectWrite(db, target, object, { inParts, lifetimeMs, noting }) }
+}
+
+/** An upload that is under way already, or null where its time is over and a new one may begin. */
+async function goOn(
+  parts: Parts,
+  actor: Actor,
+  uploadId: string,
+  asked: DirectUploadAsked,
+): Promise<OpenUpload | null> {
+  const { db, placement } = parts
+  const loaded = await loadUpload(db, actor, uploadId)
+  const { upload, write } = loaded
+  if (!asked.sha1.equals(upload.sha1) || (upload.md5 && asked.md5 && !asked.md5.equals(upload.md5)))
+    throw new AppError(
+      'conflict',
+      `sha1, md5: upload ${uploadId} of the same SHA-256 has others; delete it first`,
+    )
+  if (upload.state !== 'open') return { ...describe(upload), put: null, present: [] }
+  if (upload.expires_at < new Date() || write === null) {
+    await endUpload(db, uploadId, 'abandoned', EXPIRED)
+    return null
+  }
+  const target = targetOf(placement, write)
+  if (upload.md5 !== null) await prolongPut(db, write)
+  return describeOpen(placement, loaded, target)
+}
+
+/** Existing writes go on where they began, whatever the policy says by now. */
+function targetOf(placement: Placement, write: DirectWrite): DirectTarget {
+  const location = placement.locations.get(write.locationId)
+  if (!location)
+    throw new AppError('unavailable', `location "${write.locationId}" is not configured any more`)
+  return { location, features: location.backend.features }
+}
+
+async function describeOpen(
+  placement: Placement,
+  { upload, write }: LoadedUpload,
+  target: DirectTarget,
+): Promise<OpenUpload> {
+  if (write === null) return { ...describe(upload), put: null, present: [] }
+  if (upload.md5 === null) {
+    const held = await listHeldParts(placement, write)
+    return { ...describe(upload), put: null, present: held.map(({ number, size }) => ({ number, size })) }
+  }
+  const body = { size: upload.size, md5: upload.md5, contentType: mimeTypeOf(upload) }
+  const { expiresAt, ...put } = await signPut(target, write, body)
+  return { ...describe(upload), put: { ...put, expiresAt: expiresAt.toISOString() }, present: [] }
+}
+
+function missingMd5(): AppError {
+  const message = `needed for files up to ${DIRECT_LIMITS.singlePutBytes} bytes: 32 hexadecimal digits`
+  return new AppError('invalid', `md5: ${message}`, { fields: [{ path: ['md5'], message, code: 'custom' }] })
+}

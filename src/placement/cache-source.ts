@@ -1,0 +1,41 @@
+import type { CacheSource } from './cache-fill.ts'
+import { judgeReplica } from './judge.ts'
+import { locationOf } from './locations.ts'
+import type { Placement } from './placement.ts'
+import { readReplica } from './read-replica.ts'
+import type { Replica, StoredObject } from './replicas.ts'
+import { settle } from './settle.ts'
+
+/**
+ * What the cache fetches an object from. A chunk can't be compared with the SHA-256 of the whole; an answer whose ETag is
+ * not the one that the replica was proven with is refused, which is more than a reading past the cache demands.
+ */
+export function cacheSource(placement: Placement, object: StoredObject, replica: Replica): CacheSource {
+  const location = locationOf(placement, replica.locationId)
+  return {
+    id: object.id,
+    size: object.size,
+    sha256: object.sha256,
+    open: (start, end) => readReplica(location, replica.key, { start, end }, undefined, replica.proof?.etag),
+    reportWrong() {
+      const work: Promise<void> = judgeAndSettle(placement, object, replica).finally(() =>
+        placement.cache?.pending.delete(work),
+      )
+      placement.cache?.pending.add(work)
+    },
+  }
+}
+
+/** In the background of a reading that has failed already. */
+async function judgeAndSettle(placement: Placement, object: StoredObject, replica: Replica): Promise<void> {
+  try {
+    const verdict = await judgeReplica(placement, object, replica)
+    if (verdict.code === 'corrupt') await settle(placement.db, placement, object.id)
+    else placement.log.warn({ objectId: object.id, location: replica.locationId }, verdict.message)
+  } catch (error) {
+    placement.log.warn(
+      { objectId: object.id, location: replica.locationId, error: (error as Error).message },
+      'wrong bytes came, and the replica could not be looked at',
+    )
+  }
+}

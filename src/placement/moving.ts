@@ -1,0 +1,45 @@
+import { sql } from 'kysely'
+import type { Placement } from './placement.ts'
+
+/** Files that belong at `to` and are not there yet: uploads on their way, and all of a kind whose place was changed. */
+export type Moving = {
+  to: string
+  /** The place's label. */
+  label: string
+  count: number
+  bytes: number
+}
+
+/** A status is asked for every second while something moves; to count 150,000 objects took 0.46 s on a busy machine. */
+const REST_PER_MS = 10
+
+/**
+ * What still has to be copied to where it belongs, one entry for each place. What was counted is good for ten times as long as
+ * the counting took, so that asking often costs at most a tenth of one connection.
+ */
+export async function movingFiles(placement: Placement): Promise<Moving[]> {
+  if (placement.moving !== null && performance.now() < placement.moving.goodUntil)
+    return placement.moving.value
+  const beganAt = performance.now()
+  const homes = Object.entries(placement.policy).flatMap(([kind, wanted]) =>
+    wanted.map((to) => ({ kind, to })),
+  )
+  const { rows } = await sql<{ to: string; count: number; bytes: number }>`
+    select home."to", count(*)::bigint as count, coalesce(sum(o.size), 0)::bigint as bytes
+    from stored_object o
+    join jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as home (kind text, "to" text) on home.kind = o.kind
+    where o.state = 'live' and o.is_linked
+      and not exists (select from replica r
+        where r.object_id = o.id and r.location_id = home."to" and r.state = 'verified')
+      and exists (select from replica r where r.object_id = o.id and r.state = 'verified')
+    group by home."to" order by home."to"`.execute(placement.db)
+  const value = rows.map(({ to, count, bytes }) => ({
+    to,
+    label: placement.locations.get(to)?.label ?? to,
+    count: Number(count),
+    bytes: Number(bytes),
+  }))
+  const endedAt = performance.now()
+  placement.moving = { value, goodUntil: endedAt + (endedAt - beganAt) * REST_PER_MS }
+  return value
+}

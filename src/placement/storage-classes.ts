@@ -1,0 +1,118 @@
+/**
+ * Storage classes as data, and which one an object belongs in. Pure: no database, no bytes.
+ *
+ * Words: a *class* is what a location keeps an object in, by its S3 name. An *archive class* holds objects that must be
+ * restored before they can be read. *Minimum days*: an object that leaves its class sooner is billed for that long all the
+ * same, so it stays. *Minimum bytes*: a smaller one is billed as if it had so many, so it is kept in STANDARD.
+ */
+import type { ObjectKind } from '../database/schema.ts'
+import type { RestoreTier } from '../storage/backend.ts'
+
+export type { RestoreTier }
+
+export type StorageClass = {
+  name: string
+  minDays: number
+  minBytes: number
+  /** The most that a restore takes by each tier, in minutes; null: readable at once. */
+  restoreMinutes: Partial<Record<RestoreTier, number>> | null
+}
+
+const KIB = 1024
+/** What a location keeps an object in where nothing else was said. */
+export const ORDINARY_CLASS = 'STANDARD'
+const ORDINARY: StorageClass = { name: ORDINARY_CLASS, minDays: 0, minBytes: 0, restoreMinutes: null }
+
+/**
+ * Source: "Understanding and managing Amazon S3 storage classes" and "Archive retrieval options" in the Amazon S3 User Guide,
+ * read in November 2026. Cloudflare R2 has STANDARD_IA with the same 30 days, Scaleway ONEZONE_IA and GLACIER; what a
+ * service does not have it refuses by name. For GLACIER and DEEP_ARCHIVE, 40 KiB of overhead are billed for each object:
+ * below 128 KiB the archive costs about as much as STANDARD.
+ */
+export const STORAGE_CLASSES: readonly StorageClass[] = [
+  ORDINARY,
+  { name: 'STANDARD_IA', minDays: 30, minBytes: 128 * KIB, restoreMinutes: null },
+  { name: 'ONEZONE_IA', minDays: 30, minBytes: 128 * KIB, restoreMinutes: null },
+  { name: 'INTELLIGENT_TIERING', minDays: 0, minBytes: 128 * KIB, restoreMinutes: null },
+  { name: 'GLACIER_IR', minDays: 90, minBytes: 128 * KIB, restoreMinutes: null },
+  {
+    name: 'GLACIER',
+    minDays: 90,
+    minBytes: 128 * KIB,
+    restoreMinutes: { expedited: 5, standard: 5 * 60, bulk: 12 * 60 },
+  },
+  {
+    name: 'DEEP_ARCHIVE',
+    minDays: 180,
+    minBytes: 128 * KIB,
+    restoreMinutes: { standard: 12 * 60, bulk: 48 * 60 },
+  },
+]
+
+const DAY_MS = 24 * 3_600_000
+
+/** The class of that name; null is the ordinary one, and so, cautiously, is one that is not known. */
+export function classOf(name: string | null): StorageClass {
+  return STORAGE_CLASSES.find((one) => one.name === name) ?? ORDINARY
+}
+
+/** Must an object in it be restored before it can be read? */
+export function isArchiveClass(name: string | null): boolean {
+  return classOf(name).restoreMinutes !== null
+}
+
+export const ARCHIVE_CLASSES = STORAGE_CLASSES.filter(({ restoreMinutes }) => restoreMinutes !== null).map(
+  ({ name }) => name,
+)
+
+/** The class of fresh objects of a kind, and those for older ones, the youngest age first. */
+export type ClassRules = {
+  class: string
+  rules: readonly { olderThanDays: number; class: string }[]
+}
+/** Kinds that are absent stay in the ordinary class. */
+export type ClassPolicy = { readonly [Kind in ObjectKind]?: ClassRules }
+
+/**
+ * The class that an object belongs in: of the last rule that is for its age, or of an earlier one where it is too small for
+ * that. `isAllowed` leaves out classes that can't be had for it.
+ */
+export function wantedClass(
+  { class: fresh, rules }: ClassRules,
+  object: { size: number; createdAt: Date },
+  now: Date,
+  isAllowed: (name: string) => boolean = () => true,
+): string {
+  const ageDays = (now.getTime() - object.createdAt.getTime()) / DAY_MS
+  const due = [fresh, ...rules.filter((rule) => ageDays >= rule.olderThanDays).map((rule) => rule.class)]
+  const fits = (name: string) => object.size >= classOf(name).minBytes && isAllowed(name)
+  return due.findLast(fits) ?? ORDINARY_CLASS
+}
+
+export type KeptReplica = { storageClass: string | null; classSince: Date; isReadable: boolean }
+
+/**
+ * What the rules make of a replica. `tooSoon`: it goes when its class has been paid for (`at`). `archived`: it would have to
+ * be restored first.
+ */
+export type ClassStep =
+  | { do: 'stay' }
+  | { do: 'change'; to: string }
+  | { do: 'wait'; to: string; why: 'too-soon'; at: Date }
+  | { do: 'wait'; to: string; why: 'archived' }
+
+/** The step that the rules ask for now. */
+export function classStep(
+  rules: ClassRules | undefined,
+  object: { size: number; createdAt: Date },
+  replica: KeptReplica,
+  now: Date,
+): ClassStep {
+  if (rules === undefined) return { do: 'stay' }
+  const to = wantedClass(rules, object, now)
+  const from = replica.storageClass ?? ORDINARY_CLASS
+  if (to === from) return { do: 'stay' }
+  if (!replica.isReadable) return { do: 'wait', to, why: 'archived' }
+  const paidAt = new Date(replica.classSince.getTime() + classOf(from).minDays * DAY_MS)
+  return paidAt > now ? { do: 'wait', to, why: 'too-soon', at: paidAt } : { do: 'change', to }
+}

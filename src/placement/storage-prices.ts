@@ -1,0 +1,70 @@
+/**
+ * What classes and restores cost, about: list prices with their date and source, in `storage-prices.json` or in a file of
+ * yours (`storage.pricesFile`). Taxes, discounts and data that leaves the provider are not in them.
+ */
+import type { Location } from './placement.ts'
+import { ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
+import shipped from './storage-prices.json' with { type: 'json' }
+
+export type ClassPrice = {
+  storagePerGbMonth: number
+  putsPer1000: number
+  restore?: Partial<Record<RestoreTier, { perGb: number; per1000: number }>> | undefined
+}
+export type ProviderPrices = {
+  /** Year and month. */
+  asOf: string
+  source: string
+  currency: string
+  classes: Record<string, ClassPrice>
+}
+/** By provider, a name of the table in docs/configuration.md. */
+export type PriceList = Record<string, ProviderPrices>
+
+export type Price = { amount: number; currency: string; asOf: string; source: string }
+
+export const SHIPPED_PRICES: PriceList = shipped
+
+/** Providers say GB and bill 2^30 bytes. */
+const GB = 2 ** 30
+const DAYS_A_MONTH = 30
+
+function pricesAt(prices: PriceList, location: Location): ProviderPrices | null {
+  return (location.provider !== undefined && prices[location.provider]) || null
+}
+
+function priceOf({ currency, asOf, source }: ProviderPrices, amount: number): Price {
+  return { amount, currency, asOf, source }
+}
+
+/** A restore and its readable copy for `days`; null where no price is known. */
+export function restorePrice(
+  prices: PriceList,
+  location: Location,
+  what: { storageClass: string; tier: RestoreTier; days: number; count: number; bytes: number },
+): Price | null {
+  const list = pricesAt(prices, location)
+  const rates = list?.classes[what.storageClass]?.restore?.[what.tier]
+  if (!list || !rates) return null
+  const gb = what.bytes / GB
+  const copy = (gb * (list.classes[ORDINARY_CLASS]?.storagePerGbMonth ?? 0) * what.days) / DAYS_A_MONTH
+  return priceOf(list, gb * rates.perGb + (what.count / 1000) * rates.per1000 + copy)
+}
+
+/** What changing a class costs at once, and what keeping it costs a month before and after; null where no price is known. */
+export function changePrice(
+  prices: PriceList,
+  location: Location,
+  what: { from: string | null; to: string; count: number; bytes: number },
+): { once: Price; monthlyBefore: Price; monthlyAfter: Price } | null {
+  const list = pricesAt(prices, location)
+  const from = list?.classes[what.from ?? ORDINARY_CLASS]
+  const to = list?.classes[what.to]
+  if (!list || !from || !to) return null
+  const gb = what.bytes / GB
+  return {
+    once: priceOf(list, (what.count / 1000) * to.putsPer1000),
+    monthlyBefore: priceOf(list, gb * from.storagePerGbMonth),
+    monthlyAfter: priceOf(list, gb * to.storagePerGbMonth),
+  }
+}

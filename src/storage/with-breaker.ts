@@ -1,0 +1,239 @@
+import { finished, type Readable } from 'node:stream'
+import type { Body, GetOptions, ObjectKey, PutOptions, StorageBackend } from './backend.ts'
+import { isStorageError, StorageError } from './backend.ts'
+import type { Breaker, BreakerCall, CallKind, Outcome } from './breaker.ts'
+
+/**
+ * Lets calls through while the place answers, and refuses them at once (`unavailable`, with `retryAt`) while it doesn't.
+ * Reads are given up after `answerWithinMs` without an answer; a block cuts whatever is under way, streams included.
+ *
+ * The trial is a read of the marker, not the call of whoever comes first: it is small, the same everywhere, and never waits
+ * for the 100 GB of an upload. Whoever comes first when it is due waits for it.
+ *
+ * It belongs under the limits: a wait for a slot is not the place's silence, and when it opens the slots are free at once.
+ */
+export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBackend {
+  async function admit(): Promise<void> {
+    if (breaker.isTrialDue()) {
+      await run('trial', undefined, (signal) => inner.readMarker({ signal })).catch(() => {})
+    }
+    breaker.assertAdmits()
+  }
+
+  /** `isOurs`: whether a failure is of this place at all, asked when it has failed. */
+  async function run<T>(
+    kind: CallKind,
+    callerSignal: AbortSignal | undefined,
+    act: (signal: AbortSignal, call: BreakerCall) => Promise<T>,
+    { isOurs = () => true, staysUnderWay = false }: { isOurs?: () => boolean; staysUnderWay?: boolean } = {},
+  ): Promise<T> {
+    callerSignal?.throwIfAborted()
+    const call = breaker.begin(kind)
+    const patience = new AbortController()
+    const { answerWithinMs } = breaker.rules
+    const giveUp = () => patience.abort(new StorageError('unavailable', silence(answerWithinMs)))
+    const timer = kind === 'other' ? undefined : setTimeout(giveUp, answerWithinMs)
+    const signals = [call.signal, patience.signal]
+    const signal = AbortSignal.any(callerSignal ? [...signals, callerSignal] : signals)
+    let isUnderWay = false
+    try {
+      const result = await orAborted(act(signal, call), signal)
+      call.decide('answered')
+      isUnderWay = staysUnderWay
+      return result
+    } catch (error) {
+      const isLeft = callerSignal?.aborted ?? false
+      const ageMs = call.ageMs()
+      const reason = isLeft ? silence(Math.round(ageMs)) : messageOf(error)
+      call.decide(outcomeOf(error, isLeft, ageMs >= answerWithinMs / 2, isOurs()), reason)
+      throw error
+    } finally {
+      clearTimeout(timer)
+      if (!isUnderWay) call.end()
+    }
+  }
+
+  async function get(key: ObjectKey, options: GetOptions = {}) {
+    await admit()
+    return run(
+      'read',
+      options.signal,
+      async (signal, call) => {
+        const got = await inner.get(key, { ...options, signal })
+        if (signal.aborted) got.stream.destroy()
+        watchStream(got.stream, call)
+        return got
+      },
+      { staysUnderWay: true },
+    )
+  }
+
+  /** What comes after the answer: a block cuts it, and an end before its time counts as one more failure. */
+  function watchStream(stream: Readable, call: BreakerCall): void {
+    const cut = () => stream.destroy(call.signal.reason as Error)
+    call.signal.addEventListener('abort', cut, { once: true })
+    finished(stream, { writable: false }, (error) => {
+      call.signal.removeEventListener('abort', cut)
+      if (isStorageError(error, 'unavailable')) call.breakOff(error.message)
+      call.end()
+    })
+  }
+
+  async function put(key: ObjectKey, body: Body, options: PutOptions = {}) {
+    await admit()
+    const source = watchSource(body)
+    return run('other', options.signal, (signal) => inner.put(key, source.body, { ...options, signal }), {
+      isOurs: () => !source.hasFailed(),
+    })
+  }
+
+  async function other<T>(signal: AbortSignal | undefined, act: (signal: AbortSignal) => Promise<T>) {
+    await admit()
+    return run('other', signal, act)
+  }
+
+  async function* list<T>(
+    callerSignal: AbortSignal | undefined,
+    open: (signal: AbortSignal) => AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    await admit()
+    const call = breaker.begin('other')
+    const signal = callerSignal ? AbortSignal.any([call.signal, callerSignal]) : call.signal
+    try {
+      for await (const entry of open(signal)) {
+        call.decide('answered')
+        signal.throwIfAborted()
+        yield entry
+      }
+      call.decide('answered')
+    } catch (error) {
+      call.decide(outcomeOf(error, callerSignal?.aborted ?? false, false, true), messageOf(error))
+      throw error
+    } finally {
+      call.end()
+    }
+  }
+
+  const { presign, multipart, growing, copies, archive } = inner
+  return {
+    get features() {
+      return inner.features
+    },
+    useFeatures: (features) => inner.useFeatures(features),
+    async head(key, options = {}) {
+      await admit()
+      return run('read', options.signal, (signal) => inner.head(key, { ...options, signal }))
+    },
+    get,
+    put,
+    delete: (keys, options) => other(options?.signal, (signal) => inner.delete(keys, { ...options, signal })),
+    list: (prefix, options) => list(options?.signal, (signal) => inner.list(prefix, { ...options, signal })),
+    async readMarker(options = {}) {
+      await admit()
+      return run('read', options.signal, (signal) => inner.readMarker({ signal }))
+    },
+    writeMarker: (id) => other(undefined, () => inner.writeMarker(id)),
+    ...(inner.localFiles && { localFiles: inner.localFiles }),
+    // Signing asks nobody, but what it gives leads to the place.
+    ...(presign && {
+      presign: {
+        origin: () => presign.origin(),
+        async get(key, options) {
+          breaker.assertAdmits()
+          return presign.get(key, options)
+        },
+        async put(key, options) {
+          breaker.assertAdmits()
+          return presign.put(key, options)
+        },
+      },
+    }),
+    ...(multipart && {
+      multipart: {
+        begin: (key, options) => other(undefined, () => multipart.begin(key, options)),
+        async presignPart(key, part) {
+          breaker.assertAdmits()
+          return multipart.presignPart(key, part)
+        },
+        listParts: (key, uploadId) => other(undefined, () => multipart.listParts(key, uploadId)),
+        complete: (key, uploadId, parts) => other(undefined, () => multipart.complete(key, uploadId, parts)),
+        abort: (key, uploadId) => other(undefined, () => multipart.abort(key, uploadId)),
+        listUnfinished: (prefix) => list(undefined, () => multipart.listUnfinished(prefix)),
+      },
+    }),
+    ...(growing && {
+      growing: {
+        partBytes: growing.partBytes,
+        async begin(key, options) {
+          const put = await other(options.signal, (signal) => growing.begin(key, { ...options, signal }))
+          return {
+            uploadId: put.uploadId,
+            advance: (availableBytes) => other(undefined, () => put.advance(availableBytes)),
+            complete: (body, signal) => other(signal, (ours) => put.complete(body, ours)),
+            // Giving the parts back is tried whatever the place's standing: it is the end of this upload.
+            abort: () => put.abort(),
+          }
+        },
+      },
+    }),
+    ...(copies && {
+      copies: {
+        copy: (from, to, options) =>
+          other(options.signal, (signal) => copies.copy(from, to, { ...options, signal })),
+      },
+    }),
+    ...(archive && {
+      archive: { restore: (key, options) => other(undefined, () => archive.restore(key, options)) },
+    }),
+    close: () => inner.close(),
+  }
+}
+
+function outcomeOf(error: unknown, isLeft: boolean, wasSilentLong: boolean, isOurs: boolean): Outcome {
+  // A caller that loses patience proves nothing, unless the place was silent for long by then.
+  if (isLeft) return wasSilentLong && isOurs ? 'failed' : 'unknown'
+  if (!isStorageError(error)) return 'unknown'
+  if (error.kind !== 'unavailable' || error.isOfOneObject) return 'answered'
+  return isOurs ? 'failed' : 'unknown'
+}
+
+/** A body may come from another place, whose failures are not this one's. */
+function watchSource(body: Body): { body: Body; hasFailed(): boolean } {
+  let hasFailed = false
+  const note = () => {
+    hasFailed = true
+  }
+  const { openFile } = body
+  return {
+    hasFailed: () => hasFailed,
+    body: {
+      ...body,
+      open: (range) => body.open(range).on('error', note),
+      ...(openFile && {
+        openFile: () =>
+          openFile.call(body).catch((error: unknown) => {
+            note()
+            throw error
+          }),
+      }),
+    },
+  }
+}
+
+/** Rejects with the signal's reason as soon as it is aborted, also where the call takes no notice of it. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    if (signal.aborted) abort()
+  })
+}
+
+function silence(ms: number): string {
+  return `no answer for ${ms} ms`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { ConfigError } from '../../src/config/mistakes.ts'
+import { loadConfig } from '../../src/config.ts'
+
+async function load(t: TestContext, classes: string, prices?: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-classes-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const pricesFile = join(folder, 'prices.json')
+  if (prices !== undefined) await writeFile(pricesFile, prices)
+  const extra = prices === undefined ? '' : `  pricesFile: ${pricesFile}\n`
+  const file = join(folder, 'glassine.yaml')
+  await writeFile(file, `storage:\n  classes:\n${classes}\n${extra}`)
+  return loadConfig({ GLASSINE_CONFIG: file, GLASSINE_DATA: folder }).storage
+}
+
+async function mistakes(t: TestContext, classes: string, prices?: string): Promise<string[]> {
+  const error = await load(t, classes, prices).then(
+    () => assert.fail('the configuration was taken'),
+    (thrown: unknown) => thrown,
+  )
+  assert.ok(error instanceof ConfigError)
+  return error.mistakes.map(({ path, wrong }) => `${path.slice(1).join('.')}: ${wrong}`)
+}
+
+test('classes by kind and age', async (t) => {
+  const { classes, prices } = await load(
+    t,
+    '    originals: { class: STANDARD_IA, rules: [{ olderThanDays: 365, class: DEEP_ARCHIVE }] }',
+  )
+  assert.deepEqual(classes.originals, {
+    class: 'STANDARD_IA',
+    rules: [{ olderThanDays: 365, class: 'DEEP_ARCHIVE' }],
+  })
+  assert.deepEqual([classes.previews, prices], [null, null])
+})
+
+test('mistakes are named: unknown classes, order, archives for what is looked at, classes of a disk', async (t) => {
+  assert.deepEqual(
+    await mistakes(t, '    originals: { class: FROZEN, rules: [{ olderThanDays: 0, class: GLACIER }] }'),
+    [
+      'classes.originals.class: this value does not fit',
+      'classes.originals.rules.0.olderThanDays: this value does not fit',
+    ],
+  )
+  assert.deepEqual(
+    await mistakes(
+      t,
+      `    originals:
+      class: STANDARD
+      rules:
+        - { olderThanDays: 90, class: GLACIER }
+        - { olderThanDays: 60, class: DEEP_ARCHIVE }
+    previews: { class: GLACIER }`,
+    ),
+    [
+      'classes.originals.rules.1: this rule is not for older files than the one before it',
+      'classes.originals.rules.1: files leave the archive class before this rule only by a restore',
+      'classes.previews: previews belong on the disk, which has no storage classes',
+      'classes.previews.class: this class must be restored before it is read',
+    ],
+  )
+})
+
+test('prices of your own', async (t) => {
+  const list = {
+    mine: {
+      asOf: '2026-11',
+      source: 'contract',
+      currency: 'EUR',
+      classes: { STANDARD: { storagePerGbMonth: 0.01, putsPer1000: 0 } },
+    },
+  }
+  const { prices } = await load(t, '    originals: { class: STANDARD_IA }', JSON.stringify(list))
+  assert.deepEqual(prices, list)
+  const [broken] = await mistakes(t, '    originals: { class: STANDARD_IA }', '{ "secret": ')
+  assert.match(broken!, /^pricesFile: .*can't be read \(not JSON\)$/)
+  list.mine.classes.STANDARD.putsPer1000 = -1
+  assert.deepEqual(await mistakes(t, '    originals: { class: STANDARD_IA }', JSON.stringify(list)), [
+    'pricesFile.mine.classes.STANDARD.putsPer1000: this value does not fit',
+  ])
+})

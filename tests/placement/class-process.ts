@@ -1,0 +1,30 @@
+/** Changes the class of one object in a process of its own, to be killed. argv: JSON of where everything is. */
+import { connectDatabase } from '../../src/database/connect.ts'
+import { silentLog } from '../../src/log.ts'
+import { changeClass } from '../../src/placement/change-class.ts'
+import { openPlacement } from '../../src/placement/open.ts'
+import { openDiskBackend } from '../../src/storage/disk.ts'
+import { openS3Backend } from '../../src/storage/s3.ts'
+import { locationOfBackend, policyOf } from '../support/placement.ts'
+
+const { databaseUrl, mediaLocation, settings, features, objectId, classes, aheadMs } = JSON.parse(
+  process.argv[2] ?? '',
+)
+const { db } = connectDatabase(databaseUrl, silentLog)
+const backend = openS3Backend(settings, silentLog)
+backend.useFeatures(features)
+const placement = await openPlacement({
+  db,
+  log: silentLog,
+  locations: [
+    locationOfBackend('local', 'disk', openDiskBackend({ root: mediaLocation, log: silentLog })),
+    locationOfBackend('bucket', 's3', backend),
+  ],
+  localId: 'local',
+  mediaLocation,
+  policy: policyOf(['bucket']),
+  classes,
+  now: () => new Date(Date.now() + aheadMs),
+})
+await changeClass(placement, { objectId, at: 'bucket' })
+process.exit(0)

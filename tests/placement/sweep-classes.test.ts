@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { describeClasses } from '../../src/cli/storage-classes.ts'
+import { styleFor } from '../../src/cli/text.ts'
+import { classReport } from '../../src/placement/class-report.ts'
+import { evictReplica } from '../../src/placement/evict.ts'
+import { replicateObject } from '../../src/placement/replicate.ts'
+import { sweepClasses } from '../../src/placement/sweep-classes.ts'
+import { startClassBucket } from '../support/class-bucket.ts'
+import { ingestBytes, testPlacement } from '../support/placement.ts'
+import { testDatabase } from '../support/postgres.ts'
+
+const DAY_MS = 24 * 3_600_000
+
+test('the daily sweep enqueues what the rules move, once; the report says the same and asks the bucket nothing', async (t) => {
+  const database = await testDatabase()
+  const bucket = await startClassBucket()
+  let aheadMs = 0
+  const rig = await testPlacement(database.db, {
+    remotes: [],
+    originals: ['bucket'],
+    extra: [{ ...bucket.location, provider: 'aws' }],
+    classes: {
+      original: {
+        class: 'STANDARD',
+        rules: [
+          { olderThanDays: 30, class: 'STANDARD_IA' },
+          { olderThanDays: 40, class: 'DEEP_ARCHIVE' },
+        ],
+      },
+    },
+    now: () => new Date(Date.now() + aheadMs),
+  })
+  t.after(async () => {
+    await rig.close()
+    await bucket.close()
+    await database.drop()
+  })
+  for (const size of [1000, 200 * 1024, 300 * 1024]) {
+    const objectId = await ingestBytes(rig.placement, randomBytes(size))
+    await replicateObject(rig.placement, { objectId, to: 'bucket' })
+    await evictReplica(rig.placement, { objectId, from: 'local' })
+  }
+  const jobs = async () => {
+    const { rows } = await database.pool.query<{ payload: object }>(
+      "select payload from graphile_worker._private_jobs where key like 'class:%'",
+    )
+    return rows.length
+  }
+  assert.equal(await sweepClasses(rig.placement), 0)
+  aheadMs = 35 * DAY_MS
+  const requests = bucket.server.counts.total
+  const report = await classReport(rig.placement)
+  assert.equal(bucket.server.counts.total, requests)
+  assert.deepEqual(
+    report.changes.map(({ from, to, why, count, bytes }) => [from, to, why, count, bytes]),
+    [['STANDARD', 'STANDARD_IA', null, 2, 500 * 1024]],
+  )
+  assert.equal(report.changes[0]!.price!.once.amount, 0.00002)
+  const text = describeClasses(report, styleFor(false, true))
+  assert.match(text, /^2 files would change class\./)
+  assert.match(text, /under 0\.01 USD/)
+
+  const stopped = AbortSignal.abort(new Error('the worker stops'))
+  await assert.rejects(sweepClasses(rig.placement, stopped), /the worker stops/)
+  assert.equal(await jobs(), 0)
+  assert.equal(await sweepClasses(rig.placement), 2)
+  assert.equal(await sweepClasses(rig.placement), 2)
+  assert.equal(await jobs(), 2)
+
+  // In IA for five days only when the next rule comes: it waits until the 30 days are paid for.
+  await database.pool.query(
+    "update replica set storage_class = 'STANDARD_IA', class_since = now() + interval '35 days' where storage_class is null",
+  )
+  aheadMs = 41 * DAY_MS
+  const later = await classReport(rig.placement)
+  assert.deepEqual(later.changes.map(({ to, why, count }) => [to, why, count]).sort(), [
+    ['DEEP_ARCHIVE', 'too-soon', 2],
+    ['STANDARD', 'too-soon', 1],
+  ])
+})

@@ -1,0 +1,57 @@
+/** A bucket on a strict S3 server, probed, as a location of a placement; its requests can be counted and made to fail. */
+import { silentLog } from '../../src/log.ts'
+import type { Location } from '../../src/placement/placement.ts'
+import { openS3Backend } from '../../src/storage/s3.ts'
+import { probeS3 } from '../../src/storage/s3-probe.ts'
+import type { StrictProfile } from '../../src/strict-s3/profiles.ts'
+import type { OperationName } from '../../src/strict-s3/route.ts'
+import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
+import { locationOfBackend } from './placement.ts'
+
+export type ClassBucket = {
+  server: StrictS3
+  location: Location
+  settings: S3TestSettings
+  close(): Promise<void>
+}
+export type S3TestSettings = Parameters<typeof openS3Backend>[0]
+
+const credentials = { accessKeyId: 'classes', secretAccessKey: 'classes-secret' }
+
+export async function startClassBucket(
+  profile: Partial<StrictProfile> = {},
+  id = 'bucket',
+): Promise<ClassBucket> {
+  const server = await startStrictS3({ store: { kind: 'memory' }, credentials, buckets: ['photos'], profile })
+  const settings: S3TestSettings = {
+    endpoint: server.endpoint,
+    bucket: 'photos',
+    region: 'us-east-1',
+    prefix: '',
+    forcePathStyle: true,
+    provider: 'auto',
+    maxConnections: 16,
+    requestTimeoutMs: 10_000,
+    connectTimeoutMs: 2_000,
+    singlePutBytes: 6 * 1024 * 1024,
+    partBytes: 5 * 1024 * 1024,
+    ...credentials,
+  }
+  const backend = openS3Backend(settings, silentLog)
+  backend.useFeatures((await probeS3(settings, silentLog)).features)
+  const location = locationOfBackend(id, 's3', backend)
+  return { server, location, settings, close: () => server.close() }
+}
+
+/** Counts the requests of one operation that concern objects of ours, not markers and probes. */
+export function countOf(server: StrictS3, operation: OperationName): { readonly hits: number } {
+  return server.faults.add({ match: { operation, key: /^users\// }, fault: { kind: 'delay', ms: 0 } })
+}
+
+/** What the bucket holds of ours: classes by key. */
+export async function heldClasses(server: StrictS3): Promise<Map<string, string>> {
+  const objects = await server.stored.objects()
+  return new Map(
+    objects.filter(({ key }) => key.startsWith('users/')).map(({ key, storageClass }) => [key, storageClass]),
+  )
+}

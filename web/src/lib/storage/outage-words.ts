@@ -1,0 +1,32 @@
+/** What the banner says while a place is in trouble. Pure. */
+import type { PlaceInTrouble, StorageHealth } from '../api-types.ts'
+import { formatAgo, formatTimeLeft } from '../format.ts'
+
+/** For administrators: which place, since when, and why. */
+export function troubleSentence(place: PlaceInTrouble, now: Date): string {
+  const name = place.label.replace(/^[a-z]/, (letter) => letter.toUpperCase())
+  if (place.drillEndsAt !== null) {
+    const leftMs = Math.max(0, new Date(place.drillEndsAt).getTime() - now.getTime())
+    return `${name} has been blocked by a drill${sinceWords(place.since, now)}; it ends by itself in ${formatTimeLeft(leftMs)}.`
+  }
+  const what = place.isAway ? "can't be reached" : 'is not well'
+  return `${name} ${what}${sinceWords(place.since, now)}.`
+}
+
+/** ` since 14:02 (5 min ago)`, or nothing where it is not known. */
+export function sinceWords(since: string | null, now: Date): string {
+  if (since === null) return ''
+  const at = new Date(since)
+  const time = `${String(at.getHours()).padStart(2, '0')}:${String(at.getMinutes()).padStart(2, '0')}`
+  return ` since ${time} (${formatAgo(since, now)})`
+}
+
+/** `Works: browsing and uploading. Waits: ...` */
+export function effects({ works, waits }: Pick<StorageHealth, 'works' | 'waits'>): string {
+  return [
+    works.length === 0 ? '' : `Works: ${works.join(', ')}.`,
+    waits.length === 0 ? '' : `Waits: ${waits.join('; ')}.`,
+  ]
+    .filter((text) => text !== '')
+    .join(' ')
+}
