@@ -1,55 +1,75 @@
-/** What an upload announces of its bytes, in one reading. Works in browsers, in their workers and in Node. */
-import { startSha1 } from '../upload/sha1.ts'
-import { toHex } from './block-hash.ts'
-import { startMd5 } from './md5.ts'
-import { startSha256 } from './sha256.ts'
+/** Digests of files, in one reading and in flat memory. Works in browsers, in their workers and in Node. */
+import { md5, sha1 } from '@noble/hashes/legacy.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
 
-/** All lower-case hex. */
+/** All lower-case hex. What an upload announces of its bytes. */
 export type Digests = { sha1: string; sha256: string; md5: string | null }
+type OnProgress = (bytes: number) => void
 
 /** Up to here WebCrypto takes the file whole, where there is one (https or localhost): five times faster. */
 const WHOLE_BYTES = 64 * 1024 * 1024
+/** Large enough that messages don't matter, small enough that two workers hold 16 MiB. */
 const CHUNK_BYTES = 8 * 1024 * 1024
 
 /** The MD5 only of files up to `md5UpToBytes`: larger ones go in parts, each with its own. */
 export async function digestBlob(
   blob: Blob,
-  { md5UpToBytes, onProgress }: { md5UpToBytes: number; onProgress?: (bytes: number) => void },
+  { md5UpToBytes, onProgress }: { md5UpToBytes: number; onProgress?: OnProgress },
 ): Promise<Digests> {
-  const md5 = blob.size <= md5UpToBytes ? startMd5() : null
-  if (blob.size <= WHOLE_BYTES && globalThis.crypto?.subtle) {
+  const wantsMd5 = blob.size <= md5UpToBytes
+  if (canDigestWhole(blob)) {
     const bytes = await blob.arrayBuffer()
-    const [sha1, sha256] = await Promise.all([
-      crypto.subtle.digest('SHA-1', bytes),
-      crypto.subtle.digest('SHA-256', bytes),
+    const [sha1Hex, sha256Hex] = await Promise.all([
+      digestWhole('SHA-1', bytes),
+      digestWhole('SHA-256', bytes),
     ])
-    md5?.update(new Uint8Array(bytes))
-    const hex = (digest: ArrayBuffer) => toHex(new Uint8Array(digest))
-    return { sha1: hex(sha1), sha256: hex(sha256), md5: md5?.digestHex() ?? null }
+    return { sha1: sha1Hex, sha256: sha256Hex, md5: wantsMd5 ? bytesToHex(md5(new Uint8Array(bytes))) : null }
   }
-  const [sha1, sha256] = [startSha1(), startSha256()]
+  const hashes = { sha1: sha1.create(), sha256: sha256.create(), md5: wantsMd5 ? md5.create() : null }
   await readChunks(
     blob,
     (chunk) => {
-      sha1.update(chunk)
-      sha256.update(chunk)
-      md5?.update(chunk)
+      hashes.sha1.update(chunk)
+      hashes.sha256.update(chunk)
+      hashes.md5?.update(chunk)
     },
     onProgress,
   )
-  return { sha1: sha1.digestHex(), sha256: sha256.digestHex(), md5: md5?.digestHex() ?? null }
+  return {
+    sha1: bytesToHex(hashes.sha1.digest()),
+    sha256: bytesToHex(hashes.sha256.digest()),
+    md5: hashes.md5 && bytesToHex(hashes.md5.digest()),
+  }
 }
 
+/** Lower-case hex. */
+export async function sha1OfBlob(blob: Blob, onProgress?: OnProgress): Promise<string> {
+  if (canDigestWhole(blob)) return digestWhole('SHA-1', await blob.arrayBuffer())
+  const hash = sha1.create()
+  await readChunks(blob, (chunk) => hash.update(chunk), onProgress)
+  return bytesToHex(hash.digest())
+}
+
+/** Lower-case hex. */
 export async function md5OfBlob(blob: Blob): Promise<string> {
-  const md5 = startMd5()
-  await readChunks(blob, (chunk) => md5.update(chunk))
-  return md5.digestHex()
+  const hash = md5.create()
+  await readChunks(blob, (chunk) => hash.update(chunk))
+  return bytesToHex(hash.digest())
+}
+
+function canDigestWhole(blob: Blob): boolean {
+  return blob.size <= WHOLE_BYTES && globalThis.crypto?.subtle !== undefined
+}
+
+async function digestWhole(algorithm: 'SHA-1' | 'SHA-256', bytes: ArrayBuffer): Promise<string> {
+  return bytesToHex(new Uint8Array(await crypto.subtle.digest(algorithm, bytes)))
 }
 
 async function readChunks(
   blob: Blob,
   take: (chunk: Uint8Array) => void,
-  onProgress?: (bytes: number) => void,
+  onProgress?: OnProgress,
 ): Promise<void> {
   for (let offset = 0; offset < blob.size; offset += CHUNK_BYTES) {
     take(new Uint8Array(await blob.slice(offset, offset + CHUNK_BYTES).arrayBuffer()))
