@@ -1,15 +1,12 @@
 /** Copies within the bucket: no byte of them passes through here. */
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CopyObjectCommand,
-  CreateMultipartUploadCommand,
-  UploadPartCopyCommand,
-} from '@aws-sdk/client-s3'
-import { type Copies, isStorageError, type ObjectKey, StorageError } from './backend.ts'
+import { CompleteMultipartUploadCommand, CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3'
+import { type Copies, type ObjectKey, StorageError } from './backend.ts'
 import { assertObjectKey } from './object-key.ts'
 import type { S3Bucket } from './s3-bucket.ts'
 import { escapeUri } from './s3-http.ts'
+import { PART_RETRY } from './s3-part-writer.ts'
+import { beginUpload, tryAbort } from './s3-upload.ts'
+import { retryUnavailable } from './with-retry.ts'
 
 type CopyOptions = Parameters<Copies['copy']>[2]
 type StorageClass = 'STANDARD'
@@ -19,7 +16,8 @@ const GIB = 1024 ** 3
 const MAX_COPY_BYTES = 5 * GIB
 /** Parts of a source that has no cut of its own: the fewer, the fewer requests are paid for. */
 const DEFAULT_PART_BYTES = GIB
-const PARTS_AT_ONCE = 4
+/** No byte of them passes here, but each holds a connection that a reader might want. */
+const PARTS_AT_ONCE = 2
 
 export function copiesS3(bucket: S3Bucket): Copies {
   return {
@@ -65,16 +63,7 @@ async function copyInParts(
 ): Promise<void> {
   const { signal, size } = options
   const target = { Bucket: bucket.settings.bucket, Key: bucket.fullKey(to) }
-  const create = new CreateMultipartUploadCommand({
-    ...target,
-    StorageClass: options.storageClass as StorageClass,
-    ...(options.contentType !== undefined && { ContentType: options.contentType }),
-  })
-  const { UploadId } = await bucket.call(`CreateMultipartUpload of ${to}`, signal, (given) =>
-    bucket.client.send(create, given),
-  )
-  if (UploadId === undefined)
-    throw new StorageError('unavailable', `CreateMultipartUpload of ${to} gave no id`)
+  const uploadId = await beginUpload(bucket, to, options)
   const partBytes = options.partBytes ?? DEFAULT_PART_BYTES
   const count = Math.max(1, Math.ceil(size / partBytes))
   const etags: string[] = []
@@ -82,13 +71,19 @@ async function copyInParts(
     const first = (number - 1) * partBytes
     const command = new UploadPartCopyCommand({
       ...target,
-      UploadId,
+      UploadId: uploadId,
       PartNumber: number,
       CopySource: sourceOf(bucket, from),
       CopySourceRange: `bytes=${first}-${Math.min(first + partBytes, size) - 1}`,
     })
-    const answer = await bucket.call(`UploadPartCopy ${number} of ${from}`, signal, (given) =>
-      bucket.client.send(command, given),
+    // One of thousands that meets a hiccup must not make all of them start over.
+    const answer = await retryUnavailable(
+      PART_RETRY,
+      () =>
+        bucket.call(`UploadPartCopy ${number} of ${from}`, signal, (given) =>
+          bucket.client.send(command, given),
+        ),
+      { signal },
     )
     const etag = answer.CopyPartResult?.ETag
     if (etag === undefined) throw new StorageError('unavailable', `UploadPartCopy of ${from} gave no ETag`)
@@ -107,34 +102,14 @@ async function copyInParts(
     }
     const complete = new CompleteMultipartUploadCommand({
       ...target,
-      UploadId,
+      UploadId: uploadId,
       MultipartUpload: { Parts: etags.map((ETag, at) => ({ PartNumber: at + 1, ETag })) },
     })
     await bucket.call(`CompleteMultipartUpload of ${to}`, signal, (given) =>
       bucket.client.send(complete, given),
     )
   } catch (error) {
-    await abortUpload(bucket, to, UploadId)
+    await tryAbort(bucket, { key: to, uploadId })
     throw error
-  }
-}
-
-async function abortUpload(bucket: S3Bucket, key: ObjectKey, uploadId: string): Promise<void> {
-  const command = new AbortMultipartUploadCommand({
-    Bucket: bucket.settings.bucket,
-    Key: bucket.fullKey(key),
-    UploadId: uploadId,
-  })
-  try {
-    await bucket.call(`AbortMultipartUpload of ${key}`, undefined, (options) =>
-      bucket.client.send(command, options),
-    )
-  } catch (error) {
-    // Completed or aborted already.
-    if (isStorageError(error, 'not-found')) return
-    bucket.log.warn(
-      { key, uploadId, error: String(error) },
-      'an unfinished multipart upload stays at the service',
-    )
   }
 }

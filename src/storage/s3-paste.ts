@@ -4,6 +4,8 @@ import type { Paste } from './backend.ts'
 import type { S3Bucket } from './s3-bucket.ts'
 import type { Probe } from './s3-probing.ts'
 
+/** Direct uploads in parts are open for 7 days, and once confirmed they may wait for their proof. */
+const ABORT_UPLOADS_DAYS = 30
 /** How long a version that was replaced or deleted stays in the rule that is proposed. */
 const NONCURRENT_DAYS = 30
 
@@ -81,7 +83,7 @@ export function lifecycleRules(
     ours.push({
       ID: 'glassine-unfinished-uploads',
       ...scope,
-      AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
+      AbortIncompleteMultipartUpload: { DaysAfterInitiation: ABORT_UPLOADS_DAYS },
     })
   }
   if (noncurrent) {

@@ -6,13 +6,11 @@ import {
   choosePartBytes,
   MAX_PARTS_AT_ONCE,
   openPartWriter,
-  PART_RETRY,
   type SentParts,
   type Upload,
 } from './s3-part-writer.ts'
 import { assertEnd, assertSha256 } from './s3-put.ts'
-import { abortUpload, beginUpload, completeUpload } from './s3-upload.ts'
-import { retryUnavailable } from './with-retry.ts'
+import { beginUpload, completeUpload, tryAbort } from './s3-upload.ts'
 
 /**
  * In parts of one size. The body is read once, in order; the SHA-256 of all of it is compared before the parts become
@@ -60,14 +58,4 @@ async function sendParts(
   const sent = writer.sent()
   assertSha256(sent.sha256, expectedSha256(body))
   return sent
-}
-
-/** What cannot be aborted now stays at the service until somebody looks there for unfinished uploads. */
-async function tryAbort(bucket: S3Bucket, { key, uploadId }: Upload): Promise<void> {
-  await retryUnavailable(PART_RETRY, () => abortUpload(bucket, { key, uploadId })).catch((error: unknown) => {
-    bucket.log.warn(
-      { key, uploadId, error: String(error) },
-      'an unfinished multipart upload stays at the service',
-    )
-  })
 }

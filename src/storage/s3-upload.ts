@@ -132,3 +132,16 @@ export async function abortUpload(
     if (!isStorageError(error, 'not-found')) throw error
   }
 }
+
+/** What cannot be aborted now stays at the service until somebody looks there for unfinished uploads. */
+export async function tryAbort(
+  bucket: S3Bucket,
+  { key, uploadId }: Pick<Upload, 'key' | 'uploadId'>,
+): Promise<void> {
+  await retryUnavailable(PART_RETRY, () => abortUpload(bucket, { key, uploadId })).catch((error: unknown) => {
+    bucket.log.warn(
+      { key, uploadId, error: String(error) },
+      'an unfinished multipart upload stays at the service',
+    )
+  })
+}
