@@ -1,8 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-/** A fresh secret for a session or an API key: 32 random bytes as 43 characters of base64url. */
+const TOKEN_LENGTH = 43
+
+/**
+ * A fresh secret for a session or an API key: 256 random bits as 43 letters and digits. No other characters: a key that
+ * begins with `-` is an option to a command line, the Immich CLI's for one.
+ */
 export function makeToken(): string {
-  return randomBytes(32).toString('base64url')
+  let token = ''
+  // 48 bytes are 64 characters without padding, of which 2 in 64 are left out.
+  while (token.length < TOKEN_LENGTH) token += randomBytes(48).toString('base64').replace(/[+/]/g, '')
+  return token.slice(0, TOKEN_LENGTH)
 }
 
 /**

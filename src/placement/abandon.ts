@@ -1,6 +1,6 @@
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
-import { forgetReplica, type Replica } from './replicas.ts'
+import { abandonReplica, forgetReplica, type Replica } from './replicas.ts'
 
 /** Ends a write in parts that was not finished: the parts are billed until then. Its URLs are good for nothing afterwards. */
 export async function abortParts(
@@ -15,11 +15,18 @@ export async function abortParts(
   }
 }
 
-/** writing -> absent: a write that will not be finished. The bytes go first, so that none is left without a row. */
+/**
+ * Ends a write that nobody will finish: first no one can prove it any more, then its bytes go, then its row. False: it was
+ * proven or given up meanwhile, or (where `onlyIfDead`) its writer is alive; then nothing is touched. A commit that this
+ * process believes failed may have happened, and what it proved may be the last copy by now.
+ */
 export async function abandonWriting(
   placement: Placement,
   replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
-): Promise<void> {
+  what: { actor: string; onlyIfDead: boolean },
+): Promise<boolean> {
+  if (!(await abandonReplica(placement.db, replica, what))) return false
   await locationOf(placement, replica.locationId).backend.delete([replica.key])
-  await forgetReplica(placement.db, replica, 'writing')
+  await forgetReplica(placement.db, replica)
+  return true
 }

@@ -63,11 +63,11 @@ async function forgetAndSettle(
 ): Promise<void> {
   const left = replicas.filter((replica) => replica !== gone)
   if (stepsOf(placement, object, left).length === 0) {
-    await forgetReplica(placement.db, gone, 'evicting')
+    await forgetReplica(placement.db, gone)
     return
   }
   await placement.db.transaction().execute(async (tx) => {
-    await forgetReplica(tx, gone, 'evicting')
+    await forgetReplica(tx, gone)
     await settle(tx, placement, object.id)
   })
 }

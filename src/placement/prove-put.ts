@@ -9,7 +9,7 @@ const UNPROVEN = {
   state: 'writing',
   proofLevel: null,
   verifiedAt: null,
-  leaseExpiresAt: null,
+  leaseLeftMs: null,
   storageClass: null,
   restore: null,
 } as const

@@ -35,11 +35,7 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
     const writableMs = (replica.writableUntil?.getTime() ?? 0) - placement.now().getTime()
     // Bytes removed before then could be put there again, and no row would say so.
     if (writableMs > 0) throw new RetryLater(`a URL may still put to ${replica.locationId}`, writableMs)
-    if (
-      replica.state === 'writing' &&
-      replica.leaseExpiresAt !== null &&
-      replica.leaseExpiresAt > placement.now()
-    ) {
+    if (replica.state === 'writing' && (replica.leaseLeftMs ?? 0) > 0) {
       throw new RetryLater(
         `a replica at ${replica.locationId} is being written`,
         placement.settings.writeLeaseMs / 10,
@@ -48,7 +44,9 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   }
   for (const change of await classChangesOf(placement.db, objectId))
     await finishClassChange(placement, change)
-  await removeAll(placement, objectId, loaded.replicas, 'purge')
+  // They may have turned a replica to another key.
+  const { replicas } = (await loadObject(placement.db, objectId)) ?? { replicas: [] }
+  await removeAll(placement, objectId, replicas, 'purge')
   if (placement.cache) await forgetObject(placement.cache, loaded.object)
 }
 
@@ -95,15 +93,17 @@ async function removeAll(
       failure ??= { error }
       continue
     }
-    await forgetReplica(placement.db, replica, 'evicting')
+    await forgetReplica(placement.db, replica)
   }
   if (failure) throw failure.error
-  await placement.db
+  const gone = await placement.db
     .deleteFrom('stored_object')
     .where('id', '=', objectId)
     .where('state', '=', 'purging')
     .where(({ not, exists, selectFrom }) =>
       not(exists(selectFrom('replica').select('key').where('object_id', '=', objectId))),
     )
-    .execute()
+    .executeTakeFirst()
+  if (gone.numDeletedRows === 0n && (await loadObject(placement.db, objectId)) !== null)
+    throw new RetryLater(`a replica of ${objectId} changed while it was removed`, 1_000)
 }

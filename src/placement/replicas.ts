@@ -39,7 +39,8 @@ export type Replica = {
   proofLevel: number | null
   proof: Proof | null
   verifiedAt: Date | null
-  leaseExpiresAt: Date | null
+  /** Of a writing one: how long its writer still counts as alive, in ms by the database's clock. */
+  leaseLeftMs: number | null
   /** Of a write in parts that a client sends; empty: begun, and the bucket's answer was lost. */
   uploadId?: string | null
   /** Until then somebody outside holds a URL that may put to the key. */
@@ -97,7 +98,7 @@ export async function loadObject(
       'r.proof_level',
       'r.proof',
       'r.verified_at',
-      'r.lease_expires_at',
+      sql<number | null>`(extract(epoch from r.lease_expires_at - now()) * 1000)::float8`.as('lease_left_ms'),
       'r.upload_id',
       'r.writable_until',
       'r.storage_class',
@@ -137,7 +138,7 @@ export async function loadObject(
       proofLevel: row.proof_level,
       proof: row.proof as Proof | null,
       verifiedAt: row.verified_at,
-      leaseExpiresAt: row.lease_expires_at,
+      leaseLeftMs: row.lease_left_ms,
       uploadId: row.upload_id,
       writableUntil: row.writable_until,
       storageClass: row.storage_class,
@@ -322,18 +323,29 @@ export async function beginEviction(tx: Queryable, permit: EvictionPermit): Prom
   }
 }
 
-/** evicting or writing -> absent, after the bytes are gone. Taken back by a crash, they are removed once more. */
-export async function forgetReplica(
+/**
+ * writing -> evicting: nobody will finish this write. From then on it can't be proven, so that its bytes may go. False: it is
+ * proven, or given up by somebody else, or (where `onlyIfDead`) its writer is alive. Gives up no copy, so needs no permit.
+ */
+export async function abandonReplica(
   db: Queryable,
   replica: ReplicaName,
-  from: 'evicting' | 'writing',
-): Promise<void> {
+  { actor, onlyIfDead }: { actor: string; onlyIfDead: boolean },
+): Promise<boolean> {
+  let turn = thisReplica(db, replica, ['writing'])
+  if (onlyIfDead) turn = turn.where('lease_expires_at', '<', sql<Date>`now()`)
+  const result = await turn.set({ state: 'evicting', lease_expires_at: null, actor }).executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
+/** evicting -> absent, after the bytes are gone. Taken back by a crash, they are removed once more. */
+export async function forgetReplica(db: Queryable, replica: ReplicaName): Promise<void> {
   await db
     .deleteFrom('replica')
     .where('object_id', '=', replica.objectId)
     .where('location_id', '=', replica.locationId)
     .where('key', '=', replica.key)
-    .where('state', '=', from)
+    .where('state', '=', 'evicting')
     .where(COMMITTING_LATER)
     .execute()
 }

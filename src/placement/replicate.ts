@@ -19,7 +19,6 @@ import {
   loadObject,
   proveReplica,
   type Replica,
-  renewWriteLease,
   type StoredObject,
   suspectReplica,
 } from './replicas.ts'
@@ -55,7 +54,8 @@ export async function replicateObject(
   const existing = replicas.find((replica) => replica.locationId === to)
   if (existing?.state === 'verified') return raiseProof(placement, object, existing, signal)
   if (existing?.state === 'suspect') return settleSuspect(placement, object, existing, signal)
-  if (existing?.state === 'evicting') throw new RetryLater(`the replica at ${to} is being evicted`, 5_000)
+  // Settled after it, the object gets a job like this one again.
+  if (existing?.state === 'evicting') return evictReplica(placement, { objectId, from: to }, signal)
   if (existing?.state === 'writing') await abandonIfDead(placement, existing)
 
   const source = chooseSource(placement, replicas, to)
@@ -207,30 +207,23 @@ function chooseSource(placement: Placement, replicas: readonly Replica[], to: st
 }
 
 async function abandonIfDead(placement: Placement, replica: Replica): Promise<void> {
-  const leaseLeftMs = (replica.leaseExpiresAt?.getTime() ?? 0) - placement.now().getTime()
-  if (leaseLeftMs > 0)
-    throw new RetryLater(`another worker writes to ${replica.locationId}`, Math.min(leaseLeftMs, 60_000))
-  await abandonWriting(placement, replica)
+  if (await abandonWriting(placement, replica, { actor: ACTOR, onlyIfDead: true })) return
+  const leaseLeftMs = Math.max(replica.leaseLeftMs ?? 0, 1_000)
+  throw new RetryLater(`another worker writes to ${replica.locationId}`, Math.min(leaseLeftMs, 60_000))
 }
 
-/**
- * Our own failed attempt: the bytes may be there, so they go first. What can't be done now is left to the next attempt or the
- * sweep, which need not wait for the lease of a writer that has stopped.
- */
+/** Our own failed attempt. What can't be done now, the next attempt or the sweep does. */
 async function abandonOwn(
   placement: Placement,
   replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
 ): Promise<void> {
   try {
-    await abandonWriting(placement, replica)
+    await abandonWriting(placement, replica, { actor: ACTOR, onlyIfDead: false })
   } catch (error) {
     const { objectId, locationId } = replica
     placement.log.warn(
       { objectId, location: locationId, error: (error as Error).message },
       'a failed write is left to the next attempt',
-    )
-    await renewWriteLease(placement.db, replica, 0).catch((failure: Error) =>
-      placement.log.warn({ objectId, error: failure.message }, 'a write lease could not be ended'),
     )
   }
 }

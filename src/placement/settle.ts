@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
 import { enqueue } from '../queue/enqueue.ts'
@@ -76,7 +77,7 @@ export async function isLeased(
     .selectFrom('local_lease')
     .select('id')
     .where('object_id', '=', objectId)
-    .where('expires_at', '>', placement.now())
+    .where('expires_at', '>', sql<Date>`now()`)
     .limit(1)
     .executeTakeFirst()
   return lease !== undefined

@@ -6,8 +6,9 @@
  * - *location*: a configured place. *Replica*: an object at one location; no row means absent.
  * - *proof level*: how well a replica is known to hold the object's bytes (see `PROOF`).
  * - *evict*: to remove one replica of a live object, never the last verified one. *Purge*: to remove all of an object.
+ *   A write that nobody will finish is evicted as well: no bytes are ever removed under a row that could still be proven.
  *
- * The database enforces the same table (`guard_replica` in the first migration): a mistake here cannot lose a photo.
+ * The database enforces the same table (`guard_replica`): a mistake here cannot lose a photo.
  */
 import type { ObjectState, ReplicaState } from '../database/schema.ts'
 
@@ -46,7 +47,7 @@ type Move = { from: ReplicaState | 'absent'; event: ReplicaEvent; to: ReplicaSta
 const MOVES: readonly Move[] = [
   { from: 'absent', event: 'begin', to: 'writing' },
   { from: 'writing', event: 'proven', to: 'verified' },
-  { from: 'writing', event: 'abandoned', to: 'absent' },
+  { from: 'writing', event: 'abandoned', to: 'evicting' },
   { from: 'verified', event: 'found-bad', to: 'suspect' },
   { from: 'suspect', event: 'found-good', to: 'verified' },
   { from: 'verified', event: 'evict', to: 'evicting' },

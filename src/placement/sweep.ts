@@ -76,8 +76,9 @@ async function sweepWriting(placement: Placement): Promise<number> {
   for (const row of dead) {
     const replica = { objectId: row.object_id, locationId: row.location_id, key: knownKey(row.key) }
     count += await tryEach(placement, replica.objectId, 'an abandoned write', async () => {
-      await abandonWriting(placement, replica)
-      await settle(placement.db, placement, replica.objectId)
+      const isAbandoned = await abandonWriting(placement, replica, { actor: 'sweep', onlyIfDead: true })
+      if (isAbandoned) await settle(placement.db, placement, replica.objectId)
+      return isAbandoned
     })
   }
   return count
@@ -110,9 +111,10 @@ async function sweepEvicting(placement: Placement): Promise<number> {
 async function sweepClassChanges(placement: Placement): Promise<number> {
   let count = 0
   for (const change of await staleClassChanges(placement.db, BATCH)) {
-    count += await tryEach(placement, change.objectId, 'a class change', () =>
-      finishClassChange(placement, change),
-    )
+    count += await tryEach(placement, change.objectId, 'a class change', async () => {
+      await finishClassChange(placement, change)
+      return true
+    })
   }
   return count
 }
@@ -182,16 +184,15 @@ async function hasJob(placement: Placement, key: string): Promise<boolean> {
   return found.rows.length > 0
 }
 
-/** One object that can't be swept now must not keep the others waiting. */
+/** One object that can't be swept now must not keep the others waiting. 1 where `act` did something, 0 otherwise. */
 async function tryEach(
   placement: Placement,
   objectId: string,
   what: string,
-  act: () => Promise<void>,
+  act: () => Promise<boolean>,
 ): Promise<number> {
   try {
-    await act()
-    return 1
+    return (await act()) ? 1 : 0
   } catch (error) {
     placement.log.warn({ objectId, error: (error as Error).message }, `${what} can't be swept now`)
     return 0

@@ -66,6 +66,14 @@ test('refused: both copies in one statement', async () => {
   assert.equal(await verifiedCount(id), 2)
 })
 
+test('refused: deleting the row of a write that could still be proven', async () => {
+  const id = await object({ a: 'verified', b: 'writing' })
+  await assert.rejects(
+    database.pool.query(`delete from replica where object_id = $1 and location_id = 'b'`, [id]),
+    { code: 'GL001' },
+  )
+})
+
 test('refused: deleting a verified or suspect row, truncating, skipping states, changing a key', async () => {
   const id = await object({ a: 'verified', b: 'suspect' })
   for (const location of ['a', 'b']) {

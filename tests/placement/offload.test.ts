@@ -3,24 +3,27 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterEach, beforeEach, test } from 'node:test'
 import { sql } from 'kysely'
-import type { Tx } from '../../src/database/connect.ts'
+import type { Database, Tx } from '../../src/database/connect.ts'
 import { AppError } from '../../src/errors.ts'
 import { evictReplica } from '../../src/placement/evict.ts'
 import { ingestStaged } from '../../src/placement/ingest.ts'
+import { freshKey } from '../../src/placement/keys.ts'
 import { releaseProcessingLease } from '../../src/placement/leases.ts'
 import { confirmLocation } from '../../src/placement/locations.ts'
 import { openPlacement } from '../../src/placement/open.ts'
 import { markForPurge, purgeObject } from '../../src/placement/purge.ts'
 import { receiptOf } from '../../src/placement/receipt.ts'
-import { loadObject, proveReplica } from '../../src/placement/replicas.ts'
+import { beginReplica, loadObject, proveReplica } from '../../src/placement/replicas.ts'
 import { replicateObject } from '../../src/placement/replicate.ts'
 import { settle } from '../../src/placement/settle.ts'
 import { stageStream } from '../../src/placement/stage.ts'
 import { storageStatus } from '../../src/placement/status.ts'
 import { sweepPlacement } from '../../src/placement/sweep.ts'
 import { RetryLater } from '../../src/queue/retry-later.ts'
+import type { ObjectKey } from '../../src/storage/backend.ts'
 import { openMemoryBackend } from '../../src/storage/memory.ts'
 import { ingestBytes, locationOfBackend, policyOf, testPlacement } from '../support/placement.ts'
 import { testDatabase } from '../support/postgres.ts'
@@ -47,6 +50,25 @@ async function offload(objectId: string): Promise<void> {
 async function places(objectId: string): Promise<string[]> {
   const loaded = await loadObject(database.db, objectId)
   return loaded!.replicas.map(({ locationId, state }) => `${locationId} ${state}`).sort()
+}
+
+/** The transaction is committed, and its answer lost; `then` happens before anybody notices. */
+function losingCommits(db: Database, then: () => Promise<void> = async () => undefined): Database {
+  return new Proxy(db, {
+    get(target, name) {
+      if (name !== 'transaction') {
+        const value = Reflect.get(target, name) as unknown
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+      return () => ({
+        execute: async (work: (tx: Tx) => Promise<unknown>) => {
+          await target.transaction().execute(work)
+          await then()
+          throw new Error('the connection was lost at commit')
+        },
+      })
+    },
+  })
 }
 
 async function jobsOf(objectId: string): Promise<string[]> {
@@ -183,19 +205,66 @@ test('a put that committed but answered with an error leaves no orphan, and the 
 })
 
 test('when even the clean-up fails, the row tells the next attempt which bytes to remove', async () => {
-  Object.assign(rig.placement.settings, { writeLeaseMs: 50 })
   const id = await ingestBytes(rig.placement, randomBytes(1000))
   s3().plan({ call: 'put', when: 'after' })
   s3().plan({ call: 'delete', when: 'before' })
   await assert.rejects(replicateObject(rig.placement, { objectId: id, to: 's3' }))
-  assert.deepEqual(await places(id), ['local verified', 's3 writing'])
+  assert.deepEqual(await places(id), ['local verified', 's3 evicting'])
   await evictReplica(rig.placement, { objectId: id, from: 'local' })
-  assert.deepEqual(await places(id), ['local verified', 's3 writing'])
-  await new Promise((resolve) => setTimeout(resolve, 80))
-  await sweepPlacement(rig.placement)
+  assert.deepEqual(await places(id), ['local verified', 's3 evicting'])
+  await replicateObject(rig.placement, { objectId: id, to: 's3' })
   assert.equal(s3().inner.held.size, 0)
+  assert.deepEqual(await jobsOf(id), ['replicate:id:s3'])
   await offload(id)
   assert.equal(s3().inner.held.size, 1)
+})
+
+test('a proof whose commit seemed to fail is not undone: by now it may be the only copy', async () => {
+  const id = await ingestBytes(rig.placement, randomBytes(1000))
+  const db = losingCommits(rig.placement.db, () =>
+    evictReplica(rig.placement, { objectId: id, from: 'local' }),
+  )
+  await assert.rejects(replicateObject({ ...rig.placement, db }, { objectId: id, to: 's3' }), {
+    message: 'the connection was lost at commit',
+  })
+  assert.deepEqual(await places(id), ['s3 verified'])
+  assert.equal(s3().inner.held.size, 1)
+})
+
+test('a writer that comes back to life while the sweep goes through the dead keeps what it proves', async () => {
+  const ids: string[] = []
+  const keys: ObjectKey[] = []
+  for (const _ of [1, 2]) {
+    const bytes = randomBytes(1000)
+    const objectId = await ingestBytes(rig.placement, bytes)
+    const { object } = (await loadObject(database.db, objectId))!
+    const key = freshKey(object)
+    await beginReplica(database.db, { objectId, locationId: 's3', key, actor: 'test', leaseMs: -1 })
+    const digests = [{ algorithm: 'sha256' as const, value: object.sha256 }]
+    await s3().inner.put(key, { size: 1000, digests, open: () => Readable.from([bytes]) })
+    ids.push(objectId)
+    keys.push(key)
+  }
+  const remove = s3().backend.delete
+  const came = { back: -1 }
+  s3().backend.delete = async (gone, options) => {
+    // The sweep has read which writers are dead, and removes what the first of them left.
+    if (came.back < 0) {
+      came.back = 1 - keys.indexOf(gone[0]!)
+      const objectId = ids[came.back]!
+      await proveReplica(
+        database.db,
+        { objectId, locationId: 's3', key: keys[came.back]! },
+        { level: 4, proof: { method: 'read-back' }, actor: 'test' },
+      )
+      await evictReplica(rig.placement, { objectId, from: 'local' })
+    }
+    return remove(gone, options)
+  }
+  assert.equal((await sweepPlacement(rig.placement)).abandonedWrites, 1)
+  assert.deepEqual(await places(ids[came.back]!), ['s3 verified'])
+  assert.deepEqual(await places(ids[1 - came.back]!), ['local verified'])
+  assert.deepEqual([...s3().inner.held.keys()], [keys[came.back]])
 })
 
 test('a damaged source is never copied; it stops counting as a copy', async () => {
@@ -266,20 +335,7 @@ test('a commit that happened although it seemed to fail keeps its bytes', async 
     extension: 'jpg',
   }
   let objectId = ''
-  const db = new Proxy(rig.placement.db, {
-    get(target, name) {
-      if (name !== 'transaction') {
-        const value = Reflect.get(target, name) as unknown
-        return typeof value === 'function' ? value.bind(target) : value
-      }
-      return () => ({
-        execute: async (work: (tx: Tx) => Promise<unknown>) => {
-          await target.transaction().execute(work)
-          throw new Error('the connection was lost at commit')
-        },
-      })
-    },
-  })
+  const db = losingCommits(rig.placement.db)
   await assert.rejects(
     ingestStaged({ ...rig.placement, db }, { ...what, staged }, async (_tx, id) => {
       objectId = id

@@ -67,7 +67,7 @@ begin
   end if;
 
   if tg_op = 'DELETE' then
-    if old.state in ('verified', 'suspect') then
+    if old.state <> 'evicting' then
       raise exception 'a % replica must pass through evicting before it is deleted', old.state using errcode = 'GL001';
     end if;
     insert into placement_event (object_id, location_id, key, from_state, to_state, actor)
