@@ -1,6 +1,7 @@
 /** Config -> wired parts: a plain object, no container. The only place besides placement that knows the storage backends. */
 import { mkdir } from 'node:fs/promises'
 import type pg from 'pg'
+import { ConfigError, closestName } from './config/mistakes.ts'
 import type { CdnConfig, Config, Place, S3Config } from './config.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded.ts'
@@ -24,6 +25,7 @@ import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './stora
 import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
 import { bucketOrigins } from './storage/s3-addresses.ts'
+import { s3Providers } from './storage/s3-provider-table.ts'
 import { findS3Provider } from './storage/s3-providers.ts'
 import { withBreaker } from './storage/with-breaker.ts'
 import { withLimits } from './storage/with-limits.ts'
@@ -55,6 +57,7 @@ const DEMONSTRATION = 'demonstration'
  * @throws AppError with a remedy: the database can't be reached, the mount of the media location is missing ...
  */
 export async function buildApp(config: Config, log: Log): Promise<App> {
+  if (config.storage.s3 !== null) demandProvider(config.storage.s3)
   await using cleanup = new AsyncDisposableStack()
   const database = await openDatabase(config, log)
   cleanup.defer(() => database.close())
@@ -220,6 +223,21 @@ function openLocalLocation(config: Config, log: Log): Location {
       return probeDisk(root, backend.features, options)
     },
   }
+}
+
+/** What only this place can check of the configuration: it alone knows both the file and the providers. */
+function demandProvider({ provider }: S3Config): void {
+  const names = s3Providers.map(({ name }) => name)
+  if (provider === 'auto' || names.includes(provider)) return
+  const meant = closestName(provider, names)
+  throw new ConfigError('the configuration', [
+    {
+      path: ['storage', 's3', 'provider'],
+      wrong:
+        meant === null ? 'this is no provider that is known' : `this is no provider; ${meant} may be meant`,
+      right: `write auto, or one of ${names.filter((name) => name !== DEMONSTRATION).join(', ')}`,
+    },
+  ])
 }
 
 /** Loads the AWS SDK, which takes longest of all: only where a bucket is used. */

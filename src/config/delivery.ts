@@ -59,6 +59,9 @@ export function findDeliveryMistakes({ delivery, cdn, s3 }: Storage): Mistake[] 
         'the network is not in this domain',
         'write the domain that both this server and the network are in',
       )
+    // One photo has three cookies then, and browsers keep some 180 a domain: ours would go as well.
+    if (cdn.policy !== 'custom' && delivery.previews === 'cdn')
+      at('policy', 'a page of previews has more cookies than browsers keep', 'write custom')
     if (protocol !== 'https:') at('baseUrl', 'cookies are sent by https only', 'write an https address')
   }
   return mistakes

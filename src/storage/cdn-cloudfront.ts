@@ -19,6 +19,8 @@ export type CloudFrontSettings = {
   cookieDomain: string | null
 }
 
+/** Those of a custom policy. */
+const COOKIES = ['CloudFront-Policy', 'CloudFront-Signature', 'CloudFront-Key-Pair-Id']
 /** CloudFront's clock may be behind ours, and a signature must hold from its first second. */
 const CLOCK_TOLERANCE_SECONDS = 300
 
@@ -34,6 +36,7 @@ export function openCloudFront(settings: CloudFrontSettings): Cdn {
         ? withCookies(settings, settings.cookieDomain, key, address, file)
         : { url: `${address}&${signedQuery(settings, key, address, file)}`, cookies: [] }
     },
+    endCookies: (userId) => endCookies(settings, userId),
   }
 }
 
@@ -49,17 +52,33 @@ function signedQuery(
   return `${limit}&Signature=${signPolicy(key, text)}&Key-Pair-Id=${keyPairId}`
 }
 
+/** Those for single files are left: they have a path each, and end with their window. */
+function endCookies(settings: CloudFrontSettings, userId: string): string[] {
+  const { policy, cookieDomain } = settings
+  if (policy !== 'custom' || cookieDomain === null) return []
+  const path = new URL(folderAddress(settings, `users/${userId}`)).pathname
+  return COOKIES.map(
+    (name) => `${name}=; Domain=${cookieDomain}; Path=${path}; Max-Age=0; Secure; HttpOnly; SameSite=Lax`,
+  )
+}
+
+/** Ends with a slash. */
+function folderAddress({ baseUrl, keyPrefix }: CloudFrontSettings, folder: string): string {
+  return `${baseUrl.replace(/\/+$/, '')}/${keyPrefix}${folder}/`
+}
+
 function withCookies(
-  { policy, keyPairId, baseUrl, keyPrefix }: CloudFrontSettings,
+  settings: CloudFrontSettings,
   domain: string,
   key: KeyObject,
   address: string,
   file: CdnFile,
 ): SignedAddress {
+  const { policy, keyPairId } = settings
   const isCanned = policy === 'canned'
   // `users/{id}/`: the folder of one person.
   const folder = file.key.split('/').slice(0, 2).join('/')
-  const resource = isCanned ? address : `${baseUrl.replace(/\/+$/, '')}/${keyPrefix}${folder}/*`
+  const resource = isCanned ? address : `${folderAddress(settings, folder)}*`
   const text = isCanned ? cannedPolicy(resource, file) : customPolicy(resource, file)
   const path = new URL(isCanned ? address : resource.slice(0, -1)).pathname
   const attributes =

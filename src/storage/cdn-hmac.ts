@@ -22,5 +22,6 @@ export function openHmacCdn({ baseUrl, secret, keyPrefix }: HmacCdnSettings): Cd
       const signature = createHmac('sha256', secret).update(url.slice(origin.length)).digest('base64url')
       return { url: `${url}&signature=${signature}`, cookies: [] }
     },
+    endCookies: () => [],
   }
 }

@@ -30,6 +30,8 @@ export type Cdn = {
   /** Scheme, host and port of every address. */
   readonly origin: string
   sign(file: CdnFile): SignedAddress
+  /** Values of `Set-Cookie` that end those which `sign` gave for the folder of this user; none where it gives none. */
+  endCookies(userId: string): string[]
 }
 
 /** The address without its signature. Percent-encoded so that no `*`, a wildcard in policies, is ever in it. */

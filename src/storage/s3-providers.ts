@@ -2,7 +2,7 @@
  * How S3 services differ, as data. Code uses only what cannot be found out by trying (the first group); the rest are
  * facts for people and expectations, which the probe compares with what it finds. What it finds counts.
  */
-import { ordinary, s3Providers } from './s3-provider-table.ts'
+import { s3Providers } from './s3-provider-table.ts'
 import type { Traits } from './traits.ts'
 
 export type S3Provider = {
@@ -47,10 +47,12 @@ export type S3Provider = {
   notes: string[]
 }
 
-/** The provider of a name; `auto` tells it from the endpoint (none: AWS). An unknown one gets what most do. */
+/** The provider of a name; `auto` tells it from the endpoint (none: AWS; an unknown one: what most do). @throws RangeError */
 export function findS3Provider(name: string, endpoint: string | null): S3Provider {
   if (name !== 'auto' && name !== '') {
-    return s3Providers.find((provider) => provider.name === name) ?? { ...ordinary, name, title: name }
+    const named = s3Providers.find((provider) => provider.name === name)
+    if (!named) throw new RangeError(`there is no S3 provider ${name}`)
+    return named
   }
   const host = endpoint === null ? 's3.amazonaws.com' : new URL(endpoint).hostname
   const known = s3Providers.find((provider) => provider.host?.test(host))

@@ -291,6 +291,17 @@ describe('the life of a server', { concurrency: 1 }, () => {
     )
   })
 
+  test('a provider that nobody knows: which may be meant, exit code 1, and nothing was started', async () => {
+    const file = join(folder, 'provider.yaml')
+    await writeFile(file, 'storage: { s3: { bucket: photos, provider: backblaze } }\n')
+    const { code, stderr } = await failingServer({ GLASSINE_CONFIG: file })
+    assert.equal(code, 1)
+    assert.match(
+      stderr,
+      /^A mistake in the configuration:\n {2}storage\.s3\.provider: .*write auto, or one of aws, .*\n$/,
+    )
+  })
+
   test('a PostgreSQL that is not there: the key, the reason, exit code 1', async () => {
     const file = join(folder, 'away.yaml')
     await writeFile(file, 'database: { url: "postgres://glassine:hunter2@127.0.0.1:1/glassine" }\n')

@@ -186,6 +186,13 @@ test('ways out: what belongs together is checked, and nothing of a key is printe
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   }).privateKey
+  const cookies = `baseUrl: https://cdn.example.org, keyPairId: K1, privateKey: "\${K}", cookieDomain: example.org`
+  const jar = await mistakesOf(
+    t,
+    `storage: { ${s3}, delivery: { previews: cdn }, cdn: { type: cloudfront, ${cookies} } }`,
+    { K: pem },
+  )
+  assert.deepEqual(paths(jar), ['storage.cdn.policy'])
   for (const K of [pem, pem.replaceAll('\n', '\\n')]) {
     const { storage } = await load(
       t,

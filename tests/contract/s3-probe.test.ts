@@ -153,5 +153,5 @@ test('providers are told from their endpoints', () => {
   for (const [endpoint, name] of expected)
     assert.equal(findS3Provider('auto', endpoint).name, name, String(endpoint))
   assert.equal(findS3Provider('garage', 'http://127.0.0.1:3900').name, 'garage')
-  assert.equal(findS3Provider('my own', null).forcePathStyle, true)
+  assert.throws(() => findS3Provider('backblaze', null), RangeError)
 })

@@ -1,4 +1,5 @@
 /** The API routes with real authentication on a real database, over HTTP on a port of their own: no storage, no web page. */
+
 import { tmpdir } from 'node:os'
 import type { TestContext } from 'node:test'
 import fastifyCookie from '@fastify/cookie'
@@ -17,6 +18,7 @@ import { registerSessionRoutes } from '../../src/http/routes/sessions.ts'
 import { registerTimelineRoutes } from '../../src/http/routes/timeline.ts'
 import { registerUserRoutes } from '../../src/http/routes/users.ts'
 import { createUser, type NewUser } from '../../src/library/users.ts'
+import { PROXY_EVERYTHING } from '../../src/placement/deliver.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 
 export type Answer = {
@@ -45,7 +47,7 @@ export const PASSWORD = 'correct horse battery'
 
 export async function startApi(t: TestContext): Promise<ApiUnderTest> {
   const database = await testDatabase(t)
-  const parts = { db: database.db, placement: { mediaLocation: tmpdir() } }
+  const parts = { db: database.db, placement: { mediaLocation: tmpdir(), delivery: PROXY_EVERYTHING } }
   const routes: Route[] = []
   const app = Fastify({ trustProxy: '127.0.0.1', bodyLimit: 10 * 1024 * 1024 })
   app.addHook('onRoute', ({ method, url, config }) => {

@@ -219,7 +219,26 @@ test("cookies go with a redirect of the owner's browser, and never for what coul
   assert.equal(scriptable.headers['set-cookie'], undefined)
   assert.match(scriptable.headers.location!, /&Signature=/)
 
-  // Somebody who may see the photo in an album gets the address of that photo and no key to the folder.
+  const logout = await server.admin.call('/auth/logout', { method: 'POST' })
+  const ended = logout.headers.getSetCookie().filter((cookie) => cookie.startsWith('CloudFront-'))
+  const given = mine.headers['set-cookie']!
+  const scopeOf = (cookie: string) =>
+    cookie
+      .match(/^[^=]+|Domain=[^;]*|Path=[^;]*/g)!
+      .slice(0, 3)
+      .join()
+  assert.deepEqual(ended.map(scopeOf).sort(), given.map(scopeOf).sort())
+  assert.ok(ended.every((cookie) => cookie.includes('Max-Age=0')))
+  assert.equal(logout.headers.getSetCookie().length, 6, 'and ours')
+})
+
+test('somebody who is shown a photo by its owner gets its address, and no key to the folder', async (t) => {
+  const server = await startWith(t, cloudFront({ policy: 'custom', cookieDomain: 'example.org' }))
+  const { id } = await server.admin.upload(
+    Buffer.concat([Buffer.from([0xff, 0xd8]), randomBytes(100)]),
+    'a.jpg',
+  )
+  await server.runJobs()
   const friend = await server.newUser('friend')
   const album = await server.admin.json<{ id: string }>('/albums', {
     method: 'POST',

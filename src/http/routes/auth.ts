@@ -6,6 +6,7 @@ import { changePassword, logIn } from '../../library/login.ts'
 import { createLoginSlowdown } from '../../library/login-slowdown.ts'
 import { endSession, sessionExpiry } from '../../library/sessions.ts'
 import { getOwnUser, signUpAdmin } from '../../library/users.ts'
+import type { Placement } from '../../placement/placement.ts'
 import { actorOf, COOKIES } from '../authenticate.ts'
 import { deviceOf } from '../device.ts'
 import { parse } from '../validate.ts'
@@ -24,7 +25,10 @@ const changePasswordBody = z.object({
 })
 
 /** `/api/auth`: sign-up, login and logout, as Immich's clients do them. */
-export function registerAuthRoutes(app: FastifyInstance, { db }: { db: Database }): void {
+export function registerAuthRoutes(
+  app: FastifyInstance,
+  { db, placement }: { db: Database; placement: Pick<Placement, 'delivery'> },
+): void {
   const slowdown = createLoginSlowdown()
 
   app.post('/api/auth/admin-sign-up', { config: { access: { who: 'public' } } }, async (request, reply) => {
@@ -43,6 +47,9 @@ export function registerAuthRoutes(app: FastifyInstance, { db }: { db: Database 
     const actor = actorOf(request)
     if (actor.sessionId !== null) await endSession(db, actor.userId, actor.sessionId)
     clearLoginCookies(reply)
+    // Whoever uses this browser next must not have this person's files.
+    const network = placement.delivery.cdn?.cdn.endCookies(actor.userId) ?? []
+    if (network.length > 0) reply.header('set-cookie', network)
     return { successful: true, redirectUri: '/auth/login?autoLaunch=0' }
   })
 
