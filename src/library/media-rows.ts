@@ -23,6 +23,17 @@ export type MediaRows = {
   loaded: LoadedObject | null
 }
 
+/** By name: a statement with `*` is never prepared, and planning this one takes longer than running it. */
+const HOLDER_COLUMNS = [
+  'holder.userId',
+  'holder.email',
+  'holder.name',
+  'holder.isAdmin',
+  'holder.credentialId',
+  'holder.permissions',
+  'holder.isStale',
+] as const
+
 const ASSET_COLUMNS = [
   'asset.owner_id as ownerId',
   'asset.type',
@@ -82,7 +93,7 @@ function statementFor(holder: typeof sessionHolder | typeof apiKeyHolder) {
       .leftJoin('replica_restore as a', (join) =>
         join.onRef('a.object_id', '=', 'r.object_id').onRef('a.location_id', '=', 'r.location_id'),
       )
-      .selectAll('holder')
+      .select(HOLDER_COLUMNS)
       .select(ASSET_COLUMNS)
       .select(OBJECT_COLUMNS),
   )

@@ -1,8 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-/** A fresh secret for a session or an API key: 32 random bytes as 43 characters of base64url. */
+/**
+ * A fresh secret for a session or an API key: 32 random bytes as 43 characters of base64url. None begins with a dash: a command
+ * line takes that for an option (`immich login <url> <key>`).
+ */
 export function makeToken(): string {
-  return randomBytes(32).toString('base64url')
+  for (;;) {
+    const token = randomBytes(32).toString('base64url')
+    if (!token.startsWith('-')) return token
+  }
 }
 
 /**
