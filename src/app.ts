@@ -76,6 +76,7 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
     ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
       holdMs: config.storage.upload.holdHours * 3_600_000,
+      writeLeaseMs: config.storage.upload.writeLeaseSeconds * 1_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       recallMaxBytes: config.storage.recall.maxBytes,
       answerWithinMs: config.storage.outage.answerWithinMs,

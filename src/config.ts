@@ -92,6 +92,7 @@ export type Config = {
       holdHours: number
       retryAttempts: number
       retryDelayMs: number
+      writeLeaseSeconds: number
     }
     /** Another strategy for some of the users; null: none. */
     rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null

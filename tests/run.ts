@@ -2,7 +2,7 @@
  * `npm test`: all suites, or those whose path contains one of the arguments (`npm test queue placement/evict`).
  *
  * Starts the PostgreSQL and the Ceph that they share, runs each file in a process of its own, two at a time, and ends with node's
- * summary. A file that takes longer than the limit fails.
+ * summary and the files that took longest. A file that takes longer than the limit fails.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -52,7 +52,16 @@ process.on('SIGINT', () => undefined)
 
 const child = spawn(
   process.execPath,
-  ['--test', `--test-concurrency=${AT_ONCE}`, `--test-timeout=${LIMIT_MS}`, ...files],
+  [
+    '--test',
+    `--test-concurrency=${AT_ONCE}`,
+    `--test-timeout=${LIMIT_MS}`,
+    ...['spec', './tests/support/slowest-files.ts'].flatMap((reporter) => [
+      `--test-reporter=${reporter}`,
+      '--test-reporter-destination=stdout',
+    ]),
+    ...files,
+  ],
   { cwd: ROOT, env, stdio: 'inherit' },
 )
 process.on('SIGTERM', () => child.kill('SIGTERM'))

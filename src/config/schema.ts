@@ -195,6 +195,7 @@ export const FILE_SCHEMA = z.strictObject({
           holdHours: number({ min: 0, max: 87_600, unit: 'hours', whole: false }).default(0),
           retryAttempts: number({ min: 0, max: 20 }).default(3),
           retryDelayMs: number({ min: 0, max: 3_600_000, unit: 'milliseconds' }).default(1_000),
+          writeLeaseSeconds: number({ min: 5, max: 3_600, unit: 'seconds' }).default(40),
         })
         .prefault({}),
       rollout: z

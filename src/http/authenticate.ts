@@ -4,15 +4,20 @@ import type { Database } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import type { Access, Actor } from '../library/access.ts'
 import { findActorByApiKey } from '../library/api-keys.ts'
+import { findActorAndMedia, type MediaRows, type MediaWish } from '../library/media-rows.ts'
 import { findActorBySessionToken } from '../library/sessions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks. Null on public routes, which look at no credentials; `actorOf` elsewhere. */
     actor: Actor | null
+    /** Of routes with `config.media`: what the ledger said together with the actor. */
+    media: MediaRows | null
   }
   interface FastifyContextConfig {
     access?: Access
+    /** What of an asset the request is for; null: it is malformed, and will be refused. */
+    media?: (request: FastifyRequest) => MediaWish | null
   }
 }
 
@@ -62,17 +67,16 @@ export async function findActor(db: Database, credentials: Credentials | null): 
       throw new AppError('unauthenticated', 'Invalid share key')
     case 'share-slug':
       throw new AppError('unauthenticated', 'Invalid share slug')
-    case 'session': {
-      const actor = await findActorBySessionToken(db, credentials.value)
-      if (actor === null) throw new AppError('unauthenticated', 'Invalid user token')
-      return actor
-    }
-    case 'api-key': {
-      const actor = await findActorByApiKey(db, credentials.value)
-      if (actor === null) throw new AppError('unauthenticated', 'Invalid API key')
-      return actor
-    }
+    case 'session':
+      return known(credentials, await findActorBySessionToken(db, credentials.value))
+    case 'api-key':
+      return known(credentials, await findActorByApiKey(db, credentials.value))
   }
+}
+
+function known<Found>({ kind }: Credentials, found: Found | null): Found {
+  if (found !== null) return found
+  throw new AppError('unauthenticated', kind === 'session' ? 'Invalid user token' : 'Invalid API key')
 }
 
 /** @throws AppError forbidden when the actor is not what the route demands. */
@@ -87,20 +91,24 @@ export function demandAccess(actor: Actor, access: Access): void {
 /** Sets `request.actor` before anything of the body is read, and refuses who may not enter. */
 export function addAuthentication(app: FastifyInstance, db: Database): void {
   app.decorateRequest('actor', null)
+  app.decorateRequest('media', null)
   app.addHook('onRequest', async (request) => {
-    const access = request.routeOptions.config.access
+    const { access, media: wishOf } = request.routeOptions.config
     // A request that matched no route has none; the 404 handler answers it.
     if (access === undefined || access.who === 'public') return
-    const actor = await findActor(
-      db,
-      findCredentials({
-        headers: request.headers,
-        query: request.query as Record<string, unknown>,
-        cookies: request.cookies,
-      }),
-    )
+    const credentials = findCredentials({
+      headers: request.headers,
+      query: request.query as Record<string, unknown>,
+      cookies: request.cookies,
+    })
+    const wish = wishOf?.(request) ?? null
+    const { actor, media } =
+      wish !== null && (credentials?.kind === 'session' || credentials?.kind === 'api-key')
+        ? known(credentials, await findActorAndMedia(db, { ...credentials, kind: credentials.kind }, wish))
+        : { actor: await findActor(db, credentials), media: null }
     demandAccess(actor, access)
     request.actor = actor
+    request.media = media
   })
 }
 
@@ -109,4 +117,10 @@ export function actorOf(request: FastifyRequest): Actor {
   if (request.actor === null)
     throw new Error(`${request.routeOptions.url} has no actor: is it a public route?`)
   return request.actor
+}
+
+/** The rows of a route with `config.media` whose request is well-formed. */
+export function mediaOf(request: FastifyRequest): MediaRows {
+  if (request.media === null) throw new Error(`${request.routeOptions.url} has no config.media, or no wish`)
+  return request.media
 }

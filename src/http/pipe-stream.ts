@@ -3,6 +3,12 @@ import type { Readable } from 'node:stream'
 import { countStreamed } from './chunk-garbage.ts'
 
 /**
+ * How much waits for the client's connection before the source does. Node says "full" at 64 KiB, which is one chunk: the source
+ * would be stopped and started again for each.
+ */
+const AHEAD_BYTES = 512 * 1024
+
+/**
  * `pipe` with the two endings that it lacks: the source goes when the client goes, and a source that fails or ends early
  * aborts the connection. Bytes are counted because node would keep a client waiting for the rest of a short body.
  */
@@ -29,7 +35,7 @@ export function pipeStream(
     sent += chunk.length
     countStreamed(chunk.length, length)
     if (sent > length) return cut(new Error(`the source gave more than ${length} bytes`))
-    if (!response.write(chunk)) source.pause()
+    if (!response.write(chunk) && response.writableLength >= AHEAD_BYTES) source.pause()
   })
   response.on('drain', () => source.resume())
   source.on('end', () => {
@@ -39,7 +45,9 @@ export function pipeStream(
   })
   source.on('error', cut)
   // Destroyed without an error counts as failed, too.
-  source.on('close', () => cut(new Error(`the source was closed after ${sent} of ${length} bytes`)))
+  source.on('close', () => {
+    if (!isSettled) cut(new Error(`the source was closed after ${sent} of ${length} bytes`))
+  })
   response.on('close', () => {
     isSettled = true
     source.destroy()

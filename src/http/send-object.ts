@@ -80,7 +80,10 @@ export async function sendObject(
   }
 
   const gone = new AbortController()
-  const onClose = () => gone.abort()
+  // After a whole answer nobody waits for the source any more; an abort costs an error with its stack.
+  const onClose = () => {
+    if (!response.writableFinished) gone.abort()
+  }
   response.once('close', onClose)
   // A client that left while we asked the database: its `close` was emitted before anybody listened.
   if (response.destroyed) gone.abort()

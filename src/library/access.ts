@@ -17,6 +17,20 @@ export type Actor = {
   apiKey: { id: string; permissions: string[] } | null
 }
 
+/** The row that credentials lead to, of a session or of an API key. */
+export type Holder = {
+  userId: string
+  email: string
+  name: string
+  isAdmin: boolean
+  /** Of the session or of the key. */
+  credentialId: string
+  /** Of the key. */
+  permissions: string[] | null
+  /** Of a session: its last use should be written down. */
+  isStale: boolean
+}
+
 /**
  * What a route demands. Each route states it (`config.access`), or the server does not start.
  * `permission` is what an API key needs; a route without one needs a key that holds `all`; null: any key will do.

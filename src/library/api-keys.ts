@@ -1,8 +1,9 @@
-import { type Selectable, sql } from 'kysely'
-import type { Database } from '../database/connect.ts'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
+import { compileOnce } from '../database/compile-once.ts'
+import type { Database, Queryable } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-import type { Actor } from './access.ts'
+import type { Actor, Holder } from './access.ts'
 import { hashToken, makeToken } from './tokens.ts'
 
 /** Immich's `ApiKeyResponseDto`. */
@@ -14,28 +15,47 @@ export type ApiKeyView = {
   updatedAt: string
 }
 
+/** The user who holds a known API key, unless deleted. */
+export function apiKeyHolder(db: Queryable, keyHash: RawBuilder<Buffer>) {
+  return db
+    .selectFrom('api_key')
+    .innerJoin('app_user', 'app_user.id', 'api_key.user_id')
+    .where('api_key.key_hash', '=', keyHash)
+    .where('app_user.deleted_at', 'is', null)
+    .select([
+      'app_user.id as userId',
+      'app_user.email',
+      'app_user.name',
+      'app_user.is_admin as isAdmin',
+      'api_key.id as credentialId',
+      sql<string[] | null>`api_key.permissions`.as('permissions'),
+      sql<boolean>`false`.as('isStale'),
+    ])
+}
+
+const holderOfKey = compileOnce<{ keyHash: Buffer }, Holder>((db, value) =>
+  apiKeyHolder(db, value('keyHash')),
+)
+
 /**
  * Who holds this API key: null for an unknown one, or where its user is deleted. `updated_at` of a key is the time of its
  * last change, not of its last use (Immich shows it so): using a key writes nothing.
  */
 export async function findActorByApiKey(db: Database, key: string): Promise<Actor | null> {
-  const row = await db
-    .selectFrom('api_key')
-    .innerJoin('app_user', 'app_user.id', 'api_key.user_id')
-    .where('api_key.key_hash', '=', hashToken(key))
-    .where('app_user.deleted_at', 'is', null)
-    .select([
-      'api_key.id as keyId',
-      'api_key.permissions',
-      'app_user.id as userId',
-      'app_user.email',
-      'app_user.name',
-      'app_user.is_admin as isAdmin',
-    ])
-    .executeTakeFirst()
-  if (row === undefined) return null
-  const { keyId, permissions, ...who } = row
-  return { ...who, sessionId: null, apiKey: { id: keyId, permissions } }
+  const [holder] = await holderOfKey(db, { keyHash: hashToken(key) })
+  return holder === undefined ? null : actorOfApiKey(holder)
+}
+
+export function actorOfApiKey(holder: Holder): Actor {
+  const { userId, email, name, isAdmin, credentialId: id } = holder
+  return {
+    userId,
+    email,
+    name,
+    isAdmin,
+    sessionId: null,
+    apiKey: { id, permissions: holder.permissions ?? [] },
+  }
 }
 
 /** Makes a key. Its secret is in the answer and nowhere else. @throws AppError invalid: a key can't give more than it has. */

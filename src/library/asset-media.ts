@@ -1,14 +1,21 @@
 /**
- * Which object answers for which view of an asset. One query for the owner, who asks most: a page of the timeline is a
- * hundred of these.
+ * Which object answers for which view of an asset. For the owner, who asks most, the rows that came with the actor are
+ * enough: a page of the timeline is a hundred of these.
  */
 import type { Database } from '../database/connect.ts'
-import type { AssetType, Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { formatOf } from '../media/formats.ts'
 import { type Actor, type AssetPermission, noAccess, requireAssets } from './access.ts'
+import type { MediaAsset, MediaRows } from './media-rows.ts'
 
 export type ThumbnailSize = 'thumbnail' | 'preview' | 'fullsize' | 'original'
+/** The kind of file whose rows are to be asked for, for each view. */
+export const KIND_OF_SIZE = {
+  thumbnail: 'thumbnail',
+  preview: 'preview',
+  fullsize: 'fullsize',
+  original: null,
+} as const
 /** An object to send (`fileName`: the name that people gave the original), or the sibling address that answers instead. */
 export type MediaAnswer = { objectId: string; fileName?: string } | { seeInstead: 'original' | 'preview' }
 
@@ -16,10 +23,10 @@ export type MediaAnswer = { objectId: string; fileName?: string } | { seeInstead
 export async function findThumbnail(
   db: Database,
   actor: Actor,
-  assetId: string,
+  media: MediaRows,
   size: ThumbnailSize,
 ): Promise<MediaAnswer> {
-  const asset = await findAllowed(db, actor, assetId, 'asset.view', size === 'original' ? null : size)
+  const asset = await demandAsset(db, actor, media, 'asset.view')
   if (size === 'original') return { seeInstead: 'original' }
   if (asset.fileObjectId) return { objectId: asset.fileObjectId }
   if (size !== 'fullsize') throw new AppError('not-found', 'Asset media not found')
@@ -31,9 +38,9 @@ export async function findThumbnail(
 export async function findOriginal(
   db: Database,
   actor: Actor,
-  assetId: string,
+  media: MediaRows,
 ): Promise<{ objectId: string; fileName: string }> {
-  const asset = await findAllowed(db, actor, assetId, 'asset.download', null)
+  const asset = await demandAsset(db, actor, media, 'asset.download')
   return { objectId: asset.originalObjectId, fileName: asset.fileName }
 }
 
@@ -41,45 +48,21 @@ export async function findOriginal(
 export async function findPlayback(
   db: Database,
   actor: Actor,
-  assetId: string,
+  media: MediaRows,
 ): Promise<{ objectId: string; fileName?: string }> {
-  const asset = await findAllowed(db, actor, assetId, 'asset.view', 'encoded-video')
+  const asset = await demandAsset(db, actor, media, 'asset.view')
   if (asset.type !== 'VIDEO') throw new AppError('not-found', 'Asset media not found')
   if (asset.fileObjectId) return { objectId: asset.fileObjectId }
   return { objectId: asset.originalObjectId, fileName: asset.fileName }
 }
 
-type AllowedAsset = {
-  ownerId: string
-  type: AssetType
-  originalObjectId: string
-  fileName: string
-  /** Null: there is no file of the kind that was asked for. */
-  fileObjectId: string | null
-}
-
-async function findAllowed(
+async function demandAsset(
   db: Database,
   actor: Actor,
-  assetId: string,
+  { wish: { assetId }, asset }: MediaRows,
   permission: AssetPermission,
-  kind: Schema['asset_file']['kind'] | null,
-): Promise<AllowedAsset> {
-  const asset = await db
-    .selectFrom('asset')
-    .leftJoin('asset_file', (join) =>
-      join.onRef('asset_file.asset_id', '=', 'asset.id').on('asset_file.kind', '=', kind),
-    )
-    .select([
-      'asset.owner_id as ownerId',
-      'asset.type',
-      'asset.original_object_id as originalObjectId',
-      'asset.original_file_name as fileName',
-      'asset_file.object_id as fileObjectId',
-    ])
-    .where('asset.id', '=', assetId)
-    .executeTakeFirst()
-  if (!asset) throw noAccess(permission)
+): Promise<MediaAsset> {
+  if (asset === null) throw noAccess(permission)
   if (asset.ownerId !== actor.userId) await requireAssets(db, actor, [assetId], permission)
   return asset
 }

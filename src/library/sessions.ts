@@ -1,9 +1,10 @@
-import { type Selectable, sql } from 'kysely'
-import type { Database, Tx } from '../database/connect.ts'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
+import { compileOnce } from '../database/compile-once.ts'
+import type { Database, Queryable, Tx } from '../database/connect.ts'
 import { publish } from '../database/events.ts'
 import type { Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
-import type { Actor } from './access.ts'
+import type { Actor, Holder } from './access.ts'
 import { hashToken, makeToken } from './tokens.ts'
 
 /** The device a session runs on, as the client names it; '' where it does not. */
@@ -22,34 +23,46 @@ export type SessionView = {
   isPendingSyncReset: boolean
 }
 
-/**
- * Who holds this session token: null for an unknown or expired one, or where its user is deleted. `updated_at` (last seen)
- * is written at most once a minute, so that a page full of thumbnails costs no write each.
- */
-export async function findActorBySessionToken(db: Database, token: string): Promise<Actor | null> {
-  const row = await db
+/** The user who holds a session token that is known and has not expired, unless deleted. */
+export function sessionHolder(db: Queryable, tokenHash: RawBuilder<Buffer>) {
+  return db
     .selectFrom('session')
     .innerJoin('app_user', 'app_user.id', 'session.user_id')
-    .where('session.token_hash', '=', hashToken(token))
+    .where('session.token_hash', '=', tokenHash)
     .where('app_user.deleted_at', 'is', null)
     .where((eb) =>
       eb.or([eb('session.expires_at', 'is', null), eb('session.expires_at', '>', sql<Date>`now()`)]),
     )
     .select([
-      'session.id as sessionId',
       'app_user.id as userId',
       'app_user.email',
       'app_user.name',
       'app_user.is_admin as isAdmin',
+      'session.id as credentialId',
+      sql<string[] | null>`null::text[]`.as('permissions'),
       sql<boolean>`session.updated_at < now() - interval '1 minute'`.as('isStale'),
     ])
-    .executeTakeFirst()
-  if (row === undefined) return null
-  const { isStale, ...who } = row
-  if (isStale) {
-    await db.updateTable('session').set({ updated_at: sql`now()` }).where('id', '=', who.sessionId).execute()
+}
+
+const holderOfToken = compileOnce<{ tokenHash: Buffer }, Holder>((db, value) =>
+  sessionHolder(db, value('tokenHash')),
+)
+
+/** Who holds this session token: null for an unknown or expired one, or where its user is deleted. */
+export async function findActorBySessionToken(db: Database, token: string): Promise<Actor | null> {
+  const [holder] = await holderOfToken(db, { tokenHash: hashToken(token) })
+  return holder === undefined ? null : actorOfSession(db, holder)
+}
+
+/**
+ * `updated_at` (last seen) is written at most once a minute, so that a page full of thumbnails costs no write each.
+ */
+export async function actorOfSession(db: Database, holder: Holder): Promise<Actor> {
+  const { userId, email, name, isAdmin, credentialId: sessionId } = holder
+  if (holder.isStale) {
+    await db.updateTable('session').set({ updated_at: sql`now()` }).where('id', '=', sessionId).execute()
   }
-  return { ...who, apiKey: null }
+  return { userId, email, name, isAdmin, sessionId, apiKey: null }
 }
 
 /** Starts a session. The token is in the answer and nowhere else. `lifetimeMs` null: it does not expire by itself. */

@@ -187,7 +187,7 @@ export async function finishClassChange(placement: Placement, change: StandingCl
   if (change.doomedKey === null) {
     const leftMs = change.leaseLeftMs
     if (leftMs > 0)
-      throw new RetryLater(`a class change at ${change.locationId} is under way`, Math.min(leftMs, 60_000))
+      throw new RetryLater(`a class change at ${change.locationId} is under way`, Math.min(leftMs, 5_000))
   }
   const doomed = await decideDoomed(placement, change)
   if (doomed) await clear(placement, doomed)

@@ -122,13 +122,14 @@ function readResuming(
         output.push(null)
       }
     })
+    // Asked first: every stream closes, and an error costs its stack.
+    const endedShort = () => {
+      if (isOver) return
+      over(new StorageError('unavailable', `the connection ended after ${position - range.start} bytes`))
+    }
     stream.on('error', over)
-    stream.on('close', () =>
-      over(new StorageError('unavailable', `the connection ended after ${position - range.start} bytes`)),
-    )
-    stream.on('end', () =>
-      over(new StorageError('unavailable', `the connection ended after ${position - range.start} bytes`)),
-    )
+    stream.on('close', endedShort)
+    stream.on('end', endedShort)
   }
 
   async function resumeOrFail(error: Error): Promise<void> {

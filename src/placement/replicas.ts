@@ -8,7 +8,7 @@ import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { Evidence, ObjectKey } from '../storage/backend.ts'
-import { knownKey } from './keys.ts'
+import { type LoadedObject, objectOfRows, rowsOfObject } from './object-rows.ts'
 import type { Placement } from './placement.ts'
 import type { ObjectState, ProofLevel, ReplicaState } from './states.ts'
 import { isArchiveClass, ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
@@ -69,87 +69,8 @@ export function isReadableNow(placement: Pick<Placement, 'now'>, replica: Replic
 }
 
 /** The object and its replicas, or null where there is no such object. */
-export async function loadObject(
-  db: Queryable,
-  objectId: string,
-): Promise<{ object: StoredObject; replicas: Replica[] } | null> {
-  const rows = await db
-    .selectFrom('stored_object as o')
-    .leftJoin('replica as r', 'r.object_id', 'o.id')
-    .leftJoin('replica_restore as a', (join) =>
-      join.onRef('a.object_id', '=', 'r.object_id').onRef('a.location_id', '=', 'r.location_id'),
-    )
-    .where('o.id', '=', objectId)
-    .select([
-      'o.id',
-      'o.owner_id',
-      'o.asset_id',
-      'o.kind',
-      'o.size',
-      'o.sha256',
-      'o.content_type',
-      'o.extension',
-      'o.state as object_state',
-      'o.min_copies',
-      'o.created_at',
-      'r.location_id',
-      'r.key',
-      'r.state',
-      'r.proof_level',
-      'r.proof',
-      'r.verified_at',
-      sql<number | null>`(extract(epoch from r.lease_expires_at - now()) * 1000)::float8`.as('lease_left_ms'),
-      'r.upload_id',
-      'r.writable_until',
-      'r.storage_class',
-      'r.class_since',
-      'a.tier',
-      'a.days',
-      'a.requested_at',
-      'a.expected_at',
-      'a.available_until',
-    ])
-    .execute()
-  const first = rows[0]
-  if (!first) return null
-  const object: StoredObject = {
-    id: first.id,
-    ownerId: first.owner_id,
-    assetId: first.asset_id,
-    kind: first.kind,
-    size: first.size,
-    sha256: first.sha256.toString('hex'),
-    contentType: first.content_type,
-    extension: first.extension,
-    state: first.object_state,
-    minCopies: first.min_copies,
-    createdAt: first.created_at,
-  }
-  const replicas: Replica[] = []
-  for (const row of rows) {
-    if (row.location_id === null || row.key === null || row.state === null || row.class_since === null)
-      continue
-    const { tier, days, requested_at: requestedAt, expected_at: expectedAt } = row
-    replicas.push({
-      objectId: first.id,
-      locationId: row.location_id,
-      key: knownKey(row.key),
-      state: row.state,
-      proofLevel: row.proof_level,
-      proof: row.proof as Proof | null,
-      verifiedAt: row.verified_at,
-      leaseLeftMs: row.lease_left_ms,
-      uploadId: row.upload_id,
-      writableUntil: row.writable_until,
-      storageClass: row.storage_class,
-      classSince: row.class_since,
-      restore:
-        tier === null || days === null || requestedAt === null || expectedAt === null
-          ? null
-          : { tier, days, requestedAt, expectedAt, availableUntil: row.available_until },
-    })
-  }
-  return { object, replicas }
+export async function loadObject(db: Queryable, objectId: string): Promise<LoadedObject | null> {
+  return objectOfRows(await rowsOfObject(db, { objectId }))
 }
 
 /** As `loadObject`, with the object's row locked until the transaction ends: evictions and leases of it wait for each other. */

@@ -28,6 +28,8 @@ import { isArchiveClass, ORDINARY_CLASS, wantedClass } from './storage-classes.t
 import { checkByHead, checkByReading } from './verify.ts'
 
 const ACTOR = 'job replicate-object'
+/** Another writer mostly ends, well or not, long before its lease; what it leaves is taken up soon. */
+const LOOK_AGAIN_MS = 5_000
 
 /**
  * Copies the object to the location, proves it there, and enqueues what follows. Run again after any interruption it goes
@@ -83,7 +85,7 @@ async function copy(
   const replica = { objectId: object.id, locationId: target.id, key }
   const storageClass = classForPut(placement, object, target)
   if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs, storageClass }))) {
-    throw new RetryLater(`another worker writes to ${target.id}`, 5_000)
+    throw new RetryLater(`another worker writes to ${target.id}`, LOOK_AGAIN_MS)
   }
 
   try {
@@ -209,7 +211,7 @@ function chooseSource(placement: Placement, replicas: readonly Replica[], to: st
 async function abandonIfDead(placement: Placement, replica: Replica): Promise<void> {
   if (await abandonWriting(placement, replica, { actor: ACTOR, onlyIfDead: true })) return
   const leaseLeftMs = Math.max(replica.leaseLeftMs ?? 0, 1_000)
-  throw new RetryLater(`another worker writes to ${replica.locationId}`, Math.min(leaseLeftMs, 60_000))
+  throw new RetryLater(`another worker writes to ${replica.locationId}`, Math.min(leaseLeftMs, LOOK_AGAIN_MS))
 }
 
 /** Our own failed attempt. What can't be done now, the next attempt or the sweep does. */

@@ -11,6 +11,7 @@ import { unreachableSentence } from './degraded.ts'
 import { type HandOver, type HandOverWish, handOver } from './deliver.ts'
 import type { EarlyRead, ReadSource } from './early-read.ts'
 import { locationOf } from './locations.ts'
+import type { LoadedObject } from './object-rows.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
 import { isReadableNow, loadObject, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
@@ -45,9 +46,16 @@ export type ServableObject = {
   handOver(wish: HandOverWish): Promise<HandOver | null>
 }
 
-/** What is known of an object without asking any location. Throws `not-found`. */
-export async function findServable(placement: Placement, objectId: string): Promise<ServableObject> {
-  const loaded = await loadObject(placement.db, objectId)
+/**
+ * What is known of an object without asking any location. `known`: what the ledger said within the same request, if it is of
+ * this object. Throws `not-found`.
+ */
+export async function findServable(
+  placement: Placement,
+  objectId: string,
+  known: LoadedObject | null = null,
+): Promise<ServableObject> {
+  const loaded = known?.object.id === objectId ? known : await loadObject(placement.db, objectId)
   if (!loaded) throw new AppError('not-found', 'there is no such file')
   const { object, replicas } = loaded
   return {

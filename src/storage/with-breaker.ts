@@ -3,6 +3,9 @@ import type { Body, GetOptions, ObjectKey, PutOptions, StorageBackend } from './
 import { isStorageError, StorageError } from './backend.ts'
 import type { Breaker, BreakerCall, CallKind, Outcome } from './breaker.ts'
 
+/** A call, and the stream that it was answered with. */
+type UnderWay = BreakerCall & { stream: Readable | null }
+
 /**
  * Lets calls through while the place answers, and refuses them at once (`unavailable`, with `retryAt`) while it doesn't.
  * Reads are given up after `answerWithinMs` without an answer; a block cuts whatever is under way, streams included.
@@ -24,17 +27,34 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
   async function run<T>(
     kind: CallKind,
     callerSignal: AbortSignal | undefined,
-    act: (signal: AbortSignal, call: BreakerCall) => Promise<T>,
+    act: (signal: AbortSignal, call: UnderWay) => Promise<T>,
     { isOurs = () => true, staysUnderWay = false }: { isOurs?: () => boolean; staysUnderWay?: boolean } = {},
   ): Promise<T> {
     callerSignal?.throwIfAborted()
-    const call = breaker.begin(kind)
-    const patience = new AbortController()
+    const begun = breaker.begin(kind)
+    // One signal for all reasons: AbortSignal.any costs weak references, which every collection has to look at.
+    const controller = new AbortController()
+    const { signal } = controller
     const { answerWithinMs } = breaker.rules
-    const giveUp = () => patience.abort(new StorageError('unavailable', silence(answerWithinMs)))
+    const giveUp = () => controller.abort(new StorageError('unavailable', silence(answerWithinMs)))
+    const leave = () => controller.abort(callerSignal?.reason)
+    const cut = () => {
+      // The stream first: the backend's own end of it would have no reason to tell.
+      call.stream?.destroy(begun.signal.reason as Error)
+      controller.abort(begun.signal.reason)
+    }
     const timer = kind === 'other' ? undefined : setTimeout(giveUp, answerWithinMs)
-    const signals = [call.signal, patience.signal]
-    const signal = AbortSignal.any(callerSignal ? [...signals, callerSignal] : signals)
+    callerSignal?.addEventListener('abort', leave, { once: true })
+    begun.signal.addEventListener('abort', cut, { once: true })
+    const call: UnderWay = {
+      ...begun,
+      stream: null,
+      end() {
+        callerSignal?.removeEventListener('abort', leave)
+        begun.signal.removeEventListener('abort', cut)
+        begun.end()
+      },
+    }
     let isUnderWay = false
     try {
       const result = await orAborted(act(signal, call), signal)
@@ -69,11 +89,9 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
   }
 
   /** What comes after the answer: a block cuts it, and an end before its time counts as one more failure. */
-  function watchStream(stream: Readable, call: BreakerCall): void {
-    const cut = () => stream.destroy(call.signal.reason as Error)
-    call.signal.addEventListener('abort', cut, { once: true })
+  function watchStream(stream: Readable, call: UnderWay): void {
+    call.stream = stream
     finished(stream, { writable: false }, (error) => {
-      call.signal.removeEventListener('abort', cut)
       if (isStorageError(error, 'unavailable')) call.breakOff(error.message)
       call.end()
     })

@@ -18,6 +18,7 @@ import {
   startServerWithBucket,
   statusOf,
 } from '../support/server-with-bucket.ts'
+import { WRITE_LEASE_SECONDS } from '../support/spawn-server.ts'
 
 const LANES = 4
 /** After each success: what is tested is what happens to uploads, not how fast previews are made. */
@@ -28,7 +29,7 @@ let site: ServerWithBucket
 const acknowledged = new Map<string, string>()
 
 before(async () => {
-  site = await startServerWithBucket()
+  site = await startServerWithBucket({ upload: `writeLeaseSeconds: ${WRITE_LEASE_SECONDS}` })
   await probed(site.client)
 })
 after(() => site.close())

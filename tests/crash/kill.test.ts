@@ -20,7 +20,7 @@ import { purgeObject } from '../../src/placement/purge.ts'
 import { sweepPlacement } from '../../src/placement/sweep.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { type Client, connectClient } from '../support/client.ts'
-import { freePort, type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
+import { freePort, type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from '../support/spawn-server.ts'
 
 const STRATEGIES = ['local-first', 's3-first'] as const
 type Strategy = (typeof STRATEGIES)[number]
@@ -60,7 +60,7 @@ async function killOverAndOver(strategy: Strategy): Promise<void> {
     region: us-east-1
     accessKeyId: crash
     secretAccessKey: crash-secret
-  upload: { strategy: ${strategy} }
+  upload: { strategy: ${strategy}, writeLeaseSeconds: ${WRITE_LEASE_SECONDS} }
 `
   const port = await freePort()
   /** asset id -> SHA-256 of what was acknowledged */

@@ -7,6 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
 const START_LIMIT_MS = 60_000
+/**
+ * For tests that kill writers and wait for their work to be done anew: the ordinary 40 s would be most of their time. Renewed every
+ * 2 s, so that a busy machine does not make living writers look dead.
+ */
+export const WRITE_LEASE_SECONDS = 8
 
 export type SpawnedServer = {
   url: string

@@ -18,7 +18,7 @@ import { immich } from './immich-cli.ts'
 import { mediaFolder } from './media.ts'
 import { drained, eventually, photo, receiptOf, statusOf } from './server-with-bucket.ts'
 import { pickFiles, uploadState, uploadsFinish } from './sheet-page.ts'
-import { freePort, type SpawnedServer, spawnServer } from './spawn-server.ts'
+import { freePort, type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from './spawn-server.ts'
 import { readZip } from './zip.ts'
 
 export type Way = {
@@ -48,7 +48,7 @@ function settingsOf({ upload, mode }: Way): string {
   const everything = `
   locations: { originals: s3, thumbnails: s3, previews: s3, fullsize: s3, encodedVideos: s3, sidecars: s3, profileImages: s3, personFaces: s3, databaseBackups: s3 }`
   return `
-  upload: { strategy: ${upload === 's3-first' ? 's3-first' : 'local-first'}, direct: ${upload === 'direct' ? 'on' : 'off'}, retryDelayMs: 50 }${
+  upload: { strategy: ${upload === 's3-first' ? 's3-first' : 'local-first'}, direct: ${upload === 'direct' ? 'on' : 'off'}, retryDelayMs: 50, writeLeaseSeconds: ${WRITE_LEASE_SECONDS} }${
     mode === 'hybrid' ? '' : everything
   }${mode === 'cache' ? '\n  cache: { maxBytes: 256 MiB }' : ''}`
 }

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { findOriginal, findPlayback, findThumbnail } from '../../library/asset-media.ts'
+import { findOriginal, findPlayback, findThumbnail, KIND_OF_SIZE } from '../../library/asset-media.ts'
+import type { MediaWish } from '../../library/media-rows.ts'
 import { findServable } from '../../placement/serve.ts'
-import { actorOf } from '../authenticate.ts'
+import { actorOf, mediaOf } from '../authenticate.ts'
 import { sendObject } from '../send-object.ts'
 import type { HttpParts } from '../server.ts'
 import { idParams, parse } from '../validate.ts'
@@ -15,21 +16,21 @@ export function registerAssetMediaRoutes(app: FastifyInstance, { db, placement, 
   const send = async (
     request: FastifyRequest,
     reply: FastifyReply,
-    media: { objectId: string; fileName?: string },
+    answer: { objectId: string; fileName?: string },
   ) =>
-    sendObject(request, reply, await findServable(placement, media.objectId), {
-      fileName: media.fileName,
+    sendObject(request, reply, await findServable(placement, answer.objectId, mediaOf(request).loaded), {
+      fileName: answer.fileName,
       delivery: placement.delivery,
       log,
     })
 
   app.get(
     '/api/assets/:id/thumbnail',
-    { config: { access: { who: 'user', permission: 'asset.view' } } },
+    { config: { access: { who: 'user', permission: 'asset.view' }, media: thumbnailWish } },
     async (request, reply) => {
-      const { id } = parse(idParams, request.params)
+      parse(idParams, request.params)
       const { size } = parse(thumbnailQuery, request.query)
-      const answer = await findThumbnail(db, actorOf(request), id, size)
+      const answer = await findThumbnail(db, actorOf(request), mediaOf(request), size)
       if (!('seeInstead' in answer)) return send(request, reply, answer)
       return reply.redirect(siblingAddress(request, answer.seeInstead), 302)
     },
@@ -37,17 +38,33 @@ export function registerAssetMediaRoutes(app: FastifyInstance, { db, placement, 
 
   app.get(
     '/api/assets/:id/original',
-    { config: { access: { who: 'user', permission: 'asset.download' } } },
-    async (request, reply) =>
-      send(request, reply, await findOriginal(db, actorOf(request), parse(idParams, request.params).id)),
+    { config: { access: { who: 'user', permission: 'asset.download' }, media: wishFor(null) } },
+    async (request, reply) => {
+      parse(idParams, request.params)
+      return send(request, reply, await findOriginal(db, actorOf(request), mediaOf(request)))
+    },
   )
 
   app.get(
     '/api/assets/:id/video/playback',
-    { config: { access: { who: 'user', permission: 'asset.view' } } },
-    async (request, reply) =>
-      send(request, reply, await findPlayback(db, actorOf(request), parse(idParams, request.params).id)),
+    { config: { access: { who: 'user', permission: 'asset.view' }, media: wishFor('encoded-video') } },
+    async (request, reply) => {
+      parse(idParams, request.params)
+      return send(request, reply, await findPlayback(db, actorOf(request), mediaOf(request)))
+    },
   )
+}
+
+function wishFor(kind: MediaWish['kind']) {
+  return (request: FastifyRequest): MediaWish | null => {
+    const { data } = idParams.safeParse(request.params)
+    return data === undefined ? null : { assetId: data.id, kind }
+  }
+}
+
+function thumbnailWish(request: FastifyRequest): MediaWish | null {
+  const { data } = thumbnailQuery.safeParse(request.query)
+  return data === undefined ? null : wishFor(KIND_OF_SIZE[data.size])(request)
 }
 
 /** Relative, so that it holds behind any proxy; the query (`edited`, `c`, a key) goes along. */
