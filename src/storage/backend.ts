@@ -152,6 +152,9 @@ export type LocalFiles = {
   space(): Promise<{ freeBytes: number; totalBytes: number }>
 }
 
+/** To be sent with exactly these headers, until it expires. */
+export type SignedPut = { url: string; headers: Record<string, string>; expiresAt: Date }
+
 export type Presign = {
   /** Scheme, host and port of all its URLs. */
   origin(): Promise<string>
@@ -173,7 +176,7 @@ export type Presign = {
   ): Promise<{ url: string; expiresAt: Date }>
   /**
    * Bound to this size and these digests: the location refuses anything else. `onlyIfAbsent` binds it to If-None-Match
-   * too, for a location that was seen to refuse a second put.
+   * too, for a location that was seen to refuse a second put. `expiresAt` as with `get`.
    */
   put(
     key: ObjectKey,
@@ -184,7 +187,7 @@ export type Presign = {
       contentType: string
       onlyIfAbsent?: boolean
     },
-  ): Promise<{ url: string; headers: Record<string, string> }>
+  ): Promise<SignedPut>
 }
 
 export type Multipart = {
@@ -192,7 +195,7 @@ export type Multipart = {
   presignPart(
     key: ObjectKey,
     part: { uploadId: string; number: number; size: number; md5?: string; expiresInSeconds: number },
-  ): Promise<{ url: string; headers: Record<string, string> }>
+  ): Promise<SignedPut>
   listParts(key: ObjectKey, uploadId: string): Promise<{ number: number; size: number; etag: string }[]>
   complete(key: ObjectKey, uploadId: string, parts: { number: number; etag: string }[]): Promise<ObjectInfo>
   abort(key: ObjectKey, uploadId: string): Promise<void>

@@ -39,8 +39,7 @@ export async function checkCors(probe: Probe): Promise<ProbeFinding[]> {
 /** What a browser at that origin lacks, or null. */
 async function findMissing(probe: Probe, key: string, origin: string): Promise<string | null> {
   const { bucket } = probe
-  const put = await signProbePut(bucket, bucket.client, {
-    key,
+  const put = await signProbePut(bucket.signUrl, bucket.fullKey(key), {
     bytes: someBytes(100),
     contentType: 'image/jpeg',
   })
@@ -58,8 +57,7 @@ async function findMissing(probe: Probe, key: string, origin: string): Promise<s
   const refused = REQUEST_HEADERS.filter((header) => !includes(allowed('headers'), header))
   if (refused.length > 0) return `may not put: the CORS rule does not allow ${refused.join(', ')}`
 
-  const url = await signProbeGet(bucket, bucket.client, {
-    key,
+  const url = await signProbeGet(bucket.signUrl, bucket.fullKey(key), {
     contentType: 'image/jpeg',
     fileName: 'photo.jpg',
   })
