@@ -77,25 +77,6 @@ function directLocation(placement: Placement): Location | null {
   return null
 }
 
-/**
- * A put that every service refuses, for its signature is none: a browser that may read the refusal is let in by the
- * bucket's CORS rules, and nothing was stored to find that out.
- */
-export async function signCheck(location: Location): Promise<SignedRequest> {
-  const key = freshKey({ ownerId: 'check', assetId: 'check', kind: 'original', extension: 'bin' })
-  const signed = await location.backend.presign!.put(key, {
-    expiresInSeconds: 60,
-    size: 1,
-    digests: [{ algorithm: 'md5', value: '0cc175b9c0f1b6a831c399e269772661' }], // of "a"
-    contentType: 'application/octet-stream',
-    onlyIfAbsent: true,
-  })
-  return {
-    headers: signed.headers,
-    url: signed.url.replace(/(X-Amz-Signature=)[0-9a-f]+/, `$1${'0'.repeat(64)}`),
-  }
-}
-
 /** The intent of a write, in one statement with `noting`, the insert of the row of whoever asked for it. */
 export async function beginDirectWrite(
   tx: Queryable,

@@ -342,6 +342,8 @@ export type BrowserReach = {
   at: string
   reach: 'reachable' | 'blocked'
   why: 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete' | null
+  /** The page's put worked, and it could read the answer: all that an upload needs, also where the rest is blocked. */
+  canUpload: boolean
   detail: string
   remedy?: string
   paste?: Paste[]
@@ -362,10 +364,14 @@ export type ProbeReport = {
 }
 /** What a page's own probe needs of a location. Keys are the probe's, never those of objects. */
 export type BrowserProbe = {
-  /** For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. */
+  /**
+   * For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. `onlyIfAbsent` as in
+   * `Presign`: CORS rules must allow that header as well.
+   */
   sign(
     key: string,
     bytes: Buffer,
+    options: { onlyIfAbsent: boolean },
   ): Promise<{
     put: { url: string; headers: Record<string, string> }
     get: { url: string }

@@ -18,11 +18,12 @@ export function openS3BrowserProbe(settings: S3Settings, log: Log): BrowserProbe
   const { host } = new URL(settings.publicEndpoint ?? settings.endpoint ?? 'https://s3.amazonaws.com')
 
   return {
-    async sign(key, bytes) {
+    async sign(key, bytes, { onlyIfAbsent }) {
       assertProbeKey(key)
       const put = await signProbePut(bucket.signPublicUrl, bucket.fullKey(key), {
         bytes,
         contentType: CONTENT_TYPE,
+        onlyIfAbsent,
       })
       // A browser sets the length by itself and lets nobody else do it.
       delete put.headers['content-length']

@@ -6,7 +6,7 @@ import { corsRules } from './s3-paste.ts'
 import { sendPlain, signProbeGet, signProbePut } from './s3-probe-signing.ts'
 import { drawback, noProblem, type Probe, putRaw, someBytes } from './s3-probing.ts'
 
-const REQUEST_HEADERS = ['content-md5', 'content-type']
+const REQUEST_HEADERS = ['content-md5', 'content-type', 'if-none-match']
 const REMEDY =
   'add the rule below, or leave it: then all of a browser’s uploads and downloads go through Glassine'
 export const NO_CORS_REMEDY =

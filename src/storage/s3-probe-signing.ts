@@ -14,12 +14,19 @@ type PlainAnswer = { status: number; headers: Record<string, string>; bytes: Buf
 export async function signProbePut(
   signUrl: SignUrl,
   fullKey: string,
-  what: { bytes: Buffer; contentType: string; signedAt?: Date | undefined; withoutMd5?: boolean },
+  what: {
+    bytes: Buffer
+    contentType: string
+    signedAt?: Date | undefined
+    withoutMd5?: boolean
+    onlyIfAbsent?: boolean
+  },
 ): Promise<Signed> {
   const headers = {
     'content-length': String(what.bytes.length),
     ...(what.withoutMd5 !== true && { 'content-md5': md5Of(what.bytes).toString('base64') }),
     'content-type': what.contentType,
+    ...(what.onlyIfAbsent === true && { 'if-none-match': '*' }),
   }
   const { url } = await signUrl('PUT', fullKey, {
     operation: 'PutObject',
