@@ -39,23 +39,34 @@ export function asForm(name: string, file: Iterable<Buffer>, size: number): Send
 
 /** Posts the body and resolves with the answer's text. Throws unless it is 201. */
 export function post(agent: Agent, url: string, body: Sendable): Promise<string> {
+  return send(agent, 'POST', url, body, 201)
+}
+
+/** Sends the body and resolves with the answer's text. Throws unless its status is the one that is wanted. */
+export function send(
+  agent: Agent,
+  method: 'POST' | 'PUT',
+  url: string,
+  body: Sendable,
+  status: number,
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { method: 'POST', agent, headers: body.headers }, (response) => {
+    const outgoing = request(url, { method, agent, headers: body.headers }, (response) => {
       readText(response).then((text) => {
-        if (response.statusCode === 201) resolve(text)
+        if (response.statusCode === status) resolve(text)
         else reject(new Error(`${url} answered ${response.statusCode}: ${text}`))
       }, reject)
     })
     outgoing.on('error', reject)
     const chunks = body.chunks[Symbol.iterator]()
-    const send = () => {
+    const write = () => {
       for (;;) {
         const next = chunks.next()
         if (next.done) return outgoing.end()
-        if (!outgoing.write(next.value)) return outgoing.once('drain', send)
+        if (!outgoing.write(next.value)) return outgoing.once('drain', write)
       }
     }
-    send()
+    write()
   })
 }
 

@@ -33,6 +33,13 @@ export async function cpuSecondsOf(root: number, except: readonly number[] = [])
   return stats.reduce((sum, stat) => sum + (stat?.cpuSeconds ?? 0), 0)
 }
 
+/** Bytes that one process has read and written since it began, files and sockets alike (what system calls moved). */
+export async function bytesMovedBy(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/io`, 'utf8')
+  const count = (name: string) => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(text)![1])
+  return count('rchar') + count('wchar')
+}
+
 /** Resident memory of the tree: `rssMb` counts shared pages once for each process, `pssMb` shares them out. In MB (1e6). */
 export async function memoryOf(
   root: number,

@@ -13,6 +13,7 @@ const TIME_LIMIT_MS = 10 * 60_000
 /** Loaded when their turn comes: what one of them needs does not weigh on the others. */
 const BENCHMARKS: Record<string, () => Promise<BenchRow[]>> = {
   upload: async () => (await import('./upload.ts')).benchUpload(),
+  direct: async () => (await import('./direct.ts')).benchDirect(),
   offload: async () => (await import('./offload.ts')).benchOffload(),
   proxy: async () => (await import('./proxy.ts')).benchProxy(),
   ranges: async () => (await import('./ranges.ts')).benchRanges(),

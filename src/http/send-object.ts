@@ -9,6 +9,7 @@ import type { Log } from '../log.ts'
 import type { Delivery, HandOver } from '../placement/deliver.ts'
 import type { ServableObject } from '../placement/serve.ts'
 import { contentDisposition } from './content-disposition.ts'
+import { originOf } from './page-origin.ts'
 import { pipeStream } from './pipe-stream.ts'
 import { parseRange } from './range.ts'
 import { canReach, isBrowser, mayRedirect } from './redirectable.ts'
@@ -135,6 +136,7 @@ async function handOver(
     contentDisposition: contentDisposition(isSafe && !isLink ? 'inline' : 'attachment', fileName),
     // A cookie for a folder leaves the type of an answer to whoever asks: not for what could run.
     browserOfUserId: isSafe && isBrowser(request) ? (request.actor?.userId ?? null) : null,
+    pageOrigin: isBrowser(request) ? originOf(request) : null,
     canReach: (address, which) => canReach(request, address, which),
   })
 }

@@ -28,6 +28,31 @@ export type DirectUploadView = {
   parts: { partBytes: number; count: number } | null
 }
 
+/** By their names: PostgreSQL prepares no statement with a star. */
+const COLUMNS = [
+  'u.id',
+  'u.owner_id',
+  'u.object_id',
+  'u.asset_id',
+  'u.state',
+  'u.reason',
+  'u.size',
+  'u.sha256',
+  'u.sha1',
+  'u.md5',
+  'u.part_bytes',
+  'u.file_name',
+  'u.file_created_at',
+  'u.file_modified_at',
+  'u.is_favorite',
+  'u.visibility',
+  'u.duration_ms',
+  'u.live_photo_video_id',
+  'u.expires_at',
+  'u.created_at',
+  'u.ended_at',
+] as const
+
 export const EXPIRED = 'it was not confirmed in time'
 
 /** @throws AppError not-found, also for somebody else's */
@@ -37,7 +62,7 @@ export async function loadUpload(db: Database, actor: Actor, uploadId: string): 
     .leftJoin('replica as r', (join) =>
       join.onRef('r.object_id', '=', 'u.object_id').on('r.state', '=', 'writing'),
     )
-    .selectAll('u')
+    .select(COLUMNS)
     .select(['r.location_id', 'r.key', 'r.upload_id'])
     .where('u.id', '=', uploadId)
     .where('u.owner_id', '=', actor.userId)

@@ -14,9 +14,13 @@ const BYTES = 1024
 /** A key is looked after for so long: twice the life of its URLs. */
 const LIFE_MS = 10 * 60_000
 /** Of one location at a time. */
-const MAX_UNDER_WAY = 8
+const MAX_UNDER_WAY = 32
 /** Results of so many origins are kept, the newest. */
 const MAX_ORIGINS = 8
+/** What was found longer ago is found out anew before files are sent that way. */
+const UPLOADS_TRUST_MS = 24 * 3_600_000
+/** How long a result is kept in memory, for redirects. */
+const LOOK_AGAIN_MS = 5_000
 
 /** What a page is to try. `body` is in base64. */
 export type BrowserProbeOffer = {
@@ -28,8 +32,8 @@ export type BrowserProbeOffer = {
   get: { url: string }
 }
 
-/** What a page says. `why` null: all of it worked, the ETag was to be seen. */
-export type BrowserProbeResult = { why: BrowserReach['why']; detail: string }
+/** What a page says. `why` null: all of it worked, the ETag was to be seen. `canUpload`: at least the put did. */
+export type BrowserProbeResult = { why: BrowserReach['why']; canUpload: boolean; detail: string }
 
 /** One offer for each location that can sign; locations that cannot have none. `conflict` when too many are under way. */
 export async function beginBrowserProbes(placement: Placement, origin: string): Promise<BrowserProbeOffer[]> {
@@ -39,6 +43,16 @@ export async function beginBrowserProbes(placement: Placement, origin: string): 
     if (location.openBrowserProbe) offers.push(await begin(placement, location, origin))
   }
   return offers
+}
+
+/** One offer, for a location that can sign. */
+export async function beginBrowserProbe(
+  placement: Placement,
+  location: Location,
+  origin: string,
+): Promise<BrowserProbeOffer> {
+  await removeLateBrowserProbes(placement)
+  return begin(placement, location, origin)
 }
 
 async function begin(placement: Placement, location: Location, origin: string): Promise<BrowserProbeOffer> {
@@ -67,16 +81,22 @@ async function begin(placement: Placement, location: Location, origin: string): 
   })
   const body = bodyOf(key)
   return withProbe(location, async (probe) => {
-    const { put, get } = await probe.sign(key, body)
+    const onlyIfAbsent = location.backend.features.conditionalPut === true
+    const { put, get } = await probe.sign(key, body, { onlyIfAbsent })
     return { id, locationId: location.id, label: location.label, body: body.toString('base64'), put, get }
   })
 }
 
-/** Told once for each offer. Removes what the page put and stores the result. `not-found`: unknown, told before, or late. */
+/**
+ * Told once for each offer. Removes what the page put, and stores and returns the result. `isAdmins` false: one person's
+ * browser that is kept out does not take back what was found out before; others may be elsewhere.
+ * `not-found`: unknown, told before, or late.
+ */
 export async function finishBrowserProbe(
   placement: Placement,
   id: string,
   result: BrowserProbeResult,
+  { isAdmins }: { isAdmins: boolean },
 ): Promise<BrowserReach> {
   const row = await placement.db
     .updateTable('browser_probe')
@@ -93,8 +113,12 @@ export async function finishBrowserProbe(
     await probe.remove(row.key)
     const hasArrived = held?.equals(bodyOf(row.key)) === true
     const told: BrowserProbeResult =
-      result.why === null && !hasArrived
-        ? { why: 'incomplete', detail: 'the page says that it put a file, but it did not arrive' }
+      (result.why === null || result.canUpload) && !hasArrived
+        ? {
+            why: 'incomplete',
+            canUpload: false,
+            detail: 'the page says that it put a file, but it did not arrive',
+          }
         : result
     const reach: BrowserReach = {
       origin: row.origin,
@@ -103,20 +127,27 @@ export async function finishBrowserProbe(
       ...told,
       ...(told.why !== null && (await probe.explain(row.origin, told.why))),
     }
-    await storeReach(placement.db, location.id, reach)
+    await storeReach(placement, location.id, reach, { isAdmins })
     return reach
   })
 }
 
 /** The newest result of each origin, beside the report of the server's own probe. */
-async function storeReach(db: Placement['db'], locationId: string, reach: BrowserReach): Promise<void> {
-  await db.transaction().execute(async (tx) => {
+async function storeReach(
+  placement: Placement,
+  locationId: string,
+  reach: BrowserReach,
+  { isAdmins }: { isAdmins: boolean },
+): Promise<void> {
+  await placement.db.transaction().execute(async (tx) => {
     const row = await tx
       .selectFrom('location')
       .select('probe')
       .where('id', '=', locationId)
       .forUpdate()
       .executeTakeFirstOrThrow()
+    const known = reachesIn(row.probe).find(({ origin }) => origin === reach.origin)
+    if (!isAdmins && !reach.canUpload && known !== undefined && isTrusted(placement, known)) return
     const others = reachesIn(row.probe).filter(({ origin }) => origin !== reach.origin)
     const all = JSON.stringify([reach, ...others].slice(0, MAX_ORIGINS))
     await tx
@@ -140,6 +171,47 @@ export async function browserReachOf(
 ): Promise<BrowserReach | null> {
   const row = await db.selectFrom('location').select('probe').where('id', '=', locationId).executeTakeFirst()
   return reachesIn(row?.probe ?? null).find((reach) => reach.origin === origin) ?? null
+}
+
+/** What a page at that origin may count on when it uploads; null: it is to try for itself. */
+export async function uploadReachOf(
+  placement: Placement,
+  locationId: string,
+  origin: string,
+): Promise<BrowserReach | null> {
+  const reach = await browserReachOf(placement.db, locationId, origin)
+  return reach !== null && isTrusted(placement, reach) ? reach : null
+}
+
+function isTrusted(placement: Placement, reach: BrowserReach): boolean {
+  return reach.canUpload && placement.now().getTime() - Date.parse(reach.at) < UPLOADS_TRUST_MS
+}
+
+const lately = new WeakMap<Placement, Map<string, { until: number; reach: Promise<BrowserReach | null> }>>()
+
+/**
+ * Whether browsers at that origin are known not to get to the location at all. CORS rules don't count: pictures, films and
+ * links need none. Looked up in the database every few seconds.
+ */
+export async function isOutOfReach(
+  placement: Placement,
+  locationId: string,
+  origin: string,
+): Promise<boolean> {
+  const kept = lately.get(placement) ?? new Map()
+  lately.set(placement, kept)
+  const name = `${locationId} ${origin}`
+  let entry = kept.get(name)
+  if (entry === undefined || entry.until <= Date.now()) {
+    // Origins are what clients say: there may be any number of them.
+    if (kept.size >= 100) kept.clear()
+    const reach = browserReachOf(placement.db, locationId, origin)
+    entry = { until: Date.now() + LOOK_AGAIN_MS, reach }
+    kept.set(name, entry)
+    reach.catch(() => kept.delete(name))
+  }
+  const why = (await entry.reach)?.why ?? null
+  return why === 'unreachable' || why === 'mixed'
 }
 
 /** Origins from which pages have tried: their CORS rules are part of the weekly probe. */

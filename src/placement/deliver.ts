@@ -10,6 +10,7 @@
  */
 import type { ObjectKind } from '../database/schema.ts'
 import type { Cdn } from '../storage/cdn.ts'
+import { isOutOfReach } from './browser-reach.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import type { Replica, StoredObject } from './replicas.ts'
@@ -39,6 +40,8 @@ export type HandOverWish = {
   contentDisposition: string
   /** Null: not a person in a browser who is logged in there. */
   browserOfUserId: string | null
+  /** Of the pages of a browser, as in the Origin header; null: not known to be a browser. */
+  pageOrigin: string | null
   /** Whether this client gets to an address that the configuration does not call public. */
   canReach(address: URL, options: { isPublic: boolean }): boolean
 }
@@ -100,6 +103,9 @@ export async function handOver(
     }
   }
   if (!wish.canReach(new URL(signed.url), { isPublic })) return null
+  const { pageOrigin } = wish
+  if (way === 'redirect' && pageOrigin !== null && (await isOutOfReach(placement, location.id, pageOrigin)))
+    return null
   const untilMs = Math.min(window.endsAt.getTime(), signed.expiresAt.getTime() - TIME_TO_FOLLOW_MS)
   const maxAgeSeconds = Math.floor((untilMs - now.getTime()) / 1000)
   if (maxAgeSeconds < 0) return null

@@ -77,22 +77,6 @@ function directLocation(placement: Placement): Location | null {
   return null
 }
 
-/**
- * A put that every service refuses, for its signature is none: a browser that may read the refusal is let in by the
- * bucket's CORS rules, and nothing was stored to find that out.
- */
-export async function signCheck(location: Location): Promise<SignedRequest> {
-  const key = freshKey({ ownerId: 'check', assetId: 'check', kind: 'original', extension: 'bin' })
-  const signed = await location.backend.presign!.put(key, {
-    expiresInSeconds: 60,
-    size: 1,
-    digests: [{ algorithm: 'md5', value: '0cc175b9c0f1b6a831c399e269772661' }], // of "a"
-    contentType: 'application/octet-stream',
-    onlyIfAbsent: true,
-  })
-  return { ...signed, url: signed.url.replace(/(X-Amz-Signature=)[0-9a-f]+/, `$1${'0'.repeat(64)}`) }
-}
-
 /** The intent of a write, in one statement with `noting`, the insert of the row of whoever asked for it. */
 export async function beginDirectWrite(
   tx: Queryable,
@@ -117,15 +101,13 @@ export async function signPut(
   write: DirectWrite,
   body: { size: number; md5: Buffer; contentType: string },
 ): Promise<SignedRequest & { expiresAt: Date }> {
-  const expiresAt = new Date(Date.now() + PUT_URL_MS)
-  const signed = await target.location.backend.presign!.put(write.key, {
+  return target.location.backend.presign!.put(write.key, {
     expiresInSeconds: PUT_URL_MS / 1_000,
     size: body.size,
     digests: [{ algorithm: 'md5', value: body.md5.toString('hex') }],
     contentType: body.contentType,
     onlyIfAbsent: target.features.conditionalPut === true,
   })
-  return { ...signed, expiresAt }
 }
 
 /** To be called before another URL for the same put is signed: until it is good for nothing, no purge is final. */
@@ -144,13 +126,14 @@ export async function signParts(
 ): Promise<{ expiresAt: Date; parts: ({ number: number } & SignedRequest)[] }> {
   const multipart = multipartOf(placement, write)
   const uploadId = write.uploadId || (await beginParts(placement, multipart, write, contentType))
-  const expiresAt = new Date(Date.now() + PART_URL_MS)
-  const signed = await Promise.all(
-    parts.map(async (part) => {
-      const options = { ...part, uploadId, expiresInSeconds: PART_URL_MS / 1_000 }
-      return { number: part.number, ...(await multipart.presignPart(write.key, options)) }
-    }),
-  )
+  let expiresAt = new Date(Date.now() + PART_URL_MS)
+  const signed: ({ number: number } & SignedRequest)[] = []
+  for (const part of parts) {
+    const options = { ...part, uploadId, expiresInSeconds: PART_URL_MS / 1_000 }
+    const { expiresAt: endsAt, ...request } = await multipart.presignPart(write.key, options)
+    if (endsAt < expiresAt) expiresAt = endsAt
+    signed.push({ number: part.number, ...request })
+  }
   return { expiresAt, parts: signed }
 }
 

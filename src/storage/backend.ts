@@ -152,6 +152,9 @@ export type LocalFiles = {
   space(): Promise<{ freeBytes: number; totalBytes: number }>
 }
 
+/** To be sent with exactly these headers, until it expires. */
+export type SignedPut = { url: string; headers: Record<string, string>; expiresAt: Date }
+
 export type Presign = {
   /** Scheme, host and port of all its URLs. */
   origin(): Promise<string>
@@ -173,7 +176,7 @@ export type Presign = {
   ): Promise<{ url: string; expiresAt: Date }>
   /**
    * Bound to this size and these digests: the location refuses anything else. `onlyIfAbsent` binds it to If-None-Match
-   * too, for a location that was seen to refuse a second put.
+   * too, for a location that was seen to refuse a second put. `expiresAt` as with `get`.
    */
   put(
     key: ObjectKey,
@@ -184,7 +187,7 @@ export type Presign = {
       contentType: string
       onlyIfAbsent?: boolean
     },
-  ): Promise<{ url: string; headers: Record<string, string> }>
+  ): Promise<SignedPut>
 }
 
 export type Multipart = {
@@ -192,7 +195,7 @@ export type Multipart = {
   presignPart(
     key: ObjectKey,
     part: { uploadId: string; number: number; size: number; md5?: string; expiresInSeconds: number },
-  ): Promise<{ url: string; headers: Record<string, string> }>
+  ): Promise<SignedPut>
   listParts(key: ObjectKey, uploadId: string): Promise<{ number: number; size: number; etag: string }[]>
   complete(key: ObjectKey, uploadId: string, parts: { number: number; etag: string }[]): Promise<ObjectInfo>
   abort(key: ObjectKey, uploadId: string): Promise<void>
@@ -339,6 +342,8 @@ export type BrowserReach = {
   at: string
   reach: 'reachable' | 'blocked'
   why: 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete' | null
+  /** The page's put worked, and it could read the answer: all that an upload needs, also where the rest is blocked. */
+  canUpload: boolean
   detail: string
   remedy?: string
   paste?: Paste[]
@@ -359,10 +364,14 @@ export type ProbeReport = {
 }
 /** What a page's own probe needs of a location. Keys are the probe's, never those of objects. */
 export type BrowserProbe = {
-  /** For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. */
+  /**
+   * For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. `onlyIfAbsent` as in
+   * `Presign`: CORS rules must allow that header as well.
+   */
   sign(
     key: string,
     bytes: Buffer,
+    options: { onlyIfAbsent: boolean },
   ): Promise<{
     put: { url: string; headers: Record<string, string> }
     get: { url: string }

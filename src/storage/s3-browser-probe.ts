@@ -2,7 +2,7 @@ import type { Log } from '../log.ts'
 import type { BrowserProbe, ObjectKey } from './backend.ts'
 import { isStorageError } from './backend.ts'
 import { openS3Bucket } from './s3-bucket.ts'
-import { connectS3, type S3Settings } from './s3-client.ts'
+import type { S3Settings } from './s3-client.ts'
 import { deleteS3 } from './s3-delete.ts'
 import { corsRules } from './s3-paste.ts'
 import { NO_CORS_REMEDY, readCorsRules } from './s3-probe-cors.ts'
@@ -15,17 +15,19 @@ const THROUGH_US = 'until then all of a browser’s uploads and downloads go thr
 /** Signs for the address that browsers use, works by the one that the server uses. Takes keys of the probe only. */
 export function openS3BrowserProbe(settings: S3Settings, log: Log): BrowserProbe {
   const bucket = openS3Bucket(settings, log)
-  const publicly = connectS3(settings, settings.publicEndpoint ?? settings.endpoint)
   const { host } = new URL(settings.publicEndpoint ?? settings.endpoint ?? 'https://s3.amazonaws.com')
 
   return {
-    async sign(key, bytes) {
+    async sign(key, bytes, { onlyIfAbsent }) {
       assertProbeKey(key)
-      const put = await signProbePut(bucket, publicly.client, { key, bytes, contentType: CONTENT_TYPE })
+      const put = await signProbePut(bucket.signPublicUrl, bucket.fullKey(key), {
+        bytes,
+        contentType: CONTENT_TYPE,
+        onlyIfAbsent,
+      })
       // A browser sets the length by itself and lets nobody else do it.
       delete put.headers['content-length']
-      const url = await signProbeGet(bucket, publicly.client, {
-        key,
+      const url = await signProbeGet(bucket.signPublicUrl, bucket.fullKey(key), {
         contentType: CONTENT_TYPE,
         fileName: 'probe.bin',
       })
@@ -73,7 +75,6 @@ export function openS3BrowserProbe(settings: S3Settings, log: Log): BrowserProbe
 
     close() {
       bucket.client.destroy()
-      publicly.client.destroy()
     },
   }
 }

@@ -7,7 +7,10 @@ import { type BufferPool, openBufferPool } from './buffer-pool.ts'
 import { connectS3, type S3Connection, type S3Settings } from './s3-client.ts'
 import { type DirectRequest, openDirectRequests } from './s3-direct.ts'
 import { s3Error } from './s3-errors.ts'
+import { type KeyAddress, openKeyAddresses } from './s3-key-address.ts'
 import { findS3Provider, type S3Provider } from './s3-providers.ts'
+import { openSignUrl, type SignUrl } from './s3-sign-url.ts'
+import { openSignature } from './s3-signature.ts'
 
 const MIB = 1024 * 1024
 const DEFAULT_SINGLE_PUT_BYTES = 16 * MIB
@@ -24,6 +27,11 @@ export type S3Bucket = {
   readonly client: S3Client
   /** GET and HEAD of objects. */
   readonly direct: DirectRequest
+  /** For the address that we use ourselves. */
+  readonly signUrl: SignUrl
+  /** For the one where browsers and phones reach the service. */
+  readonly signPublicUrl: SignUrl
+  readonly publicAddressOf: (fullKey: string) => Promise<KeyAddress>
   readonly pool: BufferPool
   readonly log: Log
   readonly singlePutBytes: number
@@ -58,6 +66,14 @@ export function openS3Bucket(settings: S3Settings, log: Log): S3Bucket {
   const provider = findS3Provider(settings.provider, settings.endpoint)
   const connection = connectS3(settings)
   const partBytes = settings.partBytes ?? DEFAULT_PART_BYTES
+  const { publicEndpoint = null } = settings
+  const signature = openSignature(settings.region)
+  const addressOf = openKeyAddresses(connection.client, settings.bucket)
+  const isPublicElsewhere = publicEndpoint !== null && publicEndpoint !== settings.endpoint
+  const publicAddressOf = isPublicElsewhere
+    ? // Asked for addresses only: it sends nothing.
+      openKeyAddresses(connectS3(settings, publicEndpoint).client, settings.bucket)
+    : addressOf
   let seenAt = 0
 
   const bucket: S3Bucket = {
@@ -65,7 +81,10 @@ export function openS3Bucket(settings: S3Settings, log: Log): S3Bucket {
     provider,
     connection,
     client: connection.client,
-    direct: openDirectRequests(connection, settings),
+    direct: openDirectRequests(connection, { addressOf, signature }),
+    signUrl: openSignUrl(connection, { addressOf, signature }),
+    signPublicUrl: openSignUrl(connection, { addressOf: publicAddressOf, signature }),
+    publicAddressOf,
     pool: openBufferPool(settings.bufferBytes ?? DEFAULT_BUFFER_BYTES),
     log,
     singlePutBytes: Math.min(settings.singlePutBytes ?? DEFAULT_SINGLE_PUT_BYTES, provider.maxPutBytes),

@@ -2,7 +2,6 @@ import {
   CompleteMultipartUploadCommand,
   ListMultipartUploadsCommand,
   ListPartsCommand,
-  type S3Client,
 } from '@aws-sdk/client-s3'
 import type { Multipart, ObjectKey } from './backend.ts'
 import { isStorageError, StorageError } from './backend.ts'
@@ -14,7 +13,7 @@ import { headS3 } from './s3-read.ts'
 import { abortUpload, beginUpload } from './s3-upload.ts'
 
 /** Multipart uploads whose parts somebody else sends, with presigned URLs. */
-export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart {
+export function multipartS3(bucket: S3Bucket): Multipart {
   const { client, settings } = bucket
   const at = (key: ObjectKey) => ({ Bucket: settings.bucket, Key: bucket.fullKey(key) })
 
@@ -24,7 +23,7 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
       return { uploadId: await beginUpload(bucket, key, contentType ? { contentType } : {}) }
     },
 
-    presignPart: (key, part) => presignS3Part(bucket, publicClient, key, part),
+    presignPart: presignS3Part(bucket),
 
     async listParts(key, uploadId) {
       const parts: { number: number; size: number; etag: string }[] = []

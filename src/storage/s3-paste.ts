@@ -57,7 +57,7 @@ export function corsRules(
     ID: 'glassine',
     AllowedOrigins: [...origins],
     AllowedMethods: ['GET', 'HEAD', 'PUT'],
-    AllowedHeaders: ['content-type', 'content-md5', 'range', 'x-amz-*'],
+    AllowedHeaders: ['content-type', 'content-md5', 'if-none-match', 'range', 'x-amz-*'],
     ExposeHeaders: ['ETag', 'Content-Length', 'Content-Range', 'Accept-Ranges'],
     MaxAgeSeconds: 3600,
   }

@@ -6,7 +6,7 @@ import { corsRules } from './s3-paste.ts'
 import { sendPlain, signProbeGet, signProbePut } from './s3-probe-signing.ts'
 import { drawback, noProblem, type Probe, putRaw, someBytes } from './s3-probing.ts'
 
-const REQUEST_HEADERS = ['content-md5', 'content-type']
+const REQUEST_HEADERS = ['content-md5', 'content-type', 'if-none-match']
 const REMEDY =
   'add the rule below, or leave it: then all of a browser’s uploads and downloads go through Glassine'
 export const NO_CORS_REMEDY =
@@ -39,8 +39,7 @@ export async function checkCors(probe: Probe): Promise<ProbeFinding[]> {
 /** What a browser at that origin lacks, or null. */
 async function findMissing(probe: Probe, key: string, origin: string): Promise<string | null> {
   const { bucket } = probe
-  const put = await signProbePut(bucket, bucket.client, {
-    key,
+  const put = await signProbePut(bucket.signUrl, bucket.fullKey(key), {
     bytes: someBytes(100),
     contentType: 'image/jpeg',
   })
@@ -58,8 +57,7 @@ async function findMissing(probe: Probe, key: string, origin: string): Promise<s
   const refused = REQUEST_HEADERS.filter((header) => !includes(allowed('headers'), header))
   if (refused.length > 0) return `may not put: the CORS rule does not allow ${refused.join(', ')}`
 
-  const url = await signProbeGet(bucket, bucket.client, {
-    key,
+  const url = await signProbeGet(bucket.signUrl, bucket.fullKey(key), {
     contentType: 'image/jpeg',
     fileName: 'photo.jpg',
   })

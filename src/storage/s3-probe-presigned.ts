@@ -60,7 +60,7 @@ function lengthened(body: Buffer) {
 }
 
 function signPut({ bucket }: Probe, key: string, bytes: Buffer, signedAt?: Date): Promise<Signed> {
-  return signProbePut(bucket, bucket.client, { key, bytes, contentType: CONTENT_TYPE, signedAt })
+  return signProbePut(bucket.signUrl, bucket.fullKey(key), { bytes, contentType: CONTENT_TYPE, signedAt })
 }
 
 /** A presigned get: ranges, the type and file name that were signed, and what a second authentication does to it. */
@@ -71,8 +71,7 @@ export async function checkPresignedGet(probe: Probe): Promise<ProbeFinding[]> {
   const key = probe.key('presigned-get')
   const bytes = someBytes(BYTES)
   await putRaw(probe, key, bytes)
-  const url = await signProbeGet(bucket, bucket.client, {
-    key,
+  const url = await signProbeGet(bucket.signUrl, bucket.fullKey(key), {
     contentType: CONTENT_TYPE,
     fileName: 'photo.jpg',
   })
@@ -104,8 +103,9 @@ const CUT = 'cut'
 export async function sendCutPut(probe: Probe): Promise<ProbeFinding[]> {
   const { bucket } = probe
   const bytes = someBytes(BYTES)
-  const what = { key: probe.key(CUT), bytes, contentType: CONTENT_TYPE, withoutMd5: true }
-  await cutShort(await signProbePut(bucket, bucket.client, what), bytes.subarray(0, BYTES / 2), bucket)
+  const what = { bytes, contentType: CONTENT_TYPE, withoutMd5: true }
+  const signed = await signProbePut(bucket.signUrl, bucket.fullKey(probe.key(CUT)), what)
+  await cutShort(signed, bytes.subarray(0, BYTES / 2), bucket)
   return []
 }
 

@@ -1,9 +1,8 @@
 /** Presigned URLs of a probe's keys, which are no object keys, and requests that use them as anybody would. */
-import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { StorageError } from './backend.ts'
 import type { S3Bucket } from './s3-bucket.ts'
 import { md5Of } from './s3-probing.ts'
+import type { SignUrl } from './s3-sign-url.ts'
 
 /** Time enough for a slow line, no more. */
 export const EXPIRES_IN_S = 300
@@ -13,49 +12,45 @@ type PlainAnswer = { status: number; headers: Record<string, string>; bytes: Buf
 
 /** Bound to length, type and, unless it is told not to, MD5, as every presigned put of ours is; `signedAt` absent: now. */
 export async function signProbePut(
-  { settings, fullKey }: S3Bucket,
-  client: S3Client,
+  signUrl: SignUrl,
+  fullKey: string,
   what: {
-    key: string
     bytes: Buffer
     contentType: string
     signedAt?: Date | undefined
     withoutMd5?: boolean
+    onlyIfAbsent?: boolean
   },
 ): Promise<Signed> {
-  const contentMd5 = what.withoutMd5 === true ? undefined : md5Of(what.bytes).toString('base64')
-  const headers: Record<string, string> = {
+  const headers = {
     'content-length': String(what.bytes.length),
-    ...(contentMd5 !== undefined && { 'content-md5': contentMd5 }),
+    ...(what.withoutMd5 !== true && { 'content-md5': md5Of(what.bytes).toString('base64') }),
     'content-type': what.contentType,
+    ...(what.onlyIfAbsent === true && { 'if-none-match': '*' }),
   }
-  const command = new PutObjectCommand({
-    Bucket: settings.bucket,
-    Key: fullKey(what.key),
-    ContentLength: what.bytes.length,
-    ...(contentMd5 !== undefined && { ContentMD5: contentMd5 }),
-    ContentType: what.contentType,
-  })
-  const url = await getSignedUrl(client, command, {
-    expiresIn: EXPIRES_IN_S,
-    signableHeaders: new Set(['host', ...Object.keys(headers)]),
-    ...(what.signedAt && { signingDate: what.signedAt }),
+  const { url } = await signUrl('PUT', fullKey, {
+    operation: 'PutObject',
+    headers,
+    signedAt: what.signedAt,
+    expiresInSeconds: EXPIRES_IN_S,
   })
   return { url, headers }
 }
 
-export function signProbeGet(
-  { settings, fullKey }: S3Bucket,
-  client: S3Client,
-  { key, contentType, fileName }: { key: string; contentType: string; fileName: string },
+export async function signProbeGet(
+  signUrl: SignUrl,
+  fullKey: string,
+  { contentType, fileName }: { contentType: string; fileName: string },
 ): Promise<string> {
-  const command = new GetObjectCommand({
-    Bucket: settings.bucket,
-    Key: fullKey(key),
-    ResponseContentType: contentType,
-    ResponseContentDisposition: `attachment; filename="${fileName}"`,
+  const { url } = await signUrl('GET', fullKey, {
+    operation: 'GetObject',
+    query: {
+      'response-content-disposition': `attachment; filename="${fileName}"`,
+      'response-content-type': contentType,
+    },
+    expiresInSeconds: EXPIRES_IN_S,
   })
-  return getSignedUrl(client, command, { expiresIn: EXPIRES_IN_S })
+  return url
 }
 
 /** A request without credentials of ours. A refusal is an answer; throws `unavailable` where the service fails. */

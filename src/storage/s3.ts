@@ -8,7 +8,7 @@ import { assertObjectKey, MARKER_NAME } from './object-key.ts'
 import { expectedSha256 } from './read-body.ts'
 import { archiveS3 } from './s3-archive.ts'
 import { openS3Bucket } from './s3-bucket.ts'
-import { connectS3, type S3Settings } from './s3-client.ts'
+import type { S3Settings } from './s3-client.ts'
 import { copiesS3 } from './s3-copy.ts'
 import { deleteS3 } from './s3-delete.ts'
 import { growingS3 } from './s3-growing.ts'
@@ -29,8 +29,6 @@ export type S3Backend = StorageBackend & {
 export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
   const bucket = openS3Bucket(settings, log)
   const { client, connection } = bucket
-  const isPublicElsewhere = settings.publicEndpoint != null && settings.publicEndpoint !== settings.endpoint
-  const publicConnection = isPublicElsewhere ? connectS3(settings, settings.publicEndpoint) : connection
   const oneAfterAnother = openKeyQueue()
   const marker = { Bucket: settings.bucket, Key: bucket.fullKey(MARKER_NAME) }
 
@@ -89,8 +87,8 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
       await bucket.call('PutObject of the marker', undefined, (options) => client.send(command, options))
     },
 
-    presign: presignS3(bucket, publicConnection.client),
-    multipart: multipartS3(bucket, publicConnection.client),
+    presign: presignS3(bucket),
+    multipart: multipartS3(bucket),
     growing: growingS3(bucket),
     copies: copiesS3(bucket),
     archive: archiveS3(bucket),
@@ -98,7 +96,6 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
     openConnections: connection.http.openConnections,
     async close() {
       client.destroy()
-      publicConnection.client.destroy()
     },
   }
 }

@@ -16,4 +16,4 @@ async function openService() {
 
 testWay({ upload: 'local-first', mode: 'full' }, openService, skip)
 testWay({ upload: 's3-first', mode: 'hybrid' }, openService, skip)
-testWay({ upload: 'direct', mode: 'cache', isClosedToPages: true }, openService, skip)
+testWay({ upload: 'direct', mode: 'cache' }, openService, skip)

@@ -221,7 +221,7 @@ describe('with a breaker', () => {
     const presign = {
       origin: async () => 'https://bucket',
       get: async () => ({ url: 'https://bucket/key', expiresAt: new Date(60_000) }),
-      put: async () => ({ url: 'https://bucket', headers: {} }),
+      put: async () => ({ url: 'https://bucket', headers: {}, expiresAt: new Date(60_000) }),
     }
     const backend = withBreaker({ ...inner, presign }, breaker)
     const options = {

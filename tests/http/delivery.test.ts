@@ -7,6 +7,7 @@ import { pagePolicy } from '../../src/http/static-web.ts'
 import { silentLog } from '../../src/log.ts'
 import { type Delivery, deliveryOrigins, PROXY_EVERYTHING } from '../../src/placement/deliver.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
+import { openS3BrowserProbe } from '../../src/storage/s3-browser-probe.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { s3TestSettings } from '../contract/s3-subject.ts'
 import { locationOfBackend } from '../support/placement.ts'
@@ -60,7 +61,13 @@ async function start(t: TestContext, delivery: Delivery, more: { isPublic?: bool
   const location = locationOfBackend('s3', 's3', openS3Backend(settings, silentLog))
   const server = await startTestServer(t, {
     remotes: [],
-    extra: [{ ...location, ...(more.isPublic && { hasPublicAddress: true }) }],
+    extra: [
+      {
+        ...location,
+        ...(more.isPublic && { hasPublicAddress: true }),
+        openBrowserProbe: async () => openS3BrowserProbe(settings, silentLog),
+      },
+    ],
     delivery,
     now,
   })
@@ -95,6 +102,31 @@ async function start(t: TestContext, delivery: Delivery, more: { isPublic?: bool
 }
 
 const jpeg = (size: number) => Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(size - 4)])
+
+test('browsers whose page found the bucket out of reach get the bytes here; CORS rules matter to none of them', async (t) => {
+  const { server, browser, offload, addressOf, bearer } = await start(t, REDIRECT, { isPublic: true })
+  const id = await offload(jpeg(5_000), 'photo.jpg')
+  const statusFor = async (host: string, headers = browser()) =>
+    (await get(addressOf(id), { ...headers, host })).status
+  for (const [why, status] of [
+    ['unreachable', 200],
+    ['cors', 302],
+  ] as const) {
+    const host = `${why}.example.org`
+    const origin = `http://${host}`
+    const begun = await server.admin.call('/storage/browser-probes', { method: 'POST', headers: { origin } })
+    const { probes } = (await begun.json()) as { probes: { id: string }[] }
+    const told = await server.admin.call(`/storage/browser-probes/${probes[0]!.id}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ why, canUpload: false, detail: 'said the page' }),
+    })
+    assert.equal(told.status, 200)
+    assert.equal(await statusFor(host), status, why)
+  }
+  assert.equal(await statusFor('elsewhere.example.org'), 302, 'nobody has tried there')
+  assert.equal(await statusFor('unreachable.example.org', bearer), 200)
+})
 
 test('a browser is redirected to the bucket, and gets there what it would have got here', async (t) => {
   const { browser, offload, addressOf, bucket } = await start(t, REDIRECT)

@@ -4,10 +4,13 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { silentLog } from '../../src/log.ts'
 import {
   type BrowserProbeOffer,
+  type BrowserProbeResult,
   beginBrowserProbes,
   browserReachOf,
   finishBrowserProbe,
+  isOutOfReach,
   removeLateBrowserProbes,
+  uploadReachOf,
 } from '../../src/placement/browser-reach.ts'
 import { probeLocation } from '../../src/placement/locations.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
@@ -20,6 +23,13 @@ import { testDatabase } from '../support/postgres.ts'
 
 const credentials = { accessKeyId: 'page', secretAccessKey: 'a-secret-that-no-page-sees' }
 const ORIGIN = 'https://photos.example.org'
+const ADMIN = { isAdmins: true }
+const WORKED = { why: null, canUpload: true, detail: '' }
+const blocked = (why: NonNullable<BrowserProbeResult['why']>, canUpload = false) => ({
+  why,
+  canUpload,
+  detail: 'said the page',
+})
 
 let database: Awaited<ReturnType<typeof testDatabase>>
 let rig: Awaited<ReturnType<typeof testPlacement>>
@@ -77,7 +87,7 @@ test('a page that reached the bucket: the bytes are checked and removed, the res
   assert.equal(got.status, 206)
   assert.equal((await probeKeys()).length, 1)
 
-  const reach = await finishBrowserProbe(rig.placement, offer.id, { why: null, detail: '' })
+  const reach = await finishBrowserProbe(rig.placement, offer.id, WORKED, ADMIN)
   assert.equal(reach.reach, 'reachable')
   assert.deepEqual(await probeKeys(), [])
   assert.equal((await browserReachOf(database.db, 'bucket', ORIGIN))?.reach, 'reachable')
@@ -99,15 +109,68 @@ test('a page is not believed that says it put and did not, or put other bytes', 
     const offer = await begin()
     if (tamper)
       assert.equal((await put(offer, Buffer.alloc(1024))).status, 400, 'refused by the bucket itself')
-    const reach = await finishBrowserProbe(rig.placement, offer.id, { why: null, detail: '' })
+    const reach = await finishBrowserProbe(rig.placement, offer.id, WORKED, ADMIN)
     assert.deepEqual([reach.reach, reach.why], ['blocked', 'incomplete'])
+  }
+})
+
+test('what uploads need may work where the rest does not, and is trusted for a day', async () => {
+  const offer = await begin()
+  assert.equal(offer.put.headers['if-none-match'], '*', 'as the puts of uploads have it')
+  await put(offer)
+  await finishBrowserProbe(rig.placement, offer.id, blocked('cors', true), { isAdmins: false })
+  assert.equal((await browserReachOf(database.db, 'bucket', ORIGIN))?.reach, 'blocked')
+  assert.equal((await uploadReachOf(rig.placement, 'bucket', ORIGIN))?.canUpload, true)
+  assert.equal(await uploadReachOf(rig.placement, 'bucket', 'https://elsewhere.example.org'), null)
+  now = new Date(now.getTime() + 25 * 3_600_000)
+  assert.equal(await uploadReachOf(rig.placement, 'bucket', ORIGIN), null)
+})
+
+test('a page is not believed that says it could upload at least, and did not', async () => {
+  const offer = await begin()
+  const reach = await finishBrowserProbe(rig.placement, offer.id, blocked('cors', true), ADMIN)
+  assert.deepEqual([reach.why, reach.canUpload], ['incomplete', false])
+  assert.equal(await uploadReachOf(rig.placement, 'bucket', ORIGIN), null)
+})
+
+test('one person’s browser that is kept out takes nothing back, an administrator’s does', async () => {
+  const anybodys = { isAdmins: false }
+  const first = await begin()
+  await finishBrowserProbe(rig.placement, first.id, blocked('unreachable'), anybodys)
+  assert.equal(
+    (await browserReachOf(database.db, 'bucket', ORIGIN))?.why,
+    'unreachable',
+    'better than nothing',
+  )
+  const good = await begin()
+  await put(good)
+  await finishBrowserProbe(rig.placement, good.id, WORKED, anybodys)
+  const elsewhere = await begin()
+  const told = await finishBrowserProbe(rig.placement, elsewhere.id, blocked('unreachable'), anybodys)
+  assert.equal(told.reach, 'blocked', 'who asked is told')
+  assert.equal((await browserReachOf(database.db, 'bucket', ORIGIN))?.reach, 'reachable')
+  assert.equal(await isOutOfReach(rig.placement, 'bucket', ORIGIN), false)
+
+  const admins = await begin()
+  await finishBrowserProbe(rig.placement, admins.id, blocked('cors'), ADMIN)
+  assert.equal((await browserReachOf(database.db, 'bucket', ORIGIN))?.why, 'cors')
+  for (const [why, isOut] of [
+    ['unreachable', true],
+    ['mixed', true],
+    ['cors', false],
+    ['incomplete', false],
+  ] as const) {
+    const origin = `https://${why}.example.org`
+    const offer = await begin(origin)
+    await finishBrowserProbe(rig.placement, offer.id, blocked(why), ADMIN)
+    assert.equal(await isOutOfReach(rig.placement, 'bucket', origin), isOut, why)
   }
 })
 
 test('each reason has its remedy; CORS comes with the rule and the command for this origin', async () => {
   for (const why of ['cors', 'policy', 'mixed', 'unreachable', 'refused', 'incomplete'] as const) {
     const offer = await begin()
-    const reach = await finishBrowserProbe(rig.placement, offer.id, { why, detail: 'said the page' })
+    const reach = await finishBrowserProbe(rig.placement, offer.id, blocked(why), ADMIN)
     assert.equal(reach.reach, 'blocked')
     assert.ok(reach.remedy, why)
     if (why !== 'cors') continue
@@ -120,18 +183,18 @@ test('each reason has its remedy; CORS comes with the rule and the command for t
 
 test('a result is taken once, in time, and no probe of anybody else’s is known', async () => {
   const once = await begin()
-  await finishBrowserProbe(rig.placement, once.id, { why: 'cors', detail: '' })
+  await finishBrowserProbe(rig.placement, once.id, blocked('cors'), ADMIN)
   const late = await begin()
   const over = { code: 'not-found' }
-  await assert.rejects(finishBrowserProbe(rig.placement, once.id, { why: null, detail: '' }), over)
+  await assert.rejects(finishBrowserProbe(rig.placement, once.id, WORKED, ADMIN), over)
   now = new Date(now.getTime() + 11 * 60_000)
-  await assert.rejects(finishBrowserProbe(rig.placement, late.id, { why: null, detail: '' }), over)
+  await assert.rejects(finishBrowserProbe(rig.placement, late.id, WORKED, ADMIN), over)
 })
 
 test('what is put after the result, or by a page that never told one, is removed when the URL has run out', async () => {
   const told = await begin()
   await put(told)
-  await finishBrowserProbe(rig.placement, told.id, { why: null, detail: '' })
+  await finishBrowserProbe(rig.placement, told.id, WORKED, ADMIN)
   await put(told)
   const silent = await begin()
   await put(silent)
@@ -145,16 +208,16 @@ test('what is put after the result, or by a page that never told one, is removed
   assert.deepEqual(await rows(), [])
 })
 
-test('eight at a time, also when many are asked for at once', async () => {
-  const ends = await Promise.allSettled(Array.from({ length: 12 }, () => begin()))
-  assert.equal(ends.filter(({ status }) => status === 'fulfilled').length, 8)
-  assert.equal((await rows()).length, 8)
+test('a limited number at a time, also when many are asked for at once', async () => {
+  const ends = await Promise.allSettled(Array.from({ length: 40 }, () => begin()))
+  assert.equal(ends.filter(({ status }) => status === 'fulfilled').length, 32)
+  assert.equal((await rows()).length, 32)
 })
 
 test('the newest eight origins are kept', async () => {
   for (let n = 0; n < 10; n++) {
     const offer = await begin(`https://host${n}.example.org`)
-    await finishBrowserProbe(rig.placement, offer.id, { why: 'mixed', detail: '' })
+    await finishBrowserProbe(rig.placement, offer.id, blocked('mixed'), ADMIN)
     if (n === 5) now = new Date(now.getTime() + 11 * 60_000)
   }
   const known = Array.from({ length: 10 }, (_, n) =>

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 import { silentLog } from '../../src/log.ts'
 import { probeLocation } from '../../src/placement/locations.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
+import { openS3BrowserProbe } from '../../src/storage/s3-browser-probe.ts'
 import type { S3Settings } from '../../src/storage/s3-client.ts'
 import { probeS3 } from '../../src/storage/s3-probe.ts'
 import { type StrictS3, type StrictS3Options, startStrictS3 } from '../../src/strict-s3/server.ts'
@@ -61,7 +62,11 @@ export async function startServerOn(
 ): Promise<TestServer> {
   const settings = s3TestSettings(address, options.settings3)
   const backend = openS3Backend(settings, silentLog)
-  const location = { ...locationOfBackend('s3', 's3', backend), probe: () => probeS3(settings, silentLog) }
+  const location = {
+    ...locationOfBackend('s3', 's3', backend),
+    probe: () => probeS3(settings, silentLog),
+    openBrowserProbe: async () => openS3BrowserProbe(settings, silentLog),
+  }
   const server = await startTestServer(t, { ...options, remotes: [], originals: ['s3'], extra: [location] })
   await probeLocation(server.placement, 's3')
   return server

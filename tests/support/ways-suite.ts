@@ -24,8 +24,6 @@ import { readZip } from './zip.ts'
 export type Way = {
   upload: 'local-first' | 's3-first' | 'direct'
   mode: 'hybrid' | 'cache' | 'full'
-  /** A service whose refusals carry no CORS headers counts as closed to the page, which says so and uploads through the server. */
-  isClosedToPages?: boolean
 }
 export type ServiceAddress = { endpoint: string; accessKeyId: string; secretAccessKey: string }
 
@@ -198,19 +196,14 @@ export function testWay(way: Way, openService: () => Promise<ServiceAddress>, sk
       for (const path of paths) assert.equal(await uploadState(page, path.split('/').at(-1)!), 'done')
       const pastUs = bodies.filter((url) => url.startsWith(service.endpoint))
       const throughUs = bodies.filter((url) => /\/api\/assets$/.test(url))
-      if (way.isClosedToPages) await page.getByText(/Through the server: /).waitFor()
-      if (way.upload === 'direct' && !way.isClosedToPages) {
+      if (way.upload === 'direct') {
         assert.equal(throughUs.length, 0, `media went through the server: ${throughUs}`)
         assert.ok(pastUs.length >= BY_PAGE.length)
       } else {
-        // One that the page asked and was not let in by.
-        assert.equal(pastUs.length, way.isClosedToPages ? 1 : 0)
+        assert.equal(pastUs.length, 0)
         assert.equal(throughUs.length, BY_PAGE.length)
       }
-      const problems = takeProblems().filter(
-        (text) => !(way.isClosedToPages && text.includes(service.endpoint)),
-      )
-      assert.deepEqual(problems, [], 'the page complained')
+      assert.deepEqual(takeProblems(), [], 'the page complained')
       await page.context().close()
       await acknowledge(paths)
       await allProcessed()

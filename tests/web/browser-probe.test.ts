@@ -39,7 +39,8 @@ const part = (bytes: Uint8Array = body.subarray(100, 200), status = 206) =>
 
 test('a bucket that is reached: the bytes are put as they were given, and a part of them comes back', async () => {
   const page = pageOf((sent) => (isPut(sent) ? stored() : part()))
-  assert.equal((await tryBucket(offer(), page)).why, null)
+  const { why, canUpload } = await tryBucket(offer(), page)
+  assert.deepEqual([why, canUpload], [null, true])
   const [put, get] = page.sent
   assert.deepEqual(Buffer.from(put!.init.body as Uint8Array), body)
   assert.deepEqual(put!.init.headers, { 'content-md5': 'abc' })
@@ -50,6 +51,8 @@ test('a bucket that is reached: the bytes are put as they were given, and a part
   )
 })
 
+/** Where the put itself worked. */
+const uploads = new Set(['it may put and not get', 'an ETag that is not shown', 'no ranges', 'another part'])
 const cases: [string, string, ReturnType<typeof pageOf>, string?][] = [
   ['cors', 'it answers others', pageOf(({ init }) => (init.mode === 'no-cors' ? part() : failed()))],
   ['cors', 'it may put and not get', pageOf((sent) => (isPut(sent) ? stored() : failed()))],
@@ -66,6 +69,7 @@ for (const [why, what, page, endpoint] of cases) {
   test(`${why}: ${what}`, async () => {
     const result = await tryBucket(offer(endpoint), page)
     assert.equal(result.why, why)
+    assert.equal(result.canUpload, uploads.has(what))
     assert.ok(result.detail.length > 0 && result.detail.length <= 300)
   })
 }
@@ -92,6 +96,7 @@ test('a browser that is kept out is a drawback, never a failure', () => {
         at: '2026-01-02T11:00:00Z',
         reach: 'blocked',
         why: 'cors',
+        canUpload: false,
         detail: 'answers, but not to pages',
         remedy: 'add the rule',
       },

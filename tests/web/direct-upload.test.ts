@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import type { BrowserProbeOffer, BrowserProbeResult } from '../../web/src/lib/api-types.ts'
 import { digestBlob, md5OfBlob, sha1OfBlob } from '../../web/src/lib/direct-upload/digests.ts'
 import {
   createProofWatch,
@@ -11,6 +12,7 @@ import {
 } from '../../web/src/lib/direct-upload/direct-upload.ts'
 import type { DirectUploadConfig } from '../../web/src/lib/direct-upload/protocol.ts'
 import { putByFetch } from '../../web/src/lib/direct-upload/put.ts'
+import { type ProbingPage, tryBucket } from '../../web/src/lib/storage/browser-probe.ts'
 import { type DirectServer, hashOf, startDirectServer } from '../support/direct-upload.ts'
 import { photo } from '../support/server-with-bucket.ts'
 
@@ -151,22 +153,35 @@ test('what the bucket does not take is told apart from a bucket that does not an
   assert.equal(await kindOf({ kind: 'wrong-bytes' }), 'failed')
 })
 
-test('whether a page may write is found out without storing anything', async (t) => {
+test('a page is told what another of its origin found out; where nothing is known it tries, and nothing of that stays', async (t) => {
+  const origin = 'http://photos.lan'
   const server = await startDirectServer(t)
   const ports = portsOf(server)
-  const config = await ports.call<DirectUploadConfig>('GET', '/storage/uploads/config')
-  server.bucket.counts.reset()
-  assert.equal(await whyNotDirect(ports, config, null), null)
-  assert.equal(server.bucket.counts.errors.SignatureDoesNotMatch, 1)
-  assert.equal((await server.bucket.stored.objects()).filter(({ key }) => key.includes('users/')).length, 0)
-  const silent: Ports = { ...ports, put: async () => Promise.reject(new TypeError('Failed to fetch')) }
-  assert.match((await whyNotDirect(silent, config, 'https://photos.example.org'))!, /may not write to http:/)
-  assert.match(
-    (await whyNotDirect(silent, config, 'http://photos.lan'))!,
-    /CORS rules do not let in pages of http:\/\/photos\.lan/,
-  )
-  const demonstration = { ...config, isDemonstration: true }
-  assert.match((await whyNotDirect(ports, demonstration, 'http://photos.lan'))!, /its own machine only/)
-  assert.equal(await whyNotDirect(ports, demonstration, 'http://localhost:2283'), null)
-  assert.equal(await whyNotDirect(ports, { ...config, isAvailable: false, reason: 'off' }, null), 'off')
+  const ask = (of: string) =>
+    ports.call<DirectUploadConfig>('GET', `/storage/uploads/config?origin=${encodeURIComponent(of)}`)
+  const before = await ask(origin)
+  assert.deepEqual([before.isAvailable, before.isOpenToPage], [true, false])
+  assert.equal(whyNotDirect(before, origin), null)
+
+  const check = async (page: ProbingPage) => {
+    const offer = (await (
+      await server.admin.call('/storage/uploads/check', { method: 'POST', headers: { origin } })
+    ).json()) as BrowserProbeOffer
+    const body = await tryBucket(offer, page)
+    return ports.call<BrowserProbeResult>('PUT', `/storage/uploads/check/${offer.id}`, { body })
+  }
+  const page = { protocol: 'http:', watchPolicy: () => ({ hasRefused: () => false, stop() {} }) }
+  const deaf = await check({ ...page, fetch: async () => Promise.reject(new TypeError('Failed to fetch')) })
+  assert.deepEqual([deaf.canUpload, deaf.why], [false, 'unreachable'])
+  assert.equal((await ask(origin)).isOpenToPage, false)
+  assert.equal((await check({ ...page, fetch })).canUpload, true)
+  assert.equal((await ask(origin)).isOpenToPage, true)
+  assert.equal((await ask('http://elsewhere.lan')).isOpenToPage, false)
+  const left = (await server.bucket.stored.objects()).filter(({ key }) => key.includes('/browser-'))
+  assert.deepEqual(left, [])
+
+  const demonstration = { ...before, isDemonstration: true }
+  assert.match(whyNotDirect(demonstration, origin)!, /its own machine only/)
+  assert.equal(whyNotDirect(demonstration, 'http://localhost:2283'), null)
+  assert.equal(whyNotDirect({ ...before, isAvailable: false, reason: 'off' }, null), 'off')
 })

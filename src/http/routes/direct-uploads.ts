@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { AppError } from '../../errors.ts'
 import {
   confirmDirectUpload,
   deleteDirectUpload,
@@ -8,8 +9,10 @@ import {
   signDirectParts,
 } from '../../library/direct-upload-steps.ts'
 import { askDirectUpload, DIRECT_LIMITS } from '../../library/direct-uploads.ts'
-import { findDirectTarget, signCheck } from '../../placement/direct-write.ts'
+import { beginBrowserProbe, finishBrowserProbe, uploadReachOf } from '../../placement/browser-reach.ts'
+import { findDirectTarget } from '../../placement/direct-write.ts'
 import { actorOf } from '../authenticate.ts'
+import { browserResult, originOf } from '../page-origin.ts'
 import { cleanFileName } from '../receive-upload.ts'
 import type { HttpParts } from '../server.ts'
 import { idParams, instant, parse, text, uuid } from '../validate.ts'
@@ -54,13 +57,17 @@ const listQuery = z.object({
   state: z.enum(['open', 'received', 'done', 'duplicate', 'failed', 'abandoned']).optional(),
 })
 
+/** Of the page that asks; null: no page. */
+const configQuery = z.object({ origin: text(300).nullable().default(null) })
+
 /** Glassine's own: uploads that go past the server into the bucket. The protocol is told in docs/direct-upload.md. */
 export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpParts): void {
   const { db, placement, config } = parts
   const access = { who: 'user', permission: 'asset.upload' } as const
   const mode = config.storage?.upload.direct ?? 'auto'
 
-  app.get('/api/storage/uploads/config', { config: { access } }, async () => {
+  app.get('/api/storage/uploads/config', { config: { access } }, async (request) => {
+    const { origin } = parse(configQuery, request.query)
     const target = await findDirectTarget(placement, mode)
     const limits = {
       maxBytes: config.uploads.maxBytes,
@@ -68,10 +75,26 @@ export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpPart
       maxOpenUploads: DIRECT_LIMITS.openUploads,
       maxPartsPerRequest: DIRECT_LIMITS.partsPerRequest,
     }
-    if (typeof target === 'string') return { isAvailable: false, reason: target, check: null, ...limits }
-    const check = await signCheck(target.location)
-    const { isDemonstration } = target.location
-    return { isAvailable: true, reason: null, check, isDemonstration, ...limits }
+    if (typeof target === 'string')
+      return { isAvailable: false, reason: target, isOpenToPage: false, ...limits }
+    const { id, isDemonstration } = target.location
+    const isOpenToPage = origin !== null && (await uploadReachOf(placement, id, origin)) !== null
+    return { isAvailable: true, reason: null, isOpenToPage, isDemonstration, ...limits }
+  })
+
+  app.post('/api/storage/uploads/check', { config: { access } }, async (request, reply) => {
+    const target = await findDirectTarget(placement, mode)
+    if (typeof target === 'string') throw new AppError('unavailable', `No direct uploads: ${target}`)
+    const offer = await beginBrowserProbe(placement, target.location, originOf(request))
+    return reply.status(201).send(offer)
+  })
+
+  app.put('/api/storage/uploads/check/:id', { config: { access } }, async (request) => {
+    const { id } = parse(idParams, request.params)
+    const result = parse(browserResult, request.body)
+    const { isAdmin } = actorOf(request)
+    const { canUpload, why, detail } = await finishBrowserProbe(placement, id, result, { isAdmins: isAdmin })
+    return { canUpload, why, detail }
   })
 
   app.post('/api/storage/uploads', { config: { access } }, async (request, reply) => {

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { publish } from '../../database/events.ts'
 import { receiptForActor } from '../../library/receipts.ts'
@@ -11,8 +11,9 @@ import { acknowledgeChanges } from '../../placement/probe-changes.ts'
 import { storageStatus } from '../../placement/status.ts'
 import { recentFailures } from '../../queue/queues.ts'
 import { actorOf } from '../authenticate.ts'
+import { browserResult, originOf } from '../page-origin.ts'
 import type { HttpParts } from '../server.ts'
-import { idParams, parse, text, uuid } from '../validate.ts'
+import { idParams, parse, uuid } from '../validate.ts'
 
 const drillBody = z.object({
   location: z.string().min(1).max(100),
@@ -21,10 +22,6 @@ const drillBody = z.object({
 const drillQuery = z.object({ location: z.string().min(1).max(100).optional() })
 const receiptParams = z.object({ assetId: uuid })
 const locationParams = z.object({ locationId: z.string().max(100) })
-const browserResult = z.object({
-  why: z.enum(['cors', 'policy', 'mixed', 'unreachable', 'refused', 'incomplete']).nullable(),
-  detail: text(300),
-})
 
 /** Glassine's own: is everything safe, where is it, what failed, are the places healthy. */
 export function registerStorageRoutes(app: FastifyInstance, { db, placement, config }: HttpParts): void {
@@ -101,7 +98,8 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
     { config: { access: { who: 'admin', permission: 'job.create' } } },
     async (request) => {
       const { id } = parse(idParams, request.params)
-      const reach = await finishBrowserProbe(placement, id, parse(browserResult, request.body))
+      const result = parse(browserResult, request.body)
+      const reach = await finishBrowserProbe(placement, id, result, { isAdmins: true })
       await publish(db, { type: 'storage-changed' })
       return reach
     },
@@ -124,13 +122,4 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
     { config: { access: { who: 'admin', permission: 'job.read' } } },
     async () => ({ failures: await recentFailures(db) }),
   )
-}
-
-/** Where the page that asks comes from: browsers say so with every request that changes something. */
-function originOf(request: FastifyRequest): string {
-  const named = request.headers.origin
-  if (named !== undefined && URL.canParse(named) && /^https?:$/.test(new URL(named).protocol)) {
-    return new URL(named).origin
-  }
-  return `${request.protocol}://${request.host}`
 }

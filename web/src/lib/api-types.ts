@@ -123,10 +123,15 @@ export type BrowserReach = {
   at: string
   reach: 'reachable' | 'blocked'
   why: BlockedWhy | null
+  /** What uploads need works, also where the rest is blocked. */
+  canUpload: boolean
   detail: string
   remedy?: string
   paste?: Paste[]
 }
+
+/** `why` null: it put, saw the ETag, and got a part of it back. `canUpload`: at least it put, and was told that it had. */
+export type BrowserProbeResult = { why: BlockedWhy | null; canUpload: boolean; detail: string }
 
 /** What this page is to try; `body` is in base64. */
 export type BrowserProbeOffer = {

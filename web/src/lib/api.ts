@@ -7,8 +7,8 @@ import type {
   ApiKey,
   Archive,
   Asset,
-  BlockedWhy,
   BrowserProbeOffer,
+  BrowserProbeResult,
   BrowserReach,
   Bucket,
   BucketColumns,
@@ -189,7 +189,11 @@ export const commandQueue = (name: string, command: 'pause' | 'resume' | 'start'
 export const probeLocations = () => call<StorageStatus>('POST', '/storage/probe')
 export const beginBrowserProbes = () =>
   call<{ probes: BrowserProbeOffer[] }>('POST', '/storage/browser-probes')
-export const finishBrowserProbe = (id: string, body: { why: BlockedWhy | null; detail: string }) =>
+export const finishBrowserProbe = (id: string, body: BrowserProbeResult) =>
   call<BrowserReach>('PUT', `/storage/browser-probes/${id}`, { body })
+/** The same for whoever uploads, and of the bucket that uploads go to. */
+export const beginUploadCheck = () => call<BrowserProbeOffer>('POST', '/storage/uploads/check')
+export const finishUploadCheck = (id: string, body: BrowserProbeResult) =>
+  call<BrowserProbeResult>('PUT', `/storage/uploads/check/${id}`, { body })
 export const acknowledgeChanges = (locationId: string) =>
   call<StorageStatus>('POST', `/storage/locations/${locationId}/acknowledge`)

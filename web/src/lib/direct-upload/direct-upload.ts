@@ -226,30 +226,12 @@ export function createProofWatch(ports: Pick<Ports, 'call' | 'sleep'>): ProofWat
     })
 }
 
-/** Null where this client can put into the bucket; else why it can't, for people. Stores nothing to find out. */
-export async function whyNotDirect(
-  ports: Pick<Ports, 'put'>,
-  config: DirectUploadConfig,
-  pageOrigin: string | null,
-): Promise<string | null> {
-  if (!config.isAvailable || config.check === null) return config.reason ?? 'the server offers none'
-  const bucket = new URL(config.check.url)
-  if (pageOrigin !== null) {
-    const page = new URL(pageOrigin)
-    if (config.isDemonstration && !isLoopback(page.hostname))
-      return 'the demonstration bucket can be reached from its own machine only'
-    if (page.protocol === 'https:' && bucket.protocol === 'http:')
-      return `a page that came by https may not write to ${bucket.origin}`
-  }
-  try {
-    const status = await ports.put(config.check, new Blob(['a']))
-    return status < 500 ? null : `the bucket at ${bucket.origin} answered ${status}`
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error
-    return pageOrigin === null
-      ? `${bucket.origin} can't be reached from here`
-      : `the bucket at ${bucket.origin} can't be reached, or its CORS rules do not let in pages of ${pageOrigin}`
-  }
+/** Null where files may go straight into the bucket, as far as the server can tell; else why not, for people. */
+export function whyNotDirect(config: DirectUploadConfig, pageOrigin: string | null): string | null {
+  if (!config.isAvailable) return config.reason ?? 'the server offers none'
+  if (config.isDemonstration && pageOrigin !== null && !isLoopback(new URL(pageOrigin).hostname))
+    return 'the demonstration bucket can be reached from its own machine only'
+  return null
 }
 
 function isLoopback(hostname: string): boolean {

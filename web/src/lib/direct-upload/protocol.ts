@@ -5,8 +5,8 @@ export type DirectUploadConfig = {
   isAvailable: boolean
   /** Why not, for people. */
   reason: string | null
-  /** A put that the bucket must refuse: a page that may read the refusal is let in by the bucket's CORS rules. */
-  check: SignedRequest | null
+  /** A page of the origin that was asked about has put something there lately. False: it has to find out with a check. */
+  isOpenToPage: boolean
   isDemonstration?: boolean
   maxBytes: number
   /** Files up to this size go in one put, and need their MD5 when they are announced. */

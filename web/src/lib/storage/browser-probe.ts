@@ -2,14 +2,13 @@
  * Does this browser reach the bucket by itself? Only a page can tell: a bucket may answer the server and still be closed
  * to browsers (CORS), unknown to them (an address of the inner network) or forbidden (a page over HTTPS, a bucket over HTTP).
  */
-import type { BlockedWhy, BrowserProbeOffer } from '../api-types.ts'
+import type { BrowserProbeOffer, BrowserProbeResult } from '../api-types.ts'
 
 const LIMIT_MS = 20_000
 const FROM = 100
 const TO = 199
 
-/** `why` null: it put, saw the ETag, and got a part of it back. */
-export type BrowserProbeResult = { why: BlockedWhy | null; detail: string }
+type Finding = Omit<BrowserProbeResult, 'canUpload'>
 
 export type ProbingPage = {
   /** Of the page. */
@@ -21,6 +20,19 @@ export type ProbingPage = {
 
 /** Puts what it is given, then gets some of it back. Never throws: what stood in the way is the result. */
 export async function tryBucket(offer: BrowserProbeOffer, page: ProbingPage): Promise<BrowserProbeResult> {
+  let canUpload = false
+  const onUploaded = () => {
+    canUpload = true
+  }
+  const finding = await tryBoth(offer, page, onUploaded)
+  return { ...finding, canUpload }
+}
+
+async function tryBoth(
+  offer: BrowserProbeOffer,
+  page: ProbingPage,
+  onUploaded: () => void,
+): Promise<Finding> {
   const url = new URL(offer.put.url)
   if (page.protocol === 'https:' && url.protocol === 'http:' && !isLoopback(url.hostname)) {
     return {
@@ -35,6 +47,7 @@ export async function tryBucket(offer: BrowserProbeOffer, page: ProbingPage): Pr
   try {
     const put = await send(offer.put.url, { method: 'PUT', headers: offer.put.headers, body })
     if (!put.ok) return { why: 'refused', detail: `the upload was answered ${put.status}` }
+    onUploaded()
     if (put.headers.get('etag') === null) {
       return { why: 'incomplete', detail: 'the upload worked, but its ETag is not shown to pages' }
     }
@@ -58,7 +71,7 @@ async function tryGet(
   offer: BrowserProbeOffer,
   body: Uint8Array,
   send: (to: string, init: RequestInit) => Promise<Response>,
-): Promise<BrowserProbeResult> {
+): Promise<Finding> {
   let got: Response
   try {
     got = await send(offer.get.url, { headers: { range: `bytes=${FROM}-${TO}` } })

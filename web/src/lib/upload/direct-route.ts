@@ -1,5 +1,5 @@
 /** Whether this page can put files straight into the bucket, asked once; and how it does. */
-import { call } from '../api.ts'
+import { beginUploadCheck, call, finishUploadCheck } from '../api.ts'
 import {
   createProofWatch,
   DirectUploadError,
@@ -9,6 +9,8 @@ import {
 } from '../direct-upload/direct-upload.ts'
 import type { DirectUpload, DirectUploadConfig } from '../direct-upload/protocol.ts'
 import { putByXhr } from '../direct-upload/put-xhr.ts'
+import { tryBucket } from '../storage/browser-probe.ts'
+import { thisPage } from '../storage/this-page.ts'
 import { hashBlob } from './hash-files.ts'
 import type { SendOptions } from './send-file.ts'
 
@@ -25,9 +27,20 @@ const ports: Ports = {
 const wait = createProofWatch(ports)
 
 export async function findRoute(): Promise<Route> {
-  const config = await call<DirectUploadConfig>('GET', '/storage/uploads/config')
-  const reason = await whyNotDirect(ports, config, location.origin)
+  const { origin } = location
+  const config = await call<DirectUploadConfig>(
+    'GET',
+    `/storage/uploads/config?origin=${encodeURIComponent(origin)}`,
+  )
+  const reason = whyNotDirect(config, origin) ?? (config.isOpenToPage ? null : await checkBucket())
   return { reason, md5UpToBytes: config.maxSinglePutBytes }
+}
+
+/** Puts a little of the server's own into the bucket. The result is kept for all pages of this origin. Null: it worked. */
+export async function checkBucket(): Promise<string | null> {
+  const offer = await beginUploadCheck()
+  const { canUpload, detail } = await finishUploadCheck(offer.id, await tryBucket(offer, thisPage()))
+  return canUpload ? null : detail
 }
 
 /** Throws `DirectUploadError` of kind `unreachable` where the ordinary way may still work. */

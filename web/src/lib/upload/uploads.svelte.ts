@@ -3,6 +3,7 @@ import { checkUploads, getMediaTypes } from '../api.ts'
 import type { DirectUpload } from '../direct-upload/protocol.ts'
 import { sayError } from '../toasts.svelte.ts'
 import {
+  checkBucket,
   type FileDigests,
   findRoute,
   getUnfinished,
@@ -88,8 +89,25 @@ async function send(
   } catch (error) {
     if (!isUnreachable(error)) throw error
     uploads.route = { ...uploads.route, reason: 'the bucket does not answer any more' }
+    void explainFallback()
     return sendFile(file, { ...options, sidecar })
   }
+}
+
+/** Says what is in the way, and lets the server know, so that the next page does not try in vain. */
+async function explainFallback(): Promise<void> {
+  try {
+    const reason = await checkBucket()
+    if (reason !== null && uploads.route !== null) uploads.route = { ...uploads.route, reason }
+  } catch (error) {
+    sayError(error)
+  }
+}
+
+/** Why this file goes through the server while the others go straight into the bucket; null where it goes as they do. */
+export function ownWay({ source: { sidecar } }: UploadItem<Source>): string | null {
+  if (uploads.route === null || uploads.route.reason !== null || sidecar === null) return null
+  return 'through the server, for its sidecar has to come along'
 }
 
 /** What an earlier page began; asked when the page opens. */
