@@ -15,11 +15,15 @@ export async function abortParts(
   }
 }
 
-/** writing -> absent: a write that will not be finished. The bytes go first, so that none is left without a row. */
+/**
+ * writing -> absent: a write that will not be finished. The bytes go first, so that none is left without a row, and before
+ * them the parts, which might else become bytes under the key after it was cleared.
+ */
 export async function abandonWriting(
   placement: Placement,
-  replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
+  replica: Pick<Replica, 'objectId' | 'locationId' | 'key' | 'uploadId'>,
 ): Promise<void> {
+  await abortParts(placement, replica)
   await locationOf(placement, replica.locationId).backend.delete([replica.key])
   await forgetReplica(placement.db, replica, 'writing')
 }

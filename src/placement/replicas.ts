@@ -40,7 +40,7 @@ export type Replica = {
   proof: Proof | null
   verifiedAt: Date | null
   leaseExpiresAt: Date | null
-  /** Of a write in parts that a client sends; empty: begun, and the bucket's answer was lost. */
+  /** Of a write in parts; empty: may have been begun, under an id that is not known, and is found by its key. */
   uploadId?: string | null
   /** Until then somebody outside holds a URL that may put to the key. */
   writableUntil?: Date | null
@@ -180,6 +180,7 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
       actor: what.actor,
       lease_expires_at: leaseEnd(what.leaseMs),
       storage_class: what.storageClass ?? null,
+      upload_id: what.uploadId ?? null,
     })
     .onConflict((conflict) => conflict.columns(['object_id', 'location_id']).doNothing())
     .executeTakeFirst()
@@ -244,6 +245,7 @@ export async function proveReplica(
       proof: JSON.stringify(proven.proof),
       verified_at: sql<Date>`now()`,
       lease_expires_at: null,
+      upload_id: null,
       actor: proven.actor,
     })
     .executeTakeFirst()

@@ -188,6 +188,8 @@ export type Presign = {
 }
 
 export type Multipart = {
+  /** A put of more than this goes in parts. */
+  readonly wholeBytes: number
   begin(key: ObjectKey, options?: { contentType?: string }): Promise<{ uploadId: string }>
   presignPart(
     key: ObjectKey,

@@ -150,6 +150,9 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
     }),
     ...(multipart && {
       multipart: {
+        get wholeBytes() {
+          return multipart.wholeBytes
+        },
         begin: (key, options) => other(undefined, () => multipart.begin(key, options)),
         async presignPart(key, part) {
           breaker.assertAdmits()
