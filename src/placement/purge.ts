@@ -9,6 +9,7 @@ import { classChangesOf } from './class-changes.ts'
 import { noteTrouble } from './health.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
+import { forgetRecalled } from './recall.ts'
 import { beginEviction, type EvictionPermit, forgetReplica, loadObject, type Replica } from './replicas.ts'
 
 /**
@@ -30,7 +31,11 @@ export async function markForPurge(tx: Queryable, objectIds: readonly string[]):
 /** Removes every replica of a purging object, then the object. Idempotent; throws, to be run again, while a location is away. */
 export async function purgeObject(placement: Placement, { objectId }: { objectId: string }): Promise<void> {
   const loaded = await loadObject(placement.db, objectId)
-  if (loaded?.object.state !== 'purging') return
+  // An earlier run was killed when the rows were gone: what is no replica may be left.
+  if (loaded === null) return forgetCopies(placement, { id: objectId, size: null })
+  if (loaded.object.state !== 'purging') return
+  // What lies on this disk goes first, and waits for no bucket.
+  await forgetCopies(placement, loaded.object)
   for (const replica of loaded.replicas) {
     const writableMs = (replica.writableUntil?.getTime() ?? 0) - placement.now().getTime()
     // Bytes removed before then could be put there again, and no row would say so.
@@ -49,7 +54,15 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   for (const change of await classChangesOf(placement.db, objectId))
     await finishClassChange(placement, change)
   await removeAll(placement, objectId, loaded.replicas, 'purge')
-  if (placement.cache) await forgetObject(placement.cache, loaded.object)
+}
+
+/** Cached and recalled bytes, those of other processes too: the media volume is everybody's. */
+async function forgetCopies(
+  placement: Placement,
+  object: { id: string; size: number | null },
+): Promise<void> {
+  if (placement.cache) await forgetObject(placement.cache, object)
+  await forgetRecalled(placement, object.id)
 }
 
 /**

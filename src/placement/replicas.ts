@@ -151,6 +151,16 @@ export async function loadObject(
   return { object, replicas }
 }
 
+/** False when it is being purged, or gone. */
+export async function isObjectLive(db: Queryable, objectId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('stored_object')
+    .select('state')
+    .where('id', '=', objectId)
+    .executeTakeFirst()
+  return row?.state === 'live'
+}
+
 /** As `loadObject`, with the object's row locked until the transaction ends: evictions and leases of it wait for each other. */
 export async function lockObject(tx: Queryable, objectId: string) {
   await tx.selectFrom('stored_object').select('id').where('id', '=', objectId).forUpdate().executeTakeFirst()
