@@ -74,7 +74,7 @@ export function watchOutages(
       if (row === undefined || awaySinceMs === undefined || heard.get(id) === awaySinceMs) continue
       heard.set(id, awaySinceMs)
       if (placement.now().getTime() - awaySinceMs > NEWS_MS) {
-        await lookAtOldNews(id, row.health_error)
+        void lookAtOldNews(id, row.health_error)
         continue
       }
       isHearing = true
@@ -85,7 +85,7 @@ export function watchOutages(
 
   /**
    * A process that starts in the middle of an outage: its first callers must not be the ones who find out, least of all where
-   * they are only sent there.
+   * they are only sent there. Not waited for, since drills are not to wait for a place that hangs.
    */
   async function lookAtOldNews(id: string, problem: string | null): Promise<void> {
     const location = placement.locations.get(id)
