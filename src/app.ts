@@ -21,12 +21,14 @@ import { watchOutages } from './placement/outages.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
 import type { ClassPolicy, ClassRules } from './placement/storage-classes.ts'
+import type { StorageBackend } from './storage/backend.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
 import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
 import { bucketOrigins } from './storage/s3-addresses.ts'
 import { s3Providers } from './storage/s3-provider-table.ts'
 import { findS3Provider } from './storage/s3-providers.ts'
+import { secondOpinion } from './storage/second-opinion.ts'
 import { withBreaker } from './storage/with-breaker.ts'
 import { withLimits } from './storage/with-limits.ts'
 import { withRetry } from './storage/with-retry.ts'
@@ -258,7 +260,12 @@ async function openBucket(
     outage,
   )
   // The breaker under the limits (see there), the tries above both: each is a call that may be refused, and a refusal ends them.
-  const guarded = withBreaker(openS3Backend(settings, log), breaker)
+  const silence = {
+    answerWithinMs: outage.answerWithinMs,
+    onSilence: secondOpinion(breaker, (signal) => bare.readMarker({ signal })),
+  }
+  const bare: StorageBackend = openS3Backend({ ...settings, silence }, log)
+  const guarded = withBreaker(bare, breaker)
   const backend = withRetry(withLimits(guarded, limits), { ...retry, log })
   const where = `${settings.bucket}/${settings.prefix}`
   return {

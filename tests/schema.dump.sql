@@ -243,6 +243,13 @@ create table drill (
   constraint drill_pkey PRIMARY KEY (location_id)
 );
 
+create table home (
+  kind text not null,
+  location_ids jsonb not null,
+  since timestamp with time zone not null default now(),
+  constraint home_pkey PRIMARY KEY (kind)
+);
+
 create table job_failure (
   id bigint not null generated always as identity,
   job text not null,

@@ -32,7 +32,7 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
     async withPlacement(use) {
       const app = await buildApp(loadConfig(env), log)
       try {
-        return await use(app.placement)
+        return await use(app.placement, app.config)
       } finally {
         await app.close()
       }

@@ -1,3 +1,4 @@
+import type { Config } from '../config.ts'
 import type { Database } from '../database/connect.ts'
 import type { Placement } from '../placement/placement.ts'
 import type { Style } from './text.ts'
@@ -11,7 +12,7 @@ export type CliContext = {
   style: Style
   /** Connects to the running server's database, or starts the embedded one for the time of the command. */
   withDatabase<T>(use: (db: Database) => Promise<T>): Promise<T>
-  withPlacement<T>(use: (placement: Placement) => Promise<T>): Promise<T>
+  withPlacement<T>(use: (placement: Placement, config: Config) => Promise<T>): Promise<T>
   input: { isTerminal: boolean; readAll(): Promise<string>; askHidden(question: string): Promise<string> }
 }
 

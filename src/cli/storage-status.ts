@@ -1,5 +1,6 @@
+import { type StorageOverview, storageOverview, type UploadsOverview } from '../library/storage-overview.ts'
 import type { Moving } from '../placement/moving.ts'
-import { type LocationStatus, type StorageStatus, storageStatus } from '../placement/status.ts'
+import type { LocationStatus } from '../placement/status.ts'
 import type { QueueName } from '../queue/job-types.ts'
 import { type JobFailure, type QueueCounts, queueCounts, recentFailures } from '../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
@@ -7,15 +8,15 @@ import { timeLeft } from './storage-drill.ts'
 import { describeChange } from './storage-probe.ts'
 import { ago, bar, bytes, columns, count, plural, type Style } from './text.ts'
 
-type Found = { status: StorageStatus; queues: Record<QueueName, QueueCounts>; failures: JobFailure[] }
+type Found = { status: StorageOverview; queues: Record<QueueName, QueueCounts>; failures: JobFailure[] }
 
 /** Is everything safe, where is it, what is happening, are the places healthy: in this order. */
 export async function printStorageStatus(
   context: CliContext,
   options: { json?: boolean },
 ): Promise<ExitCode> {
-  const found = await context.withPlacement(async (placement) => ({
-    status: await storageStatus(placement),
+  const found = await context.withPlacement(async (placement, config) => ({
+    status: await storageOverview({ db: placement.db, placement }, config.storage),
     queues: await queueCounts(placement.db),
     failures: await recentFailures(placement.db, { limit: 3 }),
   }))
@@ -40,6 +41,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     '',
     ...whereItIs(status, style),
     '',
+    uploadsLine(status.uploads),
     ...movingLines(status.moving),
     ...whatHappens(queues, failures, style, now),
     '',
@@ -47,7 +49,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
   ].join('\n')
 }
 
-function sentence({ originals, locations }: StorageStatus): string {
+function sentence({ originals, locations }: StorageOverview): string {
   const { total, atRisk, offloaded, both, localOnly, inFlight } = originals
   if (total.count === 0) return 'No photos or videos yet.'
   if (atRisk.count > 0) {
@@ -67,7 +69,7 @@ function sentence({ originals, locations }: StorageStatus): string {
 }
 
 /** First square: this disk; second: elsewhere. */
-function whereItIs({ originals }: StorageStatus, style: Style): string[] {
+function whereItIs({ originals }: StorageOverview, style: Style): string[] {
   const rows = [
     { mark: '■□', name: 'only on this disk', sign: '░', amount: originals.localOnly },
     { mark: '■◪', name: 'being copied', sign: '▒', amount: originals.inFlight },
@@ -93,6 +95,23 @@ function whereItIs({ originals }: StorageStatus, style: Style): string[] {
     ),
     ...table,
   ]
+}
+
+/**
+ * `Uploads: s3-first for 3 of 12 users (10 % of them, and 2 by name), local-first for the others; clients may put files straight
+ * into the bucket.`
+ */
+function uploadsLine({ strategy, rollout, direct }: UploadsOverview): string {
+  let text = `Uploads: ${strategy}`
+  if (rollout !== null) {
+    const { percent, namedUsers, chosenUsers, users } = rollout
+    const covered = `${count(chosenUsers)} of ${plural(users, 'user')} (${percent} % of them, and ${count(namedUsers)} by name)`
+    text = `Uploads: ${rollout.strategy} for ${covered}, ${strategy} for the others`
+  }
+  if (direct === null) return `${text}.`
+  return direct.isOffered
+    ? `${text}; clients may put files straight into the bucket.`
+    : `${text}; none straight into the bucket: ${direct.reason}.`
 }
 
 /** `Moving 1,200 files (3.4 GB) to s3 (photos at https://...).` */

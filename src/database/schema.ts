@@ -92,6 +92,7 @@ export type Schema = {
     settled_at: NullableTimestamp
     settled_by: string | null
   }
+  home: { kind: ObjectKind; location_ids: unknown; since: Timestamp }
   browser_probe: {
     id: string
     location_id: string

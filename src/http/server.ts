@@ -4,11 +4,10 @@ import fastifyMultipart from '@fastify/multipart'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { Database } from '../database/connect.ts'
-import type { UploadRules } from '../library/upload-strategy.ts'
+import type { UploadWays } from '../library/storage-overview.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
 import { deliveryOrigins } from '../placement/deliver.ts'
-import type { DirectMode } from '../placement/direct-write.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
 import { addEarlyReads } from './early-read.ts'
@@ -35,7 +34,7 @@ export type HttpParts = {
     /** Bytes. */
     uploads: { maxBytes: number }
     /** Absent: local-first for all, and past the server where the bucket is fit for it. */
-    storage?: UploadRules & { upload: { direct?: DirectMode } }
+    storage?: UploadWays
     /** Addresses or networks whose X-Forwarded-* headers are believed; absent: nobody's. */
     trustedProxies?: readonly string[]
   }

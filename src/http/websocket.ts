@@ -10,8 +10,8 @@ import { isAppError } from '../errors.ts'
 import type { Actor } from '../library/access.ts'
 import { type AssetResponse, assetResponses } from '../library/asset-response.ts'
 import { API_VERSION } from '../library/server-info.ts'
-import { storageHealth } from '../placement/degraded.ts'
-import { storageStatus } from '../placement/status.ts'
+import { storageHealthFor, storageOverview } from '../library/storage-overview.ts'
+import { ALL_LOCAL_FIRST } from '../library/upload-strategy.ts'
 import { findActor, findCredentials } from './authenticate.ts'
 import type { HttpParts } from './server.ts'
 import { throttle } from './throttle.ts'
@@ -38,13 +38,14 @@ export function attachWebsocket(app: FastifyInstance, parts: HttpParts): void {
     void admit(app, parts, socket)
   })
 
+  const ways = parts.config.storage ?? ALL_LOCAL_FIRST
   const sendStatus = throttle(STATUS_INTERVAL_MS, async () => {
     if (io.sockets.adapter.rooms.has(ADMIN_ROOM))
-      io.to(ADMIN_ROOM).emit('storage_status', await storageStatus(parts.placement))
+      io.to(ADMIN_ROOM).emit('storage_status', await storageOverview(parts, ways))
   })
   let lastTold = WELL
   const sendHealth = throttle(STATUS_INTERVAL_MS, async () => {
-    const health = await storageHealth(parts.placement)
+    const health = await storageHealthFor(parts.placement, ways, null)
     const told = health.isDegraded ? JSON.stringify(health) : WELL
     // To everybody, without a word of what it is: each page asks for what its user may see.
     if (told !== lastTold) io.emit('storage_health')

@@ -21,9 +21,15 @@ export function strategyFor(
   { upload, rollout }: UploadRules,
   user: Pick<Actor, 'userId' | 'email'>,
 ): UploadStrategy {
-  if (rollout === null) return upload.strategy
-  const isNamed = rollout.users.some((email) => email.toLowerCase() === user.email.toLowerCase())
-  return isNamed || shareOf(user.userId) < rollout.percent ? rollout.strategy : upload.strategy
+  return rollout !== null && isChosen(rollout, user) ? rollout.strategy : upload.strategy
+}
+
+function isChosen(
+  { percent, users }: NonNullable<UploadRules['rollout']>,
+  user: Pick<Actor, 'userId' | 'email'>,
+): boolean {
+  const isNamed = users.some((email) => email.toLowerCase() === user.email.toLowerCase())
+  return isNamed || shareOf(user.userId) < percent
 }
 
 /** From 0 to less than 100, evenly spread over users. */
@@ -31,16 +37,36 @@ function shareOf(userId: string): number {
   return (createHash('sha256').update(userId).digest().readUInt32BE() / 2 ** 32) * 100
 }
 
-/** What the storage status shows of it: no addresses. */
-export function describeRules({ upload, rollout }: UploadRules) {
+/** Who gets what: no addresses. `chosenUsers` of all `users` have the strategy of the rollout, by their share or by name. */
+export type UploadRulesInUse = {
+  strategy: UploadStrategy
+  rollout: {
+    strategy: UploadStrategy
+    percent: number
+    namedUsers: number
+    chosenUsers: number
+    users: number
+  } | null
+}
+
+export async function describeRules(db: Database, rules: UploadRules): Promise<UploadRulesInUse> {
+  const { upload, rollout } = rules
+  if (rollout === null) return { strategy: upload.strategy, rollout: null }
+  const users = await livingUsers(db)
   return {
     strategy: upload.strategy,
-    rollout: rollout && {
+    rollout: {
       strategy: rollout.strategy,
       percent: rollout.percent,
       namedUsers: rollout.users.length,
+      chosenUsers: users.filter((user) => isChosen(rollout, user)).length,
+      users: users.length,
     },
   }
+}
+
+function livingUsers(db: Database): Promise<Pick<Actor, 'userId' | 'email'>[]> {
+  return db.selectFrom('app_user').select(['id as userId', 'email']).where('deleted_at', 'is', null).execute()
 }
 
 /** Says at start who gets what, and which of the named users are not there. */
@@ -52,17 +78,13 @@ export async function logUploadRules(db: Database, log: Log, rules: UploadRules)
       log.info({ strategy: rules.upload.strategy }, 'uploads: all users have the same strategy')
     return
   }
-  const users = await db
-    .selectFrom('app_user')
-    .select(['id as userId', 'email'])
-    .where('deleted_at', 'is', null)
-    .execute()
-  const chosen = users.filter((user) => strategyFor(rules, user) === rollout.strategy).length
+  const inUse = await describeRules(db, rules)
+  const { chosenUsers, users } = inUse.rollout!
   log.info(
-    { ...describeRules(rules), chosenUsers: chosen, users: users.length },
-    `uploads: ${rollout.strategy} for ${chosen} of ${users.length} users, ${rules.upload.strategy} for the rest`,
+    inUse,
+    `uploads: ${rollout.strategy} for ${chosenUsers} of ${users} users, ${rules.upload.strategy} for the rest`,
   )
-  const known = new Set(users.map(({ email }) => email.toLowerCase()))
+  const known = new Set((await livingUsers(db)).map(({ email }) => email.toLowerCase()))
   const unknown = rollout.users.filter((email) => !known.has(email.toLowerCase()))
   if (unknown.length > 0) {
     log.warn({ unknown: unknown.length }, 'storage.rollout.users: some addresses belong to no user')

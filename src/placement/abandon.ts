@@ -16,17 +16,27 @@ export async function abortParts(
 }
 
 /**
- * Ends a write that nobody will finish: first no one can prove it any more, then its bytes go, then its row. False: it was
- * proven or given up meanwhile, or (where `onlyIfDead`) its writer is alive; then nothing is touched. A commit that this
- * process believes failed may have happened, and what it proved may be the last copy by now.
+ * Ends a write that nobody will finish: first no one can prove it any more, then its parts go, which might else become bytes,
+ * then its bytes, then its row. False: it was proven or given up meanwhile, or (where `onlyIfDead`) its writer is alive;
+ * then nothing is touched. A commit that this process believes failed may have happened, and what it proved may be the
+ * last copy by now.
  */
 export async function abandonWriting(
   placement: Placement,
-  replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
+  replica: Pick<Replica, 'objectId' | 'locationId' | 'key' | 'uploadId'>,
   what: { actor: string; onlyIfDead: boolean },
 ): Promise<boolean> {
   if (!(await abandonReplica(placement.db, replica, what))) return false
-  await locationOf(placement, replica.locationId).backend.delete([replica.key])
+  await removeBytes(placement, replica)
   await forgetReplica(placement.db, replica)
   return true
+}
+
+/** What an evicting replica still has at its location: parts under way, and bytes. */
+export async function removeBytes(
+  placement: Placement,
+  replica: Pick<Replica, 'locationId' | 'key' | 'uploadId'>,
+): Promise<void> {
+  await abortParts(placement, replica)
+  await locationOf(placement, replica.locationId).backend.delete([replica.key])
 }

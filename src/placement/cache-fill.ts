@@ -23,6 +23,8 @@ export type CacheSource = {
   open(start: number, end: number): Readable
   /** The bytes that came are not the object's. */
   reportWrong(): void
+  /** Whether the object is still anybody's; false also where that can't be known now. Asked when a unit of it was stored. */
+  isLive(): Promise<boolean>
 }
 
 /** One request that fills one unit after another, as its reading goes on; between units it waits. */
@@ -38,6 +40,8 @@ export type Run = {
   isFilling: boolean
   /** Its reading is over; it ends with the unit it is at. */
   isLeft: boolean
+  /** Its object was found purged: nothing more of it is kept. */
+  isUnwanted: boolean
 }
 
 export type Fill = {
@@ -70,6 +74,7 @@ export function openRun(source: CacheSource, start: number, end: number): Run {
     sha256: start === 0 && end === source.size - 1 ? createHash('sha256') : null,
     isFilling: false,
     isLeft: false,
+    isUnwanted: false,
   }
 }
 
@@ -140,11 +145,14 @@ async function pump(cache: Cache, fill: Fill, run: Run): Promise<void> {
   }
   run.isFilling = false
   if (run.isLeft) run.stream.destroy()
-  const isStored = !fill.isUnwanted && (await storeUnit(cache, unit, bytes))
+  const isStored = !fill.isUnwanted && !run.isUnwanted && (await storeUnit(cache, unit, bytes))
   if (cache.fills.get(unit.name) === fill) cache.fills.delete(unit.name)
-  // Purged while it was written.
-  if (isStored && fill.isUnwanted) await forgetObject(cache, run.source)
-  fill.isStored = isStored
+  // A purge marks the object, then removes what is here; another process may have done so before this file was there.
+  if (isStored && (fill.isUnwanted || !(await run.source.isLive()))) {
+    run.isUnwanted = true
+    await forgetObject(cache, run.source)
+  }
+  fill.isStored = isStored && !run.isUnwanted
   rescanIfDue(cache)
   tell(fill)
 }

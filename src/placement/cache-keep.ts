@@ -4,7 +4,7 @@ import type { ObjectKind } from '../database/schema.ts'
 import { unitAt } from './cache.ts'
 import { forgetObject, storeUnit } from './cache-store.ts'
 import type { Placement } from './placement.ts'
-import { loadObject, type Replica, type StoredObject } from './replicas.ts'
+import { isObjectLive, type Replica, type StoredObject } from './replicas.ts'
 
 /** What people see first of a new photo. */
 const KINDS: readonly ObjectKind[] = ['thumbnail', 'preview', 'profile-image']
@@ -26,8 +26,7 @@ export async function keepInCache(placement: Placement, object: StoredObject, lo
     if (createHash('sha256').update(bytes).digest('hex') !== object.sha256) return
     await storeUnit(cache, unitAt(cache, object, 0), bytes)
     // Purged meanwhile: what that removed came back.
-    if ((await loadObject(placement.db, object.id))?.object.state !== 'live')
-      await forgetObject(cache, object)
+    if (!(await isObjectLive(placement.db, object.id))) await forgetObject(cache, object)
   } catch (error) {
     placement.log.warn(
       { objectId: object.id, error: (error as Error).message },

@@ -3,7 +3,7 @@ import { judgeReplica } from './judge.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import type { Replica, StoredObject } from './replicas.ts'
+import { isObjectLive, type Replica, type StoredObject } from './replicas.ts'
 import { settle } from './settle.ts'
 
 /**
@@ -17,6 +17,17 @@ export function cacheSource(placement: Placement, object: StoredObject, replica:
     size: object.size,
     sha256: object.sha256,
     open: (start, end) => readReplica(location, replica.key, { start, end }, undefined, replica.proof?.etag),
+    async isLive() {
+      try {
+        return await isObjectLive(placement.db, object.id)
+      } catch (error) {
+        placement.log.warn(
+          { objectId: object.id, error: (error as Error).message },
+          'what was cached is not kept: whether it is still anybody’s could not be asked',
+        )
+        return false
+      }
+    },
     reportWrong() {
       const work: Promise<void> = judgeAndSettle(placement, object, replica).finally(() =>
         placement.cache?.pending.delete(work),

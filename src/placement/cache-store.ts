@@ -30,6 +30,13 @@ export async function openCached(cache: Cache, unit: Unit): Promise<UnitFile | n
   }
 }
 
+/** Whether the unit's file is there and whole, as far as can be told without reading all of it. */
+export async function isCached(cache: Cache, unit: Unit): Promise<boolean> {
+  const file = await openCached(cache, unit)
+  await file?.close()
+  return file !== null
+}
+
 /** Removes a file that can't be trusted. */
 export async function dropUnit(cache: Cache, unit: Unit, reason: Error): Promise<void> {
   const level = reason instanceof DamagedUnit ? 'error' : 'warn'
@@ -64,10 +71,10 @@ export async function storeUnit(cache: Cache, unit: Unit, bytes: Buffer): Promis
   }
 }
 
-/** Removes what is kept of an object, and of fills under way what they would keep. */
-export async function forgetObject(cache: Cache, object: { id: string; size: number }): Promise<void> {
+/** Removes what is kept of an object (`size` null: no longer known), and of fills under way what they would keep. */
+export async function forgetObject(cache: Cache, object: { id: string; size: number | null }): Promise<void> {
   for (const fill of cache.fills.values()) if (fill.unit.objectId === object.id) fill.isUnwanted = true
-  if (object.size <= cache.wholeBytes) return removeFile(cache, `${object.id}.whole`)
+  if (object.size !== null && object.size <= cache.wholeBytes) return removeFile(cache, `${object.id}.whole`)
   const names = await readdir(join(cache.folder, object.id.slice(0, 2))).catch(() => [])
   for (const name of names) if (name.startsWith(`${object.id}.`)) await removeFile(cache, name)
 }

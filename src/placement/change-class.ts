@@ -7,6 +7,7 @@
 import { AppError } from '../errors.ts'
 import { RetryLater } from '../queue/retry-later.ts'
 import type { StorageBackend } from '../storage/backend.ts'
+import { abortParts } from './abandon.ts'
 import {
   beginClassChange,
   type ClassChange,
@@ -211,6 +212,9 @@ async function decideDoomed(placement: Placement, change: ClassChange): Promise<
 
 async function clear(placement: Placement, change: ClassChange): Promise<void> {
   if (change.doomedKey === null) return
+  // A large copy goes in parts, and what of them was not made an object is paid for, too.
+  if (change.doomedKey === change.toKey)
+    await abortParts(placement, { locationId: change.locationId, key: change.toKey, uploadId: '' })
   await locationOf(placement, change.locationId).backend.delete([change.doomedKey])
   await forgetClassChange(placement.db, change)
 }

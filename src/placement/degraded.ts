@@ -1,6 +1,8 @@
 /** What people are told while a place is in trouble: what goes on, what waits, and that nothing is lost. */
 import type { ObjectKind } from '../database/schema.ts'
+import { type DirectMode, isDirectPossible } from './direct-write.ts'
 import { currentDrills } from './drill.ts'
+import { forwardLocation } from './forward.ts'
 import type { Location, Placement } from './placement.ts'
 
 export type PlaceInTrouble = {
@@ -35,8 +37,15 @@ const WELL: StorageHealth = {
   places: [],
 }
 
+/** How the uploads of whoever is told go. */
+export type UploadManner = {
+  /** On to the place of originals before they are acknowledged (s3-first): without it none is. */
+  areForwarded: boolean
+  directMode: DirectMode
+}
+
 /** Which configured places are in trouble, and what that means for people. `places` is for administrators alone. */
-export async function storageHealth(placement: Placement): Promise<StorageHealth> {
+export async function storageHealth(placement: Placement, uploads: UploadManner): Promise<StorageHealth> {
   const [rows, drills] = await Promise.all([
     placement.db
       .selectFrom('location')
@@ -63,12 +72,13 @@ export async function storageHealth(placement: Placement): Promise<StorageHealth
     .flatMap((place) => place.since ?? [])
     .sort()
     .at(0)
-  return { isDegraded: true, since: since ?? null, ...consequences(placement, places), places }
+  return { isDegraded: true, since: since ?? null, ...consequences(placement, places, uploads), places }
 }
 
 function consequences(
   placement: Placement,
   places: readonly PlaceInTrouble[],
+  uploads: UploadManner,
 ): Pick<StorageHealth, 'message' | 'works' | 'waits'> {
   const isIn = (which: readonly PlaceInTrouble[], id: string) => which.some((place) => place.id === id)
   if (isIn(places, placement.local.id)) {
@@ -81,26 +91,39 @@ function consequences(
   }
   const away = places.filter(({ isAway }) => isAway)
   const areAway = (kind: ObjectKind) => placement.policy[kind].every((id) => isIn(away, id))
-  const works = ['uploading']
+  const works: string[] = []
   const waits: string[] = []
+  const target = forwardLocation(placement, 'original')
+  const isTargetIll = target !== null && isIn(places, target.id)
+  if (isTargetIll && uploads.areForwarded) waits.push('uploading, which is refused until then')
+  else works.push('uploading')
   ;(areAway('thumbnail') || areAway('preview') ? waits : works).unshift('browsing')
   ;(areAway('original') ? waits : works).push('opening and downloading originals')
   const copies = placement.policy.original.some((id) => isIn(places, id))
   if (copies) waits.push('moving originals there; they stay on this server meanwhile')
-  return { message: sentence(waits), works, waits }
+  const mayGoDirect = isTargetIll && !uploads.areForwarded && isDirectPossible(placement, uploads.directMode)
+  if (mayGoDirect) waits.push('uploading straight into the bucket; files can go through this server')
+  return { message: sentence(works, waits), works, waits }
 }
 
-function sentence(waits: readonly string[]): string {
+function sentence(works: readonly string[], waits: readonly string[]): string {
+  const isUploading = works.includes('uploading')
   if (waits.includes('browsing')) {
-    return "The place where photos are kept can't be reached now, so some can't be shown. Uploading goes on, and nothing is lost."
+    const uploading = isUploading
+      ? 'Uploading goes on, and nothing'
+      : 'Uploads are refused until it is back; nothing that is here'
+    return `The place where photos are kept can't be reached now, so some can't be shown. ${uploading} is lost.`
   }
   if (waits.includes('opening and downloading originals')) {
-    return (
-      "The place where originals are kept can't be reached now. Browsing and uploading go on; originals open again when it " +
-      'is back. Nothing is lost.'
-    )
+    const what = isUploading
+      ? 'Browsing and uploading go on; originals open again when it is back. Nothing'
+      : 'Browsing goes on. Until it is back, uploads are refused and originals do not open; nothing that is here'
+    return `The place where originals are kept can't be reached now. ${what} is lost.`
   }
-  return 'A place where photos are kept needs the attention of an administrator. Everything goes on meanwhile, and nothing is lost.'
+  const goesOn = isUploading
+    ? 'Everything goes on meanwhile'
+    : 'Uploads are refused until it is well, everything else goes on'
+  return `A place where photos are kept needs the attention of an administrator. ${goesOn}, and nothing is lost.`
 }
 
 /**

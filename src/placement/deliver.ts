@@ -11,8 +11,10 @@
 import type { ObjectKind } from '../database/schema.ts'
 import type { Cdn } from '../storage/cdn.ts'
 import { isOutOfReach } from './browser-reach.ts'
+import { unitAt } from './cache.ts'
+import { isCached } from './cache-store.ts'
 import { locationOf } from './locations.ts'
-import type { Placement } from './placement.ts'
+import type { Location, Placement } from './placement.ts'
 import type { Replica, StoredObject } from './replicas.ts'
 
 export type Way = 'proxy' | 'redirect' | 'cdn'
@@ -77,6 +79,10 @@ export async function handOver(
   )
   if (!replica) return null
   const location = locationOf(placement, replica.locationId)
+  // A copy here is better than an address that does not answer; where there is none, our own 503 says when to come back.
+  // A network may hold what the bucket behind it can't give now.
+  if (isKnownToBeAway(location) && (way === 'redirect' || (await isAtHand(placement, object, readable))))
+    return null
   const file = { ...window, contentType: wish.contentType, contentDisposition: wish.contentDisposition }
   const isPublic = way === 'cdn' || location.hasPublicAddress === true
   let signed: { url: string; cookies: string[]; expiresAt: Date }
@@ -110,6 +116,21 @@ export async function handOver(
   const maxAgeSeconds = Math.floor((untilMs - now.getTime()) / 1000)
   if (maxAgeSeconds < 0) return null
   return { url: signed.url, cookies: signed.cookies, maxAgeSeconds }
+}
+
+/** Also while one trial is under way or due: until it was answered nobody is sent there. */
+function isKnownToBeAway({ breaker }: Location): boolean {
+  return breaker !== undefined && (breaker.state !== 'closed' || breaker.blockedFor !== null)
+}
+
+/** Whether it can be served without the bucket; of what is cached in pieces, whether its beginning can. */
+async function isAtHand(
+  placement: Placement,
+  object: StoredObject,
+  readable: readonly Replica[],
+): Promise<boolean> {
+  if (readable.some(({ locationId }) => locationOf(placement, locationId).kind === 'disk')) return true
+  return placement.cache !== null && (await isCached(placement.cache, unitAt(placement.cache, object, 0)))
 }
 
 /** The window that a time lies in. Whole seconds, as signatures have them. */

@@ -69,6 +69,13 @@ async function lookForTarget(placement: Placement, mode: DirectMode): Promise<Di
   return { location, features }
 }
 
+/** Whether clients are offered direct uploads while the bucket is well, as far as this process knows. */
+export function isDirectPossible(placement: Placement, mode: DirectMode): boolean {
+  const location = directLocation(placement)
+  if (mode === 'off' || location === null) return false
+  return mode === 'on' || location.backend.features.enforcedDigests.includes('md5')
+}
+
 function directLocation(placement: Placement): Location | null {
   for (const id of placement.policy.original) {
     const location = locationOf(placement, id)

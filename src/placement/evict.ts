@@ -1,7 +1,7 @@
 /** The only way a replica of a live object is given up. */
 import { RetryLater } from '../queue/retry-later.ts'
+import { removeBytes } from './abandon.ts'
 import { keepInCache } from './cache-keep.ts'
-import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import {
   beginEviction,
@@ -50,7 +50,7 @@ export async function evictReplica(
     if (!(await turnToEvicting(placement, object, replica, confirmed))) return
   }
   await keepInCache(placement, object, replica)
-  await locationOf(placement, from).backend.delete([replica.key])
+  await removeBytes(placement, replica)
   await forgetAndSettle(placement, object, replicas, replica)
 }
 

@@ -1,13 +1,27 @@
 import { sql } from 'kysely'
 import type { Placement } from './placement.ts'
 
-/** Files that belong at `to` and are not there yet: uploads on their way, and all of a kind whose place was changed. */
+/**
+ * Files that belong at `to` since the configuration changed, and are not there yet. Uploads that wait for their first copy are
+ * none: where they are is told with the originals.
+ */
 export type Moving = {
   to: string
   /** The place's label. */
   label: string
   count: number
   bytes: number
+}
+
+/** Writes down since when files belong where they do by this configuration. To be called when a process begins to work by it. */
+export async function recordHomes({ db, policy }: Pick<Placement, 'db' | 'policy'>): Promise<void> {
+  const homes = Object.entries(policy).map(([kind, wanted]) => ({ kind, location_ids: wanted }))
+  await sql`
+    insert into home (kind, location_ids)
+    select kind, location_ids from jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as given (kind text, location_ids jsonb)
+    order by kind
+    on conflict (kind) do update set location_ids = excluded.location_ids, since = now()
+    where home.location_ids <> excluded.location_ids`.execute(db)
 }
 
 /** A status is asked for every second while something moves; to count 150,000 objects took 0.46 s on a busy machine. */
@@ -28,6 +42,7 @@ export async function movingFiles(placement: Placement): Promise<Moving[]> {
     select home."to", count(*)::bigint as count, coalesce(sum(o.size), 0)::bigint as bytes
     from stored_object o
     join jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as home (kind text, "to" text) on home.kind = o.kind
+    join home known on known.kind = home.kind and o.created_at < known.since
     where o.state = 'live' and o.is_linked
       and not exists (select from replica r
         where r.object_id = o.id and r.location_id = home."to" and r.state = 'verified')

@@ -11,6 +11,7 @@ import { type Delivery, PROXY_EVERYTHING } from './deliver.ts'
 import { heedDrills } from './drill.ts'
 import { confirmLocation } from './locations.ts'
 import { makeMediaFolder } from './media-folder.ts'
+import { recordHomes } from './moving.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
 import type { ClassPolicy } from './storage-classes.ts'
@@ -78,6 +79,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
   }
   await heedDrills(placement)
   await confirmLocation(placement, local)
+  await recordHomes(placement)
   await removeDeadRecallFolders(placement)
   const looked = openCacheFolder(placement)
   const confirming = [...locations.values()]

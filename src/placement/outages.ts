@@ -3,6 +3,7 @@
  * ledger what other processes found, heeds drills, and tries again what is away so that nobody's request has to.
  */
 import { publish } from '../database/events.ts'
+import { isStorageError } from '../storage/backend.ts'
 import { heedDrills } from './drill.ts'
 import { enqueueLocationCheck, recordHealth, wakeWaitingJobs } from './locations.ts'
 import type { Location, Placement } from './placement.ts'
@@ -72,9 +73,28 @@ export function watchOutages(
       const awaySinceMs = row?.away_since?.getTime()
       if (row === undefined || awaySinceMs === undefined || heard.get(id) === awaySinceMs) continue
       heard.set(id, awaySinceMs)
-      if (placement.now().getTime() - awaySinceMs > NEWS_MS) continue
+      if (placement.now().getTime() - awaySinceMs > NEWS_MS) {
+        void lookAtOldNews(id, row.health_error)
+        continue
+      }
       isHearing = true
       breaker?.open(row.health_error ?? 'another process could not reach it')
+      isHearing = false
+    }
+  }
+
+  /**
+   * A process that starts in the middle of an outage: its first callers must not be the ones who find out, least of all where
+   * they are only sent there. Not waited for, since drills are not to wait for a place that hangs.
+   */
+  async function lookAtOldNews(id: string, problem: string | null): Promise<void> {
+    const location = placement.locations.get(id)
+    try {
+      await location?.backend.readMarker()
+    } catch (error) {
+      if (!isStorageError(error, 'unavailable')) return // it answers: a check of the locations says what is wrong
+      isHearing = true
+      location?.breaker?.open(problem ?? error.message)
       isHearing = false
     }
   }

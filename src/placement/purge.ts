@@ -2,13 +2,13 @@
 import type { Queryable } from '../database/connect.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import { RetryLater } from '../queue/retry-later.ts'
-import { abortParts } from './abandon.ts'
+import { removeBytes } from './abandon.ts'
 import { forgetObject } from './cache-store.ts'
 import { finishClassChange } from './change-class.ts'
 import { classChangesOf } from './class-changes.ts'
 import { noteTrouble } from './health.ts'
-import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
+import { forgetRecalled } from './recall.ts'
 import { beginEviction, type EvictionPermit, forgetReplica, loadObject, type Replica } from './replicas.ts'
 
 /**
@@ -30,7 +30,11 @@ export async function markForPurge(tx: Queryable, objectIds: readonly string[]):
 /** Removes every replica of a purging object, then the object. Idempotent; throws, to be run again, while a location is away. */
 export async function purgeObject(placement: Placement, { objectId }: { objectId: string }): Promise<void> {
   const loaded = await loadObject(placement.db, objectId)
-  if (loaded?.object.state !== 'purging') return
+  // An earlier run was killed when the rows were gone: what is no replica may be left.
+  if (loaded === null) return forgetCopies(placement, { id: objectId, size: null })
+  if (loaded.object.state !== 'purging') return
+  // What lies on this disk goes first, and waits for no bucket.
+  await forgetCopies(placement, loaded.object)
   for (const replica of loaded.replicas) {
     const writableMs = (replica.writableUntil?.getTime() ?? 0) - placement.now().getTime()
     // Bytes removed before then could be put there again, and no row would say so.
@@ -47,7 +51,15 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   // They may have turned a replica to another key.
   const { replicas } = (await loadObject(placement.db, objectId)) ?? { replicas: [] }
   await removeAll(placement, objectId, replicas, 'purge')
-  if (placement.cache) await forgetObject(placement.cache, loaded.object)
+}
+
+/** Cached and recalled bytes, those of other processes too: the media volume is everybody's. */
+async function forgetCopies(
+  placement: Placement,
+  object: { id: string; size: number | null },
+): Promise<void> {
+  if (placement.cache) await forgetObject(placement.cache, object)
+  await forgetRecalled(placement, object.id)
 }
 
 /**
@@ -85,8 +97,7 @@ async function removeAll(
       await beginEviction(placement.db, { replica, actor } as unknown as EvictionPermit)
     }
     try {
-      await abortParts(placement, replica)
-      await locationOf(placement, replica.locationId).backend.delete([replica.key])
+      await removeBytes(placement, replica)
     } catch (error) {
       // A bucket that is away does not keep the disk full.
       await noteTrouble(placement, replica.locationId, error)

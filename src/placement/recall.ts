@@ -1,7 +1,7 @@
 /** A local copy for work that needs a file: the local replica where there is one, else a leased, verified download. */
 import { createHash, randomUUID } from 'node:crypto'
-import { open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, readdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
@@ -17,6 +17,7 @@ import { makeMediaFolder } from './media-folder.ts'
 import type { Placement, RecalledFile } from './placement.ts'
 import { readReplica } from './read-replica.ts'
 import {
+  isObjectLive,
   isReadableNow,
   loadObject,
   lockObject,
@@ -150,7 +151,12 @@ async function fill(
     new AppError('corrupt', `object ${object.id} has no replica that could be read`)
   for (const replica of readable) {
     try {
-      if (await download(placement, file.path, object, replica)) return
+      if (await download(placement, file.path, object, replica)) {
+        if (await isObjectLive(placement.db, object.id)) return
+        // Purged meanwhile, which may have been before this file was there.
+        await rm(file.path, { force: true })
+        throw new AppError('not-found', `there is no object ${object.id} any more`)
+      }
       if (placement.cache) await forgetObject(placement.cache, object)
       failure = await judgeReplica(placement, object, replica)
     } catch (error) {
@@ -224,5 +230,30 @@ export async function makeRoom(placement: Placement, newcomer: RecalledFile): Pr
     } else {
       await sleep(SPACE_POLL_MS)
     }
+  }
+}
+
+/**
+ * Removes the recalled copies of a purged object, whichever process made them. Work that has one open goes on; work that
+ * opens it later fails, and is about nothing any more.
+ */
+export async function forgetRecalled(placement: Placement, objectId: string): Promise<void> {
+  placement.recalled.delete(objectId)
+  const parent = dirname(placement.recallFolder)
+  for (const folder of await namesIn(parent)) {
+    for (const name of await namesIn(join(parent, folder))) {
+      if (name.startsWith(`${objectId}.`)) await rm(join(parent, folder, name), { force: true })
+    }
+  }
+}
+
+/** Of a folder that may go at any time, with the process that it belongs to. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return []
+    throw error
   }
 }

@@ -41,7 +41,7 @@ export type Replica = {
   verifiedAt: Date | null
   /** Of a writing one: how long its writer still counts as alive, in ms by the database's clock. */
   leaseLeftMs: number | null
-  /** Of a write in parts that a client sends; empty: begun, and the bucket's answer was lost. */
+  /** Of a write in parts; empty: may have been begun, under an id that is not known, and is found by its key. */
   uploadId?: string | null
   /** Until then somebody outside holds a URL that may put to the key. */
   writableUntil?: Date | null
@@ -73,6 +73,16 @@ export async function loadObject(db: Queryable, objectId: string): Promise<Loade
   return objectOfRows(await rowsOfObject(db, { objectId }))
 }
 
+/** False when it is being purged, or gone. */
+export async function isObjectLive(db: Queryable, objectId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('stored_object')
+    .select('state')
+    .where('id', '=', objectId)
+    .executeTakeFirst()
+  return row?.state === 'live'
+}
+
 /** As `loadObject`, with the object's row locked until the transaction ends: evictions and leases of it wait for each other. */
 export async function lockObject(tx: Queryable, objectId: string) {
   await tx.selectFrom('stored_object').select('id').where('id', '=', objectId).forUpdate().executeTakeFirst()
@@ -102,6 +112,7 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
       actor: what.actor,
       lease_expires_at: leaseEnd(what.leaseMs),
       storage_class: what.storageClass ?? null,
+      upload_id: what.uploadId ?? null,
     })
     .onConflict((conflict) => conflict.columns(['object_id', 'location_id']).doNothing())
     .executeTakeFirst()
@@ -166,6 +177,7 @@ export async function proveReplica(
       proof: JSON.stringify(proven.proof),
       verified_at: sql<Date>`now()`,
       lease_expires_at: null,
+      upload_id: null,
       actor: proven.actor,
     })
     .executeTakeFirst()

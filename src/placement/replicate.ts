@@ -82,7 +82,9 @@ async function copy(
 ): Promise<void> {
   const { db, settings } = placement
   const key = freshKey(object)
-  const replica = { objectId: object.id, locationId: target.id, key }
+  // Written down before the first part: a kill in the middle leaves parts that are paid for until somebody gives them up.
+  const isInParts = object.size > (target.backend.multipart?.wholeBytes ?? Number.POSITIVE_INFINITY)
+  const replica = { objectId: object.id, locationId: target.id, key, uploadId: isInParts ? '' : null }
   const storageClass = classForPut(placement, object, target)
   if (!(await beginReplica(db, { ...replica, actor: ACTOR, leaseMs: settings.writeLeaseMs, storageClass }))) {
     throw new RetryLater(`another worker writes to ${target.id}`, LOOK_AGAIN_MS)
@@ -217,7 +219,7 @@ async function abandonIfDead(placement: Placement, replica: Replica): Promise<vo
 /** Our own failed attempt. What can't be done now, the next attempt or the sweep does. */
 async function abandonOwn(
   placement: Placement,
-  replica: Pick<Replica, 'objectId' | 'locationId' | 'key'>,
+  replica: Pick<Replica, 'objectId' | 'locationId' | 'key' | 'uploadId'>,
 ): Promise<void> {
   try {
     await abandonWriting(placement, replica, { actor: ACTOR, onlyIfDead: false })

@@ -69,12 +69,17 @@ async function sweepWriting(placement: Placement): Promise<number> {
     .where('r.state', '=', 'writing')
     .where('r.lease_expires_at', '<', sql<Date>`now()`)
     .where('o.is_linked', '=', true)
-    .select(['r.object_id', 'r.location_id', 'r.key'])
+    .select(['r.object_id', 'r.location_id', 'r.key', 'r.upload_id'])
     .limit(BATCH)
     .execute()
   let count = 0
   for (const row of dead) {
-    const replica = { objectId: row.object_id, locationId: row.location_id, key: knownKey(row.key) }
+    const replica = {
+      objectId: row.object_id,
+      locationId: row.location_id,
+      key: knownKey(row.key),
+      uploadId: row.upload_id,
+    }
     count += await tryEach(placement, replica.objectId, 'an abandoned write', async () => {
       const isAbandoned = await abandonWriting(placement, replica, { actor: 'sweep', onlyIfDead: true })
       if (isAbandoned) await settle(placement.db, placement, replica.objectId)

@@ -191,6 +191,8 @@ export type Presign = {
 }
 
 export type Multipart = {
+  /** A put of more than this goes in parts. */
+  readonly wholeBytes: number
   begin(key: ObjectKey, options?: { contentType?: string }): Promise<{ uploadId: string }>
   presignPart(
     key: ObjectKey,
@@ -234,7 +236,9 @@ export type GrowingPut = {
    * is not what the body's SHA-256 says; then nothing is stored.
    */
   complete(body: Body, signal?: AbortSignal): Promise<PutResult>
-  /** Ends what is under way and gives the parts back. After `complete` it changes nothing. Throws when the location can't be told. */
+  /** Ends what is under way, and asks the location nothing. */
+  stop(): Promise<void>
+  /** Stops, and gives the parts back. After `complete` it changes nothing. Throws when the location can't be told. */
   abort(): Promise<void>
 }
 

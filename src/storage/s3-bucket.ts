@@ -119,3 +119,8 @@ export function openS3Bucket(settings: S3Settings, log: Log): S3Bucket {
   }
   return bucket
 }
+
+/** The largest body that goes in one request. */
+export function wholePutBytes({ singlePutBytes, features }: S3Bucket): number {
+  return Math.min(singlePutBytes, features.maxPutBytes)
+}

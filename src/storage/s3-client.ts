@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { openS3Http, type S3Http } from './s3-http.ts'
 import { findS3Provider } from './s3-providers.ts'
+import type { SilenceRules } from './s3-silence.ts'
 
 export type S3Settings = {
   /** Null: the service of AWS in that region. */
@@ -22,6 +23,8 @@ export type S3Settings = {
   maxConnections: number
   requestTimeoutMs: number
   connectTimeoutMs: number
+  /** Ends writes that are silent for long; absent (a probe): `requestTimeoutMs` does. */
+  silence?: SilenceRules
   /** Bodies up to this size go in one put; 16 MiB. */
   singlePutBytes?: number
   /** Size of the parts of larger ones, at least 5 MiB; 16 MiB. Made larger where the provider allows too few parts. */

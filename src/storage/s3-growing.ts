@@ -66,6 +66,13 @@ function growingPut(
     await writer.send(source, bytes)
   }
 
+  async function end(): Promise<void> {
+    stop.abort(new StorageError('unavailable', `the upload of ${key} was given up`))
+    await writer.idle()
+    await source?.close()
+    source = undefined
+  }
+
   return {
     uploadId,
 
@@ -95,11 +102,10 @@ function growingPut(
       }
     },
 
+    stop: end,
+
     async abort() {
-      stop.abort(new StorageError('unavailable', `the upload of ${key} was given up`))
-      await writer.idle()
-      await source?.close()
-      source = undefined
+      await end()
       await abortUpload(bucket, upload)
     },
   }

@@ -8,6 +8,7 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import { isStorageError, StorageError } from './backend.ts'
 import { messageOf } from './read-body.ts'
+import { type SilenceRules, sendWatched } from './s3-silence.ts'
 import { mapStreamErrors } from './stream-errors.ts'
 
 export type S3HttpOptions = {
@@ -16,6 +17,8 @@ export type S3HttpOptions = {
   connectTimeoutMs: number
   /** Longest time without a byte in either direction, before or within an answer. */
   requestTimeoutMs: number
+  /** Of what is no download; absent: only the time-outs above. */
+  silence?: SilenceRules
 }
 
 /** The parts of the SDK's request that matter here. Bodies are in memory: larger ones go in parts. */
@@ -85,7 +88,8 @@ export function openS3Http(options: S3HttpOptions): S3Http {
         if (!Number.isNaN(date)) clockSkewMs = date - Date.now()
         resolve(message)
       })
-      outgoing.end(request.body)
+      if (options.silence) sendWatched(outgoing, request, request.body, options.silence)
+      else outgoing.end(request.body)
     })
   }
 

@@ -6,7 +6,7 @@ import {
 import type { Multipart, ObjectKey } from './backend.ts'
 import { isStorageError, StorageError } from './backend.ts'
 import { assertObjectKey } from './object-key.ts'
-import type { S3Bucket } from './s3-bucket.ts'
+import { type S3Bucket, wholePutBytes } from './s3-bucket.ts'
 import { plainEtag } from './s3-object-info.ts'
 import { presignS3Part } from './s3-presign.ts'
 import { headS3 } from './s3-read.ts'
@@ -18,6 +18,10 @@ export function multipartS3(bucket: S3Bucket): Multipart {
   const at = (key: ObjectKey) => ({ Bucket: settings.bucket, Key: bucket.fullKey(key) })
 
   return {
+    get wholeBytes() {
+      return wholePutBytes(bucket)
+    },
+
     async begin(key, { contentType } = {}) {
       assertObjectKey(key)
       return { uploadId: await beginUpload(bucket, key, contentType ? { contentType } : {}) }

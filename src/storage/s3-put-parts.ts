@@ -1,4 +1,5 @@
 import type { Body, ObjectKey, PutOptions, PutResult } from './backend.ts'
+import { isStorageError } from './backend.ts'
 import { openBodySource } from './body-source.ts'
 import { expectedSha256 } from './read-body.ts'
 import type { S3Bucket } from './s3-bucket.ts'
@@ -30,7 +31,8 @@ export async function putInParts(
     options.signal?.throwIfAborted()
     return await completeUpload(bucket, upload, body, { ...sent, partBytes })
   } catch (error) {
-    await tryAbort(bucket, upload)
+    // Of a place that is known to be silent; whoever began the write knows its key.
+    if (!(isStorageError(error) && error.retryAt !== undefined)) await tryAbort(bucket, upload)
     throw error
   }
 }

@@ -126,7 +126,8 @@ async function send(
       evidence,
     }
   } catch (error) {
-    if (!isStorageError(error, 'unavailable')) throw error
+    // What names the time of the next trial comes of a place that is known to be silent: no look would be answered.
+    if (!isStorageError(error, 'unavailable') || error.retryAt !== undefined) throw error
     return settle(bucket, key, body, { evidence, signal: options.signal, error })
   }
 }

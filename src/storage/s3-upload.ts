@@ -76,7 +76,8 @@ async function complete(
       isStorageError(error, 'unavailable') ||
       isStorageError(error, 'not-found') ||
       (attempt > 1 && isStorageError(error, 'already-exists'))
-    if (!mayBeOurs) throw error
+    // What names the time of the next trial comes of a place that is known to be silent: no look would be answered.
+    if (!mayBeOurs || error.retryAt !== undefined) throw error
     unclear = new StorageError('unavailable', `CompleteMultipartUpload of ${key} ended unclear`, {
       cause: error,
     })

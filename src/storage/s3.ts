@@ -7,7 +7,7 @@ import { openKeyQueue } from './key-queue.ts'
 import { assertObjectKey, MARKER_NAME } from './object-key.ts'
 import { expectedSha256 } from './read-body.ts'
 import { archiveS3 } from './s3-archive.ts'
-import { openS3Bucket } from './s3-bucket.ts'
+import { openS3Bucket, wholePutBytes } from './s3-bucket.ts'
 import type { S3Settings } from './s3-client.ts'
 import { copiesS3 } from './s3-copy.ts'
 import { deleteS3 } from './s3-delete.ts'
@@ -36,7 +36,7 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
     assertObjectKey(key)
     expectedSha256(body)
     const { features } = bucket
-    const isSingle = body.size <= Math.min(bucket.singlePutBytes, features.maxPutBytes)
+    const isSingle = body.size <= wholePutBytes(bucket)
     const send = isSingle ? putOnce : putInParts
     // A large body is never sent in vain; a small one only where the service itself refuses a second put.
     if (isSingle && features.conditionalPut) return send(bucket, key, body, options)

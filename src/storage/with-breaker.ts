@@ -168,6 +168,9 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
     }),
     ...(multipart && {
       multipart: {
+        get wholeBytes() {
+          return multipart.wholeBytes
+        },
         begin: (key, options) => other(undefined, () => multipart.begin(key, options)),
         async presignPart(key, part) {
           breaker.assertAdmits()
@@ -188,8 +191,12 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
             uploadId: put.uploadId,
             advance: (availableBytes) => other(undefined, () => put.advance(availableBytes)),
             complete: (body, signal) => other(signal, (ours) => put.complete(body, ours)),
-            // Giving the parts back is tried whatever the place's standing: it is the end of this upload.
-            abort: () => put.abort(),
+            stop: () => put.stop(),
+            async abort() {
+              await put.stop()
+              // Nobody who waits for this end is to wait for a place that is away: whoever began it has a journal.
+              await other(undefined, () => put.abort())
+            },
           }
         },
       },

@@ -5,6 +5,7 @@ import { describeProbe } from '../../src/cli/storage-probe.ts'
 import { describeReceipt } from '../../src/cli/storage-receipt.ts'
 import { describeStatus } from '../../src/cli/storage-status.ts'
 import { styleFor } from '../../src/cli/text.ts'
+import type { StorageOverview } from '../../src/library/storage-overview.ts'
 import type { StorageStatus } from '../../src/placement/status.ts'
 import { QUEUE_NAMES, type QueueCounts } from '../../src/queue/queues.ts'
 
@@ -19,7 +20,7 @@ const queues = () =>
 function status(
   counts: Partial<Record<keyof StorageStatus['originals'], number>>,
   isDemonstration = false,
-): StorageStatus {
+): StorageOverview {
   const amount = (count = 0) => ({ count, bytes: count * 1_000_000 })
   const parts = ['localOnly', 'both', 'offloaded', 'atRisk', 'inFlight'] as const
   const total = parts.reduce((sum, part) => sum + (counts[part] ?? 0), 0)
@@ -54,9 +55,10 @@ function status(
       },
     ],
     moving: [],
+    uploads: { strategy: 'local-first', rollout: null, direct: null },
   }
 }
-const sentence = (found: StorageStatus) =>
+const sentence = (found: StorageOverview) =>
   describeStatus({ status: found, queues: queues(), failures: [] }, style, now).split('\n')[0]
 
 test('the first line says whether everything is safe', () => {
@@ -230,4 +232,25 @@ test('a probe: problems first, each with its remedy and what to paste below it; 
     '                 -> nothing to do',
     '  ■  bucket      photos is there',
   ])
+})
+
+test('one line says by which strategy uploads go, and whose', () => {
+  const line = (uploads: StorageOverview['uploads']) =>
+    describeStatus({ status: { ...status({}), uploads }, queues: queues(), failures: [] }, style, now)
+      .split('\n')
+      .filter((text) => text.startsWith('Uploads:'))
+  const rollout = { strategy: 's3-first', percent: 10, namedUsers: 2, chosenUsers: 3, users: 1_200 } as const
+  assert.deepEqual(line({ strategy: 's3-first', rollout: null, direct: null }), ['Uploads: s3-first.'])
+  assert.deepEqual(line({ strategy: 'local-first', rollout, direct: null }), [
+    'Uploads: s3-first for 3 of 1,200 users (10 % of them, and 2 by name), local-first for the others.',
+  ])
+  assert.deepEqual(
+    line({ strategy: 'local-first', rollout: null, direct: { isOffered: true, reason: null } }),
+    ['Uploads: local-first; clients may put files straight into the bucket.'],
+  )
+  const why = 'the bucket has not been reached yet'
+  assert.deepEqual(
+    line({ strategy: 'local-first', rollout: null, direct: { isOffered: false, reason: why } }),
+    [`Uploads: local-first; none straight into the bucket: ${why}.`],
+  )
 })

@@ -10,6 +10,7 @@ import {
   isStorageError,
   type ObjectKey,
   type StorageBackend,
+  type StorageError,
   type StorageErrorKind,
 } from '../../src/storage/backend.ts'
 import { compareDigests, digestsOf } from '../../src/storage/digest.ts'
@@ -375,12 +376,17 @@ export function storageSuite(
   })
 }
 
-export async function rejectsWith(kind: StorageErrorKind, run: () => Promise<unknown>): Promise<void> {
-  await assert.rejects(run, (error: unknown) => {
-    assert.ok(isStorageError(error), `expected a StorageError, got ${String(error)}`)
-    assert.equal(error.kind, kind, `${error.kind}: ${error.message}`)
-    return true
-  })
+export async function rejectsWith(
+  kind: StorageErrorKind,
+  run: () => Promise<unknown>,
+): Promise<StorageError> {
+  const error = await run().then(
+    () => assert.fail('it did not fail'),
+    (failure: unknown) => failure,
+  )
+  assert.ok(isStorageError(error), `expected a StorageError, got ${String(error)}`)
+  assert.equal(error.kind, kind, `${error.kind}: ${error.message}`)
+  return error
 }
 
 async function keysUnder(backend: StorageBackend, prefix: string, after?: string): Promise<string[]> {

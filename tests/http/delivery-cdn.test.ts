@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { type Delivery, PROXY_EVERYTHING } from '../../src/placement/deliver.ts'
 import type { ObjectKey } from '../../src/storage/backend.ts'
+import { createBreaker } from '../../src/storage/breaker.ts'
 import type { Cdn, CdnFile } from '../../src/storage/cdn.ts'
 import { openCloudFront } from '../../src/storage/cdn-cloudfront.ts'
 import { openHmacCdn } from '../../src/storage/cdn-hmac.ts'
@@ -254,6 +255,23 @@ test('somebody who is shown a photo by its owner gets its address, and no key to
   assert.equal(theirs.statusCode, 302)
   assert.equal(theirs.headers['set-cookie'], undefined)
   assert.match(theirs.headers.location!, /&Signature=/)
+})
+
+test('while the bucket behind the network is away, what is here is served here; the network may hold the rest', async (t) => {
+  const server = await startWith(t, cloudFront())
+  const upload = (bytes: Buffer) =>
+    server.admin.upload(Buffer.concat([Buffer.from([0xff, 0xd8]), bytes]), 'a.jpg')
+  const { id: gone } = await upload(randomBytes(100))
+  await server.runJobs()
+  server.placement.settings.deleteLocalAfterUpload = false
+  const { id: kept } = await upload(randomBytes(101))
+  await server.runJobs()
+  for (const id of [gone, kept]) assert.equal((await ask(server, id)).statusCode, 302)
+  const breaker = createBreaker('the bucket')
+  Object.assign(server.placement.locations.get('s3')!, { breaker })
+  breaker.open('it is gone')
+  assert.equal((await ask(server, kept)).statusCode, 200)
+  assert.equal((await ask(server, gone)).statusCode, 302)
 })
 
 function startWith(t: TestContext, cdn: Cdn): Promise<TestServer> {

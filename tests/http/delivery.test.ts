@@ -6,8 +6,10 @@ import { type TestContext, test } from 'node:test'
 import { pagePolicy } from '../../src/http/static-web.ts'
 import { silentLog } from '../../src/log.ts'
 import { type Delivery, deliveryOrigins, PROXY_EVERYTHING } from '../../src/placement/deliver.ts'
+import { type Breaker, createBreaker, DEFAULT_BREAKER_RULES } from '../../src/storage/breaker.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { openS3BrowserProbe } from '../../src/storage/s3-browser-probe.ts'
+import { withBreaker } from '../../src/storage/with-breaker.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { s3TestSettings } from '../contract/s3-subject.ts'
 import { locationOfBackend } from '../support/placement.ts'
@@ -39,6 +41,9 @@ function get(url: string, headers: Record<string, string> = {}, method = 'GET'):
 type Rig = {
   server: TestServer
   bucket: StrictS3
+  breaker: Breaker
+  /** As if the time had come to try the bucket again. */
+  coolDown(): void
   clock: { offsetMs: number }
   /** What a browser sends for an `<img>`, a `<video>` or a link. */
   browser(dest?: string, mode?: string): Record<string, string>
@@ -47,7 +52,11 @@ type Rig = {
   addressOf(id: string, query?: string): string
 }
 
-async function start(t: TestContext, delivery: Delivery, more: { isPublic?: boolean } = {}): Promise<Rig> {
+async function start(
+  t: TestContext,
+  delivery: Delivery,
+  more: { isPublic?: boolean; cacheMaxBytes?: number } = {},
+): Promise<Rig> {
   const clock = { offsetMs: 0 }
   const now = () => new Date(Date.now() + clock.offsetMs)
   const bucket = await startStrictS3({
@@ -58,7 +67,13 @@ async function start(t: TestContext, delivery: Delivery, more: { isPublic?: bool
   })
   t.after(() => bucket.close())
   const settings = s3TestSettings({ endpoint: bucket.endpoint, ...CREDENTIALS, bucket: 'photos' })
-  const location = locationOfBackend('s3', 's3', openS3Backend(settings, silentLog))
+  let lateMs = 0
+  const rules = { ...DEFAULT_BREAKER_RULES, answerWithinMs: 2_000 }
+  const breaker = createBreaker('the bucket', rules, () => performance.now() + lateMs)
+  const location = {
+    ...locationOfBackend('s3', 's3', withBreaker(openS3Backend(settings, silentLog), breaker)),
+    breaker,
+  }
   const server = await startTestServer(t, {
     remotes: [],
     extra: [
@@ -70,10 +85,15 @@ async function start(t: TestContext, delivery: Delivery, more: { isPublic?: bool
     ],
     delivery,
     now,
+    settings: { cacheMaxBytes: more.cacheMaxBytes ?? 0, answerWithinMs: rules.answerWithinMs },
   })
   return {
     server,
     bucket,
+    breaker,
+    coolDown: () => {
+      lateMs += rules.coolDownMs
+    },
     clock,
     browser: (dest = 'image', mode = 'no-cors') => ({
       cookie: `immich_access_token=${server.admin.token}`,
@@ -313,4 +333,57 @@ test('the page may show what comes from where browsers are sent', async (t) => {
   assert.match(policy, /img-src 'self' data: blob: https:\/\/cdn\.example\.org;/)
   assert.match(policy, /media-src 'self' blob: https:\/\/cdn\.example\.org;/)
   assert.doesNotMatch(policy, /script-src[^;]*cdn/)
+})
+
+test('nobody is sent to a bucket that is known to be away: what is at hand is served, the rest is a 503', async (t) => {
+  const rig = await start(t, REDIRECT, { cacheMaxBytes: 10_000_000 })
+  const { browser, bearer, offload, addressOf, bucket, breaker, server, coolDown } = rig
+  const [goneBytes, cachedBytes, keptBytes] = [jpeg(50_000), jpeg(51_000), jpeg(52_000)]
+  const gone = await offload(goneBytes, 'gone.jpg')
+  const cached = await offload(cachedBytes, 'cached.jpg')
+  assert.equal((await get(addressOf(cached), bearer)).status, 200)
+  server.placement.settings.deleteLocalAfterUpload = false
+  const { id: kept } = await server.admin.upload(keptBytes, 'kept.jpg')
+  await eventually(async () => {
+    await server.runJobs()
+    const { replicas } = await server.admin.json<{ replicas: { state: string }[] }>(
+      `/storage/receipts/${kept}`,
+    )
+    assert.deepEqual(
+      replicas.map(({ state }) => state),
+      ['verified', 'verified'],
+    )
+  }, 60_000)
+  for (const id of [gone, cached, kept]) assert.equal((await get(addressOf(id), browser())).status, 302)
+
+  const demandServed = async (id: string, bytes: Buffer) => {
+    const served = await get(addressOf(id), browser())
+    assert.equal(served.status, 200)
+    assert.ok(served.body.equals(bytes))
+  }
+  const demandRefused = async () => {
+    const refused = await get(addressOf(gone), browser())
+    assert.equal(refused.status, 503)
+    assert.equal(refused.headers.location, undefined)
+    assert.equal(refused.headers['cache-control'], 'no-store')
+    assert.match(refused.headers['retry-after'] ?? '', /^[1-9]\d*$/)
+  }
+  bucket.faults.add({ fault: { kind: 'reset' } })
+  breaker.open('it is gone')
+  await demandRefused()
+  await demandServed(cached, cachedBytes)
+  await demandServed(kept, keptBytes)
+  // Also when a trial is due, whose outcome nobody knows.
+  coolDown()
+  assert.equal(breaker.isTrialDue(), true)
+  await demandServed(kept, keptBytes)
+  await demandRefused()
+  // And while a drill blocks it, whose bucket is well.
+  bucket.faults.clear()
+  breaker.close()
+  breaker.block(60_000, 'drill')
+  await demandRefused()
+  await demandServed(cached, cachedBytes)
+  breaker.unblock()
+  for (const id of [gone, cached, kept]) assert.equal((await get(addressOf(id), browser())).status, 302)
 })

@@ -35,7 +35,7 @@ before(async () => {
   bucket = await startStrictS3({
     store: { kind: 'memory' },
     credentials,
-    buckets: ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh'],
+    buckets: ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'],
   })
 })
 after(() => bucket.close())
@@ -263,6 +263,54 @@ async function sweepLater(site: Site): Promise<void> {
   await settled(site)
 }
 
+test('s3-first on a bucket that falls silent, with nothing but the upload under way', {
+  timeout: 120_000,
+}, async (t) => {
+  const requestTimeoutMs = 300_000
+  const site = await startSite(t, settingsOf('eighth', { requestTimeoutMs }), {
+    ...S3_FIRST,
+    answerWithinMs: 2_000,
+  })
+  await upload(site, photo(), 'photo.jpg') // the location is confirmed
+  for (const { what, make, name } of bodies) {
+    for (const commit of [false, true]) {
+      await t.test(
+        `${what}, ${commit ? 'after it was taken' : 'before it is taken'}: 503 in time, and the sweep finds all that stays`,
+        async () => {
+          await settled(site)
+          const before = await traces(site)
+          const bytes = make()
+          const form = formOf(bytes, name)
+          const socket = await beginUpload(site, form, form.body.length - 1)
+          if (what === 'a large photo')
+            await eventually(async () => assert.equal((await unfinishedUploads(site)).length, 1))
+          bucket.faults.add({ fault: { kind: 'hang', commit } })
+          const answered = new Promise<string>((resolve) => {
+            socket.once('data', (chunk: Buffer) => resolve(String(chunk)))
+          })
+          const begunAt = performance.now()
+          socket.write(form.body.subarray(-1))
+          const answer = await answered
+          assert.ok(performance.now() - begunAt < requestTimeoutMs / 10)
+          assert.match(answer, /^HTTP\/1\.1 503 /)
+          assert.match(answer, /\r\nretry-after: \d+\r\n/i)
+          assert.equal(site.breaker.state, 'open')
+          socket.destroy()
+          const { assets, onDisk } = await traces({ ...site, backend: deaf(site) })
+          assert.deepEqual({ assets, onDisk }, { assets: before.assets, onDisk: before.onDisk })
+          bucket.faults.clear()
+          site.breaker.close()
+          await sweepLater(site)
+          assert.deepEqual(await traces(site), before)
+          const again = await upload(site, bytes, name)
+          assert.equal(again.status, 201)
+          assert.equal(sha256(await bytesInBucket(site, again.body.id)), sha256(bytes))
+        },
+      )
+    }
+  }
+})
+
 test('a rollout: some users by s3-first, the others as before, and off again without harm', async (t) => {
   const uploads = {
     upload: { strategy: 'local-first' as const },
@@ -274,11 +322,12 @@ test('a rollout: some users by s3-first, the others as before, and off again wit
     placesOf(site, (await upload(site, photo(), 'photo.jpg', undefined, client)).body.id)
   assert.deepEqual(await placesAfter(anna), ['local verified 2', 's3 verified 3'])
   assert.deepEqual(await placesAfter(ben), ['local verified 2'])
-  const status = await site.admin.json<{ uploads: unknown }>('/storage/status')
-  assert.deepEqual(status.uploads, {
-    strategy: 'local-first',
-    rollout: { strategy: 's3-first', percent: 0, namedUsers: 1 },
-  })
+  const { uploads: shown } = await site.admin.json<{ uploads: { strategy: string; rollout: unknown } }>(
+    '/storage/status',
+  )
+  assert.equal(shown.strategy, 'local-first')
+  const covered = { percent: 0, namedUsers: 1, chosenUsers: 1, users: 3 }
+  assert.deepEqual(shown.rollout, { strategy: 's3-first', ...covered })
   uploads.rollout.strategy = 'local-first'
   assert.deepEqual(await placesAfter(anna), ['local verified 2'])
   await settled(site)

@@ -10,9 +10,12 @@ import sharp from 'sharp'
 import type { UploadStrategy } from '../../src/config.ts'
 import { silentLog } from '../../src/log.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
+import { type Breaker, createBreaker, DEFAULT_BREAKER_RULES } from '../../src/storage/breaker.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import type { S3Settings } from '../../src/storage/s3-client.ts'
 import { probeS3 } from '../../src/storage/s3-probe.ts'
+import { secondOpinion } from '../../src/storage/second-opinion.ts'
+import { withBreaker } from '../../src/storage/with-breaker.ts'
 import { withLimits } from '../../src/storage/with-limits.ts'
 import { withRetry } from '../../src/storage/with-retry.ts'
 import { locationOfBackend } from '../support/placement.ts'
@@ -29,24 +32,35 @@ export const photo = () => Buffer.concat([picture, randomBytes(40_000)])
 export const large = () => Buffer.concat([picture, randomBytes(LARGE_BYTES - picture.length)])
 export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-export type Site = TestServer & { backend: StorageBackend }
+export type Site = TestServer & { backend: StorageBackend; breaker: Breaker }
 
 /** The server in this process, with originals at a real S3 service. */
 export async function startSite(
   t: TestContext,
   settings: S3Settings,
-  options: TestServerOptions = {},
+  options: TestServerOptions & { answerWithinMs?: number } = {},
 ): Promise<Site> {
-  const limited = withLimits(openS3Backend(settings, silentLog), { reads: 8, writes: 8, others: 8 })
+  const breaker = createBreaker('the bucket', {
+    ...DEFAULT_BREAKER_RULES,
+    answerWithinMs: options.answerWithinMs ?? 60_000,
+    // Only a silence of the whole place opens it here: the suites fail one request after another.
+    failures: 1_000,
+  })
+  const silence = {
+    answerWithinMs: breaker.rules.answerWithinMs,
+    onSilence: secondOpinion(breaker, (signal) => bare.readMarker({ signal })),
+  }
+  const bare: StorageBackend = openS3Backend({ ...settings, silence }, silentLog)
+  const limited = withLimits(withBreaker(bare, breaker), { reads: 8, writes: 8, others: 8 })
   const backend = withRetry(limited, { attempts: 3, delayMs: 5, log: silentLog })
   backend.useFeatures((await probeS3(settings, silentLog)).features)
   const server = await startTestServer(t, {
     remotes: [],
     originals: ['s3'],
-    extra: [locationOfBackend('s3', 's3', backend)],
+    extra: [{ ...locationOfBackend('s3', 's3', backend), breaker }],
     ...options,
   })
-  return { ...server, backend }
+  return { ...server, backend, breaker }
 }
 
 export const rulesOf = (strategy: UploadStrategy) => ({ upload: { strategy }, rollout: null })

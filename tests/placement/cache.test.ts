@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { afterEach, beforeEach, test } from 'node:test'
+import { afterEach, beforeEach, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { sql } from 'kysely'
@@ -305,6 +305,85 @@ test('a purged object is gone from the cache, too, also one that is being read',
   }
   reading.destroy()
   await quiet()
+  assert.deepEqual(await cachedFiles(), [])
+})
+
+/** Another process with the same ledger and the same media volume, and a cache of its own account of the same folder. */
+async function otherProcess(t: TestContext): Promise<Placement> {
+  const { db, log, locations, local, mediaLocation, policy, settings } = rig.placement
+  const parts = {
+    db,
+    log,
+    locations: [...locations.values()],
+    localId: local.id,
+    mediaLocation,
+    policy,
+    settings,
+  }
+  const placement = await openPlacement(parts)
+  t.after(() => closeCache(cacheOf(placement)))
+  return placement
+}
+
+/** As the worker does it when the user deletes for good; what it fails with, if it does. */
+async function purge(...objects: { id: string }[]): Promise<Error[]> {
+  const ids = objects.map(({ id }) => id)
+  await database.db.transaction().execute((tx) => markForPurge(tx, ids))
+  const failures: Error[] = []
+  for (const objectId of ids)
+    await purgeObject(rig.placement, { objectId }).catch((error: Error) => failures.push(error))
+  return failures
+}
+
+test('a purge by one process takes what another has cached, and what that is fetching', async (t) => {
+  const other = await otherProcess(t)
+  await read(photo, undefined, other)
+  await quiet(other)
+  assert.equal((await cachedFiles()).length, 1)
+  const slow = server.faults.add({
+    match: { operation: 'GetObject' },
+    fault: { kind: 'slow', bytesPerSecond: 500_000 },
+  })
+  const reading = collect(await open(film, undefined, other))
+  // It has some chunks by now, and is fetching the next.
+  while ((await cachedFiles()).length < 3) await sleep(10)
+  assert.deepEqual(await purge(photo, film), [])
+  slow.remove()
+  // Whoever was allowed to begin may end; a strict service sends the rest of what it began.
+  await reading.catch(() => undefined)
+  await quiet(other)
+  assert.deepEqual(await cachedFiles(), [])
+})
+
+test('a purge takes what is cached and recalled at once, also while the bucket is away', async (t) => {
+  const other = await otherProcess(t)
+  await read(photo, undefined, other)
+  await read(film, undefined, other)
+  await withLocalFile(other, photo.id, 'test', async () => undefined)
+  await withLocalFile(rig.placement, film.id, 'test', async () => undefined)
+  await Promise.all([quiet(other), quiet()])
+  const recalled = async () => {
+    const names = await readdir(join(rig.mediaLocation, 'recall'), { recursive: true })
+    return names.filter((name) => name.includes(photo.id) || name.includes(film.id))
+  }
+  assert.equal((await recalled()).length, 2)
+  server.faults.add({ match: { operation: 'DeleteObjects' }, fault: { kind: 'reset' } })
+  server.faults.add({ match: { operation: 'DeleteObject' }, fault: { kind: 'reset' } })
+  assert.equal((await purge(photo, film)).length, 2)
+  assert.deepEqual(await cachedFiles(), [])
+  assert.deepEqual(await recalled(), [])
+})
+
+test('a purge that was killed right after its rows went is run again to the end', async (t) => {
+  const other = await otherProcess(t)
+  await read(film, undefined, other)
+  await quiet(other)
+  const files = new Map<string, Buffer>()
+  for (const path of await cachedFiles()) files.set(path, await readFile(path))
+  await purge(photo, film)
+  for (const [path, bytes] of files) await writeFile(path, bytes)
+  assert.ok((await cachedFiles()).length > 0)
+  await purgeObject(rig.placement, { objectId: film.id })
   assert.deepEqual(await cachedFiles(), [])
 })
 

@@ -7,10 +7,11 @@ import type { ObjectKind } from '../../src/database/schema.ts'
 import { jobHandlers } from '../../src/jobs/index.ts'
 import { silentLog } from '../../src/log.ts'
 import { openMediaTools } from '../../src/media/tools.ts'
-import { movingFiles } from '../../src/placement/moving.ts'
+import { movingFiles, recordHomes } from '../../src/placement/moving.ts'
 import type { Placement } from '../../src/placement/placement.ts'
 import { replicateObject } from '../../src/placement/replicate.ts'
 import { findServable } from '../../src/placement/serve.ts'
+import { storageStatus } from '../../src/placement/status.ts'
 import { sweepPlacement } from '../../src/placement/sweep.ts'
 import { enqueue } from '../../src/queue/enqueue.ts'
 import { startWorker } from '../../src/queue/worker.ts'
@@ -80,8 +81,9 @@ afterEach(async () => {
 })
 
 /** A restart with another configuration. */
-function configure(policy: Placement['policy']): void {
+async function configure(policy: Placement['policy']): Promise<void> {
   placement.policy = policy
+  await recordHomes(placement)
   placement.settledAt = null
   placement.settling = null
   placement.moving = null
@@ -152,7 +154,7 @@ test('a changed place moves what is there, in batches, and says how much is left
   timeout: 120_000,
 }, async () => {
   assert.deepEqual(await movingFiles(placement), [])
-  configure(BUCKET)
+  await configure(BUCKET)
   const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0)
   assert.deepEqual(await countMoving(), [{ to: 's3', label: 's3', count: FILES, bytes }])
 
@@ -164,7 +166,7 @@ test('a changed place moves what is there, in batches, and says how much is left
   assert.equal(objectGets(), 0, 'nothing is read back')
   await demandBytes()
 
-  configure(LOCAL)
+  await configure(LOCAL)
   server.counts.reset()
   await work(isIdle)
   assert.deepEqual(await places(), { 'local verified': FILES })
@@ -174,10 +176,31 @@ test('a changed place moves what is there, in batches, and says how much is left
   await demandBytes()
 })
 
+test('uploads that wait for their first copy are not files on the move', async () => {
+  await configure(BUCKET)
+  const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0)
+  for (let n = 0; n < 3; n += 1) {
+    const fresh = randomBytes(2_000 + n)
+    files.set(await ingestBytes(placement, fresh), fresh)
+  }
+  const moved = [{ to: 's3', label: 's3', count: FILES, bytes }]
+  assert.deepEqual(await countMoving(), moved, 'the new ones are not counted')
+  // A restart by the same configuration changes nothing.
+  await recordHomes(placement)
+  assert.deepEqual(await countMoving(), moved)
+  const { originals } = await storageStatus(placement)
+  assert.equal(originals.localOnly.count, FILES / KINDS.length + 3, 'they are told of as originals')
+  // Now that they belong somewhere else again they move, too: those that belong there and are there do not.
+  await work(isIdle)
+  assert.deepEqual(await countMoving(), [])
+  await configure(LOCAL)
+  assert.equal((await countMoving())[0]?.count, FILES + 3)
+})
+
 test('changed back in the middle: what has not been copied stays, what has been comes back', {
   timeout: 120_000,
 }, async () => {
-  configure(BUCKET)
+  await configure(BUCKET)
   const isHalfThere = async () => ((await places())['s3 verified'] ?? 0) >= FILES / 4
   await work(isHalfThere)
   const moved = (await places())['s3 verified']!
@@ -185,7 +208,7 @@ test('changed back in the middle: what has not been copied stays, what has been 
   assert.ok(moved < FILES, 'it was interrupted')
   await demandBytes()
 
-  configure(LOCAL)
+  await configure(LOCAL)
   await work(isIdle)
   assert.deepEqual(await places(), { 'local verified': FILES })
   assert.equal(server.counts.of('PutObject'), puts, 'jobs of the old configuration copy nothing any more')
@@ -194,7 +217,7 @@ test('changed back in the middle: what has not been copied stays, what has been 
 })
 
 test('a sweep stops when it is told to, and the next one goes on', async () => {
-  configure(BUCKET)
+  await configure(BUCKET)
   const stop = new AbortController()
   stop.abort()
   const interrupted = await sweepPlacement(placement, stop.signal)

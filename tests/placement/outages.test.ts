@@ -13,7 +13,7 @@ import { probeLocation } from '../../src/placement/locations.ts'
 import { watchOutages } from '../../src/placement/outages.ts'
 import { replicateObject } from '../../src/placement/replicate.ts'
 import { findServable } from '../../src/placement/serve.ts'
-import { isStorageError, StorageError } from '../../src/storage/backend.ts'
+import { isStorageError, type StorageBackend, StorageError } from '../../src/storage/backend.ts'
 import { createBreaker, DEFAULT_BREAKER_RULES } from '../../src/storage/breaker.ts'
 import { type MemoryBackend, openMemoryBackend } from '../../src/storage/memory.ts'
 import { withBreaker } from '../../src/storage/with-breaker.ts'
@@ -27,13 +27,24 @@ const RULES = { ...DEFAULT_BREAKER_RULES, failures: 2, coolDownMs: 60_000 }
 async function openProcess(
   { db, beforeDrop }: TestDatabase,
   beside?: { memory: MemoryBackend; mediaLocation: string },
+  { isCutOff = false } = {},
 ) {
   let lateMs = 0
   const memory = beside?.memory ?? openMemoryBackend()
   const bucket = faultyBackend(memory)
+  let markersRead = 0
+  const backend: StorageBackend = {
+    ...bucket.backend,
+    features: memory.features,
+    async readMarker() {
+      markersRead += 1
+      if (isCutOff) throw new StorageError('unavailable', 'connection refused')
+      return memory.readMarker()
+    },
+  }
   const breaker = createBreaker('bucket photos', RULES, () => performance.now() + lateMs)
   const location = {
-    ...locationOfBackend('s3', 'memory', withBreaker(bucket.backend, breaker)),
+    ...locationOfBackend('s3', 'memory', withBreaker(backend, breaker)),
     breaker,
   }
   const { placement, close, mediaLocation } = await testPlacement(db, {
@@ -52,6 +63,7 @@ async function openProcess(
     bucket,
     breaker,
     memory,
+    markersRead: () => markersRead,
     leave: watch.close,
     coolDown: () => (lateMs += RULES.coolDownMs),
   }
@@ -113,6 +125,28 @@ describe('a place that is away', { timeout: 60_000 }, () => {
     const row = await rowOf(database)
     assert.deepEqual([row.is_healthy, row.health_error, row.away_since], [true, null, null])
     for await (const _ of await file.open());
+  })
+
+  test('a process that starts in the middle of an outage finds out before its first caller, and that it is over, too', async (t) => {
+    const database = await testDatabase(t)
+    const one = await openProcess(database)
+    await checkLocations(one.placement)
+    await one.leave()
+    const away = { is_healthy: false, health_error: 'gone', away_since: new Date(Date.now() - 300_000) }
+    await database.db.updateTable('location').set(away).where('id', '=', 's3').execute()
+
+    const two = await openProcess(database, one, { isCutOff: true })
+    await until(() => two.breaker.state === 'open')
+    assert.equal(two.bucket.calls.get + two.bucket.calls.head, 0)
+    const { away_since: awaySince } = await rowOf(database)
+    assert.deepEqual(awaySince, away.away_since, 'nothing new to tell')
+    await two.leave()
+
+    const three = await openProcess(database, one)
+    // Once when it opened, once for the news.
+    await until(() => three.markersRead() >= 2)
+    await sleep(50)
+    assert.equal(three.breaker.state, 'closed')
   })
 
   test('a probe that fails because it is away does not make it a place that answers', async (t) => {

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { effects, troubleSentence } from '../../web/src/lib/storage/outage-words.ts'
 import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
-import { barParts, movingSentences, queueRows, safetySentence } from '../../web/src/lib/storage/safety.ts'
+import {
+  barParts,
+  movingSentences,
+  queueRows,
+  safetySentence,
+  uploadsSentence,
+} from '../../web/src/lib/storage/safety.ts'
 
 const amount = (count: number, bytes = count * 1000) => ({ count, bytes })
 function originals(
@@ -72,6 +78,24 @@ test('what is moved, and where to', () => {
   assert.deepEqual(movingSentences([{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]), [
     'Moving 1,200 files (2.00 KiB) to Bucket photos',
   ])
+})
+
+test('by which strategy uploads go, and whose', () => {
+  const rollout = { strategy: 's3-first', percent: 10, namedUsers: 2, chosenUsers: 3, users: 1_200 } as const
+  assert.equal(uploadsSentence({ strategy: 's3-first', rollout: null, direct: null }), 'Uploads: s3-first')
+  assert.equal(
+    uploadsSentence({ strategy: 'local-first', rollout, direct: { isOffered: true, reason: null } }),
+    'Uploads: s3-first for 3 of 1,200 users (10 % of them, and 2 by name), local-first for the others; ' +
+      'clients may put files straight into the bucket',
+  )
+  assert.equal(
+    uploadsSentence({
+      strategy: 'local-first',
+      rollout: null,
+      direct: { isOffered: false, reason: 'it is away' },
+    }),
+    'Uploads: local-first; none straight into the bucket: it is away',
+  )
 })
 
 test('one original at risk is seen among a million', () => {

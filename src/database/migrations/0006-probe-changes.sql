@@ -14,6 +14,14 @@ create table probe_change (
 );
 create index probe_change_location on probe_change (location_id, id);
 
+-- Where each kind of file belongs by storage.locations, and since when. What is older and not there is on the move; what is
+-- younger waits for its first copy.
+create table home (
+  kind text primary key,
+  location_ids jsonb not null,
+  since timestamptz not null default now()
+);
+
 -- A page's own probe: the key that it was given a presigned PUT for. Written before the URL is handed out, and kept until
 -- the URL has run out, so that whatever is put under it is removed.
 create table browser_probe (

@@ -2,13 +2,12 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { publish } from '../../database/events.ts'
 import { receiptForActor } from '../../library/receipts.ts'
-import { ALL_LOCAL_FIRST, describeRules } from '../../library/upload-strategy.ts'
+import { storageHealthFor, storageOverview } from '../../library/storage-overview.ts'
+import { ALL_LOCAL_FIRST } from '../../library/upload-strategy.ts'
 import { beginBrowserProbes, finishBrowserProbe } from '../../placement/browser-reach.ts'
-import { storageHealth } from '../../placement/degraded.ts'
 import { MAX_DRILL_MINUTES, startDrill, stopDrill } from '../../placement/drill.ts'
 import { probeLocation } from '../../placement/locations.ts'
 import { acknowledgeChanges } from '../../placement/probe-changes.ts'
-import { storageStatus } from '../../placement/status.ts'
 import { recentFailures } from '../../queue/queues.ts'
 import { actorOf } from '../authenticate.ts'
 import { browserResult, originOf } from '../page-origin.ts'
@@ -25,8 +24,8 @@ const locationParams = z.object({ locationId: z.string().max(100) })
 
 /** Glassine's own: is everything safe, where is it, what failed, are the places healthy. */
 export function registerStorageRoutes(app: FastifyInstance, { db, placement, config }: HttpParts): void {
-  const uploads = describeRules(config.storage ?? ALL_LOCAL_FIRST)
-  const status = async () => ({ ...(await storageStatus(placement)), uploads })
+  const ways = config.storage ?? ALL_LOCAL_FIRST
+  const status = () => storageOverview({ db, placement }, ways)
 
   app.get(
     '/api/storage/status',
@@ -38,7 +37,7 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
     '/api/storage/health',
     { config: { access: { who: 'user', permission: 'server.about' } } },
     async (request) => {
-      const { places, ...health } = await storageHealth(placement)
+      const { places, ...health } = await storageHealthFor(placement, ways, actorOf(request))
       return actorOf(request).isAdmin ? { ...health, places } : health
     },
   )
@@ -113,7 +112,7 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
       if (await acknowledgeChanges(placement, locationId, actorOf(request).userId)) {
         await publish(db, { type: 'storage-changed' })
       }
-      return reply.status(200).send(await storageStatus(placement))
+      return reply.status(200).send(await status())
     },
   )
 

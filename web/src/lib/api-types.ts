@@ -163,10 +163,30 @@ export type StorageLocation = {
   browserReach: BrowserReach[]
 }
 
-/** Files that belong at a place and are not there yet. */
+/** Files that belong at a place since the configuration changed, and are not there yet. */
 export type Moving = { to: string; label: string; count: number; bytes: number }
 
-export type StorageStatus = { originals: OriginalsState; locations: StorageLocation[]; moving: Moving[] }
+export type UploadStrategy = 'local-first' | 's3-first'
+
+/** By which strategy uploads go; `direct`: whether clients may put originals straight into the bucket, null: switched off. */
+export type UploadsInUse = {
+  strategy: UploadStrategy
+  rollout: {
+    strategy: UploadStrategy
+    percent: number
+    namedUsers: number
+    chosenUsers: number
+    users: number
+  } | null
+  direct: { isOffered: boolean; reason: string | null } | null
+}
+
+export type StorageStatus = {
+  originals: OriginalsState
+  locations: StorageLocation[]
+  moving: Moving[]
+  uploads: UploadsInUse
+}
 
 export type PlaceInTrouble = {
   id: string

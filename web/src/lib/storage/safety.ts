@@ -8,6 +8,7 @@ import type {
   ProbeFinding,
   StorageLocation,
   StorageStatus,
+  UploadsInUse,
 } from '../api-types.ts'
 import { formatAgo, formatBytes, formatCount, plural } from '../format.ts'
 
@@ -40,6 +41,20 @@ export function movingSentences(moving: Moving[]): string[] {
   return moving.map(
     ({ label, count, bytes }) => `Moving ${plural(count, 'file')} (${formatBytes(bytes)}) to ${label}`,
   )
+}
+
+/** By which strategy uploads go, and whose, in one line. */
+export function uploadsSentence({ strategy, rollout, direct }: UploadsInUse): string {
+  let text = `Uploads: ${strategy}`
+  if (rollout !== null) {
+    const { percent, namedUsers, chosenUsers, users } = rollout
+    const covered = `${formatCount(chosenUsers)} of ${plural(users, 'user')} (${percent} % of them, and ${formatCount(namedUsers)} by name)`
+    text = `Uploads: ${rollout.strategy} for ${covered}, ${strategy} for the others`
+  }
+  if (direct === null) return text
+  return direct.isOffered
+    ? `${text}; clients may put files straight into the bucket`
+    : `${text}; none straight into the bucket: ${direct.reason}`
 }
 
 export type Place = 'localOnly' | 'both' | 'offloaded' | 'inFlight' | 'atRisk'
