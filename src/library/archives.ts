@@ -5,6 +5,7 @@ import {
   type ArchiveState,
   archivedAmong,
   archiveStateOf,
+  isRestoreRefused,
   restoreReplica,
   wishRestore,
 } from '../placement/archive.ts'
@@ -68,7 +69,10 @@ export async function assetArchive(
 
 export type RestoreWish = { tier: RestoreTier; days: number }
 
-/** For the owner and for administrators, since it costs money. @throws AppError invalid for anybody else, `conflict` */
+/**
+ * For the owner and for administrators, since it costs money. Throws `invalid` for anybody else, `conflict` where nothing has to
+ * be restored, `forbidden` where the location refuses.
+ */
 export async function restoreForActor(
   parts: Parts,
   actor: Actor,
@@ -76,7 +80,17 @@ export async function restoreForActor(
   wish: RestoreWish,
 ): Promise<AssetArchive> {
   if (!actor.isAdmin) await requireAssets(parts.db, actor, [assetId], 'asset.update')
-  return restoreAsset(parts, assetId, wish, actor.userId)
+  try {
+    return await restoreAsset(parts, assetId, wish, actor.userId)
+  } catch (error) {
+    if (!isRestoreRefused(error)) throw error
+    parts.placement.log.warn({ assetId, error: error.message }, 'a restore was refused')
+    // The words of a bucket name it, and what its policy lacks.
+    const message = actor.isAdmin
+      ? `The bucket refused it: ${error.message}`
+      : 'The bucket refused it. The administrator finds the reason in the log.'
+    throw new AppError('forbidden', message, { cause: error })
+  }
 }
 
 /** Asks the location at once, so that its refusal is heard. @throws AppError conflict where nothing has to be restored */

@@ -159,8 +159,7 @@ export async function restoreReplica(
     await archive.restore(knownKey(row.key), { tier: row.tier, days: row.days })
   } catch (error) {
     // It said no, and would again: the wish is taken back, so that it can be made in another way.
-    if (isStorageError(error, 'denied') || isStorageError(error, 'not-found'))
-      await takeBack(placement, { objectId, locationId: at })
+    if (isRestoreRefused(error)) await takeBack(placement, { objectId, locationId: at })
     throw error
   }
   const now = placement.now()
@@ -170,6 +169,11 @@ export async function restoreReplica(
     .where('object_id', '=', objectId)
     .where('location_id', '=', at)
     .execute()
+}
+
+/** The location answered a restore with no, and would again. */
+export function isRestoreRefused(error: unknown): error is Error {
+  return isStorageError(error, 'denied') || isStorageError(error, 'not-found')
 }
 
 type At = { objectId: string; locationId: string }

@@ -160,6 +160,19 @@ test('a restore that the bucket refuses is taken back, and the open page is told
   await server.runJobs()
   assert.equal(await told, id)
   assert.equal((await archiveOf(server, id)).state, 'archived')
+
+  const refused = await restore(server, id, { tier: 'bulk', days: 1 })
+  assert.equal(refused.status, 403)
+  assert.match(await refused.text(), /The bucket refused it: RestoreObject .* s3:RestoreObject/)
+  const other = await server.newUser('other')
+  const theirs = await archivedPhoto(server, other)
+  const answer = await other.call(`/storage/archive/${theirs.id}/restore`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ tier: 'bulk', days: 1 }),
+  })
+  const said = await answer.text()
+  assert.deepEqual([answer.status, /photos|s3:/.test(said)], [403, false], said)
 })
 
 test('work that needs an archived original fails at once, once, and clearly', async (t) => {
