@@ -54,6 +54,7 @@ function status(
       },
     ],
     moving: [],
+    cache: null,
   }
 }
 const sentence = (found: StorageStatus) =>

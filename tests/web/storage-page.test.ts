@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { effects, troubleSentence } from '../../web/src/lib/storage/outage-words.ts'
 import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
-import { barParts, movingSentences, queueRows, safetySentence } from '../../web/src/lib/storage/safety.ts'
+import {
+  barParts,
+  cacheSentence,
+  movingSentences,
+  queueRows,
+  safetySentence,
+} from '../../web/src/lib/storage/safety.ts'
 
 const amount = (count: number, bytes = count * 1000) => ({ count, bytes })
 function originals(
@@ -72,6 +78,16 @@ test('what is moved, and where to', () => {
   assert.deepEqual(movingSentences([{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]), [
     'Moving 1,200 files (2.00 KiB) to Bucket photos',
   ])
+})
+
+test('the cache in words', () => {
+  const cache = { files: 1200, bytes: 2 ** 30, maxBytes: 2 ** 31, limitBytes: 2 ** 31, isCounted: true }
+  assert.equal(cacheSentence(cache), '1.00 GiB of 2.00 GiB, in 1,200 files.')
+  assert.match(
+    cacheSentence({ ...cache, limitBytes: 1.5 * 2 ** 30 }),
+    /of 1\.50 GiB, less than its 2\.00 GiB, because the disk is nearly full/,
+  )
+  assert.match(cacheSentence({ ...cache, isCounted: false }), /being counted; it may take 2\.00 GiB/)
 })
 
 test('one original at risk is seen among a million', () => {

@@ -161,7 +161,21 @@ export type StorageLocation = {
 /** Files that belong at a place and are not there yet. */
 export type Moving = { to: string; label: string; count: number; bytes: number }
 
-export type StorageStatus = { originals: OriginalsState; locations: StorageLocation[]; moving: Moving[] }
+export type CacheUse = {
+  files: number
+  bytes: number
+  maxBytes: number
+  /** Less than `maxBytes` while the volume is nearly full. */
+  limitBytes: number
+  isCounted: boolean
+}
+
+export type StorageStatus = {
+  originals: OriginalsState
+  locations: StorageLocation[]
+  moving: Moving[]
+  cache: CacheUse | null
+}
 
 export type PlaceInTrouble = {
   id: string

@@ -2,6 +2,7 @@
 import type {
   Amount,
   BrowserReach,
+  CacheUse,
   JobQueue,
   Moving,
   OriginalsState,
@@ -40,6 +41,16 @@ export function movingSentences(moving: Moving[]): string[] {
   return moving.map(
     ({ label, count, bytes }) => `Moving ${plural(count, 'file')} (${formatBytes(bytes)}) to ${label}`,
   )
+}
+
+/** The read-through cache, which counts as no copy. */
+export function cacheSentence({ files, bytes, maxBytes, limitBytes, isCounted }: CacheUse): string {
+  if (!isCounted) return `What lies there is being counted; it may take ${formatBytes(maxBytes)}.`
+  const limit =
+    limitBytes < maxBytes
+      ? `${formatBytes(limitBytes)}, less than its ${formatBytes(maxBytes)}, because the disk is nearly full`
+      : formatBytes(maxBytes)
+  return `${formatBytes(bytes)} of ${limit}, in ${plural(files, 'file')}.`
 }
 
 export type Place = 'localOnly' | 'both' | 'offloaded' | 'inFlight' | 'atRisk'
