@@ -20,7 +20,7 @@ import { closePlacement, openPlacement } from './placement/open.ts'
 import { watchOutages } from './placement/outages.ts'
 import type { Location, Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
-import type { ClassPolicy, ClassRules } from './placement/storage-classes.ts'
+import { type ClassPolicy, type ClassRules, usesArchives } from './placement/storage-classes.ts'
 import type { StorageBackend } from './storage/backend.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
 import type { Cdn } from './storage/cdn.ts'
@@ -177,16 +177,22 @@ async function openLocations(
     delayMs: config.storage.upload.retryDelayMs,
   }
   const outage = { ...DEFAULT_BREAKER_RULES, ...config.storage.outage }
+  const manner = { retry, outage, usesArchives: false }
   if (config.storage.s3 !== null)
-    locations.push(await openBucket(S3, config.storage.s3, { retry, outage }, log))
+    locations.push(
+      await openBucket(
+        S3,
+        config.storage.s3,
+        { ...manner, usesArchives: usesArchives(classesOf(config)) },
+        log,
+      ),
+    )
 
   let demonstrationBucket: DemonstrationBucket | null = null
   const holdsReplicas = await locationsWithReplicas(db)
   if (config.demonstrationBucket || holdsReplicas.has(DEMONSTRATION)) {
     demonstrationBucket = await openDemonstrationBucket(config.dataDir, log)
-    locations.push(
-      await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), { retry, outage }, log),
-    )
+    locations.push(await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), manner, log))
   }
   for (const id of holdsReplicas) {
     if (locations.some((location) => location.id === id)) continue
@@ -247,7 +253,11 @@ function demandProvider({ provider }: S3Config): void {
 async function openBucket(
   id: typeof S3 | typeof DEMONSTRATION,
   settings: S3Config,
-  { retry, outage }: { retry: { attempts: number; delayMs: number }; outage: BreakerRules },
+  {
+    retry,
+    outage,
+    usesArchives,
+  }: { retry: { attempts: number; delayMs: number }; outage: BreakerRules; usesArchives: boolean },
   log: Log,
 ): Promise<Location> {
   const { openS3Backend } = await import('./storage/s3.ts')
@@ -287,7 +297,7 @@ async function openBucket(
     probe: async (options) => {
       breaker.assertNotBlocked()
       const { probeS3 } = await import('./storage/s3-probe.ts')
-      return probeS3(settings, log, options)
+      return probeS3(settings, log, { ...options, usesArchives })
     },
     openBrowserProbe: async () => {
       const { openS3BrowserProbe } = await import('./storage/s3-browser-probe.ts')

@@ -42,11 +42,20 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     ...whereItIs(status, style),
     '',
     uploadsLine(status.uploads),
+    ...cacheLines(status.cache),
     ...movingLines(status.moving),
     ...whatHappens(queues, failures, style, now),
     '',
     ...places(status.locations, style, now),
   ].join('\n')
+}
+
+/** A command knows of the cache what it had time to count; the running server shows the rest. */
+function cacheLines(cache: StorageOverview['cache']): string[] {
+  if (cache === null) return []
+  const used = cache.isCounted ? `${bytes(cache.bytes)} of ` : 'up to '
+  const files = cache.isCounted ? `, ${plural(cache.files, 'file')}` : ''
+  return [`Cache of what was read from the bucket: ${used}${bytes(cache.limitBytes)}${files}.`]
 }
 
 function sentence({ originals, locations }: StorageOverview): string {

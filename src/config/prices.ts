@@ -10,12 +10,14 @@ const PRICES_SCHEMA = z.record(
   z.strictObject({
     asOf: z.string(),
     source: z.string(),
+    unverified: z.array(z.string()).optional(),
     currency: z.string().length(3),
     classes: z.record(
       z.string(),
       z.strictObject({
         storagePerGbMonth: amount,
         putsPer1000: amount,
+        readsPerGb: amount.optional(),
         restore: z.partialRecord(z.enum(['bulk', 'standard', 'expedited']), restoreRates).optional(),
       }),
     ),

@@ -10,6 +10,7 @@ export type LibraryEvent =
   | { type: 'asset-updated'; assetId: string; userId: string }
   | { type: 'assets-deleted' | 'assets-trashed' | 'assets-restored'; assetIds: string[]; userId: string }
   | { type: 'original-restored'; assetId: string; userId: string; availableUntil: string }
+  | { type: 'restore-refused'; assetId: string; userId: string }
   | { type: 'album-updated'; albumId: string; userIds: string[] }
   | { type: 'storage-changed' }
   | { type: 'session-deleted'; sessionId: string }

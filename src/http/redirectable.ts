@@ -7,9 +7,14 @@ import type { FastifyRequest } from 'fastify'
 import type { Delivery } from '../placement/deliver.ts'
 import { COOKIES } from './authenticate.ts'
 
-/** A browser that shows a file, or follows a link to it. What its scripts fetch would need the bucket's CORS settings. */
-const BROWSER_DESTINATIONS = new Set(['image', 'video', 'audio', 'document'])
-const BROWSER_MODES = new Set(['no-cors', 'navigate'])
+/**
+ * A browser that shows a file, or follows a link to it: a link with `download` has the destination `empty`. No script can ask
+ * in the mode `navigate`, and what scripts fetch would need the bucket's CORS settings.
+ */
+const BROWSER_DESTINATIONS = new Map([
+  ['no-cors', ['image', 'video', 'audio']],
+  ['navigate', ['document', 'empty']],
+])
 /** Sent along by some clients to wherever they are redirected, and refused by S3 beside a signed URL. */
 const CREDENTIAL_HEADERS = ['authorization', 'x-api-key', 'x-immich-user-token', 'x-immich-session-token']
 /** Set by proxies between the client and us. */
@@ -21,9 +26,9 @@ const FORWARDED_HEADERS = ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip']
  */
 export function isBrowser(request: FastifyRequest): boolean {
   const { headers } = request
+  const destinations = BROWSER_DESTINATIONS.get(String(headers['sec-fetch-mode'])) ?? []
   return (
-    BROWSER_DESTINATIONS.has(String(headers['sec-fetch-dest'])) &&
-    BROWSER_MODES.has(String(headers['sec-fetch-mode'])) &&
+    destinations.includes(String(headers['sec-fetch-dest'])) &&
     request.cookies[COOKIES.accessToken] !== undefined &&
     CREDENTIAL_HEADERS.every((name) => headers[name] === undefined)
   )

@@ -137,6 +137,10 @@ async function forwardEvent(
       io.to(`user:${event.userId}`).emit('on_archive_restore', { assetId, availableUntil })
       return
     }
+    case 'restore-refused':
+      // Why is for administrators: it names the bucket, and stands among the failures.
+      io.to(`user:${event.userId}`).emit('on_archive_refuse', event.assetId)
+      return
     case 'album-updated':
       for (const userId of event.userIds) io.to(`user:${userId}`).emit('on_album_update', event.albumId)
       return

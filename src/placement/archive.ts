@@ -4,13 +4,14 @@
  */
 import { sql } from 'kysely'
 import type { Queryable } from '../database/connect.ts'
+import { publish } from '../database/events.ts'
 import { AppError } from '../errors.ts'
 import { isStorageError } from '../storage/backend.ts'
 import { knownKey } from './keys.ts'
 import { confirmLocation, locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { isReadableNow, loadObject, noteClass, type Replica, type StoredObject } from './replicas.ts'
-import { ARCHIVE_CLASSES, classOf, isArchiveClass, type RestoreTier } from './storage-classes.ts'
+import { ARCHIVE_CLASSES, isArchiveClass, type RestoreTier, restoresOf } from './storage-classes.ts'
 
 /** `restored`: a readable copy is there until `availableUntil`. */
 export type ArchiveState = {
@@ -101,9 +102,11 @@ export async function wishRestore(
   if (loaded?.object.state !== 'live') return null
   const replica = replicaToRestore(placement, loaded.replicas)
   if (!replica) return null
-  const minutes = classOf(replica.storageClass).restoreMinutes?.[tier]
+  const { provider } = locationOf(placement, replica.locationId)
+  const restores = restoresOf(provider, replica.storageClass)
+  const minutes = restores[tier]
   if (minutes === undefined) {
-    const offered = Object.keys(classOf(replica.storageClass).restoreMinutes ?? {}).join(' or ')
+    const offered = Object.keys(restores).join(' or ')
     throw new AppError(
       'invalid',
       `tier: ${replica.storageClass} is not restored as ${tier}; write ${offered}`,
@@ -156,8 +159,7 @@ export async function restoreReplica(
     await archive.restore(knownKey(row.key), { tier: row.tier, days: row.days })
   } catch (error) {
     // It said no, and would again: the wish is taken back, so that it can be made in another way.
-    if (isStorageError(error, 'denied') || isStorageError(error, 'not-found'))
-      await takeBack(placement, { objectId, locationId: at })
+    if (isRestoreRefused(error)) await takeBack(placement, { objectId, locationId: at })
     throw error
   }
   const now = placement.now()
@@ -167,6 +169,11 @@ export async function restoreReplica(
     .where('object_id', '=', objectId)
     .where('location_id', '=', at)
     .execute()
+}
+
+/** The location answered a restore with no, and would again. */
+export function isRestoreRefused(error: unknown): error is Error {
+  return isStorageError(error, 'denied') || isStorageError(error, 'not-found')
 }
 
 type At = { objectId: string; locationId: string }
@@ -181,6 +188,8 @@ async function takeBack(placement: Placement, at: At): Promise<void> {
     .where('available_until', 'is not', null)
     .executeTakeFirst()
   if (kept.numUpdatedRows === 0n) await forgetRestore(placement.db, at)
+  const { assetId, ownerId: userId } = (await loadObject(placement.db, at.objectId))?.object ?? {}
+  if (assetId && userId) await publish(placement.db, { type: 'restore-refused', assetId, userId })
 }
 
 export async function forgetRestore(db: Queryable, { objectId, locationId }: At): Promise<void> {
@@ -214,4 +223,38 @@ export async function archivedAmong(
     having bool_and(coalesce(r.storage_class = any(${ARCHIVE_CLASSES}::text[]), false)
       and coalesce(a.available_until <= ${placement.now()}, true))`.execute(placement.db)
   return rows
+}
+
+export type RestoresAmong = {
+  restoring: number
+  /** When the last one is expected. */
+  expectedAt: string | null
+  restored: number
+  /** When the first readable copy goes. */
+  availableUntil: string | null
+}
+
+/** How the restores of these objects stand. */
+export async function restoresAmong(
+  placement: Placement,
+  objectIds: readonly string[],
+): Promise<RestoresAmong> {
+  const { rows } = await sql<{
+    restoring: number
+    expectedAt: Date | null
+    restored: number
+    availableUntil: Date | null
+  }>`
+    select count(*) filter (where available_until is null)::int as restoring,
+      max(expected_at) filter (where available_until is null) as "expectedAt",
+      count(*) filter (where available_until > ${placement.now()})::int as restored,
+      min(available_until) filter (where available_until > ${placement.now()}) as "availableUntil"
+    from replica_restore where object_id = any(${[...objectIds]}::uuid[])`.execute(placement.db)
+  const { restoring, expectedAt, restored, availableUntil } = rows[0]!
+  return {
+    restoring,
+    expectedAt: expectedAt?.toISOString() ?? null,
+    restored,
+    availableUntil: availableUntil?.toISOString() ?? null,
+  }
 }

@@ -87,6 +87,28 @@ export async function evictOver(cache: Cache): Promise<void> {
   }
 }
 
+export type CacheUse = {
+  files: number
+  /** What they take on the disk, and the most that they may take. */
+  bytes: number
+  maxBytes: number
+  /** Less than `maxBytes` while the volume is nearly full. */
+  limitBytes: number
+  /** False: what lies there from before this process began is still being counted. */
+  isCounted: boolean
+}
+
+/** As far as this process knows: others that write to the same folder are looked at every few minutes. */
+export function cacheUse(cache: Cache): CacheUse {
+  return {
+    files: cache.files.size,
+    bytes: cache.totalBytes,
+    maxBytes: cache.maxBytes,
+    limitBytes: limitOf(cache),
+    isCounted: cache.scan.endedAt !== Number.NEGATIVE_INFINITY,
+  }
+}
+
 function limitOf({ maxBytes, shortage }: Cache): number {
   return maxBytes - shortage.bytes
 }

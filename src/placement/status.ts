@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import type { BrowserReach, ProbeFinding, ProbeReport } from '../storage/backend.ts'
 import { reachesIn } from './browser-reach.ts'
+import { type CacheUse, cacheUse } from './cache-store.ts'
 import { currentDrills } from './drill.ts'
 import { type Moving, movingFiles } from './moving.ts'
 import type { Location, Placement } from './placement.ts'
@@ -50,6 +51,8 @@ export type StorageStatus = {
   locations: LocationStatus[]
   /** Empty: everything is where it belongs. */
   moving: Moving[]
+  /** Of what was read from a bucket, never counted as a copy; null where there is none. */
+  cache: CacheUse | null
 }
 
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
@@ -60,7 +63,7 @@ export async function storageStatus(placement: Placement): Promise<StorageStatus
     locationStatuses(placement),
     movingFiles(placement),
   ])
-  return { originals, locations, moving }
+  return { originals, locations, moving, cache: placement.cache && cacheUse(placement.cache) }
 }
 
 async function originalsByPlace(placement: Placement): Promise<StorageStatus['originals']> {

@@ -14,9 +14,10 @@ export type StorageClass = {
   name: string
   minDays: number
   minBytes: number
-  /** The most that a restore takes by each tier, in minutes; null: readable at once. */
-  restoreMinutes: Partial<Record<RestoreTier, number>> | null
+  /** How long a restore typically takes at most by each tier, in minutes; null: readable at once. */
+  restoreMinutes: RestoreMinutes | null
 }
+export type RestoreMinutes = Partial<Record<RestoreTier, number>>
 
 const KIB = 1024
 /** What a location keeps an object in where nothing else was said. */
@@ -24,10 +25,12 @@ export const ORDINARY_CLASS = 'STANDARD'
 const ORDINARY: StorageClass = { name: ORDINARY_CLASS, minDays: 0, minBytes: 0, restoreMinutes: null }
 
 /**
- * Source: "Understanding and managing Amazon S3 storage classes" and "Archive retrieval options" in the Amazon S3 User Guide,
- * read in November 2026. Cloudflare R2 has STANDARD_IA with the same 30 days, Scaleway ONEZONE_IA and GLACIER; what a
- * service does not have it refuses by name. For GLACIER and DEEP_ARCHIVE, 40 KiB of overhead are billed for each object:
- * below 128 KiB the archive costs about as much as STANDARD.
+ * As Amazon S3 has them. Times: docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html (typical
+ * ones; expedited ones of 250 MB and more take longer). Minimum durations and sizes: aws.amazon.com/s3/pricing, as quoted in
+ * June 2026 (usage.ai, cloudcostkit.com). All looked up in November 2026. Cloudflare R2 has STANDARD_IA with the same 30
+ * days and no minimum size (developers.cloudflare.com/r2/buckets/storage-classes), Scaleway ONEZONE_IA and GLACIER; what a
+ * service does not have it refuses by name. For GLACIER and DEEP_ARCHIVE no minimum size is billed, but 40 KB beside each
+ * object: small ones cost more there than they save, so the same 128 KiB are our own rule for them.
  */
 export const STORAGE_CLASSES: readonly StorageClass[] = [
   ORDINARY,
@@ -48,6 +51,20 @@ export const STORAGE_CLASSES: readonly StorageClass[] = [
     restoreMinutes: { standard: 12 * 60, bulk: 48 * 60 },
   },
 ]
+
+/**
+ * Where a provider's archives have other tiers and times than Amazon's. Scaleway names neither tiers nor a limit: "from a few
+ * minutes to 24 hours" (scaleway.com/en/docs/object-storage/how-to/restore-an-object-from-glacier, July 2025).
+ */
+const OTHER_RESTORES: Record<string, Record<string, RestoreMinutes>> = {
+  scaleway: { GLACIER: { standard: 24 * 60 } },
+}
+
+/** The tiers by which a class is restored at a provider (a name of the table of providers), and how long each takes. */
+export function restoresOf(provider: string | undefined, storageClass: string | null): RestoreMinutes {
+  const { name, restoreMinutes } = classOf(storageClass)
+  return OTHER_RESTORES[provider ?? '']?.[name] ?? restoreMinutes ?? {}
+}
 
 const DAY_MS = 24 * 3_600_000
 
@@ -72,6 +89,13 @@ export type ClassRules = {
 }
 /** Kinds that are absent stay in the ordinary class. */
 export type ClassPolicy = { readonly [Kind in ObjectKind]?: ClassRules }
+
+/** Whether any rule ends in an archive class. */
+export function usesArchives(classes: ClassPolicy): boolean {
+  return Object.values(classes).some((one) =>
+    [one.class, ...one.rules.map((rule) => rule.class)].some(isArchiveClass),
+  )
+}
 
 /**
  * The class that an object belongs in: of the last rule that is for its age, or of an earlier one where it is too small for

@@ -1,6 +1,7 @@
 /**
  * What classes and restores cost, about: list prices with their date and source, in `storage-prices.json` or in a file of
- * yours (`storage.pricesFile`). Taxes, discounts and data that leaves the provider are not in them.
+ * yours (`storage.pricesFile`). Taxes, discounts, data that leaves the provider, and what it bills beside an archived object
+ * (AWS: 40 KB) are not in them.
  */
 import type { Location } from './placement.ts'
 import { ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
@@ -9,12 +10,16 @@ import shipped from './storage-prices.json' with { type: 'json' }
 export type ClassPrice = {
   storagePerGbMonth: number
   putsPer1000: number
+  /** What reading costs beside the request, a copy into another class as well; absent: nothing. */
+  readsPerGb?: number | undefined
   restore?: Partial<Record<RestoreTier, { perGb: number; per1000: number }>> | undefined
 }
 export type ProviderPrices = {
   /** Year and month. */
   asOf: string
   source: string
+  /** What no public source could be found for, such as `GLACIER_IR.putsPer1000`: an estimate. */
+  unverified?: string[] | undefined
   currency: string
   classes: Record<string, ClassPrice>
 }
@@ -63,7 +68,7 @@ export function changePrice(
   if (!list || !from || !to) return null
   const gb = what.bytes / GB
   return {
-    once: priceOf(list, (what.count / 1000) * to.putsPer1000),
+    once: priceOf(list, (what.count / 1000) * to.putsPer1000 + gb * (from.readsPerGb ?? 0)),
     monthlyBefore: priceOf(list, gb * from.storagePerGbMonth),
     monthlyAfter: priceOf(list, gb * to.storagePerGbMonth),
   }

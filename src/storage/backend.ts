@@ -392,6 +392,8 @@ export type BrowserProbe = {
 export type ProbeOptions = {
   /** Origins of pages that are to reach the location with presigned URLs: their CORS rules are tried. */
   origins?: readonly string[]
+  /** Whether objects are to be archived there: then restores are tried. */
+  usesArchives?: boolean
   /** Told of every finding as it is made. */
   onFinding?(finding: ProbeFinding): void
 }

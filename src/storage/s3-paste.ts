@@ -9,7 +9,7 @@ const ABORT_UPLOADS_DAYS = 30
 /** How long a version that was replaced or deleted stays in the rule that is proposed. */
 const NONCURRENT_DAYS = 30
 
-/** On the objects below the prefix: all that Glassine ever asks for. */
+/** On the objects below the prefix: all that Glassine asks for, but for what the provider or the configuration adds. */
 export const OBJECT_ACTIONS = [
   's3:GetObject',
   's3:PutObject',
@@ -17,6 +17,8 @@ export const OBJECT_ACTIONS = [
   's3:AbortMultipartUpload',
   's3:ListMultipartUploadParts',
 ]
+/** On the objects as well, where classes of the configuration are archives. */
+export const RESTORE_ACTION = 's3:RestoreObject'
 /** On the bucket. The last three are asked by the probe alone. */
 export const BUCKET_ACTIONS = [
   's3:ListBucket',
@@ -28,10 +30,15 @@ export const BUCKET_ACTIONS = [
 ]
 
 /** The policy that the credentials need, no more and no less. */
-export function iamPolicy({ settings, provider }: Pick<S3Bucket, 'settings' | 'provider'>): Paste {
+export function iamPolicy({ bucket, usesArchives }: Pick<Probe, 'bucket' | 'usesArchives'>): Paste {
+  const { settings, provider } = bucket
   const partition = settings.region.startsWith('cn-') ? 'aws-cn' : 'aws'
   const arn = `arn:${partition}:s3:::${settings.bucket}`
-  const objects = provider.deleteVersions ? [...OBJECT_ACTIONS, 's3:DeleteObjectVersion'] : OBJECT_ACTIONS
+  const objects = [
+    ...OBJECT_ACTIONS,
+    ...(provider.deleteVersions ? ['s3:DeleteObjectVersion'] : []),
+    ...(usesArchives ? [RESTORE_ACTION] : []),
+  ]
   const policy = {
     Version: '2012-10-17',
     Statement: [

@@ -50,9 +50,7 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
     probe.traits.multipart = false
     const remedy = 'files of more than a few GB need multipart uploads: allow them'
     const isPermission = errorCode(error.cause) === 'AccessDenied'
-    return [
-      problem('multipart', inShort(error), remedy, isPermission ? [iamPolicy(probe.bucket)] : undefined),
-    ]
+    return [problem('multipart', inShort(error), remedy, isPermission ? [iamPolicy(probe)] : undefined)]
   }
   const head = await headRaw(probe, key, probe.features.attestedDigests.includes('crc64nvme'))
   const last = await readRaw(probe, key, `bytes=${PART_BYTES - 1}-${PART_BYTES}`)

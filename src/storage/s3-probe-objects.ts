@@ -84,7 +84,7 @@ export async function checkDelete(probe: Probe): Promise<ProbeFinding[]> {
   if (left.length > 0) {
     const detail = `after their deletion ${left.length} of 3 keys are still there`
     const remedy = 'give the credentials s3:DeleteObject on the bucket'
-    return [problem('delete', detail, remedy, [iamPolicy(bucket)])]
+    return [problem('delete', detail, remedy, [iamPolicy(probe)])]
   }
   return [noProblem('delete', `one by one and ${together}; a key that is not there counts as deleted`)]
 }

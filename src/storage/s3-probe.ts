@@ -21,6 +21,7 @@ import { checkLifecycle, checkVersioning } from './s3-probe-lifecycle.ts'
 import { checkAbort, checkMultipart, checkUnequalParts } from './s3-probe-multipart.ts'
 import { checkDelete, checkListing, checkRanges } from './s3-probe-objects.ts'
 import { checkCutPut, checkPresignedGet, checkPresignedPut, sendCutPut } from './s3-probe-presigned.ts'
+import { checkRestore } from './s3-probe-restore.ts'
 import { openProbe, PROBE_FOLDER, type Probe } from './s3-probing.ts'
 import { retryUnavailable } from './with-retry.ts'
 
@@ -39,6 +40,7 @@ const REST = [
   checkAbort,
   checkLifecycle,
   checkVersioning,
+  checkRestore,
   checkPresignedPut,
   checkPresignedGet,
   checkCutPut,
@@ -98,7 +100,8 @@ async function run(
 }
 
 /** A check that could not be finished, with the remedy that the error names. */
-function failureOf({ bucket }: Probe, check: (probe: Probe) => Promise<ProbeFinding[]>, error: unknown) {
+function failureOf(probe: Probe, check: (probe: Probe) => Promise<ProbeFinding[]>, error: unknown) {
+  const { bucket } = probe
   const isDenied = isStorageError(error, 'denied')
   const region = regionIn(isStorageError(error) ? error.cause : error)
   const isElsewhere = region !== undefined && region !== bucket.settings.region
@@ -112,7 +115,7 @@ function failureOf({ bucket }: Probe, check: (probe: Probe) => Promise<ProbeFind
     critical: check === checkBucket || check === checkRoundTrip || isDenied,
     detail: messageOf(error),
     remedy: isElsewhere ? `set storage.s3.region to ${region}` : remedyOf(error),
-    ...(isPermission && { paste: [iamPolicy(bucket)] }),
+    ...(isPermission && { paste: [iamPolicy(probe)] }),
   }
 }
 

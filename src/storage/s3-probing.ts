@@ -27,6 +27,8 @@ export type Probe = {
   latencyMs: number
   /** Origins whose pages are to reach the bucket. */
   origins: readonly string[]
+  /** Whether classes of the configuration are archives. */
+  usesArchives: boolean
   /** Rules of the bucket; null: none are known, or they may not be read. */
   lifecycle: LifecycleRule[] | null
   /** Keys (without the location's prefix) that may hold something. */
@@ -35,7 +37,11 @@ export type Probe = {
   key(name: string): string
 }
 
-export function openProbe(bucket: S3Bucket, folder: string, { origins = [] }: ProbeOptions = {}): Probe {
+export function openProbe(
+  bucket: S3Bucket,
+  folder: string,
+  { origins = [], usesArchives = false }: ProbeOptions = {},
+): Probe {
   const made = new Set<string>()
   return {
     bucket,
@@ -45,6 +51,7 @@ export function openProbe(bucket: S3Bucket, folder: string, { origins = [] }: Pr
     findings: [],
     latencyMs: 0,
     origins,
+    usesArchives,
     lifecycle: null,
     made,
     key(name) {

@@ -62,7 +62,7 @@ export const s3Providers: readonly S3Provider[] = [
       // docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
       'With SSE-KMS an ETag is no MD5; checksums speak instead.',
       // aws.amazon.com/s3/storage-classes: the cold classes, not the default one.
-      'STANDARD_IA bills 30 days, GLACIER_IR and GLACIER 90, DEEP_ARCHIVE 180, and 128 KB an object in the first two.',
+      'STANDARD_IA bills 30 days, GLACIER_IR and GLACIER 90, DEEP_ARCHIVE 180; the first two at least 128 KB an object, the archives 40 KB more.',
     ],
   },
   {
@@ -208,7 +208,10 @@ export const s3Providers: readonly S3Provider[] = [
     // scaleway.com/en/docs/object-storage/api-cli/multipart-uploads
     maxParts: 1000,
     expects: { refusesWrongMd5: true, etagIsMd5: true, multipart: true, conditionalPut: true },
-    notes: ['GLACIER is a class of its own; restoring from it costs nothing.'],
+    notes: [
+      // scaleway.com/en/docs/object-storage/faq (April 2025): billed since November 2023
+      'A restore from GLACIER takes up to a day or so, without tiers, and costs about 0.009 EUR a GB.',
+    ],
   },
   {
     ...ordinary,

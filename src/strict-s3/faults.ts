@@ -35,7 +35,11 @@ export type FaultMatch = {
   /** The whole key, or a pattern. */
   key?: string | RegExp
   method?: string
+  /** Signed in its query, by a URL that was given away, or else by its sender. */
+  isPresigned?: boolean
 }
+
+export type FaultRequest = { operation: OperationName; key: string; method: string; isPresigned: boolean }
 
 export type FaultPlan = {
   /** All that is given must hold; nothing given meets every request. */
@@ -58,12 +62,10 @@ export type Faults = {
 
 type Entry = FaultPlan & { seen: number; hits: number }
 
-const matches = (
-  match: FaultMatch,
-  request: { operation: OperationName; key: string; method: string },
-): boolean =>
+const matches = (match: FaultMatch, request: FaultRequest): boolean =>
   (match.operation === undefined || match.operation === request.operation) &&
   (match.method === undefined || match.method === request.method) &&
+  (match.isPresigned === undefined || match.isPresigned === request.isPresigned) &&
   (match.key === undefined ||
     (typeof match.key === 'string'
       ? match.key === request.key
@@ -71,7 +73,7 @@ const matches = (
 
 /** `take` gives the faults that meet this request, in the order they were added, and counts them. */
 export function createFaults(): Faults & {
-  take(request: { operation: OperationName; key: string; method: string }): Fault[]
+  take(request: FaultRequest): Fault[]
 } {
   let entries: Entry[] = []
   return {

@@ -127,7 +127,8 @@ export async function handleRequest(
       counts.requests[target.operation] = (counts.requests[target.operation] ?? 0) + 1
     }
     bucket = target.bucketName === '' ? undefined : await store.readBucket(target.bucketName)
-    faults = parts.faults.take({ operation: target.operation, key: target.key, method })
+    const isPresigned = target.query.some(([name]) => name === 'X-Amz-Signature')
+    faults = parts.faults.take({ operation: target.operation, key: target.key, method, isPresigned })
     for (const fault of faults) {
       if (fault.kind === 'delay')
         await Promise.race([sleep(fault.ms, undefined, { ref: false }), gone(response)])

@@ -53,6 +53,10 @@ export type StrictProfile = {
   copyDamages: boolean
   /** A copy is acknowledged and keeps the class of its source. */
   copyKeepsClass: boolean
+  /** There are no archives: RestoreObject is answered with 501 (Hetzner, Garage). */
+  noRestores: boolean
+  /** RestoreObject is acknowledged whatever the object's class is. */
+  restoresAnything: boolean
   /** How far the clock of archives is ahead of the server's, in milliseconds: restores end and expire sooner. */
   archiveClockAheadMs: number
   /** Operations (`DeleteObject`) or IAM actions (`s3:ListBucket`) that are answered with AccessDenied. */
@@ -93,6 +97,8 @@ export const strictDefaults: StrictProfile = {
   ignoreRanges: false,
   copyDamages: false,
   copyKeepsClass: false,
+  noRestores: false,
+  restoresAnything: false,
   archiveClockAheadMs: 0,
   denied: [],
   bucketRegions: {},
@@ -106,7 +112,7 @@ export const profiles = {
   awsKms: { computesCrc64nvme: true, opaqueEtags: true, multipartEtags: 'random' },
   r2: { anyRegion: true, equalParts: true, multipartEtags: 'random', unsortedLists: true },
   b2: { hiddenVersions: true, multipartEtags: 'random', refuseConditionalPut: true, ignoreChecksums: true },
-  garage: { ignoreConditionalPut: true, ignoreConditionalComplete: true },
+  garage: { ignoreConditionalPut: true, ignoreConditionalComplete: true, noRestores: true },
   ceph16: {
     anyRegion: true,
     ignoreChecksums: true,
@@ -122,7 +128,7 @@ export const profiles = {
     acceptDoubleAuthentication: true,
   },
   minio: { acceptDoubleAuthentication: true },
-  hetzner: { ignoreChecksums: true, copyFails: true },
+  hetzner: { ignoreChecksums: true, copyFails: true, noRestores: true },
   scaleway: { maxParts: 1000 },
   gcs: {
     anyRegion: true,

@@ -56,6 +56,7 @@ function status(
     ],
     moving: [],
     uploads: { strategy: 'local-first', rollout: null, direct: null },
+    cache: null,
   }
 }
 const sentence = (found: StorageOverview) =>

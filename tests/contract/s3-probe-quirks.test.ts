@@ -11,7 +11,7 @@ import {
 import { silentLog } from '../../src/log.ts'
 import type { ProbeFinding, ProbeOptions, ProbeReport } from '../../src/storage/backend.ts'
 import type { S3Settings } from '../../src/storage/s3-client.ts'
-import { BUCKET_ACTIONS, OBJECT_ACTIONS } from '../../src/storage/s3-paste.ts'
+import { BUCKET_ACTIONS, OBJECT_ACTIONS, RESTORE_ACTION } from '../../src/storage/s3-paste.ts'
 import { probeS3 } from '../../src/storage/s3-probe.ts'
 import { s3Providers } from '../../src/storage/s3-provider-table.ts'
 import { TRAITS, type Trait, type Traits, traitNames } from '../../src/storage/traits.ts'
@@ -138,16 +138,44 @@ describe('remedies', () => {
       's3:DeleteObjectVersion',
     ]
     const { probe, server } = await start(t, { profile: { denied: everything } })
-    const report = await probe({}, { origins: [ORIGIN] })
+    const options = { origins: [ORIGIN], usesArchives: true }
+    const report = await probe({}, options)
     assert.ok(!JSON.stringify(report).includes('AccessDenied'), 'nothing else is asked for')
-    for (const action of [...OBJECT_ACTIONS, ...BUCKET_ACTIONS]) {
+    for (const action of [...OBJECT_ACTIONS, RESTORE_ACTION, ...BUCKET_ACTIONS]) {
       const before = server.counts.errors.AccessDenied ?? 0
       server.profile.denied = [action]
-      const { traits = {} } = await probe({}, { origins: [ORIGIN] })
+      const { traits = {} } = await probe({}, options)
       // A URL that has run out is answered AccessDenied as well.
       const late = traits.presignedExpires === undefined ? 0 : 1
       assert.ok((server.counts.errors.AccessDenied ?? 0) - before > late, `${action} is asked for`)
     }
+  })
+
+  test('restores are tried where originals are archived, and there alone', async (t) => {
+    const { probe, server } = await start(t, { profile: { denied: [RESTORE_ACTION] } })
+    const plain = await probe()
+    assert.equal(server.counts.of('RestoreObject'), 0)
+    assert.ok(!plain.findings.some(({ check }) => check === 'restore'))
+
+    const refused = find(await probe({}, { usesArchives: true }), 'restore')
+    assert.deepEqual([refused.ok, refused.critical], [false, false])
+    assert.match(refused.detail, /can't be opened again: 403 AccessDenied/)
+    const policy = JSON.parse(refused.paste?.[0]?.text ?? '')
+    assert.deepEqual(policy.Statement[0].Action, [...OBJECT_ACTIONS, RESTORE_ACTION])
+
+    server.profile.denied = []
+    assert.equal(find(await probe({}, { usesArchives: true }), 'restore').ok, true)
+    assert.deepEqual(await server.stored.objects(), [])
+
+    server.profile.noRestores = true
+    const none = find(await probe({}, { usesArchives: true }), 'restore')
+    assert.equal(none.ok, false)
+    assert.match(none.detail, /restores nothing: 501 NotImplemented/)
+    assert.match(none.remedy ?? '', /leave GLACIER and DEEP_ARCHIVE out/)
+
+    server.profile.noRestores = false
+    server.profile.restoresAnything = true
+    assert.match(find(await probe({}, { usesArchives: true }), 'restore').detail, /was acknowledged/)
   })
 
   test('without a permission, exactly this policy is printed', async (t) => {

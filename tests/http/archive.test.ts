@@ -137,6 +137,44 @@ test('an archived original says so, is restored, served, and archived again', as
   assert.equal((await archiveOf(server, id)).availableUntil, null)
 })
 
+test('a restore that the bucket refuses is taken back, and the open page is told', async (t) => {
+  const { server, bucket } = await start(t)
+  const { admin } = server
+  const { id } = await archivedPhoto(server)
+  bucket.profile.denied = ['s3:RestoreObject']
+  const socket = io(server.url, {
+    path: '/api/socket.io',
+    transports: ['websocket'],
+    extraHeaders: { authorization: `Bearer ${admin.token}` },
+  })
+  t.after(() => socket.disconnect())
+  await new Promise((resolve) => socket.on('on_server_version', resolve))
+  const told = new Promise((resolve) => socket.on('on_archive_refuse', resolve))
+  const asked = await admin.call('/storage/archive/restore', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ assetIds: [id], tier: 'bulk', days: 1, dryRun: false }),
+  })
+  assert.equal(asked.status, 202)
+  assert.equal((await archiveOf(server, id)).state, 'restoring')
+  await server.runJobs()
+  assert.equal(await told, id)
+  assert.equal((await archiveOf(server, id)).state, 'archived')
+
+  const refused = await restore(server, id, { tier: 'bulk', days: 1 })
+  assert.equal(refused.status, 403)
+  assert.match(await refused.text(), /The bucket refused it: RestoreObject .* s3:RestoreObject/)
+  const other = await server.newUser('other')
+  const theirs = await archivedPhoto(server, other)
+  const answer = await other.call(`/storage/archive/${theirs.id}/restore`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ tier: 'bulk', days: 1 }),
+  })
+  const said = await answer.text()
+  assert.deepEqual([answer.status, /photos|s3:/.test(said)], [403, false], said)
+})
+
 test('work that needs an archived original fails at once, once, and clearly', async (t) => {
   const { server, bucket } = await start(t)
   const { id } = await archivedPhoto(server)
@@ -250,6 +288,17 @@ test('many are restored with their price seen first; an archive for download nam
     [true, 2, mine[0]!.bytes.length + mine[1]!.bytes.length, 0, 300],
   )
   assert.ok(plan.price.amount > 0)
+  assert.deepEqual([plan.total, plan.restored, plan.availableUntil, plan.expectedAt], [2, 0, null, null])
+  const options = plan.options as { tier: string; count: number; expectedMinutes: number; price: object }[]
+  assert.deepEqual(
+    options.map(({ tier, count, expectedMinutes }) => [tier, count, expectedMinutes]),
+    [
+      ['bulk', 2, 720],
+      ['standard', 2, 300],
+      ['expedited', 2, 5],
+    ],
+  )
+  assert.deepEqual(options[1]!.price, plan.price, 'the same for the tier that was asked for')
   await server.runJobs()
   assert.equal(restores.hits, 0, 'a dry run asks for nothing')
 
@@ -258,9 +307,13 @@ test('many are restored with their price seen first; an archive for download nam
   await server.runJobs()
   assert.equal(restores.hits, 2)
   const again = (await (await post(server.admin, '/storage/archive/restore', wish)).json()) as typeof plan
-  assert.deepEqual([again.count, again.restoring], [0, 2])
+  assert.deepEqual([again.count, again.restoring, again.options], [0, 2, []])
+  assert.ok(Date.parse(again.expectedAt as string) > Date.now() + 4 * HOUR_MS)
   pass(6 * HOUR_MS)
   await checkRestores(server.placement)
+  const there = (await (await post(server.admin, '/storage/archive/restore', wish)).json()) as typeof plan
+  assert.deepEqual([there.count, there.restoring, there.restored, there.expectedAt], [0, 0, 2, null])
+  assert.ok(Date.parse(there.availableUntil as string) > Date.now() + 24 * HOUR_MS)
   assert.equal(
     (await post(server.admin, '/download/archive', { assetIds: mine.map(({ id }) => id) })).status,
     200,

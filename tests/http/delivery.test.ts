@@ -185,9 +185,11 @@ test('a browser is redirected to the bucket, and gets there what it would have g
     }
   })
   await t.test('a link that is followed is a download', async () => {
-    const link = await get(addressOf(id), browser('document', 'navigate'))
-    const there = await get(link.headers.location!)
-    assert.match(there.headers['content-disposition']!, /^attachment; filename/)
+    for (const dest of ['document', 'empty']) {
+      const link = await get(addressOf(id), browser(dest, 'navigate'))
+      const there = await get(link.headers.location!)
+      assert.match(there.headers['content-disposition']!, /^attachment; filename/)
+    }
   })
 })
 
@@ -207,6 +209,7 @@ test('whoever is not known to be a browser is proxied, unless it is told otherwi
     ['an API key', 200, { 'x-api-key': secret }],
     ['the phone app, which comes with cookies', 200, { ...cookie, 'user-agent': 'immich-android/3.0.3' }],
     ['a script of a page', 200, browser('empty', 'cors')],
+    ['a script that wants to read nothing', 200, browser('empty', 'no-cors')],
     ['a picture that a script wants to read', 200, browser('image', 'cors')],
     ['a browser that brings a token, too', 200, { ...browser(), ...bearer }],
     ['a browser that brings an API key, too', 200, { ...browser(), 'x-api-key': secret }],
@@ -215,6 +218,7 @@ test('whoever is not known to be a browser is proxied, unless it is told otherwi
     ['a picture', 302, browser('image')],
     ['a video', 302, browser('video')],
     ['a link', 302, browser('document', 'navigate')],
+    ['a link to a download', 302, browser('empty', 'navigate')],
   ]
   for (const [name, status, headers, query] of cases) {
     const answer = await get(addressOf(id, query), headers)

@@ -6,6 +6,7 @@ import {
   classOf,
   classStep,
   isArchiveClass,
+  restoresOf,
   STORAGE_CLASSES,
   wantedClass,
 } from '../../src/placement/storage-classes.ts'
@@ -114,5 +115,29 @@ test('prices are of the provider, and none is made up', () => {
     [change.once.amount, change.monthlyBefore.amount, change.monthlyAfter.amount],
     [0.02, 0.023, 0.004],
   )
-  for (const { asOf, source } of Object.values(SHIPPED_PRICES)) assert.ok(asOf && source)
+  const onward = changePrice(SHIPPED_PRICES, aws, {
+    from: 'STANDARD_IA',
+    to: 'GLACIER_IR',
+    count: 1000,
+    bytes: 1024 ** 3,
+  })!
+  assert.equal(onward.once.amount, 0.03, 'the copy reads, which STANDARD_IA bills')
+  for (const { asOf, source, classes, unverified = [] } of Object.values(SHIPPED_PRICES)) {
+    assert.match(asOf, /^20\d\d-[01]\d$/)
+    assert.match(source, /^https:/)
+    for (const path of unverified) {
+      const [name, field] = path.split('.') as [string, 'putsPer1000']
+      assert.ok(classes[name]?.[field] !== undefined, `${path} is a price of the list`)
+    }
+  }
+})
+
+test('a provider without tiers is not asked for one', () => {
+  assert.deepEqual(restoresOf('scaleway', 'GLACIER'), { standard: 24 * 60 })
+  assert.deepEqual(restoresOf('aws', 'GLACIER'), { expedited: 5, standard: 300, bulk: 720 })
+  assert.deepEqual(restoresOf(undefined, null), {})
+  for (const [provider, { classes }] of Object.entries(SHIPPED_PRICES)) {
+    for (const [name, { restore = {} }] of Object.entries(classes))
+      assert.deepEqual(Object.keys(restore).sort(), Object.keys(restoresOf(provider, name)).sort())
+  }
 })

@@ -20,6 +20,12 @@ type Film = {
   play(): Promise<void>
   addEventListener(event: string, listener: (event: unknown) => void, options: { once: boolean }): void
 }
+type Picture = {
+  src: string
+  naturalWidth: number
+  onload: (() => void) | null
+  onerror: (() => void) | null
+}
 type Canvas = {
   width: number
   height: number
@@ -34,6 +40,9 @@ declare const document: {
   documentElement: Element
   querySelector(selector: string): Element | null
   createElement(name: 'canvas'): Canvas
+  createElement(name: 'img'): Picture
+  addEventListener(event: string, listener: (event: { effectiveDirective: string }) => void): void
+  removeEventListener(event: string, listener: (event: { effectiveDirective: string }) => void): void
 }
 declare function getComputedStyle(element: Element): { outlineStyle: string; backgroundColor: string }
 
@@ -86,6 +95,43 @@ export function readFocus(page: Page): Promise<{ label: string; assetId: string 
 /** The colour behind the page, as CSS writes it. */
 export function readPaper(page: Page): Promise<string> {
   return page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+}
+
+/** Lets the page show a picture and fetch, each from an address; gives what its policy refused, by directive. */
+export function refusedByPolicy(
+  page: Page,
+  addresses: { picture: string; fetched: string },
+): Promise<string[]> {
+  return page.evaluate(async ({ picture, fetched }) => {
+    const refused: string[] = []
+    let note = (_: { effectiveDirective: string }) => {}
+    const isOver = new Promise<void>((resolve) => {
+      note = ({ effectiveDirective }) => {
+        if (refused.push(effectiveDirective) === 2) resolve()
+      }
+      setTimeout(resolve, 5_000)
+    })
+    document.addEventListener('securitypolicyviolation', note)
+    await new Promise<void>((resolve) => {
+      const image = document.createElement('img')
+      image.onload = resolve
+      image.onerror = resolve
+      image.src = picture
+    })
+    await fetch(fetched).catch(() => undefined)
+    // They are told after the requests have failed.
+    await isOver
+    document.removeEventListener('securitypolicyviolation', note)
+    return refused
+  }, addresses)
+}
+
+/** How many bytes the page's own script gets, and from where. */
+export function fetchInPage(page: Page, path: string): Promise<{ bytes: number; url: string }> {
+  return page.evaluate(async (address) => {
+    const response = await fetch(address)
+    return { bytes: (await response.arrayBuffer()).byteLength, url: response.url }
+  }, path)
 }
 
 /** By how many pixels the page sticks out to the side. */

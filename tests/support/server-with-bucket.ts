@@ -60,6 +60,8 @@ export async function startServerWithBucket(
     upload?: string
     /** More lines below `storage` in the configuration. */
     storage?: string
+    /** Gives `storage.s3.publicEndpoint`; the bucket listens on this port of loopback. */
+    publicEndpoint?: (port: number) => string
     requestTimeoutMs?: number
     /** `storage.outage`, as YAML. */
     outage?: string
@@ -88,7 +90,7 @@ export async function startServerWithBucket(
     accessKeyId: ${CREDENTIALS.accessKeyId}
     secretAccessKey: ${CREDENTIALS.secretAccessKey}
     requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
-  upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
+${options.publicEndpoint ? `    publicEndpoint: ${options.publicEndpoint(bucket.port)}\n` : ''}  upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
 ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(?=.)/gm, '  ')}`
   const port = await freePort()
   let isRunning = false

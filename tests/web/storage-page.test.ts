@@ -4,6 +4,7 @@ import { effects, troubleSentence } from '../../web/src/lib/storage/outage-words
 import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
 import {
   barParts,
+  cacheSentence,
   movingSentences,
   queueRows,
   safetySentence,
@@ -96,6 +97,16 @@ test('by which strategy uploads go, and whose', () => {
     }),
     'Uploads: local-first; none straight into the bucket: it is away',
   )
+})
+
+test('the cache in words', () => {
+  const cache = { files: 1200, bytes: 2 ** 30, maxBytes: 2 ** 31, limitBytes: 2 ** 31, isCounted: true }
+  assert.equal(cacheSentence(cache), '1.00 GiB of 2.00 GiB, in 1,200 files.')
+  assert.match(
+    cacheSentence({ ...cache, limitBytes: 1.5 * 2 ** 30 }),
+    /of 1\.50 GiB, less than its 2\.00 GiB, because the disk is nearly full/,
+  )
+  assert.match(cacheSentence({ ...cache, isCounted: false }), /being counted; it may take 2\.00 GiB/)
 })
 
 test('one original at risk is seen among a million', () => {

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { archiveForActor, restoreForActor, restoreMany } from '../../library/archives.ts'
+import { archiveForActor, restoreForActor } from '../../library/archives.ts'
+import { restoreMany } from '../../library/restore-many.ts'
 import { actorOf } from '../authenticate.ts'
 import type { HttpParts } from '../server.ts'
 import { parse, uuid } from '../validate.ts'

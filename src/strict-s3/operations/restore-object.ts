@@ -18,6 +18,7 @@ const durationsMs: Record<string, Record<string, number>> = {
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreObject.html
  */
 export async function restoreObject(call: BucketCall): Promise<Reply> {
+  if (call.profile.noRestores) throw new S3Error('NotImplemented')
   const request = await readXmlBody(call, 'RestoreRequest')
   const days = Number(request.textOf('Days') ?? Number.NaN)
   if (!Number.isInteger(days) || days < 1) throw new S3Error('MalformedXML')
@@ -26,6 +27,7 @@ export async function restoreObject(call: BucketCall): Promise<Reply> {
   await call.store.updateRecord(call.bucketName, call.key, (versions) => {
     const version = pickVersion(versions, call.query.get('versionId'))
     const state = archiveState(call, version)
+    if (state === 'readable' && call.profile.restoresAnything) return versions
     if (state === 'readable') {
       throw new S3Error('InvalidObjectState', {
         message: "Restore is not allowed for the object's current storage class",

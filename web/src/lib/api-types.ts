@@ -181,11 +181,21 @@ export type UploadsInUse = {
   direct: { isOffered: boolean; reason: string | null } | null
 }
 
+export type CacheUse = {
+  files: number
+  bytes: number
+  maxBytes: number
+  /** Less than `maxBytes` while the volume is nearly full. */
+  limitBytes: number
+  isCounted: boolean
+}
+
 export type StorageStatus = {
   originals: OriginalsState
   locations: StorageLocation[]
   moving: Moving[]
   uploads: UploadsInUse
+  cache: CacheUse | null
 }
 
 export type PlaceInTrouble = {
@@ -231,11 +241,29 @@ export type Archive = {
   expectedAt: string | null
   availableUntil: string | null
   days: number
-  options: {
-    tier: RestoreTier
-    expectedMinutes: number
-    price: { amount: number; currency: string; asOf: string } | null
-  }[]
+  options: RestoreOption[]
+}
+
+export type RestoreOption = {
+  tier: RestoreTier
+  expectedMinutes: number | null
+  price: { amount: number; currency: string; asOf: string } | null
+}
+
+/** Whose archived originals: an album's, or some photographs'. */
+export type Restorees = { albumId: string } | { assetIds: readonly string[] }
+
+/** What a restore of many means, or meant. Archived and not being restored are `count` and `notOffered` together. */
+export type RestorePlan = {
+  total: number
+  count: number
+  notOffered: number
+  expectedMinutes: number | null
+  restoring: number
+  expectedAt: string | null
+  restored: number
+  availableUntil: string | null
+  options: (RestoreOption & { count: number; bytes: number })[]
 }
 
 export type JobQueue = {

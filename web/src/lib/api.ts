@@ -15,6 +15,8 @@ import type {
   JobFailure,
   JobQueue,
   Receipt,
+  Restorees,
+  RestorePlan,
   RestoreTier,
   ServerConfig,
   SheetFilter,
@@ -177,10 +179,18 @@ export const stopDrill = (location: string) =>
   call<{ stopped: string[] }>('DELETE', `/storage/drill${query({ location })}`)
 export const getReceipt = (assetId: string, signal?: AbortSignal) =>
   call<Receipt>('GET', `/storage/receipts/${assetId}`, { signal })
-export const getArchive = (assetId: string, signal?: AbortSignal) =>
-  call<Archive>('GET', `/storage/archive/${assetId}`, { signal })
+export const getArchive = (assetId: string, days: number, signal?: AbortSignal) =>
+  call<Archive>('GET', `/storage/archive/${assetId}?days=${days}`, { signal })
 export const restoreOriginal = (assetId: string, tier: RestoreTier, days: number) =>
   call<Archive>('POST', `/storage/archive/${assetId}/restore`, { body: { tier, days } })
+/** What each tier would mean; asks for nothing. */
+export const planRestores = (which: Restorees, days: number, signal?: AbortSignal) =>
+  call<RestorePlan>('POST', '/storage/archive/restore', {
+    body: { ...which, tier: 'bulk', days, dryRun: true },
+    signal,
+  })
+export const restoreOriginals = (which: Restorees, tier: RestoreTier, days: number) =>
+  call<RestorePlan>('POST', '/storage/archive/restore', { body: { ...which, tier, days, dryRun: false } })
 export const getFailures = (signal?: AbortSignal) =>
   call<{ failures: JobFailure[] }>('GET', '/storage/failures', { signal })
 export const getQueues = (signal?: AbortSignal) => call<Record<string, JobQueue>>('GET', '/jobs', { signal })

@@ -1,9 +1,17 @@
 /** Originals to the reader's disk. */
-import { ApiError, call, originalUrl } from './api.ts'
+import { ApiError, call, getArchive, originalUrl } from './api.ts'
 
-/** One original as it is; several as a zip, or more than one where the server splits them by size. */
+/** Some of what was asked for must be restored first. */
+export class OriginalsArchived extends Error {}
+
+/**
+ * One original as it is; several as a zip, or more than one where the server splits them by size. Throws `OriginalsArchived`
+ * before anything is downloaded, or `ApiError`.
+ */
 export async function downloadOriginals(ids: readonly string[]): Promise<void> {
   if (ids.length === 1) {
+    const { state } = await getArchive(ids[0]!, 1)
+    if (state === 'archived' || state === 'restoring') throw new OriginalsArchived()
     clickLink(originalUrl(ids[0]!), '')
     return
   }
@@ -16,6 +24,7 @@ export async function downloadOriginals(ids: readonly string[]): Promise<void> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ assetIds }),
     })
+    if (response.status === 409) throw new OriginalsArchived()
     if (!response.ok)
       throw new ApiError(
         response.status,

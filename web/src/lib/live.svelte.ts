@@ -11,6 +11,8 @@ export type LiveEvents = {
   on_asset_restore: (ids: string[]) => void
   on_album_update: (id: string) => void
   on_archive_restore: (restored: { assetId: string; availableUntil: string }) => void
+  /** The bucket refused a restore that was promised; what it is of is archived as before. */
+  on_archive_refuse: (assetId: string) => void
   on_session_delete: (id: string) => void
   storage_status: (status: StorageStatus) => void
   /** A place fell ill or is well again. */

@@ -2,6 +2,7 @@
 import type {
   Amount,
   BrowserReach,
+  CacheUse,
   JobQueue,
   Moving,
   OriginalsState,
@@ -55,6 +56,16 @@ export function uploadsSentence({ strategy, rollout, direct }: UploadsInUse): st
   return direct.isOffered
     ? `${text}; clients may put files straight into the bucket`
     : `${text}; none straight into the bucket: ${direct.reason}`
+}
+
+/** The read-through cache, which counts as no copy. */
+export function cacheSentence({ files, bytes, maxBytes, limitBytes, isCounted }: CacheUse): string {
+  if (!isCounted) return `What lies there is being counted; it may take ${formatBytes(maxBytes)}.`
+  const limit =
+    limitBytes < maxBytes
+      ? `${formatBytes(limitBytes)}, less than its ${formatBytes(maxBytes)}, because the disk is nearly full`
+      : formatBytes(maxBytes)
+  return `${formatBytes(bytes)} of ${limit}, in ${plural(files, 'file')}.`
 }
 
 export type Place = 'localOnly' | 'both' | 'offloaded' | 'inFlight' | 'atRisk'
