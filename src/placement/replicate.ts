@@ -56,8 +56,10 @@ export async function replicateObject(
   const existing = replicas.find((replica) => replica.locationId === to)
   if (existing?.state === 'verified') return raiseProof(placement, object, existing, signal)
   if (existing?.state === 'suspect') return settleSuspect(placement, object, existing, signal)
-  // Settled after it, the object gets a job like this one again.
-  if (existing?.state === 'evicting') return evictReplica(placement, { objectId, from: to }, signal)
+  if (existing?.state === 'evicting') {
+    await evictReplica(placement, { objectId, from: to }, signal)
+    return replicateObject(placement, { objectId, to }, signal)
+  }
   if (existing?.state === 'writing') await abandonIfDead(placement, existing)
 
   const source = chooseSource(placement, replicas, to)

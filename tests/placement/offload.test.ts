@@ -212,10 +212,9 @@ test('when even the clean-up fails, the row tells the next attempt which bytes t
   assert.deepEqual(await places(id), ['local verified', 's3 evicting'])
   await evictReplica(rig.placement, { objectId: id, from: 'local' })
   assert.deepEqual(await places(id), ['local verified', 's3 evicting'])
-  await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  assert.equal(s3().inner.held.size, 0)
-  assert.deepEqual(await jobsOf(id), ['replicate:id:s3'])
+  const [left] = s3().inner.held.keys()
   await offload(id)
+  assert.ok(!s3().inner.held.has(left!))
   assert.equal(s3().inner.held.size, 1)
 })
 
