@@ -141,6 +141,29 @@ describe('direct uploads in a browser', { skip, timeout: 600_000 }, () => {
     await page.context().close()
   })
 
+  test('a bucket that stops taking files: the file goes through the server, and the next page is told to try first', async () => {
+    const { bucket, server, client } = running
+    const isOpen = async () =>
+      (
+        await client.json<{ isOpenToPage: boolean }>(
+          `/storage/uploads/config?origin=${encodeURIComponent(server.url)}`,
+        )
+      ).isOpenToPage
+    assert.equal(await isOpen(), true, 'pages before this one put files there')
+    const { page } = await logIn()
+    bucket.faults.add({ match: { operation: 'PutObject' }, fault: { kind: 'reset' } })
+    await pickFiles(page, [await file('late.jpg', await photo(643))])
+    await uploadsFinish(page, /1 uploaded/)
+    await page.getByText(/^Through the server: /).waitFor()
+    assert.equal(await uploadState(page, 'late.jpg'), 'done')
+    const { uploads } = await client.json<{ uploads: unknown[] }>('/storage/uploads?state=open')
+    assert.deepEqual(uploads, [], 'what was announced is given up, and its size with it')
+    // It was an administrator's.
+    await eventually(async () => assert.equal(await isOpen(), false), UPLOAD_LIMIT_MS)
+    bucket.faults.clear()
+    await page.context().close()
+  })
+
   test('a page that is closed in the middle: the next one offers to go on, and sends the rest only', async () => {
     await allowOrigins([running.server.url])
     const film = await file('long.mp4', randomBytes(100 * MIB))

@@ -81,15 +81,21 @@ async function send(
 ): Promise<{ id: string; status: string }> {
   const digests = digestsOf.get(file)
   if (digests === undefined || uploads.route?.reason !== null) return sendFile(file, { ...options, sidecar })
+  let askedId: string | null = null
   try {
     return await sendDirectly(file, digests, {
       ...options,
-      onAsked: forgetUnfinished,
+      onAsked(id) {
+        askedId = id
+        forgetUnfinished(id)
+      },
     })
   } catch (error) {
     if (!isUnreachable(error)) throw error
     uploads.route = { ...uploads.route, reason: 'the bucket does not answer any more' }
     void explainFallback()
+    // Else it would count twice against the quota. Where this fails, it ends by itself within days.
+    if (askedId !== null) await giveUpUnfinished(askedId).catch(() => undefined)
     return sendFile(file, { ...options, sidecar })
   }
 }
@@ -99,8 +105,8 @@ async function explainFallback(): Promise<void> {
   try {
     const reason = await checkBucket()
     if (reason !== null && uploads.route !== null) uploads.route = { ...uploads.route, reason }
-  } catch (error) {
-    sayError(error)
+  } catch {
+    // The server does not reach the bucket either, or has no time for a check: what the panel says is all that is known.
   }
 }
 
