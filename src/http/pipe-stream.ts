@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import { countStreamed } from './chunk-garbage.ts'
+import { countAnswered, countStreamed } from './chunk-garbage.ts'
 
 /**
  * How much waits for the client's connection before the source does. Node says "full" at 64 KiB, which is one chunk: the source
@@ -33,7 +33,7 @@ export function pipeStream(
   }
   source.on('data', (chunk: Buffer) => {
     sent += chunk.length
-    countStreamed(chunk.length, length)
+    countStreamed(chunk.length)
     if (sent > length) return cut(new Error(`the source gave more than ${length} bytes`))
     if (!response.write(chunk) && response.writableLength >= AHEAD_BYTES) source.pause()
   })
@@ -42,6 +42,7 @@ export function pipeStream(
     if (sent !== length) return cut(new Error(`the source ended after ${sent} of ${length} bytes`))
     isSettled = true
     response.end()
+    countAnswered(length)
   })
   source.on('error', cut)
   // Destroyed without an error counts as failed, too.
