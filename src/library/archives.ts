@@ -7,6 +7,7 @@ import {
   type ArchiveState,
   archivedAmong,
   archiveStateOf,
+  restoreJobKey,
   restoreReplica,
   wishRestore,
 } from '../placement/archive.ts'
@@ -173,7 +174,7 @@ async function enqueueRestores(
   await enqueueMany(
     tx,
     'restore-replica',
-    restores.map((payload) => ({ payload, key: `restore:${payload.objectId}:${payload.at}` })),
+    restores.map((payload) => ({ payload, key: restoreJobKey(payload) })),
   )
 }
 

@@ -106,6 +106,11 @@ export async function handOver(
   return { url: signed.url, cookies: signed.cookies, maxAgeSeconds }
 }
 
+/** For how long the URL of a file of this kind holds at most that somebody was sent to just now, in milliseconds; 0: nobody is. */
+export function longestHandOverMs({ ways, windowMs }: Delivery, kind: ObjectKind): number {
+  return (ways[kind] ?? 'proxy') === 'proxy' ? 0 : 2 * windowMs
+}
+
 /** The window that a time lies in. Whole seconds, as signatures have them. */
 export function signingWindow(
   now: Date,
