@@ -182,17 +182,37 @@ create table class_change (
   to_class text not null,
   doomed_key text,
   lease_expires_at timestamp with time zone not null,
+  clear_after timestamp with time zone,
   actor text not null,
   created_at timestamp with time zone not null default now(),
   constraint class_change_check CHECK (((doomed_key = from_key) OR (doomed_key = to_key))),
   constraint class_change_check1 CHECK ((from_key <> to_key)),
+  constraint class_change_check2 CHECK (((doomed_key IS NULL) = (clear_after IS NULL))),
   constraint class_change_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
   constraint class_change_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id),
   constraint class_change_pkey PRIMARY KEY (object_id, location_id),
   constraint class_change_location_id_to_key_key UNIQUE (location_id, to_key)
 );
-CREATE INDEX class_change_lease ON public.class_change USING btree (lease_expires_at);
+CREATE INDEX class_change_due ON public.class_change USING btree (COALESCE(clear_after, lease_expires_at));
 CREATE TRIGGER guard_class_change BEFORE INSERT OR UPDATE ON public.class_change FOR EACH ROW EXECUTE FUNCTION guard_class_change();
+
+create table class_refusal (
+  object_id uuid not null,
+  location_id text not null,
+  to_class text not null,
+  reason text not null,
+  refused_until timestamp with time zone not null,
+  constraint class_refusal_object_id_location_id_fkey FOREIGN KEY (object_id, location_id) REFERENCES replica(object_id, location_id) ON DELETE CASCADE,
+  constraint class_refusal_pkey PRIMARY KEY (object_id, location_id)
+);
+
+create table class_sweep (
+  is_only boolean not null default true,
+  after_object uuid not null,
+  after_location text not null,
+  constraint class_sweep_is_only_check CHECK (is_only),
+  constraint class_sweep_pkey PRIMARY KEY (is_only)
+);
 
 create table direct_upload (
   id uuid not null,

@@ -14,6 +14,8 @@ const WAITS: Record<NonNullable<PlannedChange['why']>, string> = {
   'too-soon': 'later: its present class is paid for first',
   archived: 'only while it is restored',
   unprovable: 'not here: the copy could not be proven',
+  'no-copies': 'not here: this place makes no copies; let storage.classes give fresh files their class',
+  refused: 'not now: a copy failed or could not be proven; tried again later',
 }
 
 export function describeClasses({ held, changes }: ClassReport, style: Style): string {

@@ -140,9 +140,18 @@ export type Schema = {
     to_class: string
     doomed_key: string | null
     lease_expires_at: Timestamp
+    clear_after: NullableTimestamp
     actor: string
     created_at: Timestamp
   }
+  class_refusal: {
+    object_id: string
+    location_id: string
+    to_class: string
+    reason: string
+    refused_until: Timestamp
+  }
+  class_sweep: { is_only: Generated<boolean>; after_object: string; after_location: string }
   replica_restore: {
     object_id: string
     location_id: string

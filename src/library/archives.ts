@@ -6,6 +6,7 @@ import {
   archivedAmong,
   archiveStateOf,
   isRestoreRefused,
+  restoreJobKey,
   restoreReplica,
   wishRestore,
 } from '../placement/archive.ts'
@@ -122,7 +123,7 @@ export async function enqueueRestores(
   await enqueueMany(
     tx,
     'restore-replica',
-    restores.map((payload) => ({ payload, key: `restore:${payload.objectId}:${payload.at}` })),
+    restores.map((payload) => ({ payload, key: restoreJobKey(payload) })),
   )
 }
 

@@ -10,8 +10,15 @@ import { isStorageError } from '../storage/backend.ts'
 import { knownKey } from './keys.ts'
 import { confirmLocation, locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
-import { isReadableNow, loadObject, noteClass, type Replica, type StoredObject } from './replicas.ts'
-import { ARCHIVE_CLASSES, isArchiveClass, type RestoreTier, restoresOf } from './storage-classes.ts'
+import {
+  isReadableNow,
+  isReadableNowSql,
+  loadObject,
+  noteClass,
+  type Replica,
+  type StoredObject,
+} from './replicas.ts'
+import { isArchiveClass, type RestoreTier, restoresOf } from './storage-classes.ts'
 
 /** `restored`: a readable copy is there until `availableUntil`. */
 export type ArchiveState = {
@@ -136,6 +143,11 @@ export async function wishRestore(
   return { at: replica.locationId }
 }
 
+/** The key of the job that asks for a restore. */
+export function restoreJobKey({ objectId, at }: { objectId: string; at: string }): string {
+  return `restore:${objectId}:${at}`
+}
+
 /** Asks the location for the restore that was written down. Run again after any interruption it goes on. */
 export async function restoreReplica(
   placement: Placement,
@@ -159,7 +171,7 @@ export async function restoreReplica(
     await archive.restore(knownKey(row.key), { tier: row.tier, days: row.days })
   } catch (error) {
     // It said no, and would again: the wish is taken back, so that it can be made in another way.
-    if (isRestoreRefused(error)) await takeBack(placement, { objectId, locationId: at })
+    if (isRestoreRefused(error)) await takeBackRestore(placement, { objectId, locationId: at })
     throw error
   }
   const now = placement.now()
@@ -178,8 +190,8 @@ export function isRestoreRefused(error: unknown): error is Error {
 
 type At = { objectId: string; locationId: string }
 
-/** What was restored before stays so, until the location says otherwise. */
-async function takeBack(placement: Placement, at: At): Promise<void> {
+/** As if it had never been asked for; what was restored before stays so, until the location says otherwise. */
+export async function takeBackRestore(placement: Placement, at: At): Promise<void> {
   const kept = await placement.db
     .updateTable('replica_restore')
     .set({ accepted_at: placement.now() })
@@ -220,8 +232,7 @@ export async function archivedAmong(
       left join replica_restore a on a.object_id = r.object_id and a.location_id = r.location_id
     where o.id = any(${[...objectIds]}::uuid[]) and r.state = 'verified'
     group by o.id
-    having bool_and(coalesce(r.storage_class = any(${ARCHIVE_CLASSES}::text[]), false)
-      and coalesce(a.available_until <= ${placement.now()}, true))`.execute(placement.db)
+    having not bool_or(${isReadableNowSql})`.execute(placement.db)
   return rows
 }
 

@@ -6,7 +6,7 @@
  */
 import { AppError } from '../errors.ts'
 import { RetryLater } from '../queue/retry-later.ts'
-import type { StorageBackend } from '../storage/backend.ts'
+import type { ObjectKey, StorageBackend } from '../storage/backend.ts'
 import { abortParts } from './abandon.ts'
 import {
   beginClassChange,
@@ -18,44 +18,67 @@ import {
   type StandingClassChange,
   turnToCopy,
 } from './class-changes.ts'
+import { classRefusal, refuseClass } from './class-refusals.ts'
+import { longestHandOverMs } from './deliver.ts'
 import { noteTrouble } from './health.ts'
+import { foundBad } from './judge.ts'
 import { freshKey } from './keys.ts'
 import { confirmLocation, locationOf } from './locations.ts'
-import type { Location, Placement } from './placement.ts'
+import type { Placement } from './placement.ts'
+import { checkAsCopy, proveCopy } from './prove-copy.ts'
 import { isReadableNow, loadObject, lockObject, type Replica, type StoredObject } from './replicas.ts'
 import { settle } from './settle.ts'
-import { LEVEL_TO_GIVE_UP_ANOTHER } from './states.ts'
-import { classStep, isArchiveClass, ORDINARY_CLASS } from './storage-classes.ts'
-import { type Check, checkByHead, checkByReading } from './verify.ts'
+import { classOf, classStep, isArchiveClass } from './storage-classes.ts'
 
 const ACTOR = 'job change-class'
+/** A copy that was asked for and given up may still be made: the request timed out here, and goes on there. */
+const LATE_COPY_MS = 3_600_000
+/** Downloads that began at the old key go on there, and may be taken up again after a broken connection. */
+const READERS_MS = 3_600_000
+/** A copy that failed would fail again; one into an archive is billed for months each time. */
+const REFUSED_DAYS = 30
 
 /**
- * Does what the class rules ask for the replica at `at`, as they and it stand now; a no-op when that is nothing. Costs a
- * copy, a HEAD and a delete; where the location attests to nothing that can be compared, the copy is read back. Throws
- * `RetryLater` while another worker is at it, `corrupt` when the copy is not what was asked for (the old bytes stay).
+ * Does what the class rules ask for the replica at `at`, as they and it stand now; a no-op when that is nothing, or was
+ * tried in vain not long ago. Costs a copy, a HEAD (into an archive two) and later a delete; where the location attests to
+ * nothing that can be compared, the copy is read back. Throws `RetryLater` while another worker is at it or bytes of the
+ * change before wait for their end, `corrupt` when the copy is not what was asked for (the old bytes stay).
  */
 export async function changeClass(
   placement: Placement,
   { objectId, at }: { objectId: string; at: string },
   signal?: AbortSignal,
 ): Promise<void> {
+  const { db } = placement
   const location = locationOf(placement, at)
   await confirmLocation(placement, location)
-  const unfinished = await findClassChange(placement.db, objectId, at)
+  const unfinished = await findClassChange(db, objectId, at)
   if (unfinished) await finishClassChange(placement, unfinished)
 
-  const loaded = await loadObject(placement.db, objectId)
+  const loaded = await loadObject(db, objectId)
   if (loaded?.object.state !== 'live') return
   const { object } = loaded
   const replica = loaded.replicas.find((one) => one.locationId === at && one.state === 'verified')
   if (!replica) return
   const isReadable = isReadableNow(placement, replica)
   const step = classStep(placement.classes[object.kind], object, { ...replica, isReadable }, placement.now())
-  if (step.do !== 'change') return
+  if (step.do !== 'change' || (await classRefusal(db, replica, step.to)) !== null) return
   const why = whyNoCopy(location.backend, replica, step.to)
-  if (why !== null) throw new AppError('unavailable', `${objectId} can't go to ${step.to} at ${at}: ${why}`)
+  if (why !== null)
+    throw new AppError('unavailable', `${objectId} can't go to ${step.to} at ${at}: ${WHY[why]}`)
+  const standing = await findClassChange(db, objectId, at)
+  if (standing) {
+    const message = `the bytes of an earlier class change at ${at} are not removed yet`
+    throw new RetryLater(message, Math.max(1_000, standing.leftMs))
+  }
+  if (isArchiveClass(step.to) && !(await isProvableUnread(placement, object, replica, step.to))) return
   await copyAndTurn(placement, object, replica, step.to, signal)
+}
+
+export type NoCopy = 'no-copies' | 'unprovable'
+const WHY: Record<NoCopy, string> = {
+  'no-copies': 'the location makes no copies of its own objects',
+  unprovable: 'the location attests to no digest, and what is archived can not be read back to prove it',
 }
 
 /** Why a copy in that class could not be made and proven, or null. Asks nobody. */
@@ -63,19 +86,40 @@ export function whyNoCopy(
   backend: StorageBackend,
   replica: Pick<Replica, 'proof'>,
   to: string,
-): string | null {
-  if (!backend.copies) return 'the location makes no copies of its own'
+): NoCopy | null {
+  if (!backend.copies || backend.features.copies === false) return 'no-copies'
   // What is archived can't be read back: then the location's own word is all there will be.
-  if (isArchiveClass(to) && !attestsTo(backend, replica.proof?.partBytes !== undefined)) {
-    return 'the location attests to no digest, and what is archived can not be read back to prove it'
-  }
-  return null
+  const isProvable = !isArchiveClass(to) || attestsTo(backend, replica.proof?.partBytes !== undefined)
+  return isProvable ? null : 'unprovable'
 }
 
 /** Does the location report a digest of the whole, of an object that came in one piece or in parts? */
 export function attestsTo({ features }: StorageBackend, isInParts: boolean): boolean {
   if (features.attestedDigests.includes('crc64nvme') && isInParts) return true
   return isInParts ? features.multipartEtagIsMd5OfParts === true : features.attestedDigests.length > 0
+}
+
+/**
+ * Asked before a copy goes where it can't be read: does the location report a digest of this very object that is known here?
+ * Where it doesn't, that is written down, and the object stays where it is.
+ */
+async function isProvableUnread(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  toClass: string,
+): Promise<boolean> {
+  const seen = await checkAsCopy(placement, object, replica)
+  if (seen.answer === 'same') return true
+  if (seen.answer === 'different') {
+    await foundBad(placement, replica, { reason: seen.reason, actor: ACTOR })
+    return false
+  }
+  if (!seen.held) throw new AppError('unavailable', `${replica.locationId}: ${seen.reason}`)
+  const reason = 'the location reports no digest of it that is known, so that a copy could not be proven'
+  await refuseClass(placement.db, replica, { toClass, reason, days: REFUSED_DAYS })
+  placement.log.warn({ objectId: object.id, location: replica.locationId, toClass, reason }, 'not archived')
+  return false
 }
 
 async function copyAndTurn(
@@ -115,11 +159,17 @@ async function copyAndTurn(
       ...(partBytes !== undefined && { partBytes }),
       signal: signals,
     })
-    const check = await proveCopy(placement, location, object, replica, change, signals)
+    const verdict = await proveCopy(placement, object, replica, change, signals)
+    if ('failure' in verdict) {
+      if (!signals.aborted) await refuse(placement, change, verdict)
+      throw verdict.failure
+    }
+    const { level, proof } = verdict.check
+    const readersMs = Math.max(READERS_MS, longestHandOverMs(placement.delivery, object.kind))
     await db.transaction().execute(async (tx) => {
       await lockObject(tx, object.id)
-      await turnToCopy(tx, change, { level: check.level, proof: check.proof, actor: ACTOR })
-      await doomKey(tx, change, change.fromKey)
+      await turnToCopy(tx, change, { level, proof, actor: ACTOR })
+      await doomKey(tx, change, change.fromKey, readersMs)
     })
   } catch (error) {
     await noteTrouble(placement, location.id, error)
@@ -128,50 +178,26 @@ async function copyAndTurn(
   } finally {
     clearInterval(renewal)
   }
-  await clear(placement, { ...change, doomedKey: change.fromKey })
   await settle(db, placement, object.id)
 }
 
-/** The copy is in the class, and its bytes are the object's at the level that gives up another copy. */
-async function proveCopy(
+/** The copy was made, and is billed for as long as its class says: the next one is not for tomorrow. */
+async function refuse(
   placement: Placement,
-  location: Location,
-  object: StoredObject,
-  replica: Replica,
   change: ClassChange,
-  signal: AbortSignal,
-): Promise<Check> {
-  const copy: Replica = { ...replica, key: change.toKey, proof: comparableProof(location.backend, replica) }
-  const seen = await checkByHead(placement, object, copy)
-  const heldIn = seen.held?.storageClass ?? ORDINARY_CLASS
-  if (seen.held && heldIn !== change.toClass) {
-    throw new AppError('conflict', `${location.id} copied to class ${heldIn} instead of ${change.toClass}`)
-  }
-  const isDoubtful = seen.answer === 'unknown' && seen.held !== undefined && !isArchiveClass(change.toClass)
-  const check = isDoubtful ? await checkByReading(placement, object, copy, signal) : seen
-  if (check.answer === 'different')
-    throw new AppError('corrupt', `${location.id} made a copy of other bytes: ${check.reason}`)
-  if (check.answer === 'unknown' || check.level < LEVEL_TO_GIVE_UP_ANOTHER)
-    throw new AppError('unavailable', `the copy at ${location.id} can't be proven: ${check.reason}`)
-  return check
-}
-
-/**
- * What is known of the source, as far as it must hold for the copy too. An ETag does where it names the content: the MD5 is
- * compared by itself, that of parts is the same for a copy that is cut alike.
- */
-function comparableProof({ features }: StorageBackend, { proof }: Replica): Replica['proof'] {
-  if (proof === null) return null
-  const { etag, ...rest } = proof
-  const isOfParts = proof.partBytes !== undefined && features.multipartEtagIsMd5OfParts === true
-  return isOfParts && etag !== undefined ? { ...rest, etag } : rest
+  { failure, isLasting }: { failure: AppError; isLasting: boolean },
+): Promise<void> {
+  const { toClass } = change
+  if (!isLasting && !isArchiveClass(toClass)) return
+  const days = isLasting ? Math.max(REFUSED_DAYS, classOf(toClass).minDays) : 1
+  await refuseClass(placement.db, change, { toClass, reason: failure.message, days })
 }
 
 /** Our own failed attempt: the copy goes. What can't be done now, the sweep does after the lease. */
 async function giveUpCopy(placement: Placement, change: ClassChange): Promise<void> {
   try {
-    const doomed = await decideDoomed(placement, change)
-    if (doomed) await clear(placement, doomed)
+    const { key } = await decideDoomed(placement, change)
+    if (key === change.toKey) await removeBytes(placement, change, key)
   } catch (error) {
     placement.log.warn(
       { objectId: change.objectId, location: change.locationId, error: (error as Error).message },
@@ -181,40 +207,63 @@ async function giveUpCopy(placement: Placement, change: ClassChange): Promise<vo
 }
 
 /**
- * Ends a class change that nobody works on any more: removes whichever bytes the replica does not name. Throws `RetryLater`
- * while its writer's lease stands.
+ * Ends a class change that nobody works on any more: removes whichever bytes the replica does not name. A copy that was given
+ * up is removed twice, at once and when it can't be made any more; only then its row goes. Throws `RetryLater` while its
+ * writer's lease stands, and for an object that is being purged until no bytes of it can come any more.
  */
 export async function finishClassChange(placement: Placement, change: StandingClassChange): Promise<void> {
-  if (change.doomedKey === null) {
-    const leftMs = change.leaseLeftMs
-    if (leftMs > 0)
-      throw new RetryLater(`a class change at ${change.locationId} is under way`, Math.min(leftMs, 5_000))
+  if (change.doomedKey !== null && change.leftMs <= 0) {
+    await removeBytes(placement, change, change.doomedKey)
+    await forgetClassChange(placement.db, change)
+    return
   }
-  const doomed = await decideDoomed(placement, change)
-  if (doomed) await clear(placement, doomed)
+  if (change.doomedKey === null && change.leftMs > 0) {
+    const message = `a class change at ${change.locationId} is under way`
+    throw new RetryLater(message, Math.min(change.leftMs, 5_000))
+  }
+  const isDecided = change.doomedKey !== null
+  const { key, leftMs, isLive } = isDecided
+    ? { key: change.doomedKey, leftMs: change.leftMs, isLive: await isLiveObject(placement, change.objectId) }
+    : await decideDoomed(placement, change)
+  // Of a purged object nobody reads any more.
+  if (key !== null && (!isLive || (key === change.toKey && !isDecided)))
+    await removeBytes(placement, change, key)
+  if (!isLive && leftMs > 0)
+    throw new RetryLater(`bytes of a class change at ${change.locationId} may still come`, leftMs)
 }
 
-/** Under the object's lock, so that the copy can't become the replica any more. Null: the row is gone. */
-async function decideDoomed(placement: Placement, change: ClassChange): Promise<ClassChange | null> {
-  if (change.doomedKey !== null) return change
+async function isLiveObject(placement: Placement, objectId: string): Promise<boolean> {
+  const loaded = await loadObject(placement.db, objectId)
+  return loaded?.object.state === 'live'
+}
+
+/**
+ * Which bytes go, and in how many milliseconds for good; null: none that are known here. Under the object's lock, so that the
+ * copy can't become the replica any more.
+ */
+async function decideDoomed(
+  placement: Placement,
+  change: ClassChange,
+): Promise<{ key: ObjectKey | null; leftMs: number; isLive: boolean }> {
   return placement.db.transaction().execute(async (tx) => {
     const loaded = await lockObject(tx, change.objectId)
+    const isLive = loaded?.object.state === 'live'
     const now = await findClassChange(tx, change.objectId, change.locationId)
-    if (now?.toKey !== change.toKey) return null
-    if (now.doomedKey !== null) return now
     const replica = loaded?.replicas.find((one) => one.locationId === change.locationId)
+    const isTurned = replica?.key === change.toKey
+    // Forgotten: whoever took the writer for dead has removed the copy, perhaps before it was made.
+    if (now?.toKey !== change.toKey) return { key: isTurned ? null : change.toKey, leftMs: 0, isLive }
+    if (now.doomedKey === change.fromKey) return { key: now.doomedKey, leftMs: now.leftMs, isLive }
     // The turn and its verdict are one transaction: without a verdict, the replica never was the copy.
-    if (replica?.key === change.toKey) throw new AppError('conflict', 'a copy became the replica unnoticed')
-    await doomKey(tx, change, change.toKey)
-    return { ...change, doomedKey: change.toKey }
+    if (isTurned) throw new AppError('conflict', 'a copy became the replica unnoticed')
+    await doomKey(tx, change, change.toKey, LATE_COPY_MS)
+    return { key: change.toKey, leftMs: LATE_COPY_MS, isLive }
   })
 }
 
-async function clear(placement: Placement, change: ClassChange): Promise<void> {
-  if (change.doomedKey === null) return
-  // A large copy goes in parts, and what of them was not made an object is paid for, too.
-  if (change.doomedKey === change.toKey)
-    await abortParts(placement, { locationId: change.locationId, key: change.toKey, uploadId: '' })
-  await locationOf(placement, change.locationId).backend.delete([change.doomedKey])
-  await forgetClassChange(placement.db, change)
+async function removeBytes(placement: Placement, change: ClassChange, key: ObjectKey): Promise<void> {
+  const { locationId } = change
+  // Of a copy in parts. They go first: a completion that is late finds none.
+  if (key === change.toKey) await abortParts(placement, { locationId, key, uploadId: '' })
+  await locationOf(placement, locationId).backend.delete([key])
 }

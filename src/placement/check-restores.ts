@@ -1,9 +1,11 @@
 /** Restores that were asked for, followed until their copy is gone again. */
+import { sql } from 'kysely'
 import type { Queryable } from '../database/connect.ts'
 import { publish } from '../database/events.ts'
-import { AppError } from '../errors.ts'
-import { forgetRestore } from './archive.ts'
-import { locationOf } from './locations.ts'
+import { enqueue } from '../queue/enqueue.ts'
+import { forgetRestore, restoreJobKey, takeBackRestore } from './archive.ts'
+import { foundBad } from './judge.ts'
+import { confirmLocation, locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { loadObject, noteClass, type Replica, type StoredObject } from './replicas.ts'
 import { settle } from './settle.ts'
@@ -12,14 +14,47 @@ const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
 /** How many are asked after in one run; the next follows a minute later. */
 const CHECKS_AT_ONCE = 200
-/** A location that was not heard of any more about a restore: it was lost there, or the archive is slow beyond all promises. */
+/** So long after its time a restore is given up: it was lost there, never accepted, or the archive is slow beyond all promises. */
 const OVERDUE_MS = 3 * DAY_MS
 
 /**
  * Asks after the restores that are due: one HEAD each. Those that are there now are announced, those that are gone again
- * forgotten. Returns how many changed.
+ * forgotten; what no location has accepted yet is asked for again, and at last taken back. An archived object that is missing
+ * makes its replica suspect. Returns how many changed.
  */
 export async function checkRestores(placement: Placement, signal?: AbortSignal): Promise<number> {
+  return (await pursueUnaccepted(placement)) + (await checkAccepted(placement, signal))
+}
+
+/** `restore-replica` gives up after some days; whoever wished for the restore must not wait for ever. */
+async function pursueUnaccepted(placement: Placement): Promise<number> {
+  const { rows } = await sql<{ objectId: string; locationId: string; expectedAt: Date }>`
+    select a.object_id as "objectId", a.location_id as "locationId", a.expected_at as "expectedAt" from replica_restore a
+    where a.accepted_at is null and (a.expected_at < ${overdueBefore(placement)} or not exists (
+      select from graphile_worker.jobs j where j.key = 'restore:' || a.object_id || ':' || a.location_id
+        and (j.locked_at is not null or j.attempts < j.max_attempts)))
+    order by a.requested_at limit ${CHECKS_AT_ONCE}`.execute(placement.db)
+  let takenBack = 0
+  for (const { objectId, locationId, expectedAt } of rows) {
+    const what = { objectId, location: locationId }
+    if (expectedAt < overdueBefore(placement)) {
+      await takeBackRestore(placement, { objectId, locationId })
+      placement.log.error(what, 'a restore that the location never accepted is given up; ask for it again')
+      takenBack += 1
+    } else {
+      const payload = { objectId, at: locationId }
+      await enqueue(placement.db, 'restore-replica', payload, { key: restoreJobKey(payload) })
+      placement.log.warn(what, 'a restore that was given up is asked for again')
+    }
+  }
+  return takenBack
+}
+
+function overdueBefore(placement: Placement): Date {
+  return new Date(placement.now().getTime() - OVERDUE_MS)
+}
+
+async function checkAccepted(placement: Placement, signal: AbortSignal | undefined): Promise<number> {
   const due = await placement.db
     .selectFrom('replica_restore')
     .select(['object_id', 'location_id'])
@@ -54,8 +89,18 @@ async function checkRestore(placement: Placement, objectId: string, locationId: 
   const replica = loaded?.replicas.find((one) => one.locationId === locationId)
   if (!loaded || !replica?.restore) return false
   const { restore } = replica
-  const held = await locationOf(placement, locationId).backend.head(replica.key)
-  if (!held) throw new AppError('unavailable', 'nothing is held under the key')
+  const location = locationOf(placement, locationId)
+  await confirmLocation(placement, location)
+  // Twice: a bucket that lags behind says once that there is nothing.
+  const held = (await location.backend.head(replica.key)) ?? (await location.backend.head(replica.key))
+  if (!held) {
+    await foundBad(placement, replica, {
+      reason: 'nothing is held under the key',
+      actor: 'job check-restores',
+    })
+    await forgetRestore(placement.db, replica)
+    return true
+  }
   await noteClass(placement.db, replica, held.storageClass)
   const until = held.restore?.availableUntil
   if (held.restore && !held.restore.isOngoing && until) {
@@ -68,8 +113,9 @@ async function checkRestore(placement: Placement, objectId: string, locationId: 
       .execute((tx) => announceRestored(tx, placement, loaded.object, replica, until))
     return true
   }
-  const now = placement.now().getTime()
-  const isLost = !held.restore && now - restore.expectedAt.getTime() > OVERDUE_MS
+  const isLost = !held.restore && restore.expectedAt < overdueBefore(placement)
+  if (isLost && restore.availableUntil === null)
+    placement.log.error({ objectId, location: locationId }, 'a restore got lost; ask for it again')
   if (restore.availableUntil !== null || isLost) {
     await forgetRestore(placement.db, replica)
     return true

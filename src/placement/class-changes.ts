@@ -5,7 +5,7 @@ import type { Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import type { ObjectKey } from '../storage/backend.ts'
 import { knownKey } from './keys.ts'
-import type { Proof } from './replicas.ts'
+import { leaseEnd, type Proof } from './replicas.ts'
 import type { ProofLevel } from './states.ts'
 
 export type ClassChange = {
@@ -17,8 +17,14 @@ export type ClassChange = {
   /** The bytes that go; null: the copy is still being made. */
   doomedKey: ObjectKey | null
 }
-/** `leaseLeftMs`: by the database's clock, which set it; pods' clocks differ. */
-export type StandingClassChange = ClassChange & { leaseLeftMs: number }
+/**
+ * `leftMs`: until its writer is taken for dead or, of doomed bytes, until they go for good; by the database's clock, which set
+ * it, for pods' clocks differ.
+ */
+export type StandingClassChange = ClassChange & { leftMs: number }
+
+const due = sql<Date>`coalesce(clear_after, lease_expires_at)`
+const leftMs = sql<number>`(extract(epoch from ${due} - now()) * 1000)::float8`.as('left_ms')
 
 export async function findClassChange(
   db: Queryable,
@@ -34,29 +40,25 @@ export async function classChangesOf(db: Queryable, objectId: string): Promise<S
   const rows = await db
     .selectFrom('class_change')
     .selectAll()
-    .select(leaseLeftMs)
+    .select(leftMs)
     .where('object_id', '=', objectId)
     .execute()
   return rows.map(fromRow)
 }
 
-/** Those of dead writers, and those that only wait for their bytes to go, of any object. */
+/** Those of dead writers, and those whose doomed bytes are to go for good, of any object. */
 export async function staleClassChanges(db: Queryable, limit: number): Promise<StandingClassChange[]> {
   const rows = await db
     .selectFrom('class_change')
     .selectAll()
-    .select(leaseLeftMs)
-    .where('lease_expires_at', '<', sql<Date>`now()`)
+    .select(leftMs)
+    .where(due, '<', sql<Date>`now()`)
     .limit(limit)
     .execute()
   return rows.map(fromRow)
 }
 
-const leaseLeftMs = sql<number>`(extract(epoch from lease_expires_at - now()) * 1000)::float8`.as(
-  'lease_left_ms',
-)
-
-function fromRow(row: Selectable<Schema['class_change']> & { lease_left_ms: number }): StandingClassChange {
+function fromRow(row: Selectable<Schema['class_change']> & { left_ms: number }): StandingClassChange {
   return {
     objectId: row.object_id,
     locationId: row.location_id,
@@ -64,7 +66,7 @@ function fromRow(row: Selectable<Schema['class_change']> & { lease_left_ms: numb
     toKey: knownKey(row.to_key),
     toClass: row.to_class,
     doomedKey: row.doomed_key === null ? null : knownKey(row.doomed_key),
-    leaseLeftMs: row.lease_left_ms,
+    leftMs: row.left_ms,
   }
 }
 
@@ -131,11 +133,13 @@ export async function turnToCopy(
     .executeTakeFirst()
   if (result.numUpdatedRows === 1n) {
     // Of the old bytes; the copy is another object to the location.
-    await tx
-      .deleteFrom('replica_restore')
-      .where('object_id', '=', change.objectId)
-      .where('location_id', '=', change.locationId)
-      .execute()
+    for (const table of ['replica_restore', 'class_refusal'] as const) {
+      await tx
+        .deleteFrom(table)
+        .where('object_id', '=', change.objectId)
+        .where('location_id', '=', change.locationId)
+        .execute()
+    }
     return
   }
   throw new AppError(
@@ -144,30 +148,32 @@ export async function turnToCopy(
   )
 }
 
-/** Decides, for good, which of the two keys goes. The database refuses the one that the replica names. */
-export async function doomKey(tx: Queryable, change: ClassChange, key: ObjectKey): Promise<void> {
+/**
+ * Decides, for good, which of the two keys goes, and that it goes in `keepMs` at the earliest; called again it puts that
+ * off. The database refuses the key that the replica names.
+ */
+export async function doomKey(
+  tx: Queryable,
+  change: ClassChange,
+  key: ObjectKey,
+  keepMs: number,
+): Promise<void> {
   await tx
     .updateTable('class_change')
-    // Its lease says no more than when the sweep may look after it.
-    .set({ doomed_key: key, lease_expires_at: leaseEnd(60_000) })
+    .set({ doomed_key: key, clear_after: sql<Date>`greatest(clear_after, ${leaseEnd(keepMs)})` })
     .where('object_id', '=', change.objectId)
     .where('location_id', '=', change.locationId)
     .where('to_key', '=', change.toKey)
     .execute()
 }
 
-/** After the doomed bytes are gone. */
+/** After the doomed bytes are gone, unless that was put off meanwhile. */
 export async function forgetClassChange(db: Queryable, change: ClassChange): Promise<void> {
   await db
     .deleteFrom('class_change')
     .where('object_id', '=', change.objectId)
     .where('location_id', '=', change.locationId)
     .where('to_key', '=', change.toKey)
-    .where('doomed_key', 'is not', null)
+    .where('clear_after', '<', sql<Date>`now()`)
     .execute()
-}
-
-/** By the database's clock: pods' clocks differ. */
-function leaseEnd(leaseMs: number) {
-  return sql<Date>`now() + ${leaseMs} * interval '1 millisecond'`
 }

@@ -20,7 +20,7 @@ export type PlannedChange = {
   kind: ObjectKind
   from: string
   to: string
-  why: 'too-soon' | 'archived' | 'unprovable' | null
+  why: 'too-soon' | 'archived' | 'unprovable' | 'no-copies' | 'refused' | null
   count: number
   bytes: number
   price: { once: Price; monthlyBefore: Price; monthlyAfter: Price } | null

@@ -133,6 +133,11 @@ async function isAtHand(
   return placement.cache !== null && (await isCached(placement.cache, unitAt(placement.cache, object, 0)))
 }
 
+/** For how long the URL of a file of this kind holds at most that somebody was sent to just now, in milliseconds; 0: nobody is. */
+export function longestHandOverMs({ ways, windowMs }: Delivery, kind: ObjectKind): number {
+  return (ways[kind] ?? 'proxy') === 'proxy' ? 0 : 2 * windowMs
+}
+
 /** The window that a time lies in. Whole seconds, as signatures have them. */
 export function signingWindow(
   now: Date,

@@ -1,7 +1,20 @@
 import { AppError } from '../errors.ts'
 import type { Placement } from './placement.ts'
 import { proveReplica, type Replica, type StoredObject, suspectReplica } from './replicas.ts'
+import { settle } from './settle.ts'
 import { checkByReading } from './verify.ts'
+
+/** A verified replica was looked at and does not hold its bytes: it counts no more, and what that makes necessary is enqueued. */
+export async function foundBad(
+  placement: Placement,
+  replica: Replica,
+  { reason, actor }: { reason: string; actor: string },
+): Promise<void> {
+  const { objectId, locationId } = replica
+  if (!(await suspectReplica(placement.db, replica, actor))) return
+  placement.log.error({ objectId, location: locationId, reason }, 'a replica is bad')
+  await settle(placement.db, placement, objectId)
+}
 
 /**
  * Other bytes arrived: were they damaged on the way, or are they so over there? Only the latter makes a replica suspect. Where

@@ -11,7 +11,7 @@ import type { Evidence, ObjectKey } from '../storage/backend.ts'
 import { type LoadedObject, objectOfRows, rowsOfObject } from './object-rows.ts'
 import type { Placement } from './placement.ts'
 import type { ObjectState, ProofLevel, ReplicaState } from './states.ts'
-import { isArchiveClass, ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
+import { ARCHIVE_CLASSES, isArchiveClass, ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
 
 /** How a replica was proven, kept so that a later HEAD can be compared with it. */
 export type Proof = Evidence & { method: 'hashed-on-arrival' | 'enforced' | 'attested' | 'read-back' }
@@ -67,6 +67,10 @@ export function isReadableNow(placement: Pick<Placement, 'now'>, replica: Replic
   const until = replica.restore?.availableUntil
   return until != null && until > placement.now()
 }
+
+/** The same in SQL, of `replica r left join replica_restore a`; by the database's clock. */
+export const isReadableNowSql = sql<boolean>`(r.storage_class is null
+  or r.storage_class <> all(${ARCHIVE_CLASSES}::text[]) or coalesce(a.available_until > now(), false))`
 
 /** The object and its replicas, or null where there is no such object. */
 export async function loadObject(db: Queryable, objectId: string): Promise<LoadedObject | null> {

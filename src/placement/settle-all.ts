@@ -2,8 +2,8 @@
 import { sql } from 'kysely'
 import { enqueue } from '../queue/enqueue.ts'
 import type { Placement } from './placement.ts'
+import { isReadableNowSql } from './replicas.ts'
 import { settle } from './settle.ts'
-import { ARCHIVE_CLASSES } from './storage-classes.ts'
 
 /** Suspect replicas looked at in one run. */
 const SUSPECTS = 500
@@ -60,7 +60,7 @@ async function settleBatch(
     where o.id > ${settling.after ?? '00000000-0000-0000-0000-000000000000'}::uuid and o.state = 'live' and o.is_linked
       and exists (select from replica r left join replica_restore a using (object_id, location_id)
         where r.object_id = o.id and r.state = 'verified'
-          and (r.storage_class is null or r.storage_class <> all(${ARCHIVE_CLASSES}::text[]) or a.available_until > now()))
+          and ${isReadableNowSql})
       and (
         (select count(*) from replica r where r.object_id = o.id and r.state = 'verified'
           and r.location_id = any(home.wanted)) < cardinality(home.wanted)

@@ -95,8 +95,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       ['replicate-object', 'evict-replica', 'purge-object', 'change-class', 'restore-replica'],
       options.concurrency.storage,
     ),
-    // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang.
-    lane(['check-locations', 'sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores'], 2),
+    lane(['sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores'], 2),
+    // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang, nor behind sweeps.
+    lane(['check-locations'], 1),
   ]
 
   async function fill(lane: Lane): Promise<void> {

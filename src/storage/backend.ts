@@ -75,6 +75,8 @@ export type Features = {
   presignedPut?: boolean | null
   /** A presigned get answers ranges, with the content type and file name that were signed. */
   presignedGet?: boolean | null
+  /** The location copies its own objects (`Copies`). */
+  copies?: boolean | null
 }
 
 export type GetOptions = { range?: ByteRange; signal?: AbortSignal }

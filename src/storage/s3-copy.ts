@@ -1,8 +1,9 @@
 /** Copies within the bucket: no byte of them passes through here. */
 import { CompleteMultipartUploadCommand, CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3'
-import { type Copies, type ObjectKey, StorageError } from './backend.ts'
+import { type Copies, isStorageError, type ObjectKey, StorageError } from './backend.ts'
 import { assertObjectKey } from './object-key.ts'
 import type { S3Bucket } from './s3-bucket.ts'
+import { errorStatus } from './s3-errors.ts'
 import { escapeUri } from './s3-http.ts'
 import { PART_RETRY } from './s3-part-writer.ts'
 import { beginUpload, tryAbort } from './s3-upload.ts'
@@ -24,16 +25,24 @@ export function copiesS3(bucket: S3Bucket): Copies {
     async copy(from, to, options) {
       assertObjectKey(from)
       assertObjectKey(to)
-      if (options.partBytes !== undefined || options.size > MAX_COPY_BYTES) {
-        await copyInParts(bucket, from, to, options)
-      } else {
-        await copyWhole(bucket, from, to, options)
+      const isInParts = options.partBytes !== undefined || options.size > MAX_COPY_BYTES
+      try {
+        await (isInParts ? copyInParts : copyWhole)(bucket, from, to, options)
+      } catch (error) {
+        throw ofThisCopy(error)
       }
     },
   }
 }
 
-function sourceOf(bucket: S3Bucket, key: ObjectKey): string {
+/** Services that answer copies with 500 now and then (Hetzner says so of its own) do all else: the place is not away. */
+function ofThisCopy(error: unknown): unknown {
+  if (!isStorageError(error, 'unavailable') || errorStatus(error.cause) !== 500) return error
+  return new StorageError('unavailable', error.message, { cause: error.cause, isOfOneObject: true })
+}
+
+/** `x-amz-copy-source` of a key of ours. */
+export function sourceOf(bucket: S3Bucket, key: string): string {
   const path = bucket.fullKey(key).split('/').map(escapeUri).join('/')
   return `${bucket.settings.bucket}/${path}`
 }

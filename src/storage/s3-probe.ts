@@ -15,6 +15,7 @@ import { iamPolicy } from './s3-paste.ts'
 import { checkBucket, checkClock, checkRoundTrip, regionIn } from './s3-probe-basics.ts'
 import { checkCleanUp } from './s3-probe-clean-up.ts'
 import { compareWithProvider, concludeProof } from './s3-probe-conclusions.ts'
+import { checkCopies } from './s3-probe-copies.ts'
 import { checkCors } from './s3-probe-cors.ts'
 import { checkChecksums, checkConditionalPut, checkEtag, checkRefusals } from './s3-probe-digests.ts'
 import { checkLifecycle, checkVersioning } from './s3-probe-lifecycle.ts'
@@ -38,6 +39,7 @@ const REST = [
   checkMultipart,
   checkUnequalParts,
   checkAbort,
+  checkCopies,
   checkLifecycle,
   checkVersioning,
   checkRestore,

@@ -128,7 +128,7 @@ export const s3Providers: readonly S3Provider[] = [
     expects: { refusesWrongMd5: true, etagIsMd5: true, multipart: true },
     notes: [
       // docs.hetzner.com/storage/object-storage/supported-actions
-      'Ceph behind its own front; copies between objects may fail, and Glassine makes none.',
+      'Ceph behind its own front. Copies within the bucket may fail; only rules of storage.classes need them, and they wait where the probe saw no copy succeed.',
     ],
   },
   {

@@ -21,6 +21,7 @@ export const TRAITS = {
   takesUnequalParts: { words: 'parts may differ in size', good: null },
   multipartEtagIsMd5OfParts: { words: 'the ETag of parts is made of their MD5s', good: true },
   abortLeavesNothing: { words: 'an aborted upload leaves no parts', good: true },
+  copies: { words: 'an object is copied within the bucket', good: true },
   deletesMany: { words: 'many keys are deleted in one request', good: true },
   keepsDeleted: { words: 'what is deleted stays as a hidden version', good: false },
   listsInOrder: { words: 'lists are in the order of keys', good: null },

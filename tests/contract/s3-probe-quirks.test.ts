@@ -68,6 +68,7 @@ describe('every trait can be found either way', () => {
     takesUnequalParts: { equalParts: true },
     multipartEtagIsMd5OfParts: { multipartEtags: 'random' },
     abortLeavesNothing: { keepAbortedParts: true },
+    copies: { copyFails: true },
     deletesMany: { noDeleteObjects: true },
     keepsDeleted: { hiddenVersions: true },
     listsInOrder: { unsortedLists: true },

@@ -61,6 +61,9 @@ describe('probe: what services can do', () => {
       profiles.r2,
       { multipartEtagIsMd5OfParts: false, attestedDigests: ['md5', 'sha256'] },
     ],
+    ['Hetzner, where copies fail', profiles.hetzner, { copies: false, attestedDigests: ['md5'] }],
+    ['copies of other bytes', { copyDamages: true }, { copies: false }],
+    ['copies as they should be', {}, { copies: true }],
     [
       'nothing at all',
       { opaqueEtags: true, ignoreChecksums: true, multipartEtags: 'random' },

@@ -336,6 +336,72 @@ test('many are restored with their price seen first; an archive for download nam
   )
 })
 
+test('a restore that no bucket ever accepted is asked for again, and taken back when its time is long over', async (t) => {
+  const { server, bucket, pass } = await start(t)
+  const { id } = await archivedPhoto(server)
+  const down = bucket.faults.add({
+    match: { operation: 'RestoreObject' },
+    fault: { kind: 'status', status: 500, code: 'InternalError' },
+  })
+  await restore(server, id, { tier: 'bulk', days: 2 })
+  // The job used up its attempts while the bucket was away.
+  await server.pool.query(
+    "update graphile_worker._private_jobs set attempts = max_attempts where key like 'restore:%'",
+  )
+  assert.equal((await archiveOf(server, id)).state, 'restoring')
+  await checkRestores(server.placement)
+  const jobs = await server.pool.query(
+    "select attempts from graphile_worker._private_jobs where key like 'restore:%'",
+  )
+  assert.deepEqual(jobs.rows, [{ attempts: 0 }])
+  await checkRestores(server.placement)
+  down.remove()
+  const restores = countOf(bucket, 'RestoreObject')
+  await server.runJobs()
+  assert.equal(restores.hits, 1, 'and then it is accepted')
+  pass(49 * HOUR_MS)
+  assert.equal(await checkRestores(server.placement), 1)
+  assert.equal((await archiveOf(server, id)).state, 'restored')
+
+  pass(5 * 24 * HOUR_MS)
+  await checkRestores(server.placement)
+  bucket.faults.add({
+    match: { operation: 'RestoreObject' },
+    fault: { kind: 'status', status: 500, code: 'InternalError' },
+  })
+  await restore(server, id, { tier: 'bulk', days: 2 })
+  pass(3 * 24 * HOUR_MS)
+  assert.equal(await checkRestores(server.placement), 0)
+  assert.equal((await archiveOf(server, id)).state, 'restoring')
+  pass(2 * 24 * HOUR_MS)
+  assert.equal(await checkRestores(server.placement), 1)
+  assert.equal((await archiveOf(server, id)).state, 'archived', 'it can be asked for anew')
+})
+
+test('an archived original that is missing when its restore is looked at is suspect; of another place nothing is believed', async (t) => {
+  const { server, bucket } = await start(t)
+  const { id } = await archivedPhoto(server)
+  const objectId = await originalOf(server, id)
+  await restore(server, id, { tier: 'bulk', days: 2 })
+  const { key } = (await loadObject(server.db, objectId))!.replicas[0]!
+  const state = async () => (await loadObject(server.db, objectId))!.replicas.map((one) => one.state)
+
+  await bucket.stored.vanish(key)
+  // Another bucket under the same name: what it lacks says nothing.
+  server.placement.confirmedLocations.clear()
+  const marker = await bucket.stored.bytes('.glassine-location')
+  await bucket.stored.vanish('.glassine-location')
+  assert.equal(await checkRestores(server.placement), 0)
+  assert.deepEqual(await state(), ['verified'])
+
+  await server.placement.locations.get('bucket')!.backend.writeMarker(marker.toString().trim())
+  await server.pool.query('update replica_restore set check_at = now()')
+  assert.equal(await checkRestores(server.placement), 1)
+  assert.deepEqual(await state(), ['suspect'])
+  const { rowCount } = await server.pool.query('select from replica_restore')
+  assert.equal(rowCount, 0, 'nobody asks every five minutes')
+})
+
 async function originalOf(server: TestServer, assetId: string): Promise<string> {
   const { rows } = await server.pool.query<{ id: string }>(
     'select original_object_id as id from asset where id = $1',

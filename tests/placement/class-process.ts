@@ -1,13 +1,14 @@
-/** Changes the class of one object in a process of its own, to be killed. argv: JSON of where everything is. */
+/** Changes the class of one object, or sweeps, in a process of its own, to be killed. argv: JSON of where everything is. */
 import { connectDatabase } from '../../src/database/connect.ts'
 import { silentLog } from '../../src/log.ts'
 import { changeClass } from '../../src/placement/change-class.ts'
 import { openPlacement } from '../../src/placement/open.ts'
+import { sweepPlacement } from '../../src/placement/sweep.ts'
 import { openDiskBackend } from '../../src/storage/disk.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { locationOfBackend, policyOf } from '../support/placement.ts'
 
-const { databaseUrl, mediaLocation, settings, features, objectId, classes, aheadMs } = JSON.parse(
+const { databaseUrl, mediaLocation, settings, features, objectId, classes, aheadMs, does } = JSON.parse(
   process.argv[2] ?? '',
 )
 const { db } = connectDatabase(databaseUrl, silentLog)
@@ -26,5 +27,6 @@ const placement = await openPlacement({
   classes,
   now: () => new Date(Date.now() + aheadMs),
 })
-await changeClass(placement, { objectId, at: 'bucket' })
+if (does === 'sweep') await sweepPlacement(placement)
+else await changeClass(placement, { objectId, at: 'bucket' })
 process.exit(0)

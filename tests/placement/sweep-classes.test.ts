@@ -80,3 +80,61 @@ test('the daily sweep enqueues what the rules move, once; the report says the sa
     ['STANDARD', 'too-soon', 1],
   ])
 })
+
+test('a day asks for 20,000 changes; the next goes on behind them, and all get their turn', async (t) => {
+  const database = await testDatabase(t)
+  const bucket = await startClassBucket()
+  const rig = await testPlacement(database.db, {
+    remotes: [],
+    originals: ['bucket'],
+    extra: [bucket.location],
+    classes: { original: { class: 'STANDARD', rules: [{ olderThanDays: 30, class: 'STANDARD_IA' }] } },
+  })
+  t.after(async () => {
+    await rig.close()
+    await bucket.close()
+  })
+  // Rows alone; what a sweep reads of each is the same. An ingested object makes the locations known.
+  const sample = await ingestBytes(rig.placement, randomBytes(200 * 1024))
+  await replicateObject(rig.placement, { objectId: sample, to: 'bucket' })
+  await database.pool.query(
+    `insert into stored_object (id, owner_id, kind, size, sha256, content_type, extension, is_linked, created_at)
+     select gen_random_uuid(), gen_random_uuid(), 'original', 200000, sha256(n::text::bytea), 'image/jpeg', 'jpg', true,
+       now() - interval '40 days'
+     from generate_series(1, 20500) n`,
+  )
+  await database.pool.query(
+    `insert into replica (object_id, location_id, key, state, actor, lease_expires_at)
+     select id, 'bucket', 'users/a/' || id, 'writing', 'test', now() from stored_object where created_at < now() - interval '1 day'`,
+  )
+  await database.pool.query(
+    `update replica set state = 'verified', proof_level = 3, proof = '{"method":"attested"}', verified_at = now(),
+       lease_expires_at = null
+     where state = 'writing'`,
+  )
+  // As autovacuum does: plans are made for tables as they were, else.
+  await database.pool.query('analyze')
+  const asked = async () => {
+    const { rows } = await database.pool.query<{ id: string }>(
+      `delete from graphile_worker._private_jobs where key like 'class:%' returning payload ->> 'objectId' as id`,
+    )
+    return new Set(rows.map(({ id }) => id))
+  }
+  // None of them is done by the next day, as if all failed.
+  assert.equal(await sweepClasses(rig.placement), 20_000)
+  const first = await asked()
+  assert.equal(first.size, 20_000)
+  assert.equal(await sweepClasses(rig.placement), 20_000)
+  const second = await asked()
+  assert.equal(new Set([...first, ...second]).size, 20_500)
+
+  // What was tried in vain is left out for a while, and takes nobody's turn.
+  await database.pool.query(
+    `insert into class_refusal (object_id, location_id, to_class, reason, refused_until)
+     select object_id, location_id, 'STANDARD_IA', 'test', now() + interval '1 day' from replica where key like 'users/a/%'
+     order by object_id limit 20400`,
+  )
+  await database.pool.query('analyze class_refusal')
+  assert.equal(await sweepClasses(rig.placement), 100)
+  assert.equal(await sweepClasses(rig.placement), 100, 'from the start again')
+})

@@ -84,6 +84,26 @@ test('no more jobs of a lane run at a time than it allows, and a full lane does 
   await until('all are gone', async () => (await countJobs(database)) === 0)
 })
 
+test('finding out that a bucket is back waits for no sweep', async (t) => {
+  const database = await testDatabase(t)
+  const isBack = Promise.withResolvers<void>()
+  let held = 0
+  const hangs = async () => {
+    held += 1
+    await isBack.promise
+  }
+  const sweeps = ['sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores'] as const
+  await worker(database, {
+    ...Object.fromEntries(sweeps.map((name) => [name, hangs])),
+    'check-locations': async () => isBack.resolve(),
+  })
+  for (const name of sweeps) await enqueue(database.db, name, {})
+  await until('they take all there is for them', () => held === 2)
+  await enqueue(database.db, 'check-locations', {})
+  await isBack.promise
+  await until('all are gone', async () => (await countJobs(database)) === 0)
+})
+
 test('a job that throws is recorded, tried again, and dead when its attempts are used up; retryFailed revives it', async (t) => {
   const database = await testDatabase(t)
   const { maxAttempts } = JOB_RULES['process-asset']

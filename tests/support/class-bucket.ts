@@ -1,4 +1,6 @@
 /** A bucket on a strict S3 server, probed, as a location of a placement; its requests can be counted and made to fail. */
+import { sql } from 'kysely'
+import type { Database } from '../../src/database/connect.ts'
 import { silentLog } from '../../src/log.ts'
 import type { Location } from '../../src/placement/placement.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
@@ -53,5 +55,13 @@ export async function heldClasses(server: StrictS3): Promise<Map<string, string>
   const objects = await server.stored.objects()
   return new Map(
     objects.filter(({ key }) => key.startsWith('users/')).map(({ key, storageClass }) => [key, storageClass]),
+  )
+}
+
+/** As if its writer had been dead for long, and what is doomed had waited long enough. */
+export async function passClassTime(db: Database): Promise<void> {
+  await sql`update class_change set lease_expires_at = now() - interval '1 second',
+    clear_after = least(clear_after, case when doomed_key is not null then now() - interval '1 second' end)`.execute(
+    db,
   )
 }

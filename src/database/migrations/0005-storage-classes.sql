@@ -7,7 +7,8 @@ create index replica_storage_class on replica (location_id, storage_class) where
 
 -- A replica on its way to other bytes of the same object at the same location: a copy in another class, under a key of its
 -- own. Until the copy is proven the replica names the old key, from then on the new one; the bytes under the other key go,
--- and then the row. `doomed_key` is written when it is decided which.
+-- and then the row. `doomed_key` is written when it is decided which. They go for good only at `clear_after`: the old ones are
+-- read until then by whoever began before, and a copy that was given up may be made late.
 create table class_change (
   object_id uuid not null references stored_object,
   location_id text not null references location,
@@ -15,14 +16,36 @@ create table class_change (
   to_key text not null,
   to_class text not null,
   doomed_key text check (doomed_key in (from_key, to_key)),  -- null: still copying
-  lease_expires_at timestamptz not null,               -- after it the writer is taken for dead
+  lease_expires_at timestamptz not null,               -- while copying: after it the writer is taken for dead
+  clear_after timestamptz,                             -- of doomed bytes
   actor text not null,
   created_at timestamptz not null default now(),
   primary key (object_id, location_id),
   unique (location_id, to_key),
-  check (from_key <> to_key)
+  check (from_key <> to_key),
+  check ((doomed_key is null) = (clear_after is null))
 );
-create index class_change_lease on class_change (lease_expires_at);
+create index class_change_due on class_change (coalesce(clear_after, lease_expires_at));
+
+-- A class that a replica is not brought into for now: a copy there could not be proven. Copies into some classes are billed for
+-- half a year, so none is repeated day after day.
+create table class_refusal (
+  object_id uuid not null,
+  location_id text not null,
+  to_class text not null,
+  reason text not null,                                -- for people
+  refused_until timestamptz not null,
+  primary key (object_id, location_id),
+  foreign key (object_id, location_id) references replica on delete cascade
+);
+
+-- Where the daily look for replicas that belong in another class stopped, having asked for as many changes as a day may; the
+-- next one goes on behind it.
+create table class_sweep (
+  is_only boolean primary key default true check (is_only),
+  after_object uuid not null,
+  after_location text not null
+);
 
 -- A new key is used up like that of any replica, and no key is doomed that a replica names.
 create function guard_class_change() returns trigger language plpgsql as $$
