@@ -101,6 +101,9 @@ async function run(
   return found.every((finding) => finding.ok || !finding.critical)
 }
 
+/** What our own errors say at their end. */
+const WITH_REMEDY = / \((.+)\)$/
+
 /** A check that could not be finished, with the remedy that the error names. */
 function failureOf(probe: Probe, check: (probe: Probe) => Promise<ProbeFinding[]>, error: unknown) {
   const { bucket } = probe
@@ -115,13 +118,13 @@ function failureOf(probe: Probe, check: (probe: Probe) => Promise<ProbeFinding[]
       .toLowerCase(),
     ok: false,
     critical: check === checkBucket || check === checkRoundTrip || isDenied,
-    detail: messageOf(error),
+    detail: messageOf(error).replace(WITH_REMEDY, ''),
     remedy: isElsewhere ? `set storage.s3.region to ${region}` : remedyOf(error),
     ...(isPermission && { paste: [iamPolicy(probe)] }),
   }
 }
 
 function remedyOf(error: unknown): string {
-  const [, remedy] = / \((.+)\)$/.exec(messageOf(error)) ?? []
+  const [, remedy] = WITH_REMEDY.exec(messageOf(error)) ?? []
   return remedy ?? 'look at the detail, then probe again'
 }

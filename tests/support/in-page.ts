@@ -11,6 +11,9 @@ type Element = {
   labels?: ArrayLike<Element> | null
   getAttribute(name: string): string | null
   querySelector(selector: string): Element | null
+  tagName: string
+  parentElement: Element | null
+  getBoundingClientRect(): { right: number }
 }
 type Film = {
   muted: boolean
@@ -39,12 +42,17 @@ declare const document: {
   body: Element
   documentElement: Element
   querySelector(selector: string): Element | null
+  querySelectorAll(selector: string): Iterable<Element>
   createElement(name: 'canvas'): Canvas
   createElement(name: 'img'): Picture
   addEventListener(event: string, listener: (event: { effectiveDirective: string }) => void): void
   removeEventListener(event: string, listener: (event: { effectiveDirective: string }) => void): void
 }
-declare function getComputedStyle(element: Element): { outlineStyle: string; backgroundColor: string }
+declare function getComputedStyle(element: Element): {
+  outlineStyle: string
+  backgroundColor: string
+  overflowX: string
+}
 
 /** 12 x 8 pixels of what an image shows: red, green and blue of each, 0 to 255, one after another. */
 export function readPixels(image: Locator): Promise<number[]> {
@@ -134,11 +142,24 @@ export function fetchInPage(page: Page, path: string): Promise<{ bytes: number; 
   }, path)
 }
 
-/** By how many pixels the page sticks out to the side. */
-export function readOverflow(page: Page): Promise<number> {
+/** By how many pixels the page sticks out to the side, and what of it reaches farthest. */
+export function readOverflow(page: Page): Promise<{ pixels: number; widest: string }> {
   return page.evaluate(() => {
     const main = document.querySelector('main')
     const widest = Math.max(document.documentElement.scrollWidth, main === null ? 0 : main.scrollWidth)
-    return widest - document.documentElement.clientWidth
+    const { clientWidth } = document.documentElement
+    const isClipped = (element: Element): boolean =>
+      element.parentElement !== null &&
+      element.parentElement.tagName !== 'MAIN' &&
+      (getComputedStyle(element.parentElement).overflowX !== 'visible' || isClipped(element.parentElement))
+    const out = [...document.querySelectorAll('main *')].filter(
+      (element) => element.getBoundingClientRect().right > clientWidth && !isClipped(element),
+    )
+    return {
+      pixels: widest - clientWidth,
+      widest: out
+        .map((element) => `${element.tagName} ${element.textContent?.trim().slice(0, 60)}`)
+        .join(' | '),
+    }
   })
 }

@@ -69,6 +69,6 @@ export async function checkAccess(page: Page, where: string): Promise<void> {
 
 /** Nothing sticks out to the side, so that a phone never scrolls there. */
 export async function checkWidth(page: Page, where: string): Promise<void> {
-  const overflow = await readOverflow(page)
-  assert.ok(overflow <= 0, `the ${where} sticks out by ${overflow} px`)
+  const { pixels, widest } = await readOverflow(page)
+  assert.ok(pixels <= 0, `the ${where} sticks out by ${pixels} px: ${widest}`)
 }

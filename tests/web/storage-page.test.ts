@@ -68,7 +68,7 @@ test('the one sentence', () => {
       locations: [location('Bucket photos', 'unhealthy')],
     }),
     {
-      text: '3 originals. Every one has a verified copy. Bucket photos cannot be reached.',
+      text: '3 originals. Every one has a verified copy. Bucket photos is not well.',
       tone: 'warn',
     },
   )

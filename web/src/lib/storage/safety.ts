@@ -34,7 +34,7 @@ export function safetySentence({ originals, locations }: Pick<StorageStatus, 'or
       : `${formatCount(total.count)} originals. Every one has a verified copy.`
   if (ill.length === 0) return { text: all, tone: 'good' }
   const names = ill.map((location) => location.label).join(' and ')
-  return { text: `${all} ${names} cannot be reached.`, tone: 'warn' }
+  return { text: `${all} ${names} ${ill.length === 1 ? 'is' : 'are'} not well.`, tone: 'warn' }
 }
 
 /** `Moving 1,200 files (3.4 GiB) to photos at https://...`: one for each place that files are on their way to. */
