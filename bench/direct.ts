@@ -16,8 +16,8 @@ const FILE_BYTES = 300_000
 const FILES_PER_ROUND = 400
 const PARALLEL = 8
 const ROUNDS = 3
-/** More than a round: until then V8 still compiles, which is no cost of an upload. */
-const WARM_UP_FILES = 600
+/** Until then V8 still compiles, which is no cost of an upload; each is several short requests. */
+const WARM_UP_FILES = 1_500
 /** Every job waits that an upload enqueues. */
 const OTHER_WORK = ['processing', 'videoConversion', 'replication', 'eviction', 'maintenance']
 /** What asking, signing, confirming and PostgreSQL may move for an asset; a photo is more than ten times as much. */

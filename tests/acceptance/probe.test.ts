@@ -161,9 +161,9 @@ describe('the probe on the storage page', { skip, timeout: 300_000 }, () => {
         body: JSON.stringify(body),
       })
     const unknown = '/storage/browser-probes/00000000-0000-4000-8000-000000000000'
-    assert.equal((await put(unknown, { why: null, detail: '' })).status, 404)
-    assert.equal((await put(unknown, { why: 'magic', detail: '' })).status, 400)
-    assert.equal((await put(unknown, { why: 'cors', detail: 'x'.repeat(301) })).status, 400)
+    assert.equal((await put(unknown, { why: null, canUpload: false, detail: '' })).status, 404)
+    assert.equal((await put(unknown, { why: 'magic', canUpload: false, detail: '' })).status, 400)
+    assert.equal((await put(unknown, { why: 'cors', canUpload: false, detail: 'x'.repeat(301) })).status, 400)
     for (const path of ['/storage/browser-probes', '/storage/locations/s3/acknowledge']) {
       assert.equal((await fetch(`${rig.server.url}/api${path}`, { method: 'POST' })).status, 401)
     }
