@@ -10,8 +10,8 @@
  */
 import type { ObjectKind } from '../database/schema.ts'
 import type { Cdn } from '../storage/cdn.ts'
-import { locationOf } from './locations.ts'
-import type { Placement } from './placement.ts'
+import { adoptProbe, locationOf } from './locations.ts'
+import type { Location, Placement } from './placement.ts'
 import type { Replica, StoredObject } from './replicas.ts'
 
 export type Way = 'proxy' | 'redirect' | 'cdn'
@@ -53,6 +53,7 @@ export type HandOver = {
 
 /** A redirect is followed within this time, or its URL counts as over. */
 const TIME_TO_FOLLOW_MS = 60_000
+const LOOK_AGAIN_MS = 5_000
 /** Objects never change; what was deleted is to be gone from every cache within a day. */
 const KEEP_SECONDS = 86_400
 
@@ -74,6 +75,7 @@ export async function handOver(
   )
   if (!replica) return null
   const location = locationOf(placement, replica.locationId)
+  if (way === 'redirect' && !(await keepsSignedGets(placement, location))) return null
   const file = { ...window, contentType: wish.contentType, contentDisposition: wish.contentDisposition }
   const isPublic = way === 'cdn' || location.hasPublicAddress === true
   let signed: { url: string; cookies: string[]; expiresAt: Date }
@@ -104,6 +106,38 @@ export async function handOver(
   const maxAgeSeconds = Math.floor((untilMs - now.getTime()) / 1000)
   if (maxAgeSeconds < 0) return null
   return { url: signed.url, cookies: signed.cookies, maxAgeSeconds }
+}
+
+const looks = new WeakMap<Location, { until: number; answer: Promise<boolean> }>()
+const told = new WeakSet<Location>()
+
+/**
+ * Whether the place was seen to answer a signed URL as it was signed: its ranges, type and file name. The probe may have run
+ * in another process, and is looked up every few seconds.
+ */
+function keepsSignedGets(placement: Placement, location: Location): Promise<boolean> {
+  const last = looks.get(location)
+  if (last !== undefined && last.until > Date.now()) return last.answer
+  const answer = lookAtProbe(placement, location)
+  looks.set(location, { until: Date.now() + LOOK_AGAIN_MS, answer })
+  // What can't be looked up now is asked for again at once.
+  answer.catch(() => looks.delete(location))
+  return answer
+}
+
+async function lookAtProbe(placement: Placement, location: Location): Promise<boolean> {
+  await adoptProbe(placement, location)
+  const { presignedGet } = location.backend.features
+  if (presignedGet === true) told.delete(location)
+  else if (!told.has(location)) {
+    told.add(location)
+    const why =
+      presignedGet === false
+        ? 'its probe saw signed URLs answered otherwise than they were signed'
+        : 'its signed URLs were not probed yet'
+    placement.log.warn({ location: location.id, why }, 'files are proxied instead of redirected')
+  }
+  return presignedGet === true
 }
 
 /** The window that a time lies in. Whole seconds, as signatures have them. */

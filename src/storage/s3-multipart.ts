@@ -19,19 +19,19 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
   const at = (key: ObjectKey) => ({ Bucket: settings.bucket, Key: bucket.fullKey(key) })
 
   return {
-    async begin(key, { contentType } = {}) {
+    async begin(key, options = {}) {
       assertObjectKey(key)
-      return { uploadId: await beginUpload(bucket, key, contentType ? { contentType } : {}) }
+      return { uploadId: await beginUpload(bucket, key, options) }
     },
 
     presignPart: (key, part) => presignS3Part(bucket, publicClient, key, part),
 
-    async listParts(key, uploadId) {
+    async listParts(key, uploadId, { signal } = {}) {
       const parts: { number: number; size: number; etag: string }[] = []
       let marker: string | undefined
       do {
         const command = new ListPartsCommand({ ...at(key), UploadId: uploadId, PartNumberMarker: marker })
-        const page = await bucket.call(`ListParts of ${key}`, undefined, (options) =>
+        const page = await bucket.call(`ListParts of ${key}`, signal, (options) =>
           client.send(command, options),
         )
         for (const { PartNumber, Size, ETag } of page.Parts ?? []) {
@@ -44,7 +44,7 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
       return parts
     },
 
-    async complete(key, uploadId, parts) {
+    async complete(key, uploadId, parts, { signal } = {}) {
       const command = new CompleteMultipartUploadCommand({
         ...at(key),
         UploadId: uploadId,
@@ -54,14 +54,14 @@ export function multipartS3(bucket: S3Bucket, publicClient: S3Client): Multipart
       })
       let unclear: unknown
       try {
-        await bucket.call(`CompleteMultipartUpload of ${key}`, undefined, (options) =>
+        await bucket.call(`CompleteMultipartUpload of ${key}`, signal, (options) =>
           client.send(command, options),
         )
       } catch (error) {
         if (!isStorageError(error, 'unavailable') && !isStorageError(error, 'not-found')) throw error
         unclear = error
       }
-      const info = await headS3(bucket, key, undefined)
+      const info = await headS3(bucket, key, signal)
       if (info !== null) return info
       throw unclear ?? new StorageError('unavailable', `${key} is not there after CompleteMultipartUpload`)
     },

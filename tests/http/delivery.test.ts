@@ -6,7 +6,9 @@ import { type TestContext, test } from 'node:test'
 import { pagePolicy } from '../../src/http/static-web.ts'
 import { silentLog } from '../../src/log.ts'
 import { type Delivery, deliveryOrigins, PROXY_EVERYTHING } from '../../src/placement/deliver.ts'
+import { probeLocation } from '../../src/placement/locations.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
+import { probeS3 } from '../../src/storage/s3-probe.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { s3TestSettings } from '../contract/s3-subject.ts'
 import { locationOfBackend } from '../support/placement.ts'
@@ -46,7 +48,11 @@ type Rig = {
   addressOf(id: string, query?: string): string
 }
 
-async function start(t: TestContext, delivery: Delivery, more: { isPublic?: boolean } = {}): Promise<Rig> {
+async function start(
+  t: TestContext,
+  delivery: Delivery,
+  more: { isPublic?: boolean; isUnprobed?: boolean } = {},
+): Promise<Rig> {
   const clock = { offsetMs: 0 }
   const now = () => new Date(Date.now() + clock.offsetMs)
   const bucket = await startStrictS3({
@@ -57,7 +63,13 @@ async function start(t: TestContext, delivery: Delivery, more: { isPublic?: bool
   })
   t.after(() => bucket.close())
   const settings = s3TestSettings({ endpoint: bucket.endpoint, ...CREDENTIALS, bucket: 'photos' })
-  const location = locationOfBackend('s3', 's3', openS3Backend(settings, silentLog))
+  const backend = openS3Backend(settings, silentLog)
+  // As its probe would find.
+  if (!more.isUnprobed) backend.useFeatures({ ...backend.features, presignedGet: true })
+  const location = {
+    ...locationOfBackend('s3', 's3', backend),
+    probe: () => probeS3(settings, silentLog),
+  }
   const server = await startTestServer(t, {
     remotes: [],
     extra: [{ ...location, ...(more.isPublic && { hasPublicAddress: true }) }],
@@ -281,4 +293,17 @@ test('the page may show what comes from where browsers are sent', async (t) => {
   assert.match(policy, /img-src 'self' data: blob: https:\/\/cdn\.example\.org;/)
   assert.match(policy, /media-src 'self' blob: https:\/\/cdn\.example\.org;/)
   assert.doesNotMatch(policy, /script-src[^;]*cdn/)
+})
+
+test('nobody is sent to a bucket that was not seen to answer signed URLs as they were signed', async (t) => {
+  const rig = await start(t, REDIRECT, { isUnprobed: true })
+  const id = await rig.offload(randomBytes(5_000), 'photo.jpg')
+  const status = async () => (await get(rig.addressOf(id), rig.browser())).status
+  assert.equal(await status(), 200, 'not probed yet')
+  rig.bucket.profile.ignoreRanges = true
+  await probeLocation(rig.server.placement, 's3')
+  rig.bucket.profile.ignoreRanges = false
+  assert.equal(await status(), 200, 'a range was answered with the whole')
+  await probeLocation(rig.server.placement, 's3')
+  await eventually(async () => assert.equal(await status(), 302), 15_000)
 })

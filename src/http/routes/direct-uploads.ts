@@ -8,7 +8,7 @@ import {
   signDirectParts,
 } from '../../library/direct-upload-steps.ts'
 import { askDirectUpload, DIRECT_LIMITS } from '../../library/direct-uploads.ts'
-import { findDirectTarget, signCheck } from '../../placement/direct-write.ts'
+import { findDirectTarget, signCheck, takesSinglePuts } from '../../placement/direct-target.ts'
 import { actorOf } from '../authenticate.ts'
 import { cleanFileName } from '../receive-upload.ts'
 import type { HttpParts } from '../server.ts'
@@ -60,15 +60,19 @@ export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpPart
   const access = { who: 'user', permission: 'asset.upload' } as const
   const mode = config.storage?.upload.direct ?? 'auto'
 
-  app.get('/api/storage/uploads/config', { config: { access } }, async () => {
+  app.get('/api/storage/uploads/config', { config: { access } }, async (request) => {
     const target = await findDirectTarget(placement, mode)
+    const isSingle = !('location' in target) || takesSinglePuts(target.features)
     const limits = {
       maxBytes: config.uploads.maxBytes,
-      maxSinglePutBytes: DIRECT_LIMITS.singlePutBytes,
+      maxSinglePutBytes: isSingle ? DIRECT_LIMITS.singlePutBytes : 0,
       maxOpenUploads: DIRECT_LIMITS.openUploads,
       maxPartsPerRequest: DIRECT_LIMITS.partsPerRequest,
     }
-    if (typeof target === 'string') return { isAvailable: false, reason: target, check: null, ...limits }
+    if (!('location' in target)) {
+      const reason = actorOf(request).isAdmin ? target.cause : target.reason
+      return { isAvailable: false, reason, check: null, ...limits }
+    }
     const check = await signCheck(target.location)
     const { isDemonstration } = target.location
     return { isAvailable: true, reason: null, check, isDemonstration, ...limits }
