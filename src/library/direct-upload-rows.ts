@@ -58,24 +58,25 @@ export async function loadUpload(
   return { upload, write }
 }
 
-/** open or received -> failed or abandoned, and its object is purged. False when it is not, or no longer, in one of `from`. */
+/** open or received -> failed or abandoned, and its object is purged. False when it is not, or no longer, in `from`. */
 export async function endUpload(
   db: Database,
   uploadId: string,
   state: 'failed' | 'abandoned',
   reason: string,
-  from: readonly ('open' | 'received')[] = state === 'failed' ? ['received'] : ['open'],
+  from: 'open' | 'received' = state === 'failed' ? 'received' : 'open',
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     const ended = await tx
       .updateTable('direct_upload')
       .set({ state, reason, ended_at: sql<Date>`now()` })
       .where('id', '=', uploadId)
-      .where('state', 'in', [...from])
+      .where('state', '=', from)
       .returning('object_id')
       .executeTakeFirst()
     if (!ended) return false
-    await abandonWrite(tx, ended.object_id)
+    // Its job may be making an object of the parts at this moment.
+    await abandonWrite(tx, ended.object_id, { isBeingProven: from === 'received' && state === 'abandoned' })
     return true
   })
 }

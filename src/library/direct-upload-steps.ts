@@ -165,7 +165,8 @@ export async function deleteDirectUpload({ db }: Parts, actor: Actor, uploadId: 
   if (upload.state === 'abandoned') return
   const reason = upload.owner_id === actor.userId ? 'you gave it up' : 'an administrator gave it up'
   // Its proof and `done` are one transaction: what is still received has no verified replica.
-  if (await endUpload(db, uploadId, 'abandoned', reason, ['open', 'received'])) return
+  for (const from of ['open', 'received'] as const)
+    if (await endUpload(db, uploadId, 'abandoned', reason, from)) return
   const { state } = (await loadUpload(db, { userId: upload.owner_id }, uploadId)).upload
   if (state === 'abandoned') return
   throw new AppError(

@@ -173,11 +173,23 @@ export function keepUntilProven(
       and state = 'writing' and ${condition}`
 }
 
-/** The write came to nothing; what it may have left goes as soon as no URL can put it there again. */
-export async function abandonWrite(tx: Queryable, objectId: string): Promise<void> {
+/**
+ * The write came to nothing; what it may have left goes as soon as nothing can put it there again: no URL and, where it
+ * `isBeingProven`, no parts that become an object meanwhile.
+ */
+export async function abandonWrite(
+  tx: Queryable,
+  objectId: string,
+  { isBeingProven = false }: { isBeingProven?: boolean } = {},
+): Promise<void> {
   await tx
     .updateTable('replica')
-    .set({ lease_expires_at: sql<Date>`now() - interval '1 minute'` })
+    .set({
+      lease_expires_at: sql<Date>`now() - interval '1 minute'`,
+      ...(isBeingProven && {
+        writable_until: sql<Date>`greatest(writable_until, now() + ${PUT_GRACE_MS} * interval '1 millisecond')`,
+      }),
+    })
     .where('object_id', '=', objectId)
     .where('state', '=', 'writing')
     .execute()

@@ -106,7 +106,9 @@ async function proveHeld(
     })
     return { answer: 'same', release: () => giveBack(file) }
   } catch (error) {
-    if (file !== null) await dropCopy(placement, file)
+    giveBack(file)
+    // A commit whose answer got lost may have happened, and somebody be at work on the file already.
+    if (file?.users === 0) await dropCopy(placement, file)
     throw error
   }
 }

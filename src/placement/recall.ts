@@ -112,6 +112,7 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
     if (signal.aborted) abort()
   })
 }
+
 /** The recalled copy of an object, counted as used; downloads it unless somebody already did or does. */
 async function recall(placement: Placement, objectId: string): Promise<RecalledFile> {
   const known = placement.recalled.get(objectId)

@@ -240,3 +240,23 @@ test('a proof that fails at its end leaves no local copy, and the next one does'
   assert.deepEqual([...placement.recalled.values()], [...placement.recallRoom.files])
   assert.equal((await readdir(placement.recallFolder)).length, 1)
 })
+
+test('parts that become an object while their upload is given up are removed', async (t) => {
+  const server = await startDirectServer(t)
+  const { admin, pool, placement } = server
+  const upload = await sendFilm(server, randomBytes(33 * MIB))
+  const write = await writeOf(server, upload.id)
+  await confirm(admin, upload.id)
+  // The job has looked, and asks the bucket after the upload was given up.
+  const multipart = placement.locations.get('s3')!.backend.multipart!
+  const parts = await multipart.listParts(write.key, write.uploadId!)
+  assert.equal((await giveUp(admin, upload.id)).status, 204)
+  await server.runJobs()
+  await multipart.complete(write.key, write.uploadId!, parts)
+  assert.equal((await keysIn(server)).length, 1)
+  await pool.query(`update replica set writable_until = now() - interval '1 second'`)
+  await runNow(server)
+  await server.runJobs()
+  assert.deepEqual(await keysIn(server), [])
+  assert.equal((await show(admin, upload.id)).state, 'abandoned')
+})
