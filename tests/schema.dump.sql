@@ -289,6 +289,16 @@ create table job_schedule (
   constraint job_schedule_pkey PRIMARY KEY (job)
 );
 
+create table key_to_clear (
+  location_id text not null,
+  key text not null,
+  writable_until timestamp with time zone not null,
+  clear_at timestamp with time zone not null,
+  constraint key_to_clear_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint key_to_clear_pkey PRIMARY KEY (location_id, key)
+);
+CREATE INDEX key_to_clear_due ON public.key_to_clear USING btree (clear_at);
+
 create table local_lease (
   id uuid not null,
   object_id uuid not null,
@@ -385,6 +395,8 @@ CREATE INDEX replica_location ON public.replica USING btree (location_id, state)
 CREATE INDEX replica_storage_class ON public.replica USING btree (location_id, storage_class) WHERE (storage_class IS NOT NULL);
 CREATE INDEX replica_unsettled ON public.replica USING btree (lease_expires_at) WHERE (state = 'writing'::text);
 CREATE TRIGGER guard_replica BEFORE INSERT OR DELETE OR UPDATE ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_replica();
+CREATE TRIGGER note_writable_key_changed BEFORE UPDATE OF key ON public.replica FOR EACH ROW WHEN ((new.key IS DISTINCT FROM old.key)) EXECUTE FUNCTION note_writable_key();
+CREATE TRIGGER note_writable_key_gone BEFORE DELETE ON public.replica FOR EACH ROW EXECUTE FUNCTION note_writable_key();
 CREATE TRIGGER replica_no_truncate BEFORE TRUNCATE ON public.replica FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table replica_restore (
@@ -600,6 +612,22 @@ begin
      (old.id, old.owner_id, old.kind, old.size, old.sha256) then
     raise exception 'object % is immutable', old.id using errcode = 'GL001';
   end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.note_writable_key()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.writable_until > now() - interval '1 day' then
+    insert into key_to_clear (location_id, key, writable_until, clear_at)
+      values (old.location_id, old.key, old.writable_until, greatest(old.writable_until, now() + interval '10 minutes'));
+  end if;
+  if tg_op = 'DELETE' then
+    return old;
+  end if;
+  new.writable_until := null;
   return new;
 end $function$;
 

@@ -184,6 +184,7 @@ export type Schema = {
     lease_expires_at: Timestamp
     created_at: Timestamp
   }
+  key_to_clear: { location_id: string; key: string; writable_until: Timestamp; clear_at: Timestamp }
   local_lease: { id: string; object_id: string; purpose: string; expires_at: Timestamp }
   asset: {
     id: string

@@ -11,9 +11,9 @@ export function processAssetJob({
   announceStorage,
 }: JobParts): JobHandlers['process-asset'] {
   const pictures = config.media
-  return async (payload, { attempt }) => {
+  return async (payload, { signal, attempt }) => {
     const isLastAttempt = attempt >= DECODER_ATTEMPTS
-    await processAsset({ db, placement, mediaTools, pictures }, payload, { isLastAttempt })
+    await processAsset({ db, placement, mediaTools, pictures }, payload, { isLastAttempt, signal })
     await announceStorage()
   }
 }

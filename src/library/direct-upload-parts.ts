@@ -1,16 +1,18 @@
 import { AppError } from '../errors.ts'
+import { type DirectTarget, takesSinglePuts } from '../placement/direct-target.ts'
 
 const MIB = 1024 * 1024
-type Limits = { maxPutBytes: number; multipart: { partBytes: number; maxParts: number } | null }
+type Limits = Pick<DirectTarget['features'], 'conditionalPut' | 'maxPutBytes' | 'multipart'>
 
 /**
  * How a file is cut: null, in one put; else the size of every part but the last, in whole MiB where the bucket allows too
  * few parts of the usual size. @throws AppError too-large where it can't be taken at all
  */
 export function planParts(size: number, limits: Limits, singlePutBytes: number): number | null {
-  if (size <= Math.min(singlePutBytes, limits.maxPutBytes)) return null
+  const single = takesSinglePuts(limits)
+  if (single && size <= Math.min(singlePutBytes, limits.maxPutBytes)) return null
   if (limits.multipart === null) {
-    if (size <= limits.maxPutBytes) return null
+    if (single && size <= limits.maxPutBytes) return null
     throw new AppError('too-large', `The bucket takes ${limits.maxPutBytes} bytes at most`)
   }
   const { partBytes, maxParts } = limits.multipart

@@ -55,8 +55,13 @@ const COLUMNS = [
 
 export const EXPIRED = 'it was not confirmed in time'
 
-/** @throws AppError not-found, also for somebody else's */
-export async function loadUpload(db: Database, actor: Actor, uploadId: string): Promise<LoadedUpload> {
+/** @throws AppError not-found, also for somebody else's, but for a confirmed one that an administrator may give up */
+export async function loadUpload(
+  db: Database,
+  actor: Pick<Actor, 'userId'>,
+  uploadId: string,
+  { isForAdmin = false }: { isForAdmin?: boolean } = {},
+): Promise<LoadedUpload> {
   const row = await db
     .selectFrom('direct_upload as u')
     .leftJoin('replica as r', (join) =>
@@ -65,7 +70,9 @@ export async function loadUpload(db: Database, actor: Actor, uploadId: string): 
     .select(COLUMNS)
     .select(['r.location_id', 'r.key', 'r.upload_id'])
     .where('u.id', '=', uploadId)
-    .where('u.owner_id', '=', actor.userId)
+    .where(({ eb, or }) =>
+      or([eb('u.owner_id', '=', actor.userId), ...(isForAdmin ? [eb('u.state', '=', 'received')] : [])]),
+    )
     .executeTakeFirst()
   if (!row) throw new AppError('not-found', 'there is no such upload')
   const { location_id: locationId, key, upload_id, ...upload } = row
@@ -76,23 +83,25 @@ export async function loadUpload(db: Database, actor: Actor, uploadId: string): 
   return { upload, write }
 }
 
-/** open or received -> failed or abandoned, and its object is purged. False when it had ended otherwise. */
+/** open or received -> failed or abandoned, and its object is purged. False when it is not, or no longer, in `from`. */
 export async function endUpload(
   db: Database,
   uploadId: string,
   state: 'failed' | 'abandoned',
   reason: string,
+  from: 'open' | 'received' = state === 'failed' ? 'received' : 'open',
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     const ended = await tx
       .updateTable('direct_upload')
       .set({ state, reason, ended_at: sql<Date>`now()` })
       .where('id', '=', uploadId)
-      .where('state', '=', state === 'failed' ? 'received' : 'open')
+      .where('state', '=', from)
       .returning('object_id')
       .executeTakeFirst()
     if (!ended) return false
-    await abandonWrite(tx, ended.object_id)
+    // Its job may be making an object of the parts at this moment.
+    await abandonWrite(tx, ended.object_id, { isBeingProven: from === 'received' && state === 'abandoned' })
     return true
   })
 }

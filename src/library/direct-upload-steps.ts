@@ -2,16 +2,17 @@
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { DirectUploadState } from '../database/schema.ts'
-import { AppError } from '../errors.ts'
+import { AppError, isAppError } from '../errors.ts'
+import type { SignedRequest } from '../placement/direct-target.ts'
 import {
   type DirectWrite,
   headWrite,
   keepUntilProven,
   listHeldParts,
-  type SignedRequest,
   signParts,
 } from '../placement/direct-write.ts'
 import type { Placement } from '../placement/placement.ts'
+import type { Proof } from '../placement/replicas.ts'
 import { addJob } from '../queue/enqueue.ts'
 import type { Actor } from './access.ts'
 import { sizeOfPart } from './direct-upload-parts.ts'
@@ -36,7 +37,10 @@ export async function showDirectUpload(
 ): Promise<DirectUploadView & { present: { number: number; size: number }[] }> {
   const { upload, write } = await loadUpload(db, actor, uploadId)
   const held = upload.state === 'open' && write !== null ? await listHeldParts(placement, write) : []
-  return { ...describe(upload), present: held.map(({ number, size }) => ({ number, size })) }
+  // Begun and nothing there: it may have been confirmed, and its parts made an object, while the bucket was asked.
+  const isDoubtful = upload.state === 'open' && write?.uploadId && held.length === 0
+  const now = isDoubtful ? (await loadUpload(db, actor, uploadId)).upload : upload
+  return { ...describe(now), present: held.map(({ number, size }) => ({ number, size })) }
 }
 
 /** The actor's own, newest first: those under way and those that ended lately, or those of the ids. */
@@ -96,8 +100,15 @@ export async function confirmDirectUpload(
   if (upload.state !== 'open') return describe(upload)
   demandOpen(upload)
   if (write === null) throw new AppError('conflict', 'this upload was given up meanwhile')
-  const proof = upload.md5 === null ? await demandParts(placement, upload, write) : null
-  const held = upload.md5 === null ? proof : await demandPut(placement, upload, write)
+  let held: Proof | null
+  try {
+    held = await demandHeld(placement, upload, write)
+  } catch (error) {
+    // Confirmed by another request, the parts may be an object by now.
+    const { upload: now } = await loadUpload(db, actor, uploadId)
+    if (isAppError(error, 'conflict') && now.state !== 'open') return describe(now)
+    throw error
+  }
   const { rows } = await sql`
     with received as (
       update direct_upload set state = 'received'
@@ -110,7 +121,16 @@ export async function confirmDirectUpload(
   return describe((await loadUpload(db, actor, uploadId)).upload)
 }
 
-async function demandPut(placement: Placement, upload: UploadRow, write: DirectWrite) {
+/** All of it is in the bucket; what a proof of a single put begins with. */
+async function demandHeld(
+  placement: Placement,
+  upload: UploadRow,
+  write: DirectWrite,
+): Promise<Proof | null> {
+  return upload.md5 === null ? demandParts(placement, upload, write) : demandPut(placement, upload, write)
+}
+
+async function demandPut(placement: Placement, upload: UploadRow, write: DirectWrite): Promise<Proof> {
   const info = await headWrite(placement, write)
   if (info === null)
     throw new AppError('conflict', 'nothing has arrived in the bucket yet: put the file first')
@@ -135,12 +155,26 @@ async function demandParts(placement: Placement, upload: UploadRow, write: Direc
   throw new AppError('conflict', `these parts are missing: ${some}${rest}`)
 }
 
-/** Gives an open upload up. Idempotent. @throws AppError not-found, conflict when it was confirmed already */
+/**
+ * Gives an upload up that is no asset yet; a confirmed one, for want of its place, may be what nobody can prove. An
+ * administrator gives up those of others, too, once they are confirmed. Idempotent.
+ * @throws AppError not-found, conflict when it has become an asset, or ended otherwise
+ */
 export async function deleteDirectUpload({ db }: Parts, actor: Actor, uploadId: string): Promise<void> {
-  const { upload } = await loadUpload(db, actor, uploadId)
+  const { upload } = await loadUpload(db, actor, uploadId, { isForAdmin: actor.isAdmin })
   if (upload.state === 'abandoned') return
-  if (upload.state === 'open' && (await endUpload(db, uploadId, 'abandoned', 'you gave it up'))) return
-  throw new AppError('conflict', 'this upload was confirmed already; delete the asset instead')
+  const reason = upload.owner_id === actor.userId ? 'you gave it up' : 'an administrator gave it up'
+  // Its proof and `done` are one transaction: what is still received has no verified replica.
+  for (const from of ['open', 'received'] as const)
+    if (await endUpload(db, uploadId, 'abandoned', reason, from)) return
+  const { state } = (await loadUpload(db, { userId: upload.owner_id }, uploadId)).upload
+  if (state === 'abandoned') return
+  throw new AppError(
+    'conflict',
+    state === 'done' || state === 'duplicate'
+      ? 'this upload is an asset already; delete that instead'
+      : `this upload is ${state}`,
+  )
 }
 
 function demandOpen(upload: UploadRow): void {

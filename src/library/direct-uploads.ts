@@ -9,14 +9,17 @@ import { sql } from 'kysely'
 import type { Database, Tx } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import {
-  beginDirectWrite,
   type DirectMode,
   type DirectTarget,
+  demandDirectTarget,
+  type SignedRequest,
+  takesSinglePuts,
+} from '../placement/direct-target.ts'
+import {
+  beginDirectWrite,
   type DirectWrite,
-  findDirectTarget,
   listHeldParts,
   prolongPut,
-  type SignedRequest,
   signPut,
 } from '../placement/direct-write.ts'
 import { safeExtension } from '../placement/keys.ts'
@@ -33,7 +36,7 @@ import {
   mimeTypeOf,
   type UploadRow,
 } from './direct-upload-rows.ts'
-import { demandQuota } from './quota.ts'
+import { demandQuota, lockUser } from './quota.ts'
 import { demandLivePhotoVideo, demandSupportedFile, type UploadFields } from './uploads.ts'
 
 export const DIRECT_LIMITS = {
@@ -85,18 +88,13 @@ export async function askDirectUpload(
     const again = await goOn({ db, placement }, actor, known.uploadId, asked)
     if (again !== null) return { status: 'open', ...again }
   }
-  const target = await findDirectTarget(placement, mode)
-  if (typeof target === 'string') throw new AppError('unavailable', `No direct uploads: ${target}`)
-  if (known.open >= DIRECT_LIMITS.openUploads) {
-    const message = `${known.open} uploads of yours are open: confirm or delete some of them first`
-    throw new AppError('conflict', message)
-  }
+  const target = await demandDirectTarget(placement, mode, actor)
   const partBytes = planParts(asked.size, target.features, DIRECT_LIMITS.singlePutBytes)
   if (partBytes === null && asked.md5 === null) throw missingMd5()
   if (asked.fields.livePhotoVideoId !== null)
     await demandLivePhotoVideo(db, actor, asked.fields.livePhotoVideoId)
 
-  const loaded = await beginWithinQuota(db, actor, asked, { target, partBytes, format, quota: known.quota })
+  const loaded = await beginWithinLimits(db, actor, asked, { target, partBytes, format, ...known })
   if (loaded !== null) return { status: 'created', ...(await describeOpen(placement, loaded, target)) }
   const other = await lookForKnown(db, actor.userId, asked)
   const same = other.uploadId && (await goOn({ db, placement }, actor, other.uploadId, asked))
@@ -127,18 +125,36 @@ type Plan = {
   format: { mimeType: string; extension: string }
 }
 
-/** One statement where nobody limits the user; else one transaction, so that two requests can't both fit. Null: asked twice. */
-async function beginWithinQuota(
+/**
+ * Statements that run at the same moment don't see each other's uploads. There are no more of them than connections, so
+ * that whoever is further than this from a limit can't pass it.
+ */
+const UNSEEN_UPLOADS = 200
+
+/**
+ * One statement for whoever is far from every limit; else one transaction under the user's row lock, so that two requests
+ * can't both fit. Null: asked twice.
+ */
+async function beginWithinLimits(
   db: Database,
   actor: Actor,
   asked: DirectUploadAsked,
-  { quota, ...plan }: Plan & { quota: number | null },
+  { quota, open, ...plan }: Plan & { quota: number | null; open: number },
 ): Promise<LoadedUpload | null> {
+  const { openUploads } = DIRECT_LIMITS
+  const farEnough = openUploads - UNSEEN_UPLOADS
   try {
-    if (quota === null) return await begin(db, actor, asked, plan)
+    if (quota === null && open < farEnough) {
+      const begun = await begin(db, actor, asked, { ...plan, openUploads: farEnough })
+      if (begun !== null) return begun
+    }
     return await db.transaction().execute(async (tx) => {
+      await lockUser(tx, actor.userId)
       await demandQuota(tx, actor.userId, asked.size)
-      return begin(tx, actor, asked, plan)
+      const begun = await begin(tx, actor, asked, { ...plan, openUploads })
+      if (begun !== null) return begun
+      const message = `${openUploads} uploads of yours are open: confirm or delete some of them first`
+      throw new AppError('conflict', message)
     })
   } catch (error) {
     const { code, constraint } = error as { code?: string; constraint?: string }
@@ -148,12 +164,13 @@ async function beginWithinQuota(
   }
 }
 
+/** Null where so many are open already, as far as this statement can see. */
 async function begin(
   db: Database | Tx,
   actor: Actor,
   asked: DirectUploadAsked,
-  { target, partBytes, format }: Plan,
-): Promise<LoadedUpload> {
+  { target, partBytes, format, openUploads }: Plan & { openUploads: number },
+): Promise<LoadedUpload | null> {
   const inParts = partBytes !== null
   const lifetimeMs = inParts ? DIRECT_LIMITS.partsLifetimeMs : DIRECT_LIMITS.singleLifetimeMs
   const { fields, size, sha256 } = asked
@@ -190,8 +207,12 @@ async function begin(
     extension: safeExtension(format.extension),
   }
   const columns = sql.join(Object.keys(upload).map((name) => sql.id(name)))
-  const noting = sql`insert into direct_upload (${columns}) values (${sql.join(Object.values(upload))})`
-  return { upload, write: await beginDirectWrite(db, target, object, { inParts, lifetimeMs, noting }) }
+  const noting = sql`
+    insert into direct_upload (${columns}) select ${sql.join(Object.values(upload))}
+    where (select count(*) from direct_upload where owner_id = ${actor.userId} and state = 'open') < ${openUploads}
+    returning id`
+  const write = await beginDirectWrite(db, target, object, { inParts, lifetimeMs, noting })
+  return write === null ? null : { upload, write }
 }
 
 /** An upload that is under way already, or null where its time is over and a new one may begin. */
@@ -215,7 +236,13 @@ async function goOn(
     return null
   }
   const target = targetOf(placement, write)
-  if (upload.md5 !== null) await prolongPut(db, write)
+  if (upload.md5 !== null) {
+    if (!takesSinglePuts(target.features)) {
+      await endUpload(db, uploadId, 'abandoned', 'the bucket does not take it in one piece any more')
+      return null
+    }
+    await prolongPut(db, write)
+  }
   return describeOpen(placement, loaded, target)
 }
 

@@ -36,17 +36,21 @@ export type ProcessingParts = {
 export async function processAsset(
   parts: ProcessingParts,
   { assetId }: { assetId: string },
-  { isLastAttempt }: { isLastAttempt: boolean },
+  { isLastAttempt, signal }: { isLastAttempt: boolean; signal?: AbortSignal | undefined },
 ): Promise<void> {
   const { db, placement } = parts
   const asset = await db.selectFrom('asset').selectAll().where('id', '=', assetId).executeTakeFirst()
   if (!asset) return
   try {
-    const made = await withSidecar(parts, assetId, (sidecarPath) =>
-      withLocalFile(placement, asset.original_object_id, 'processing', (path) =>
-        readAndDerive(parts, asset, path, sidecarPath),
-      ),
-    )
+    const derive = (sidecarPath: string | undefined) =>
+      withLocalFile(
+        placement,
+        asset.original_object_id,
+        'processing',
+        (path) => readAndDerive(parts, asset, path, sidecarPath),
+        signal,
+      )
+    const made = await withSidecar(parts, assetId, derive, signal)
     await db.transaction().execute((tx) => finish(tx, placement, asset, made))
   } catch (error) {
     if (error instanceof AssetIsGone) return
@@ -188,6 +192,7 @@ async function withSidecar<T>(
   { db, placement }: ProcessingParts,
   assetId: string,
   use: (path: string | undefined) => Promise<T>,
+  signal: AbortSignal | undefined,
 ): Promise<T> {
   const sidecar = await db
     .selectFrom('asset_file')
@@ -196,7 +201,7 @@ async function withSidecar<T>(
     .where('kind', '=', 'sidecar')
     .executeTakeFirst()
   if (!sidecar) return use(undefined)
-  return withLocalFile(placement, sidecar.object_id, 'processing', use)
+  return withLocalFile(placement, sidecar.object_id, 'processing', use, signal)
 }
 
 function positiveOrNull(pixels: number | null): number | null {

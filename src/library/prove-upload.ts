@@ -34,7 +34,7 @@ export async function proveUpload(
   const { db, placement, log } = parts
   const upload = await loadReceived(db, uploadId)
   if (!upload) return
-  if (upload.state === 'done') return processNow(parts, upload.asset_id)
+  if (upload.state === 'done') return processNow(parts, upload.asset_id, signal)
   let proof: Awaited<ReturnType<typeof proveWrite>>
   try {
     const expected = { objectId: upload.object_id, sha1: upload.sha1.toString('hex') }
@@ -51,7 +51,7 @@ export async function proveUpload(
     return
   }
   try {
-    await processNow(parts, upload.asset_id)
+    await processNow(parts, upload.asset_id, signal)
   } finally {
     proof.release()
   }
@@ -124,12 +124,12 @@ async function endAsDuplicate(db: Database, upload: Received): Promise<void> {
 }
 
 /** While the local copy is at hand. What fails is tried again, and counted, by the job that does only this. */
-async function processNow(parts: Parts, assetId: string): Promise<void> {
+async function processNow(parts: Parts, assetId: string, signal: AbortSignal | undefined): Promise<void> {
   const { db, log } = parts
   const asset = await db.selectFrom('asset').select('processing').where('id', '=', assetId).executeTakeFirst()
   if (asset?.processing !== 'pending') return
   try {
-    await processAsset(parts, { assetId }, { isLastAttempt: false })
+    await processAsset(parts, { assetId }, { isLastAttempt: false, signal })
   } catch (error) {
     log.warn({ assetId, error: (error as Error).message }, 'processing is tried again by its own job')
     await enqueue(db, 'process-asset', { assetId }, { key: `process:${assetId}` })

@@ -16,9 +16,14 @@ export async function demandQuota(tx: Tx, userId: string, addedBytes: number): P
     .executeTakeFirst()
   if (!user) throw new AppError('unauthenticated', 'The user was deleted')
   if (user.quota_bytes === null) return
-  await tx.selectFrom('app_user').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
+  await lockUser(tx, userId)
   if ((await takenBytesOf(tx, userId)) + addedBytes > user.quota_bytes)
     throw new AppError('quota-exceeded', QUOTA_MESSAGE)
+}
+
+/** Until the transaction ends, nobody else begins an upload of this user's that counts against a limit. */
+export async function lockUser(tx: Tx, userId: string): Promise<void> {
+  await tx.selectFrom('app_user').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
 }
 
 /** The same question before the body is read, from its announced size; the answer of `demandQuota` is the one that counts. */
@@ -34,13 +39,21 @@ export async function demandQuotaEarly(db: Queryable, userId: string, announcedB
   }
 }
 
-/** What the user's assets take, and what direct uploads that are under way have reserved. */
+/**
+ * What the user's assets take, what direct uploads that are under way have reserved, and what of those that ended is still
+ * in the bucket: it stays until no URL can put it there again, and might else be free of any quota meanwhile.
+ */
 async function takenBytesOf(db: Queryable, userId: string): Promise<number> {
-  const reserved = await db
-    .selectFrom('direct_upload')
-    .select(sql<number>`coalesce(sum(size), 0)::bigint`.as('bytes'))
-    .where('owner_id', '=', userId)
-    .where('state', 'in', ['open', 'received'])
-    .executeTakeFirstOrThrow()
-  return (await usedBytesOf(db, userId)) + reserved.bytes
+  const { rows } = await sql<{ bytes: number }>`
+    select (coalesce(sum(size), 0))::bigint as bytes from (
+      select size from direct_upload where owner_id = ${userId} and state in ('open', 'received')
+      union all
+      select upload.size from direct_upload upload
+        join stored_object object on object.id = upload.object_id and object.state = 'purging'
+        where upload.owner_id = ${userId} and upload.ended_at > now() - ${LONGEST_PURGE}
+    ) taken`.execute(db)
+  return (await usedBytesOf(db, userId)) + rows[0]!.bytes
 }
+
+/** No URL of an upload holds longer. A purge that takes longer waits for its place, which is no doing of the user's. */
+const LONGEST_PURGE = sql`interval '1 hour'`

@@ -1,7 +1,7 @@
 /** What administrators are shown of the storage, and what everybody is told while it is in trouble: with the ways of uploads. */
 import type { Database } from '../database/connect.ts'
 import { type StorageHealth, storageHealth } from '../placement/degraded.ts'
-import { type DirectMode, findDirectTarget } from '../placement/direct-write.ts'
+import { type DirectMode, findDirectTarget } from '../placement/direct-target.ts'
 import type { Placement } from '../placement/placement.ts'
 import { type StorageStatus, storageStatus } from '../placement/status.ts'
 import type { Actor } from './access.ts'
@@ -25,7 +25,7 @@ export async function storageOverview({ db, placement }: Parts, ways: UploadWays
     describeRules(db, ways),
     findDirectTarget(placement, mode),
   ])
-  const reason = typeof target === 'string' ? target : null
+  const reason = 'location' in target ? null : target.cause
   const direct = mode === 'off' ? null : { isOffered: reason === null, reason }
   return { ...status, uploads: { ...rules, direct } }
 }

@@ -22,7 +22,7 @@ export async function transcodeAsset(
   if (!asset) return
   let failure: string | null = null
   try {
-    await withLocalFile(placement, asset.original_object_id, 'transcoding', async (path) => {
+    const encode = async (path: string) => {
       await using scratch = await makeScratchFolder(placement)
       const facts = await probeFile(mediaTools, path, { fileName: asset.original_file_name })
       if (facts.type !== 'VIDEO') throw new MediaError('The file is not a video.')
@@ -41,7 +41,8 @@ export async function transcodeAsset(
         (tx, objectId) =>
           setAssetFile(tx, assetId, 'encoded-video', { objectId, width: made.width, height: made.height }),
       )
-    })
+    }
+    await withLocalFile(placement, asset.original_object_id, 'transcoding', encode, signal)
   } catch (error) {
     if (error instanceof AssetIsGone) return
     failure = reasonToGiveUp(error, isLastAttempt)

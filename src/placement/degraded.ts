@@ -1,6 +1,6 @@
 /** What people are told while a place is in trouble: what goes on, what waits, and that nothing is lost. */
 import type { ObjectKind } from '../database/schema.ts'
-import { type DirectMode, isDirectPossible } from './direct-write.ts'
+import { type DirectMode, isDirectPossible } from './direct-target.ts'
 import { currentDrills } from './drill.ts'
 import { forwardLocation } from './forward.ts'
 import type { Location, Placement } from './placement.ts'

@@ -13,7 +13,7 @@ import type { Cdn } from '../storage/cdn.ts'
 import { isOutOfReach } from './browser-reach.ts'
 import { unitAt } from './cache.ts'
 import { isCached } from './cache-store.ts'
-import { locationOf } from './locations.ts'
+import { adoptProbe, locationOf } from './locations.ts'
 import type { Location, Placement } from './placement.ts'
 import type { Replica, StoredObject } from './replicas.ts'
 
@@ -58,6 +58,7 @@ export type HandOver = {
 
 /** A redirect is followed within this time, or its URL counts as over. */
 const TIME_TO_FOLLOW_MS = 60_000
+const LOOK_AGAIN_MS = 5_000
 /** Objects never change; what was deleted is to be gone from every cache within a day. */
 const KEEP_SECONDS = 86_400
 
@@ -83,6 +84,7 @@ export async function handOver(
   // A network may hold what the bucket behind it can't give now.
   if (isKnownToBeAway(location) && (way === 'redirect' || (await isAtHand(placement, object, readable))))
     return null
+  if (way === 'redirect' && !(await keepsSignedGets(placement, location))) return null
   const file = { ...window, contentType: wish.contentType, contentDisposition: wish.contentDisposition }
   const isPublic = way === 'cdn' || location.hasPublicAddress === true
   let signed: { url: string; cookies: string[]; expiresAt: Date }
@@ -136,6 +138,38 @@ async function isAtHand(
 /** For how long the URL of a file of this kind holds at most that somebody was sent to just now, in milliseconds; 0: nobody is. */
 export function longestHandOverMs({ ways, windowMs }: Delivery, kind: ObjectKind): number {
   return (ways[kind] ?? 'proxy') === 'proxy' ? 0 : 2 * windowMs
+}
+
+const looks = new WeakMap<Location, { until: number; answer: Promise<boolean> }>()
+const told = new WeakSet<Location>()
+
+/**
+ * Whether the place was seen to answer a signed URL as it was signed: its ranges, type and file name. The probe may have run
+ * in another process, and is looked up every few seconds.
+ */
+function keepsSignedGets(placement: Placement, location: Location): Promise<boolean> {
+  const last = looks.get(location)
+  if (last !== undefined && last.until > Date.now()) return last.answer
+  const answer = lookAtProbe(placement, location)
+  looks.set(location, { until: Date.now() + LOOK_AGAIN_MS, answer })
+  // What can't be looked up now is asked for again at once.
+  answer.catch(() => looks.delete(location))
+  return answer
+}
+
+async function lookAtProbe(placement: Placement, location: Location): Promise<boolean> {
+  await adoptProbe(placement, location)
+  const { presignedGet } = location.backend.features
+  if (presignedGet === true) told.delete(location)
+  else if (!told.has(location)) {
+    told.add(location)
+    const why =
+      presignedGet === false
+        ? 'its probe saw signed URLs answered otherwise than they were signed'
+        : 'its signed URLs were not probed yet'
+    placement.log.warn({ location: location.id, why }, 'files are proxied instead of redirected')
+  }
+  return presignedGet === true
 }
 
 /** The window that a time lies in. Whole seconds, as signatures have them. */

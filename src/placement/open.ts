@@ -14,6 +14,7 @@ import { makeMediaFolder } from './media-folder.ts'
 import { recordHomes } from './moving.ts'
 import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
+import { openRecallRoom } from './recall-room.ts'
 import type { ClassPolicy } from './storage-classes.ts'
 import { type PriceList, SHIPPED_PRICES } from './storage-prices.ts'
 
@@ -69,6 +70,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
       `${hostname()}.${process.pid}.${randomBytes(4).toString('hex')}`,
     ),
     recalled: new Map(),
+    recallRoom: openRecallRoom(),
     cache: null,
     confirmedLocations: new Set(),
     featuresOf: new Map(),

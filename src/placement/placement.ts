@@ -6,6 +6,7 @@ import type { Cache } from './cache.ts'
 import type { Delivery } from './deliver.ts'
 import type { Moving } from './moving.ts'
 import type { Policy } from './policy.ts'
+import type { RecallRoom } from './recall-room.ts'
 import type { ClassPolicy } from './storage-classes.ts'
 import type { PriceList } from './storage-prices.ts'
 
@@ -76,6 +77,7 @@ export type Placement = {
   recallFolder: string
   /** Recalled copies of this process, by object id. */
   recalled: Map<string, RecalledFile>
+  recallRoom: RecallRoom
   /** Null where `cacheMaxBytes` is 0. */
   cache: Cache | null
   /** Locations whose marker this process has seen to be the recorded one. */
@@ -93,11 +95,14 @@ export type Placement = {
 
 /** A copy of an object's bytes in the recall folder. Never counted as a replica, safe to delete when nobody uses it. */
 export type RecalledFile = {
+  objectId: string
   path: string
   size: number
   users: number
   lastUsedAt: number
   ready: Promise<void>
+  /** Of one that is not ready: ends its waiting and its download. */
+  filling: AbortController | null
 }
 
 export const DEFAULT_SETTINGS: PlacementSettings = {

@@ -2,17 +2,20 @@
  * The proof of a write that went past us: every byte is read back once, and that reading is also the local copy that
  * processing works on, so that an original costs one GET.
  */
-import { createHash, randomUUID } from 'node:crypto'
-import { open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import { sql } from 'kysely'
 import type { Tx } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
-import { isStorageError, type ObjectInfo } from '../storage/backend.ts'
-import { locationOf } from './locations.ts'
+import { RetryLater } from '../queue/retry-later.ts'
+import { isStorageError, type ObjectInfo, StorageError } from '../storage/backend.ts'
+import { takesSinglePuts } from './direct-target.ts'
+import { confirmLocation, locationOf } from './locations.ts'
 import { makeMediaFolder } from './media-folder.ts'
 import type { Location, Placement, RecalledFile } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { makeRoom } from './recall.ts'
+import { newCopy } from './recall.ts'
+import { dropCopy, takeRoom } from './recall-room.ts'
 import { loadObject, type Proof, proveNewObject, type Replica, type StoredObject } from './replicas.ts'
 import { settleNew } from './settle.ts'
 import { PROOF } from './states.ts'
@@ -25,7 +28,8 @@ export type WriteProof = { answer: 'same'; release(): void } | { answer: 'differ
 /**
  * Makes parts an object, reads it, and compares SHA-256 and SHA-1 (both lower-case hex) with what was announced. When they
  * are the same, `commit` and the verified replica are one transaction. `different` only after a second reading found the
- * same other bytes; whatever else goes wrong is thrown, to be tried again: `unavailable`, or what `commit` throws.
+ * same other bytes, at the place that the ledger knows; whatever else goes wrong is thrown, to be tried again: `unavailable`,
+ * `conflict` where it is another place, or what `commit` throws.
  */
 export async function proveWrite(
   placement: Placement,
@@ -37,28 +41,74 @@ export async function proveWrite(
   const replica = loaded?.replicas.find(({ state }) => state === 'writing')
   if (loaded?.object.state !== 'live' || !replica)
     throw new AppError('conflict', `object ${objectId} is not being written any more`)
-  const { object } = loaded
   const location = locationOf(placement, replica.locationId)
+  await confirmLocation(placement, location)
+  await demandUnwritable(placement, location, replica)
+  const answer = await proveHeld(placement, location, loaded.object, { replica, sha1, commit, signal })
+  if (answer.answer === 'different') {
+    // Of another bucket of that name the same would be said of everything, and what is said here is final.
+    placement.confirmedLocations.delete(location.id)
+    await confirmLocation(placement, location)
+  }
+  return answer
+}
 
+/** What somebody may still replace proves nothing. Such a URL is signed only where the place was seen to refuse a second put. */
+async function demandUnwritable(
+  { db }: Placement,
+  { id, backend }: Location,
+  { objectId, writableUntil }: Replica,
+): Promise<void> {
+  if (writableUntil == null || takesSinglePuts(backend.features)) return
+  const { leftMs } = await db
+    .selectFrom('replica')
+    .select(sql<number>`(extract(epoch from writable_until - now()) * 1000)::float8`.as('leftMs'))
+    .where('object_id', '=', objectId)
+    .where('location_id', '=', id)
+    .executeTakeFirstOrThrow()
+  if (leftMs > 0) throw new RetryLater(`a URL may still put to ${id}`, leftMs)
+}
+
+async function proveHeld(
+  placement: Placement,
+  location: Location,
+  object: StoredObject,
+  {
+    replica,
+    sha1,
+    commit,
+    signal,
+  }: {
+    replica: Replica
+    sha1: string
+    commit: (tx: Tx) => Promise<void>
+    signal: AbortSignal | undefined
+  },
+): Promise<WriteProof> {
   const held = await completeWrite(location, object, replica)
   if ('reason' in held) return { answer: 'different', reason: held.reason }
   const copy = await readAll(placement, location, object, { replica, signal })
   if ('reason' in copy) return { answer: 'different', reason: copy.reason }
+  const { file } = copy
   try {
     if (copy.sha1 !== sha1) {
-      copy.release()
+      if (file !== null) await dropCopy(placement, file)
       return { answer: 'different', reason: 'the bytes have another SHA-1 than was announced' }
     }
     const proof: Proof = { ...held.proof, method: 'read-back' }
+    // Before the commit, after which anybody may want it.
+    if (file !== null && !placement.recalled.has(object.id)) placement.recalled.set(object.id, file)
     await placement.db.transaction().execute(async (tx) => {
       await commit(tx)
       await proveNewObject(tx, replica, { level: PROOF.readBack, proof, actor: ACTOR })
       const proven = { state: 'verified', proofLevel: PROOF.readBack, verifiedAt: placement.now() } as const
       await settleNew(tx, placement, object, [{ ...proven, locationId: location.id }])
     })
-    return { answer: 'same', release: copy.release }
+    return { answer: 'same', release: () => giveBack(file) }
   } catch (error) {
-    copy.release()
+    giveBack(file)
+    // A commit whose answer got lost may have happened, and somebody be at work on the file already.
+    if (file?.users === 0) await dropCopy(placement, file)
     throw error
   }
 }
@@ -74,6 +124,8 @@ async function completeWrite(
   let info: ObjectInfo | null
   let parts: Awaited<ReturnType<typeof multipart.listParts>> = []
   try {
+    // Forgotten, which only an object explains: a confirmed upload had its parts.
+    if (uploadId === '') throw new StorageError('not-found', `${key} has no upload that is known`)
     parts = await multipart.listParts(key, uploadId)
     parts.sort((a, b) => a.number - b.number)
     const bytes = parts.reduce((sum, part) => sum + part.size, 0)
@@ -96,7 +148,8 @@ async function completeWrite(
   }
 }
 
-type Copy = { sha1: string; release(): void }
+/** `file`: null where there is no local copy. */
+type Copy = { sha1: string; file: RecalledFile | null }
 type Digests = { sha256: string; sha1: string }
 
 /** One reading, and a second only where the first is not what was announced: a flipped byte on the way is the line's fault. */
@@ -106,17 +159,15 @@ async function readAll(
   object: StoredObject,
   { replica, signal }: { replica: Replica; signal: AbortSignal | undefined },
 ): Promise<Copy | { reason: string }> {
-  const file = await openCopy(placement, object)
+  const file = await openCopy(placement, object, signal)
   const drop = async () => {
-    if (file === null) return
-    placement.recalled.delete(object.id)
-    await rm(file.path, { force: true })
+    if (file !== null) await dropCopy(placement, file)
   }
   try {
     const first = await readOnce(location, object, { replica, path: file?.path ?? null, signal })
-    if (first.sha256 === object.sha256) return { sha1: first.sha1, release: () => giveBack(file) }
+    if (first.sha256 === object.sha256) return { sha1: first.sha1, file }
     const second = await readOnce(location, object, { replica, path: file?.path ?? null, signal })
-    if (second.sha256 === object.sha256) return { sha1: second.sha1, release: () => giveBack(file) }
+    if (second.sha256 === object.sha256) return { sha1: second.sha1, file }
     await drop()
     if (first.sha256 !== second.sha256)
       throw new AppError('unavailable', `${location.id} gave other bytes each time it was read`)
@@ -135,21 +186,18 @@ async function readAll(
 }
 
 /** A place for the local copy that counts as in use; null where it would be over the limit: then it is read only. */
-async function openCopy(placement: Placement, object: StoredObject): Promise<RecalledFile | null> {
+async function openCopy(
+  placement: Placement,
+  object: StoredObject,
+  signal: AbortSignal | undefined,
+): Promise<RecalledFile | null> {
   if (object.size > placement.settings.recallMaxBytes) return null
-  const file: RecalledFile = {
-    path: join(placement.recallFolder, `${object.id}.${randomUUID()}`),
-    size: object.size,
-    users: 1,
-    lastUsedAt: Date.now(),
-    ready: Promise.resolve(),
-  }
-  placement.recalled.set(object.id, file)
+  const file = newCopy(placement, object)
+  await takeRoom(placement, file, signal)
   try {
-    await makeRoom(placement, file)
     await makeMediaFolder(placement, placement.recallFolder)
   } catch (error) {
-    placement.recalled.delete(object.id)
+    await dropCopy(placement, file)
     throw error
   }
   return file

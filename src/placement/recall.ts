@@ -3,7 +3,6 @@ import { createHash, randomUUID } from 'node:crypto'
 import { open, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { isStorageError } from '../storage/backend.ts'
 import { archivedError, noteArchived } from './archive.ts'
@@ -16,6 +15,7 @@ import { locationOf } from './locations.ts'
 import { makeMediaFolder } from './media-folder.ts'
 import type { Placement, RecalledFile } from './placement.ts'
 import { readReplica } from './read-replica.ts'
+import { dropCopy, takeRoom } from './recall-room.ts'
 import {
   isObjectLive,
   isReadableNow,
@@ -28,19 +28,20 @@ import {
 
 /** Longer than any single piece of work on a file; a dead holder's lease ends by itself. */
 const USE_LEASE_MS = 6 * 3_600_000
-const SPACE_POLL_MS = 250
 
 /**
  * Runs `use` with the path of a file that holds exactly the object's bytes, and keeps it there as long as `use` runs. The
  * file must not be changed. Several users of one object share one copy. Throws `not-found` for an unknown object, `corrupt`
  * when no replica holds its bytes, `unavailable` when none can be reached,
- * `archived` when one must be restored first, `too-large` when it is over the recall limit.
+ * `archived` when one must be restored first, `too-large` when it is over the recall limit. `signal` ends the waiting for
+ * the file; `use` has its own.
  */
 export async function withLocalFile<T>(
   placement: Placement,
   objectId: string,
   purpose: string,
   use: (path: string) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const leased = await leaseLocalReplica(placement, objectId, purpose)
   if (leased) {
@@ -55,11 +56,16 @@ export async function withLocalFile<T>(
   }
   const file = await recall(placement, objectId)
   try {
-    await file.ready
+    await orAborted(file.ready, signal)
     return await use(file.path)
   } finally {
     file.users -= 1
     file.lastUsedAt = Date.now()
+    if (file.users === 0 && file.filling !== null) {
+      // Nobody waits for it any more. Whoever comes now begins anew.
+      if (placement.recalled.get(objectId) === file) placement.recalled.delete(objectId)
+      file.filling.abort(new AppError('unavailable', 'nobody waits for the local copy any more'))
+    }
   }
 }
 
@@ -97,6 +103,17 @@ async function leaseLocalReplica(placement: Placement, objectId: string, purpose
   })
 }
 
+/** Rejects with the signal's reason when that is first. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    if (signal.aborted) abort()
+  })
+}
+
 /** The recalled copy of an object, counted as used; downloads it unless somebody already did or does. */
 async function recall(placement: Placement, objectId: string): Promise<RecalledFile> {
   const known = placement.recalled.get(objectId)
@@ -118,29 +135,52 @@ async function recall(placement: Placement, objectId: string): Promise<RecalledF
     raced.users += 1
     return raced
   }
-  const file: RecalledFile = {
-    path: join(placement.recallFolder, `${objectId}.${randomUUID()}`),
-    size: object.size,
+  const filling = new AbortController()
+  const file: RecalledFile = { ...newCopy(placement, object), filling }
+  placement.recalled.set(objectId, file)
+  file.ready = fill(placement, file, object, { replicas, signal: filling.signal }).finally(() => {
+    file.filling = null
+  })
+  // Told to whoever waits for it; when nobody does any more, it is no news to anybody.
+  file.ready.catch(() => undefined)
+  return file
+}
+
+/** A copy that somebody is about to make, of whom it is in use. */
+export function newCopy(placement: Placement, { id, size }: StoredObject): RecalledFile {
+  return {
+    objectId: id,
+    path: join(placement.recallFolder, `${id}.${randomUUID()}`),
+    size,
     users: 1,
     lastUsedAt: Date.now(),
     ready: Promise.resolve(),
+    filling: null,
   }
-  placement.recalled.set(objectId, file)
-  file.ready = fill(placement, file, object, replicas)
-  file.ready.catch(() => {
-    if (placement.recalled.get(objectId) === file) placement.recalled.delete(objectId)
-  })
-  return file
 }
 
 async function fill(
   placement: Placement,
   file: RecalledFile,
   object: StoredObject,
-  replicas: readonly Replica[],
+  { replicas, signal }: { replicas: readonly Replica[]; signal: AbortSignal },
 ): Promise<void> {
-  await makeRoom(placement, file)
-  await makeMediaFolder(placement, placement.recallFolder)
+  try {
+    await takeRoom(placement, file, signal)
+    await makeMediaFolder(placement, placement.recallFolder)
+    await downloadFrom(placement, file, object, { replicas, signal })
+  } catch (error) {
+    await dropCopy(placement, file)
+    throw error
+  }
+}
+
+async function downloadFrom(
+  placement: Placement,
+  file: RecalledFile,
+  object: StoredObject,
+  { replicas, signal }: { replicas: readonly Replica[]; signal: AbortSignal },
+): Promise<void> {
   const order = { verified: 0, suspect: 1, writing: 2, evicting: 2 }
   const readable = replicas
     .filter(({ state }) => state === 'verified' || state === 'suspect')
@@ -151,7 +191,7 @@ async function fill(
     new AppError('corrupt', `object ${object.id} has no replica that could be read`)
   for (const replica of readable) {
     try {
-      if (await download(placement, file.path, object, replica)) {
+      if (await download(placement, file.path, object, { replica, signal })) {
         if (await isObjectLive(placement.db, object.id)) return
         // Purged meanwhile, which may have been before this file was there.
         await rm(file.path, { force: true })
@@ -160,6 +200,7 @@ async function fill(
       if (placement.cache) await forgetObject(placement.cache, object)
       failure = await judgeReplica(placement, object, replica)
     } catch (error) {
+      signal.throwIfAborted()
       failure = error
       if (isStorageError(error, 'archived')) failure = await nowArchived(placement, object, replica)
     }
@@ -183,13 +224,13 @@ async function download(
   placement: Placement,
   path: string,
   object: StoredObject,
-  replica: Replica,
+  { replica, signal }: { replica: Replica; signal: AbortSignal },
 ): Promise<boolean> {
   const sha256 = createHash('sha256')
   const target = await open(path, 'w', 0o600)
   let isGood = false
   try {
-    for await (const chunk of readRemote(placement, object, replica)) {
+    for await (const chunk of readRemote(placement, object, replica, signal)) {
       sha256.update(chunk as Buffer)
       await target.write(chunk as Buffer)
     }
@@ -205,32 +246,18 @@ async function download(
  * What the cache has, or is fetching, is not fetched again; but work goes through whole libraries, so it brings nothing in
  * that would push out what people look at.
  */
-function readRemote(placement: Placement, object: StoredObject, replica: Replica): Readable {
+function readRemote(
+  placement: Placement,
+  object: StoredObject,
+  replica: Replica,
+  signal: AbortSignal,
+): Readable {
   const range = { start: 0, end: object.size - 1 }
   if (placement.cache && placement.locations.get(replica.locationId)?.kind !== 'disk') {
     const source = cacheSource(placement, object, replica)
-    return readThroughCache(placement.cache, source, range, { isFilling: false })
+    return readThroughCache(placement.cache, source, range, { isFilling: false, signal })
   }
-  return readReplica(locationOf(placement, replica.locationId), replica.key, range)
-}
-
-/** Removes the least recently used copies that nobody uses until the new one fits; waits while all are in use. */
-export async function makeRoom(placement: Placement, newcomer: RecalledFile): Promise<void> {
-  for (;;) {
-    const files = [...placement.recalled.entries()]
-    let total = 0
-    for (const [, file] of files) total += file.size
-    if (total <= placement.settings.recallMaxBytes) return
-    const idle = files
-      .filter(([, file]) => file.users === 0 && file !== newcomer)
-      .sort(([, a], [, b]) => a.lastUsedAt - b.lastUsedAt)[0]
-    if (idle) {
-      placement.recalled.delete(idle[0])
-      await rm(idle[1].path, { force: true })
-    } else {
-      await sleep(SPACE_POLL_MS)
-    }
-  }
+  return readReplica(locationOf(placement, replica.locationId), replica.key, range, signal)
 }
 
 /**

@@ -99,9 +99,8 @@ type NewReplica = {
   key: ObjectKey
   actor: string
   leaseMs: number
-  uploadId?: string | null
-  writableUntil?: Date | null
   storageClass?: string | null
+  uploadId?: string | null
 }
 
 /** absent -> writing: the intent, committed before the first byte. False when another writer was first. */
@@ -125,33 +124,36 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
 
 /**
  * A new object and the intent to write its first replicas, in one statement and so in one commit; `noting`, an insert of
- * the caller's, is part of it.
+ * the caller's that returns what it inserted, is part of it. False where that is nothing: then all the rest isn't, either.
  */
 export async function beginObject(
   db: Queryable,
   object: Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>,
   first: {
-    replicas: readonly { locationId: string; key: ObjectKey; uploadId?: string; writableUntil?: Date }[]
+    /** `writableForMs`: so long somebody outside holds a URL that may put to the key. */
+    replicas: readonly { locationId: string; key: ObjectKey; uploadId?: string; writableForMs?: number }[]
     actor: string
     leaseMs: number
   },
   noting?: RawBuilder<unknown>,
-): Promise<void> {
+): Promise<boolean> {
   const locationIds = first.replicas.map(({ locationId }) => locationId)
   const keys = first.replicas.map(({ key }) => key)
   const uploadIds = first.replicas.map(({ uploadId }) => uploadId ?? null)
-  const writableUntil = first.replicas.map((replica) => replica.writableUntil ?? null)
-  await sql`
+  const writableForMs = first.replicas.map((replica) => replica.writableForMs ?? null)
+  const { numAffectedRows = 0n } = await sql`
     with ${noting ? sql`noted as (${noting}), ` : sql``}object as (
       insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
-      values (${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
-              ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension})
+      select ${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
+             ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension}
+      ${noting ? sql`from noted` : sql``}
       returning id)
     insert into replica (object_id, location_id, key, state, actor, lease_expires_at, upload_id, writable_until)
     select object.id, first.location_id, first.key, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)},
-      first.upload_id, first.writable_until
-    from object, unnest(${locationIds}::text[], ${keys}::text[], ${uploadIds}::text[], ${writableUntil}::timestamptz[])
-      as first (location_id, key, upload_id, writable_until)`.execute(db)
+      first.upload_id, now() + first.writable_for_ms * interval '1 millisecond'
+    from object, unnest(${locationIds}::text[], ${keys}::text[], ${uploadIds}::text[], ${writableForMs}::float8[])
+      as first (location_id, key, upload_id, writable_for_ms)`.execute(db)
+  return numAffectedRows > 0n
 }
 
 /** The writer is alive. False: the lease was lost, somebody has taken the replica for abandoned; stop writing. */

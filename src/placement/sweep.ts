@@ -10,6 +10,7 @@ import { enqueue } from '../queue/enqueue.ts'
 import { abandonWriting } from './abandon.ts'
 import { finishClassChange } from './change-class.ts'
 import { staleClassChanges } from './class-changes.ts'
+import { clearLateKeys } from './clear-keys.ts'
 import { knownKey } from './keys.ts'
 import type { Placement } from './placement.ts'
 import { discardObject } from './purge.ts'
@@ -31,6 +32,7 @@ export type SweepReport = {
   resumedEvictions: number
   endedClassChanges: number
   discardedObjects: number
+  clearedKeys: number
   settledObjects: number
   /** More objects are not where they belong; sweep again soon. */
   isMore: boolean
@@ -47,6 +49,7 @@ export async function sweepPlacement(placement: Placement, signal?: AbortSignal)
   const resumedEvictions = await sweepEvicting(placement)
   const endedClassChanges = await sweepClassChanges(placement)
   const discardedObjects = await sweepUnlinked(placement)
+  const clearedKeys = await clearLateKeys(placement)
   const stagedFiles = await sweepStaging(placement)
   const { count: settledObjects, isMore } = await settleAll(placement, signal)
   return {
@@ -55,6 +58,7 @@ export async function sweepPlacement(placement: Placement, signal?: AbortSignal)
     resumedEvictions,
     endedClassChanges,
     discardedObjects,
+    clearedKeys,
     settledObjects,
     stagedFiles,
     expiredLeases,

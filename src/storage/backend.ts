@@ -195,13 +195,25 @@ export type Presign = {
 export type Multipart = {
   /** A put of more than this goes in parts. */
   readonly wholeBytes: number
-  begin(key: ObjectKey, options?: { contentType?: string }): Promise<{ uploadId: string }>
+  begin(
+    key: ObjectKey,
+    options?: { contentType?: string; signal?: AbortSignal },
+  ): Promise<{ uploadId: string }>
   presignPart(
     key: ObjectKey,
     part: { uploadId: string; number: number; size: number; md5?: string; expiresInSeconds: number },
   ): Promise<SignedPut>
-  listParts(key: ObjectKey, uploadId: string): Promise<{ number: number; size: number; etag: string }[]>
-  complete(key: ObjectKey, uploadId: string, parts: { number: number; etag: string }[]): Promise<ObjectInfo>
+  listParts(
+    key: ObjectKey,
+    uploadId: string,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ number: number; size: number; etag: string }[]>
+  complete(
+    key: ObjectKey,
+    uploadId: string,
+    parts: { number: number; etag: string }[],
+    options?: { signal?: AbortSignal },
+  ): Promise<ObjectInfo>
   abort(key: ObjectKey, uploadId: string): Promise<void>
   listUnfinished(prefix: string): AsyncIterable<{ key: ObjectKey; uploadId: string; startedAt: Date }>
 }

@@ -22,19 +22,19 @@ export function multipartS3(bucket: S3Bucket): Multipart {
       return wholePutBytes(bucket)
     },
 
-    async begin(key, { contentType } = {}) {
+    async begin(key, options = {}) {
       assertObjectKey(key)
-      return { uploadId: await beginUpload(bucket, key, contentType ? { contentType } : {}) }
+      return { uploadId: await beginUpload(bucket, key, options) }
     },
 
     presignPart: presignS3Part(bucket),
 
-    async listParts(key, uploadId) {
+    async listParts(key, uploadId, { signal } = {}) {
       const parts: { number: number; size: number; etag: string }[] = []
       let marker: string | undefined
       do {
         const command = new ListPartsCommand({ ...at(key), UploadId: uploadId, PartNumberMarker: marker })
-        const page = await bucket.call(`ListParts of ${key}`, undefined, (options) =>
+        const page = await bucket.call(`ListParts of ${key}`, signal, (options) =>
           client.send(command, options),
         )
         for (const { PartNumber, Size, ETag } of page.Parts ?? []) {
@@ -47,7 +47,7 @@ export function multipartS3(bucket: S3Bucket): Multipart {
       return parts
     },
 
-    async complete(key, uploadId, parts) {
+    async complete(key, uploadId, parts, { signal } = {}) {
       const command = new CompleteMultipartUploadCommand({
         ...at(key),
         UploadId: uploadId,
@@ -57,14 +57,14 @@ export function multipartS3(bucket: S3Bucket): Multipart {
       })
       let unclear: unknown
       try {
-        await bucket.call(`CompleteMultipartUpload of ${key}`, undefined, (options) =>
+        await bucket.call(`CompleteMultipartUpload of ${key}`, signal, (options) =>
           client.send(command, options),
         )
       } catch (error) {
         if (!isStorageError(error, 'unavailable') && !isStorageError(error, 'not-found')) throw error
         unclear = error
       }
-      const info = await headS3(bucket, key, undefined)
+      const info = await headS3(bucket, key, signal)
       if (info !== null) return info
       throw unclear ?? new StorageError('unavailable', `${key} is not there after CompleteMultipartUpload`)
     },

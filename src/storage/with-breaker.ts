@@ -171,13 +171,18 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
         get wholeBytes() {
           return multipart.wholeBytes
         },
-        begin: (key, options) => other(undefined, () => multipart.begin(key, options)),
+        begin: (key, options) =>
+          other(options?.signal, (signal) => multipart.begin(key, { ...options, signal })),
         async presignPart(key, part) {
           breaker.assertAdmits()
           return multipart.presignPart(key, part)
         },
-        listParts: (key, uploadId) => other(undefined, () => multipart.listParts(key, uploadId)),
-        complete: (key, uploadId, parts) => other(undefined, () => multipart.complete(key, uploadId, parts)),
+        async listParts(key, uploadId, options) {
+          await admit()
+          return run('read', options?.signal, (signal) => multipart.listParts(key, uploadId, { signal }))
+        },
+        complete: (key, uploadId, parts, options) =>
+          other(options?.signal, (signal) => multipart.complete(key, uploadId, parts, { signal })),
         abort: (key, uploadId) => other(undefined, () => multipart.abort(key, uploadId)),
         listUnfinished: (prefix) => list(undefined, () => multipart.listUnfinished(prefix)),
       },

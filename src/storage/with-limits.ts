@@ -14,6 +14,8 @@ export function withLimits(inner: StorageBackend, limits: Limits): StorageBacken
   const writes = openSlots(limits.writes)
   const others = openSlots(limits.others)
 
+  const { multipart } = inner
+
   async function get(key: ObjectKey, options?: GetOptions) {
     const release = await reads.take(options?.signal)
     try {
@@ -41,7 +43,18 @@ export function withLimits(inner: StorageBackend, limits: Limits): StorageBacken
     writeMarker: (id) => others.run(undefined, () => inner.writeMarker(id)),
     ...(inner.localFiles && { localFiles: inner.localFiles }),
     ...(inner.presign && { presign: inner.presign }),
-    ...(inner.multipart && { multipart: inner.multipart }),
+    // Parts are sent by others; what we ask about them is small.
+    ...(multipart && {
+      multipart: {
+        ...multipart,
+        begin: (key, options) => others.run(options?.signal, () => multipart.begin(key, options)),
+        listParts: (key, uploadId, options) =>
+          others.run(options?.signal, () => multipart.listParts(key, uploadId, options)),
+        complete: (key, uploadId, parts, options) =>
+          writes.run(options?.signal, () => multipart.complete(key, uploadId, parts, options)),
+        abort: (key, uploadId) => others.run(undefined, () => multipart.abort(key, uploadId)),
+      },
+    }),
     ...(inner.growing && { growing: inner.growing }),
     ...(inner.copies && {
       copies: {

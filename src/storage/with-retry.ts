@@ -57,6 +57,8 @@ export function withRetry(
     return retryUnavailable(options, run, { signal, onRetry })
   }
 
+  const { multipart } = inner
+
   async function put(key: ObjectKey, body: Body, putOptions?: PutOptions): Promise<PutResult> {
     const signal = putOptions?.signal
     return again('put', signal, async (attempt) => {
@@ -86,7 +88,15 @@ export function withRetry(
     writeMarker: (id) => again('writeMarker', undefined, () => inner.writeMarker(id)),
     ...(inner.localFiles && { localFiles: inner.localFiles }),
     ...(inner.presign && { presign: inner.presign }),
-    ...(inner.multipart && { multipart: inner.multipart }),
+    // Begun again, an upload whose answer got lost would stay at the service; what completes one asks again by itself.
+    ...(multipart && {
+      multipart: {
+        ...multipart,
+        listParts: (key, uploadId, given) =>
+          again('listParts', given?.signal, () => multipart.listParts(key, uploadId, given)),
+        abort: (key, uploadId) => again('abort', undefined, () => multipart.abort(key, uploadId)),
+      },
+    }),
     ...(inner.growing && { growing: inner.growing }),
     // Copying again to the same key is harmless: the bytes are the same.
     ...(inner.copies && {

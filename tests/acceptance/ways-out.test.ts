@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import {
   drained,
   photo,
+  probed,
   type ServerWithBucket,
   startServerWithBucket,
 } from '../support/server-with-bucket.ts'
@@ -40,6 +41,7 @@ test('originals by redirect, previews from here, other kinds by the network', {
   const bytes = await photo()
   const { id } = await client.upload(bytes, 'photo.jpg')
   await drained(client, 60_000)
+  await probed(client)
 
   const original = await get(`${server.url}/api/assets/${id}/original`, browser(rig))
   assert.equal(original.statusCode, 302)

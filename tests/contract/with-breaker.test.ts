@@ -114,6 +114,32 @@ describe('with a breaker', () => {
     assert.ok(failures.every(({ retryAt }) => retryAt !== undefined))
   })
 
+  test('what is asked about parts has patience, tries and slots, as reads have', async () => {
+    const { inner, breaker, place, asked } = subject({ answerWithinMs: 200, failures: 1_000 })
+    let tries = 0
+    const multipart = {
+      listParts: async (_key: unknown, _id: unknown, options?: { signal?: AbortSignal }) => {
+        tries += 1
+        await inner.head(randomKey('a'), options)
+        return []
+      },
+    } as unknown as NonNullable<StorageBackend['multipart']>
+    const guarded = withBreaker({ ...inner, features: inner.features, multipart }, breaker)
+    const limited = withLimits(guarded, { reads: 1, writes: 1, others: 2 })
+    const backend = withRetry(limited, { attempts: 3, delayMs: 1, log: silentLog })
+    const ask = (signal?: AbortSignal) =>
+      backend.multipart!.listParts(randomKey('a'), 'id', signal ? { signal } : {})
+    place.mode = 'hangs'
+    const failures = await Promise.all(Array.from({ length: 4 }, () => failure(() => ask())))
+    assert.ok(failures.every((error) => isStorageError(error, 'unavailable')))
+    assert.equal(tries, 12)
+    assert.equal(asked.mostAtOnce, 2)
+    const leaving = new AbortController()
+    const left = assert.rejects(ask(leaving.signal), /left/)
+    leaving.abort(new Error('left'))
+    await left
+  })
+
   test('answers of any kind keep it closed', async () => {
     const { inner, breaker } = subject()
     const faulty = faultyBackend(inner)

@@ -5,7 +5,9 @@ import { get } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { silentLog } from '../../src/log.ts'
 import { PROXY_EVERYTHING } from '../../src/placement/deliver.ts'
+import { probeLocation } from '../../src/placement/locations.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
+import { probeS3 } from '../../src/storage/s3-probe.ts'
 import { s3TestSettings } from '../contract/s3-subject.ts'
 import { type Ceph, needsCeph, startCeph } from '../support/ceph.ts'
 import { locationOfBackend } from '../support/placement.ts'
@@ -21,12 +23,16 @@ describe('ways out of Ceph', await needsCeph(), () => {
 
   test('a redirected GET works there, whole and by range, with the type and the name that were signed', async (t) => {
     const settings = s3TestSettings({ ...ceph, bucket: await ceph.createBucket() })
-    const location = locationOfBackend('s3', 's3', openS3Backend(settings, silentLog))
+    const location = {
+      ...locationOfBackend('s3', 's3', openS3Backend(settings, silentLog)),
+      probe: () => probeS3(settings, silentLog),
+    }
     const server = await startTestServer(t, {
       remotes: [],
       extra: [location],
       delivery: { ...PROXY_EVERYTHING, ways: { original: 'redirect' } },
     })
+    await probeLocation(server.placement, 's3')
     const files = {
       'Grüße aus Köln (1).jpg': Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), randomBytes(200_000)]),
       'evil.svg': Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),

@@ -6,9 +6,11 @@ import { type TestContext, test } from 'node:test'
 import { pagePolicy } from '../../src/http/static-web.ts'
 import { silentLog } from '../../src/log.ts'
 import { type Delivery, deliveryOrigins, PROXY_EVERYTHING } from '../../src/placement/deliver.ts'
+import { probeLocation } from '../../src/placement/locations.ts'
 import { type Breaker, createBreaker, DEFAULT_BREAKER_RULES } from '../../src/storage/breaker.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { openS3BrowserProbe } from '../../src/storage/s3-browser-probe.ts'
+import { probeS3 } from '../../src/storage/s3-probe.ts'
 import { withBreaker } from '../../src/storage/with-breaker.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { s3TestSettings } from '../contract/s3-subject.ts'
@@ -55,7 +57,7 @@ type Rig = {
 async function start(
   t: TestContext,
   delivery: Delivery,
-  more: { isPublic?: boolean; cacheMaxBytes?: number } = {},
+  more: { isPublic?: boolean; cacheMaxBytes?: number; isUnprobed?: boolean } = {},
 ): Promise<Rig> {
   const clock = { offsetMs: 0 }
   const now = () => new Date(Date.now() + clock.offsetMs)
@@ -70,9 +72,13 @@ async function start(
   let lateMs = 0
   const rules = { ...DEFAULT_BREAKER_RULES, answerWithinMs: 2_000 }
   const breaker = createBreaker('the bucket', rules, () => performance.now() + lateMs)
+  const backend = openS3Backend(settings, silentLog)
+  // As its probe would find.
+  if (!more.isUnprobed) backend.useFeatures({ ...backend.features, presignedGet: true })
   const location = {
-    ...locationOfBackend('s3', 's3', withBreaker(openS3Backend(settings, silentLog), breaker)),
+    ...locationOfBackend('s3', 's3', withBreaker(backend, breaker)),
     breaker,
+    probe: () => probeS3(settings, silentLog),
   }
   const server = await startTestServer(t, {
     remotes: [],
@@ -390,4 +396,17 @@ test('nobody is sent to a bucket that is known to be away: what is at hand is se
   await demandServed(cached, cachedBytes)
   breaker.unblock()
   for (const id of [gone, cached, kept]) assert.equal((await get(addressOf(id), browser())).status, 302)
+})
+
+test('nobody is sent to a bucket that was not seen to answer signed URLs as they were signed', async (t) => {
+  const rig = await start(t, REDIRECT, { isUnprobed: true })
+  const id = await rig.offload(randomBytes(5_000), 'photo.jpg')
+  const status = async () => (await get(rig.addressOf(id), rig.browser())).status
+  assert.equal(await status(), 200, 'not probed yet')
+  rig.bucket.profile.ignoreRanges = true
+  await probeLocation(rig.server.placement, 's3')
+  rig.bucket.profile.ignoreRanges = false
+  assert.equal(await status(), 200, 'a range was answered with the whole')
+  await probeLocation(rig.server.placement, 's3')
+  await eventually(async () => assert.equal(await status(), 302), 15_000)
 })

@@ -496,3 +496,23 @@ test('of two replications of one object at the same moment one waits', async () 
   assert.deepEqual(await places(id), ['local verified', 's3 verified'])
   assert.equal(s3().inner.held.size, 1)
 })
+
+test('an eviction notes the key that a URL may still put to, and only that', async () => {
+  const [written, old] = [
+    await ingestBytes(rig.placement, randomBytes(100)),
+    await ingestBytes(rig.placement, randomBytes(100)),
+  ]
+  for (const [objectId, age] of [
+    [written, '1 hour'],
+    [old, '2 days'],
+  ] as const) {
+    await sql`update replica set writable_until = now() - ${age}::interval where object_id = ${objectId}`.execute(
+      database.db,
+    )
+    await offload(objectId)
+  }
+  const { rows } = await sql`select location_id, clear_at > now() as "isLater" from key_to_clear`.execute(
+    database.db,
+  )
+  assert.deepEqual(rows, [{ location_id: 'local', isLater: true }])
+})

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  canStop,
   createUploadQueue,
   describeTotals,
   type UploadPorts,
@@ -24,6 +25,7 @@ function setUp(
 ) {
   const hashes: Call[] = []
   const sends: Call[] = []
+  const received = new Map<string, () => void>()
   const checks: { id: string; checksum: string }[][] = []
   let now = 0
   let checkError: Error | null = null
@@ -49,7 +51,9 @@ function setUp(
           : { id, action: 'accept' },
       )
     },
-    send: async (source, { onProgress, signal }) => {
+    send: async (source, { onProgress, onReceived, whilePaused, signal }) => {
+      received.set(source, onReceived)
+      await whilePaused()
       const status = await wait(sends, source, onProgress, signal)
       return { id: `asset-of-${source}`, status }
     },
@@ -62,6 +66,7 @@ function setUp(
     queue,
     hashes,
     sends,
+    received,
     checks,
     settled,
     add: (...names: string[]) => queue.add(names.map((name) => ({ source: name, name, size: 1000 }))),
@@ -229,4 +234,20 @@ test('totals: bytes, speed over the last seconds, time left', async () => {
   world.tick(20_000)
   assert.equal(world.queue.totals().bytesPerSecond, 0)
   assert.equal(world.queue.totals().msLeft, null)
+})
+
+test('what is being proven can not be stopped, and nobody needs to wait for it', async () => {
+  const world = setUp()
+  world.add('a.jpg')
+  await world.answer(world.hashes, 'a.jpg', 'hash-a')
+  assert.equal(canStop(world.queue.items[0]!.state), true)
+  world.received.get('a.jpg')!()
+  const { open, proving } = world.queue.totals()
+  assert.deepEqual([open, proving], [1, 1])
+  assert.equal(canStop(world.queue.items[0]!.state), false)
+  world.queue.cancel(1)
+  assert.deepEqual(world.states(), { 'a.jpg': 'proving' })
+  assert.equal(world.sends[0]!.signal.aborted, false)
+  await world.answer(world.sends, 'a.jpg', 'created')
+  assert.deepEqual(world.states(), { 'a.jpg': 'done' })
 })

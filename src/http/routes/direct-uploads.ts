@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { AppError } from '../../errors.ts'
 import {
   confirmDirectUpload,
   deleteDirectUpload,
@@ -10,7 +9,7 @@ import {
 } from '../../library/direct-upload-steps.ts'
 import { askDirectUpload, DIRECT_LIMITS } from '../../library/direct-uploads.ts'
 import { beginBrowserProbe, finishBrowserProbe, uploadReachOf } from '../../placement/browser-reach.ts'
-import { findDirectTarget } from '../../placement/direct-write.ts'
+import { demandDirectTarget, findDirectTarget, takesSinglePuts } from '../../placement/direct-target.ts'
 import { actorOf } from '../authenticate.ts'
 import { browserResult, originOf } from '../page-origin.ts'
 import { cleanFileName } from '../receive-upload.ts'
@@ -69,22 +68,24 @@ export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpPart
   app.get('/api/storage/uploads/config', { config: { access } }, async (request) => {
     const { origin } = parse(configQuery, request.query)
     const target = await findDirectTarget(placement, mode)
+    const isSingle = !('location' in target) || takesSinglePuts(target.features)
     const limits = {
       maxBytes: config.uploads.maxBytes,
-      maxSinglePutBytes: DIRECT_LIMITS.singlePutBytes,
+      maxSinglePutBytes: isSingle ? DIRECT_LIMITS.singlePutBytes : 0,
       maxOpenUploads: DIRECT_LIMITS.openUploads,
       maxPartsPerRequest: DIRECT_LIMITS.partsPerRequest,
     }
-    if (typeof target === 'string')
-      return { isAvailable: false, reason: target, isOpenToPage: false, ...limits }
+    if (!('location' in target)) {
+      const reason = actorOf(request).isAdmin ? target.cause : target.reason
+      return { isAvailable: false, reason, isOpenToPage: false, ...limits }
+    }
     const { id, isDemonstration } = target.location
     const isOpenToPage = origin !== null && (await uploadReachOf(placement, id, origin)) !== null
     return { isAvailable: true, reason: null, isOpenToPage, isDemonstration, ...limits }
   })
 
   app.post('/api/storage/uploads/check', { config: { access } }, async (request, reply) => {
-    const target = await findDirectTarget(placement, mode)
-    if (typeof target === 'string') throw new AppError('unavailable', `No direct uploads: ${target}`)
+    const target = await demandDirectTarget(placement, mode, actorOf(request))
     const offer = await beginBrowserProbe(placement, target.location, originOf(request))
     return reply.status(201).send(offer)
   })

@@ -53,9 +53,11 @@ export async function uploadDirectly(
 ): Promise<Uploaded> {
   const { signal } = options
   const ask = () => ports.call<AskAnswer>('POST', '/storage/uploads', { body: announcement, signal })
-  const asked = await ask()
+  // Not cut: an announcement whose answer nobody hears is an upload that nobody gives up.
+  const asked = await ports.call<AskAnswer>('POST', '/storage/uploads', { body: announcement })
   if (asked.status === 'duplicate') return asked
   options.onAsked?.(asked.id)
+  signal?.throwIfAborted()
   if (asked.state === 'open') {
     if (asked.put !== null) await putWhole(ports, file, { first: asked, ask, options })
     else await putParts(ports, file, asked, options)

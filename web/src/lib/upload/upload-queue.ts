@@ -55,7 +55,7 @@ export type UploadPorts<Source> = {
       onProgress: (bytes: number) => void
       /** All bytes are sent: the next file may begin while this one is proven. */
       onReceived: () => void
-      /** Resolves at once unless the queue is paused; for uploads in several steps. */
+      /** Resolves at once unless the queue is paused, and rejects when the item is stopped; for uploads in several steps. */
       whilePaused: () => Promise<void>
       signal: AbortSignal
     },
@@ -77,6 +77,8 @@ export type UploadTotals = {
   skipped: number
   /** Neither at an end nor failed. */
   open: number
+  /** Of these, the ones that the server goes on with by itself. */
+  proving: number
   bytes: number
   bytesDone: number
   bytesPerSecond: number
@@ -91,7 +93,7 @@ export type UploadQueue<Source> = {
   resume(): void
   /** One failed item, or all of them. */
   retry(id?: number): void
-  /** Gives up an item that is not at an end; its request is cut. */
+  /** Gives up an item that can still be stopped; its request is cut. */
   cancel(id: number): void
   /** Forgets what is at an end, so that the next batch counts from zero. */
   clear(): void
@@ -213,7 +215,7 @@ export function createUploadQueue<Source>(
           move(item, 'proving')
           pump()
         },
-        whilePaused,
+        whilePaused: () => whilePaused(abort.signal),
         signal: abort.signal,
       })
       if (abort.signal.aborted) return
@@ -228,8 +230,16 @@ export function createUploadQueue<Source>(
   }
 
   const resumed = new Set<() => void>()
-  function whilePaused(): Promise<void> {
-    return isPaused ? new Promise((resolve) => resumed.add(resolve)) : Promise.resolve()
+  function whilePaused(signal: AbortSignal): Promise<void> {
+    if (!isPaused) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      resumed.add(resolve)
+      const stop = () => {
+        resumed.delete(resolve)
+        reject(signal.reason)
+      }
+      signal.addEventListener('abort', stop, { once: true })
+    })
   }
 
   function noteSent(bytes: number): void {
@@ -282,7 +292,7 @@ export function createUploadQueue<Source>(
     },
     cancel(id) {
       const item = items.find((candidate) => candidate.id === id)
-      if (!item || !isOpen(item.state)) return
+      if (!item || !canStop(item.state)) return
       aborts.get(id)?.abort()
       move(item, 'failed', 'You stopped this one.')
       pump()
@@ -299,6 +309,7 @@ export function createUploadQueue<Source>(
         failed: 0,
         skipped: 0,
         open: 0,
+        proving: 0,
         bytes: 0,
         bytesDone: 0,
         bytesPerSecond: 0,
@@ -311,6 +322,7 @@ export function createUploadQueue<Source>(
         else if (item.state === 'failed') totals.failed++
         else if (item.state === 'skipped') totals.skipped++
         else totals.open++
+        if (item.state === 'proving') totals.proving++
         if (item.state === 'skipped' || item.state === 'failed') continue
         totals.bytes += item.size
         if (item.state === 'done' || item.state === 'here' || item.state === 'proving')
@@ -334,6 +346,11 @@ export function createUploadQueue<Source>(
 /** Whether something is still to happen to an item without anybody's help. */
 export function isOpen(state: UploadState): boolean {
   return state !== 'done' && state !== 'here' && state !== 'failed' && state !== 'skipped'
+}
+
+/** Not what is sent and confirmed: the server proves it whoever leaves, and the asset appears. */
+export function canStop(state: UploadState): boolean {
+  return isOpen(state) && state !== 'proving'
 }
 
 /** What the live region says: totals, never each file. */

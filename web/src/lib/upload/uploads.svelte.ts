@@ -15,6 +15,7 @@ import {
 import { hashBlob } from './hash-files.ts'
 import { type FoundFile, type MediaTypes, pairSidecars } from './pair-sidecars.ts'
 import { sendFile } from './send-file.ts'
+import { sendPastServer } from './send-past-server.ts'
 import { createUploadQueue, type UploadItem, type UploadPorts, type UploadTotals } from './upload-queue.ts'
 
 type Source = { file: File; sidecar: File | null }
@@ -81,24 +82,35 @@ async function send(
 ): Promise<{ id: string; status: string }> {
   const digests = digestsOf.get(file)
   if (digests === undefined || uploads.route?.reason !== null) return sendFile(file, { ...options, sidecar })
-  let askedId: string | null = null
-  try {
-    return await sendDirectly(file, digests, {
-      ...options,
-      onAsked(id) {
-        askedId = id
-        forgetUnfinished(id)
-      },
-    })
-  } catch (error) {
-    if (!isUnreachable(error)) throw error
-    uploads.route = { ...uploads.route, reason: 'the bucket does not answer any more' }
-    void explainFallback()
-    // Else it would count twice against the quota. Where this fails, it ends by itself within days.
-    if (askedId !== null) await giveUpUnfinished(askedId).catch(() => undefined)
-    return sendFile(file, { ...options, sidecar })
-  }
+  // Stopped and tried again at once: the same file announced meanwhile would be given up with the first.
+  await givenUp.get(file)
+  return sendPastServer({
+    send: (onAsked) =>
+      sendDirectly(file, digests, {
+        ...options,
+        onAsked(id) {
+          forgetUnfinished(id)
+          onAsked(id)
+        },
+      }),
+    giveUp(id) {
+      const isOver = giveUpUnfinished(id)
+      // A stopped file has no row to show an error in.
+      givenUp.set(file, isOver.catch(sayError))
+      return isOver
+    },
+    isUnreachable,
+    fallBack() {
+      uploads.route = { md5UpToBytes: 0, ...uploads.route, reason: 'the bucket does not answer any more' }
+      void explainFallback()
+      return sendFile(file, { ...options, sidecar })
+    },
+    signal: options.signal,
+  })
 }
+
+/** Uploads that are being given up, by their files. */
+const givenUp = new WeakMap<File, Promise<void>>()
 
 /** Says what is in the way, and lets the server know, so that the next page does not try in vain. */
 async function explainFallback(): Promise<void> {
