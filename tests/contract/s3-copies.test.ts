@@ -65,6 +65,15 @@ test('copies on the strict server; what is archived says so', async (t) => {
   const cold = { storageClass: 'GLACIER', size: 1000 }
   await assert.rejects(backend.copies!.copy(key('none'), key('x'), cold), kind('not-found'))
 
+  server.profile.copyFails = true
+  await backend.put(key('whole'), bodyOf(randomBytes(1000)))
+  await assert.rejects(
+    backend.copies!.copy(key('whole'), key('x'), cold),
+    (error: unknown) => isStorageError(error, 'unavailable') && error.isOfOneObject,
+    'a service that fails at copies alone is not away',
+  )
+  server.profile.copyFails = false
+
   const bytes = randomBytes(1000)
   await backend.put(key('cold'), bodyOf(bytes), { storageClass: 'GLACIER' })
   await assert.rejects(backend.get(key('cold')), kind('archived'))
