@@ -95,8 +95,9 @@ test('whoever stops waiting leaves nothing that others wait for', LIMIT, async (
   const { placement } = rig
   const [first, second, third] = await Promise.all([1, 2, 3].map(() => offload(randomBytes(11_000))))
   const stop = new AbortController()
-  const [holder, leaver] = [hold(first!), hold(second!, stop.signal)]
+  const holder = hold(first!)
   await holder.begun
+  const leaver = hold(second!, stop.signal)
   const next = hold(third!)
   stop.abort(new Error('the worker ends'))
   await assert.rejects(leaver.done, /the worker ends/)
