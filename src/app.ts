@@ -300,6 +300,7 @@ async function openBucket(
       return probeS3(settings, log, { ...options, usesArchives })
     },
     openBrowserProbe: async () => {
+      breaker.assertNotBlocked()
       const { openS3BrowserProbe } = await import('./storage/s3-browser-probe.ts')
       return openS3BrowserProbe(settings, log)
     },

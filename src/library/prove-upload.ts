@@ -37,7 +37,8 @@ export async function proveUpload(
   if (upload.state === 'done') return processNow(parts, upload.asset_id, signal)
   let proof: Awaited<ReturnType<typeof proveWrite>>
   try {
-    const expected = { objectId: upload.object_id, sha1: upload.sha1.toString('hex') }
+    const { object_id: objectId, part_bytes: partBytes } = upload
+    const expected = { objectId, sha1: upload.sha1.toString('hex'), partBytes }
     proof = await proveWrite(placement, expected, (tx) => makeAsset(tx, upload), signal)
   } catch (error) {
     if (error instanceof EndedMeanwhile) return

@@ -241,8 +241,16 @@ export async function removeLateBrowserProbes(placement: Placement): Promise<voi
   for (const { id, location_id, key } of late) {
     const location = placement.locations.get(location_id)
     if (!location?.openBrowserProbe) continue
-    await withProbe(location, (probe) => probe.remove(key))
-    await placement.db.deleteFrom('browser_probe').where('id', '=', id).execute()
+    try {
+      await withProbe(location, (probe) => probe.remove(key))
+      await placement.db.deleteFrom('browser_probe').where('id', '=', id).execute()
+    } catch (error) {
+      // A place that is away must not keep others from being probed; its row stays for the next time.
+      placement.log.warn(
+        { location: location_id, error: (error as Error).message },
+        'a late probe was not removed',
+      )
+    }
   }
 }
 

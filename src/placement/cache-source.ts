@@ -6,6 +6,9 @@ import { readReplica } from './read-replica.ts'
 import { isObjectLive, type Replica, type StoredObject } from './replicas.ts'
 import { settle } from './settle.ts'
 
+/** Replicas that are being judged at the moment, by object and location. */
+const underJudgement = new WeakMap<Placement, Set<string>>()
+
 /**
  * What the cache fetches an object from. A chunk can't be compared with the SHA-256 of the whole; an answer whose ETag is
  * not the one that the replica was proven with is refused, which is more than a reading past the cache demands.
@@ -29,9 +32,16 @@ export function cacheSource(placement: Placement, object: StoredObject, replica:
       }
     },
     reportWrong() {
-      const work: Promise<void> = judgeAndSettle(placement, object, replica).finally(() =>
-        placement.cache?.pending.delete(work),
-      )
+      const name = `${object.id} ${location.id}`
+      const judged = underJudgement.get(placement) ?? new Set()
+      underJudgement.set(placement, judged)
+      // Every range of a film may come here, and judging reads all of it.
+      if (judged.has(name)) return
+      judged.add(name)
+      const work: Promise<void> = judgeAndSettle(placement, object, replica).finally(() => {
+        judged.delete(name)
+        placement.cache?.pending.delete(work)
+      })
       placement.cache?.pending.add(work)
     },
   }

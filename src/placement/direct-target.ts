@@ -12,9 +12,9 @@ export type NoDirectTarget = { reason: string; cause: string }
 export type SignedRequest = { url: string; headers: Record<string, string> }
 
 const LOOK_AGAIN_MS = 5_000
-const known = new WeakMap<Placement, { until: number; answer: DirectTarget | NoDirectTarget }>()
+const known = new WeakMap<Placement, { until: number; answer: DirectTarget }>()
 
-/** Looked up in the database every few seconds. */
+/** Looked up in the database every few seconds; at each call while there is none, so that a probe takes effect at once. */
 export async function findDirectTarget(
   placement: Placement,
   mode: DirectMode,
@@ -24,7 +24,7 @@ export async function findDirectTarget(
   const cached = known.get(placement)
   if (cached !== undefined && cached.until > Date.now()) return cached.answer
   const answer = await lookForTarget(placement, mode)
-  known.set(placement, { until: Date.now() + LOOK_AGAIN_MS, answer })
+  if ('location' in answer) known.set(placement, { until: Date.now() + LOOK_AGAIN_MS, answer })
   return answer
 }
 

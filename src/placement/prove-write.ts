@@ -26,17 +26,19 @@ const ACTOR = 'job prove-upload'
 export type WriteProof = { answer: 'same'; release(): void } | { answer: 'different'; reason: string }
 
 /**
- * Makes parts an object, reads it, and compares SHA-256 and SHA-1 (both lower-case hex) with what was announced. When they
+ * Makes parts an object, reads it, and compares SHA-256 and SHA-1 (both lower-case hex) with what was announced; `partBytes` is
+ * how it was cut, null for a single put, noted with the proof: a later ETag is made of it. When they
  * are the same, `commit` and the verified replica are one transaction. `different` only after a second reading found the
  * same other bytes, at the place that the ledger knows; whatever else goes wrong is thrown, to be tried again: `unavailable`,
  * `conflict` where it is another place, or what `commit` throws.
  */
 export async function proveWrite(
   placement: Placement,
-  { objectId, sha1 }: { objectId: string; sha1: string },
+  expected: { objectId: string; sha1: string; partBytes: number | null },
   commit: (tx: Tx) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<WriteProof> {
+  const { objectId } = expected
   const loaded = await loadObject(placement.db, objectId)
   const replica = loaded?.replicas.find(({ state }) => state === 'writing')
   if (loaded?.object.state !== 'live' || !replica)
@@ -44,7 +46,7 @@ export async function proveWrite(
   const location = locationOf(placement, replica.locationId)
   await confirmLocation(placement, location)
   await demandUnwritable(placement, location, replica)
-  const answer = await proveHeld(placement, location, loaded.object, { replica, sha1, commit, signal })
+  const answer = await proveHeld(placement, location, loaded.object, { replica, expected, commit, signal })
   if (answer.answer === 'different') {
     // Of another bucket of that name the same would be said of everything, and what is said here is final.
     placement.confirmedLocations.delete(location.id)
@@ -75,23 +77,23 @@ async function proveHeld(
   object: StoredObject,
   {
     replica,
-    sha1,
+    expected,
     commit,
     signal,
   }: {
     replica: Replica
-    sha1: string
+    expected: { sha1: string; partBytes: number | null }
     commit: (tx: Tx) => Promise<void>
     signal: AbortSignal | undefined
   },
 ): Promise<WriteProof> {
-  const held = await completeWrite(location, object, replica)
+  const held = await completeWrite(location, object, replica, expected.partBytes)
   if ('reason' in held) return { answer: 'different', reason: held.reason }
   const copy = await readAll(placement, location, object, { replica, signal })
   if ('reason' in copy) return { answer: 'different', reason: copy.reason }
   const { file } = copy
   try {
-    if (copy.sha1 !== sha1) {
+    if (copy.sha1 !== expected.sha1) {
       if (file !== null) await dropCopy(placement, file)
       return { answer: 'different', reason: 'the bytes have another SHA-1 than was announced' }
     }
@@ -118,15 +120,15 @@ async function completeWrite(
   location: Location,
   object: StoredObject,
   { key, uploadId, proof }: Replica,
+  partBytes: number | null,
 ): Promise<{ proof: Partial<Proof> } | { reason: string }> {
   const { multipart } = location.backend
   if (uploadId == null || !multipart) return { proof: proof ?? {} }
   let info: ObjectInfo | null
-  let parts: Awaited<ReturnType<typeof multipart.listParts>> = []
   try {
     // Forgotten, which only an object explains: a confirmed upload had its parts.
     if (uploadId === '') throw new StorageError('not-found', `${key} has no upload that is known`)
-    parts = await multipart.listParts(key, uploadId)
+    const parts = await multipart.listParts(key, uploadId)
     parts.sort((a, b) => a.number - b.number)
     const bytes = parts.reduce((sum, part) => sum + part.size, 0)
     if (bytes !== object.size)
@@ -143,7 +145,7 @@ async function completeWrite(
     proof: {
       ...proof,
       ...(info.etag !== undefined && { etag: info.etag }),
-      ...(parts[0] && { partBytes: parts[0].size, parts: parts.length }),
+      ...(partBytes !== null && { partBytes, parts: Math.max(1, Math.ceil(object.size / partBytes)) }),
     },
   }
 }

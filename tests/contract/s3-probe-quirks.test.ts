@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import {
+  CreateMultipartUploadCommand,
   ListObjectVersionsCommand,
   PutBucketCorsCommand,
   PutBucketLifecycleConfigurationCommand,
   PutBucketVersioningCommand,
+  PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
 import { silentLog } from '../../src/log.ts'
@@ -51,6 +53,28 @@ const find = (report: ProbeReport, check: string): ProbeFinding => {
   assert.ok(found, `no finding ${check} in ${report.findings.map((finding) => finding.check).join(', ')}`)
   return found
 }
+
+test('what a killed probe left is removed by one a day later, and what another one is at is left alone', async (t) => {
+  const { server, client, probe } = await start(t)
+  const leave = async (folder: string) => {
+    const at = { Bucket: 'photos', Key: `deep/er/.glassine-probe/${folder}/basics` }
+    await client.send(new PutObjectCommand({ ...at, Body: 'x' }))
+    await client.send(new CreateMultipartUploadCommand({ ...at, Key: `${at.Key}-parts` }))
+  }
+  await leave('killed')
+  // The server in this process lives by the same clock.
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 25 * 3_600_000 })
+  await leave('other')
+  await probe()
+  assert.deepEqual(
+    (await server.stored.objects()).map(({ key }) => key),
+    ['deep/er/.glassine-probe/other/basics'],
+  )
+  assert.deepEqual(
+    (await server.stored.unfinishedUploads()).map(({ key }) => key),
+    ['deep/er/.glassine-probe/other/basics-parts'],
+  )
+})
 
 describe('every trait can be found either way', () => {
   /** What makes the answer another than that of a server without quirks. */

@@ -87,6 +87,15 @@ test('killed while the parts become an object, before and after they did: it goe
     await sendParts(running.client, upload, bytes, numbers)
     await killDuring('CompleteMultipartUpload', () => confirm(running.client, upload.id), commit)
     await checkDone(upload.id, bytes)
+    const { assetId } = await show(running.client, upload.id)
+    const { replicas } = await running.client.json<{
+      replicas: { location: string; proof: { etag?: string; partBytes?: number; parts?: number } }[]
+    }>(`/storage/receipts/${assetId}`)
+    const { proof } = replicas.find(({ location }) => location === 's3')!
+    // What its ETag is made of: without it a copy in another class could not be compared.
+    assert.equal(proof.parts, numbers.length)
+    assert.equal(proof.partBytes, upload.parts!.partBytes)
+    assert.match(proof.etag ?? '', /-\d+"?$/)
   }
 })
 
