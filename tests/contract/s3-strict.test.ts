@@ -61,8 +61,8 @@ const likeStrict: [string, Partial<StrictProfile>, string][] = [
 async function probedFeatures(profile: Partial<StrictProfile>, provider?: string): Promise<object> {
   const { settings, close } = await start(profile, provider)
   try {
-    // Limits come from the table of providers; no body of the suite comes near one.
-    const { maxPutBytes: _, multipart: __, ...features } = (await probeS3(settings, silentLog)).features
+    // Limits come from the table of providers, and no body of the suite comes near one; copies have a suite of their own.
+    const { maxPutBytes: _, multipart: __, copies: ___, ...features } = (await probeS3(settings, silentLog)).features
     return features
   } finally {
     await close()
