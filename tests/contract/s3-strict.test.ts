@@ -62,7 +62,12 @@ async function probedFeatures(profile: Partial<StrictProfile>, provider?: string
   const { settings, close } = await start(profile, provider)
   try {
     // Limits come from the table of providers, and no body of the suite comes near one; copies have a suite of their own.
-    const { maxPutBytes: _, multipart: __, copies: ___, ...features } = (await probeS3(settings, silentLog)).features
+    const {
+      maxPutBytes: _,
+      multipart: __,
+      copies: ___,
+      ...features
+    } = (await probeS3(settings, silentLog)).features
     return features
   } finally {
     await close()
