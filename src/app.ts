@@ -25,7 +25,6 @@ import type { StorageBackend } from './storage/backend.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
 import type { Cdn } from './storage/cdn.ts'
 import { openDiskBackend } from './storage/disk.ts'
-import { bucketOrigins } from './storage/s3-addresses.ts'
 import { s3Providers } from './storage/s3-provider-table.ts'
 import { findS3Provider } from './storage/s3-providers.ts'
 import { secondOpinion } from './storage/second-opinion.ts'
@@ -293,7 +292,6 @@ async function openBucket(
     provider: findS3Provider(settings.provider, settings.endpoint).name,
     backend,
     breaker,
-    browserOrigins: bucketOrigins(settings),
     probe: async (options) => {
       breaker.assertNotBlocked()
       const { probeS3 } = await import('./storage/s3-probe.ts')

@@ -7,7 +7,7 @@ import type { Database } from '../database/connect.ts'
 import type { UploadWays } from '../library/storage-overview.ts'
 import type { Log } from '../log.ts'
 import type { MediaTools } from '../media/tools.ts'
-import { deliveryOrigins } from '../placement/deliver.ts'
+import { bucketOrigins, deliveryOrigins } from '../placement/deliver.ts'
 import type { Placement } from '../placement/placement.ts'
 import { addAuthentication } from './authenticate.ts'
 import { addEarlyReads } from './early-read.ts'
@@ -88,11 +88,11 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
     api: { endpoint: '/api' },
   }))
   registerRoutes(app, parts)
-  const bucketOrigins = [...parts.placement.locations.values()].flatMap(
-    (location) => location.browserOrigins ?? [],
-  )
-  const mediaOrigins = () => deliveryOrigins(parts.placement)
-  await addStaticWeb(app, { log: parts.log, mediaOrigins, bucketOrigins })
+  const findOrigins = async () => ({
+    media: await deliveryOrigins(parts.placement),
+    buckets: await bucketOrigins(parts.placement),
+  })
+  await addStaticWeb(app, { log: parts.log, findOrigins })
   attachWebsocket(app, parts)
   return app
 }

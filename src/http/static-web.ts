@@ -18,20 +18,17 @@ const IMMUTABLE_PREFIX = '/_app/immutable/'
 export async function addStaticWeb(
   app: FastifyInstance,
   parts: Pick<HttpParts, 'log'> & {
-    /** Origins besides ours that pictures and videos may come from. */
-    mediaOrigins?(): Promise<string[]>
-    /** Those of the buckets, for the page's own requests with presigned URLs. */
-    bucketOrigins?: readonly string[]
+    findOrigins?(): Promise<PageOrigins>
   },
   webFolder: string = WEB_FOLDER,
 ): Promise<void> {
   const index = await readIndex(webFolder)
   if (index === null) parts.log.warn({ folder: webFolder }, 'the web page is not built: run `npm run build`')
 
-  const findMediaOrigins = async () =>
-    (await parts.mediaOrigins?.().catch((error: Error) => {
-      parts.log.warn({ error: error.message }, 'the page can show nothing that is not sent by us')
-    })) ?? []
+  const findOrigins = async () =>
+    (await parts.findOrigins?.().catch((error: Error) => {
+      parts.log.warn({ error: error.message }, 'the page can use nothing that is not sent by us')
+    })) ?? OURS_ALONE
 
   const answerNotFound = async (request: FastifyRequest, reply: FastifyReply) => {
     const isPage =
@@ -41,7 +38,7 @@ export async function addStaticWeb(
       (request.headers.accept ?? '').includes('text/html')
     if (!isPage)
       return reply.status(404).send({ message: `Cannot ${request.method} ${request.url.split('?')[0]}` })
-    return sendPage(reply, index, await findMediaOrigins(), parts.bucketOrigins ?? [])
+    return sendPage(reply, index, await findOrigins())
   }
   app.setNotFoundHandler(answerNotFound)
   if (index === null) return
@@ -74,15 +71,10 @@ function decodePath(path: string): string {
   }
 }
 
-function sendPage(
-  reply: FastifyReply,
-  html: string | null,
-  mediaOrigins: readonly string[],
-  bucketOrigins: readonly string[],
-): FastifyReply {
+function sendPage(reply: FastifyReply, html: string | null, origins: PageOrigins): FastifyReply {
   reply.header('cache-control', 'no-store').type('text/html; charset=utf-8')
   if (html === null) return reply.status(503).send(MISSING_PAGE)
-  return reply.header('content-security-policy', pagePolicy(html, mediaOrigins, bucketOrigins)).send(html)
+  return reply.header('content-security-policy', pagePolicy(html, origins)).send(html)
 }
 
 async function readIndex(folder: string): Promise<string | null> {
@@ -94,16 +86,17 @@ async function readIndex(folder: string): Promise<string | null> {
   }
 }
 
+/** Besides ours: what pictures and videos may come from, and the buckets that the page's own requests with presigned URLs go to. */
+export type PageOrigins = { media: readonly string[]; buckets: readonly string[] }
+
+const OURS_ALONE: PageOrigins = { media: [], buckets: [] }
+
 /**
  * Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything.
  * Pictures and videos also from where the configuration lets clients be redirected to, requests also to the buckets.
  */
-export function pagePolicy(
-  html: string,
-  mediaOrigins: readonly string[] = [],
-  bucketOrigins: readonly string[] = [],
-): string {
-  const media = mediaOrigins.map((origin) => ` ${origin}`).join('')
+export function pagePolicy(html: string, origins: PageOrigins = OURS_ALONE): string {
+  const media = origins.media.map((origin) => ` ${origin}`).join('')
   const hashes = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script!).digest('base64')}'`,
   )
@@ -117,7 +110,7 @@ export function pagePolicy(
     "font-src 'self' data:",
     "worker-src 'self' blob:",
     // Presigned URLs lead there.
-    ["connect-src 'self'", ...bucketOrigins].join(' '),
+    ["connect-src 'self'", ...origins.buckets].join(' '),
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",

@@ -191,10 +191,15 @@ export async function deliveryOrigins(placement: Placement): Promise<string[]> {
   const ways = new Set(Object.values(delivery.ways))
   const origins: string[] = []
   if (ways.has('cdn') && delivery.cdn) origins.push(delivery.cdn.cdn.origin)
-  if (ways.has('redirect')) {
-    for (const { backend } of placement.locations.values()) {
-      if (backend.presign) origins.push(await backend.presign.origin())
-    }
+  if (ways.has('redirect')) origins.push(...(await bucketOrigins(placement)))
+  return origins
+}
+
+/** Where presigned URLs lead. Told from the settings, without a request. */
+export async function bucketOrigins({ locations }: Placement): Promise<string[]> {
+  const origins: string[] = []
+  for (const { backend } of locations.values()) {
+    if (backend.presign) origins.push(await backend.presign.origin())
   }
   return origins
 }

@@ -27,8 +27,6 @@ export type Location = {
   /** Stands before the backend of a place that can be away; absent at the media volume. */
   breaker?: Breaker
   probe(options?: ProbeOptions): Promise<ProbeReport>
-  /** Where presigned URLs for browsers lead. */
-  browserOrigins?: readonly string[]
   /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
   openBrowserProbe?(): Promise<BrowserProbe>
 }

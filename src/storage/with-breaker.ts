@@ -23,12 +23,19 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
     breaker.assertAdmits()
   }
 
-  /** `isOurs`: whether a failure is of this place at all, asked when it has failed. */
+  /**
+   * `isOurs`: whether a failure is of this place at all, asked when it has failed. `provesNothing`: it may return without
+   * having heard from the place.
+   */
   async function run<T>(
     kind: CallKind,
     callerSignal: AbortSignal | undefined,
     act: (signal: AbortSignal, call: UnderWay) => Promise<T>,
-    { isOurs = () => true, staysUnderWay = false }: { isOurs?: () => boolean; staysUnderWay?: boolean } = {},
+    {
+      isOurs = () => true,
+      staysUnderWay = false,
+      provesNothing = false,
+    }: { isOurs?: () => boolean; staysUnderWay?: boolean; provesNothing?: boolean } = {},
   ): Promise<T> {
     callerSignal?.throwIfAborted()
     const begun = breaker.begin(kind)
@@ -58,7 +65,7 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
     let isUnderWay = false
     try {
       const result = await orAborted(act(signal, call), signal)
-      call.decide('answered')
+      call.decide(provesNothing ? 'unknown' : 'answered')
       isUnderWay = staysUnderWay
       return result
     } catch (error) {
@@ -194,7 +201,11 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
           const put = await other(options.signal, (signal) => growing.begin(key, { ...options, signal }))
           return {
             uploadId: put.uploadId,
-            advance: (availableBytes) => other(undefined, () => put.advance(availableBytes)),
+            async advance(availableBytes) {
+              await admit()
+              // Parts are sent beside it, and mostly there is not enough for one yet.
+              await run('other', undefined, () => put.advance(availableBytes), { provesNothing: true })
+            },
             complete: (body, signal) => other(signal, (ours) => put.complete(body, ours)),
             stop: () => put.stop(),
             async abort() {

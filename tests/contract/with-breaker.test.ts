@@ -4,7 +4,12 @@ import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { setImmediate as soon } from 'node:timers/promises'
 import { silentLog } from '../../src/log.ts'
-import { isStorageError, type StorageBackend, StorageError } from '../../src/storage/backend.ts'
+import {
+  type GrowingPut,
+  isStorageError,
+  type StorageBackend,
+  StorageError,
+} from '../../src/storage/backend.ts'
 import { type BreakerRules, createBreaker } from '../../src/storage/breaker.ts'
 import { openMemoryBackend } from '../../src/storage/memory.ts'
 import { withBreaker } from '../../src/storage/with-breaker.ts'
@@ -97,6 +102,32 @@ describe('with a breaker', () => {
     assert.equal(asked.markers, 2, 'one trial, however many come')
     assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
     assert.equal((await readAll((await backend.get(key)).stream)).length, 1_000)
+  })
+
+  test('a large upload that arrives beside it, and sends nothing yet, speaks for no place', async () => {
+    const { memory, inner, breaker, place } = subject()
+    const partsToCome: GrowingPut = {
+      uploadId: 'u',
+      advance: async () => undefined,
+      complete: () => never,
+      stop: async () => undefined,
+      abort: async () => undefined,
+    }
+    const growing = { partBytes: 1_000, begin: async () => partsToCome }
+    const backend = withBreaker({ ...inner, features: memory.features, growing }, breaker)
+    const openFile = () => never
+    const upload = await backend.growing!.begin(randomKey('b'), {
+      openFile,
+      expectedBytes: null,
+      contentType: 'video/mp4',
+    })
+    place.mode = 'away'
+    for (let n = 0; n < 3; n += 1) {
+      for (let mib = 0; mib < 20; mib += 1) await upload.advance(mib)
+      await rejectsWith('unavailable', () => backend.head(randomKey('a')))
+    }
+    assert.equal(breaker.state, 'open')
+    await rejectsWith('unavailable', () => upload.advance(20))
   })
 
   test('of 200 reads at a place that hangs no more than the slots are held, and all end when it opens', async () => {

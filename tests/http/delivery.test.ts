@@ -339,7 +339,7 @@ test('the page may show what comes from where browsers are sent', async (t) => {
   assert.deepEqual(await deliveryOrigins(server.placement), [bucket.endpoint])
   server.placement.delivery = PROXY_EVERYTHING
   assert.deepEqual(await deliveryOrigins(server.placement), [])
-  const policy = pagePolicy('', ['https://cdn.example.org'])
+  const policy = pagePolicy('', { media: ['https://cdn.example.org'], buckets: [] })
   assert.match(policy, /img-src 'self' data: blob: https:\/\/cdn\.example\.org;/)
   assert.match(policy, /media-src 'self' blob: https:\/\/cdn\.example\.org;/)
   assert.doesNotMatch(policy, /script-src[^;]*cdn/)
