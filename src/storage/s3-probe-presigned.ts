@@ -97,6 +97,16 @@ export async function checkPresignedGet(probe: Probe): Promise<ProbeFinding[]> {
   return [noProblem(name, 'ranges, type and file name are as they were signed'), double]
 }
 
+/** URLs for browsers name the public address; the server, which may not even reach that, tries them at its own. */
+export async function notePublicAddress({ bucket }: Probe): Promise<ProbeFinding[]> {
+  const { publicEndpoint, endpoint } = bucket.settings
+  if (publicEndpoint == null || publicEndpoint === endpoint) return []
+  const detail =
+    `presigned URLs and CORS rules are tried at ${endpoint ?? 'AWS'}; whether browsers reach ${publicEndpoint} ` +
+    "is found out by the page's own probe"
+  return [noProblem('public address', detail)]
+}
+
 const CUT = 'cut'
 
 /** Sends a put whose connection is lost before its last byte; what became of it, `checkCutPut` looks at later. */

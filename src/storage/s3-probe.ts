@@ -21,7 +21,13 @@ import { checkChecksums, checkConditionalPut, checkEtag, checkRefusals } from '.
 import { checkLifecycle, checkVersioning } from './s3-probe-lifecycle.ts'
 import { checkAbort, checkMultipart, checkUnequalParts } from './s3-probe-multipart.ts'
 import { checkDelete, checkListing, checkRanges } from './s3-probe-objects.ts'
-import { checkCutPut, checkPresignedGet, checkPresignedPut, sendCutPut } from './s3-probe-presigned.ts'
+import {
+  checkCutPut,
+  checkPresignedGet,
+  checkPresignedPut,
+  notePublicAddress,
+  sendCutPut,
+} from './s3-probe-presigned.ts'
 import { checkRestore } from './s3-probe-restore.ts'
 import { openProbe, PROBE_FOLDER, type Probe } from './s3-probing.ts'
 import { retryUnavailable } from './with-retry.ts'
@@ -43,6 +49,7 @@ const REST = [
   checkLifecycle,
   checkVersioning,
   checkRestore,
+  notePublicAddress,
   checkPresignedPut,
   checkPresignedGet,
   checkCutPut,

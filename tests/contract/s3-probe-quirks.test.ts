@@ -76,6 +76,15 @@ test('what a killed probe left is removed by one a day later, and what another o
   )
 })
 
+test('with a public address besides, the report says which one was tried', async (t) => {
+  const { server, probe } = await start(t)
+  const { ok, findings } = await probe({ publicEndpoint: 'https://files.example.org' })
+  assert.equal(ok, true)
+  const { detail } = findings.find(({ check }) => check === 'public address')!
+  assert.ok(detail.includes(`at ${server.endpoint};`) && detail.includes('https://files.example.org'), detail)
+  assert.ok(!(await probe()).findings.some(({ check }) => check === 'public address'))
+})
+
 describe('every trait can be found either way', () => {
   /** What makes the answer another than that of a server without quirks. */
   const quirks: Record<Trait, Partial<StrictProfile>> = {
