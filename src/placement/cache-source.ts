@@ -3,7 +3,7 @@ import { judgeReplica } from './judge.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { readReplica } from './read-replica.ts'
-import { isObjectLive, type Replica, type StoredObject } from './replicas.ts'
+import { isObjectLive, loadObject, type Replica, type StoredObject } from './replicas.ts'
 import { settle } from './settle.ts'
 
 /** Replicas that are being judged at the moment, by object and location. */
@@ -50,7 +50,11 @@ export function cacheSource(placement: Placement, object: StoredObject, replica:
 /** In the background of a reading that has failed already. */
 async function judgeAndSettle(placement: Placement, object: StoredObject, replica: Replica): Promise<void> {
   try {
-    const verdict = await judgeReplica(placement, object, replica)
+    const now = await loadObject(placement.db, object.id)
+    const held = now?.replicas.find(({ key }) => key === replica.key)
+    // Given up or proven anew since whoever failed had looked.
+    if (held?.state !== 'verified' || held.proof?.etag !== replica.proof?.etag) return
+    const verdict = await judgeReplica(placement, object, held)
     if (verdict.code === 'corrupt') await settle(placement.db, placement, object.id)
     else placement.log.warn({ objectId: object.id, location: replica.locationId }, verdict.message)
   } catch (error) {

@@ -127,12 +127,15 @@ async function lookAtSpace(cache: Cache): Promise<void> {
 async function removeFile(cache: Cache, name: string): Promise<void> {
   const bytes = cache.files.get(name) ?? 0
   cache.files.delete(name)
-  try {
-    await rm(pathOf(cache, name), { force: true })
-  } catch (error) {
-    cache.log.warn({ error: (error as Error).message }, 'a cached file could not be removed')
-  }
-  cache.totalBytes -= bytes
+  const work: Promise<void> = rm(pathOf(cache, name), { force: true })
+    .catch((error: Error) => cache.log.warn({ error: error.message }, 'a cached file could not be removed'))
+    .then(() => {
+      cache.totalBytes -= bytes
+      cache.pending.delete(work)
+    })
+  // Whose reader found it damaged and left does not wait for it.
+  cache.pending.add(work)
+  await work
 }
 
 function noteUse(cache: Cache, unit: Unit): void {

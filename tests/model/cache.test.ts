@@ -278,12 +278,15 @@ async function readAll(
 
 /** What goes on behind a reading that is over: files being written, looked through, closed. Watches the limit meanwhile. */
 async function settle({ cache, folder }: World): Promise<void> {
-  do {
-    await Promise.race([...cache.pending, nextTick()])
-    await cache.scan.isRunning
-    assert.ok(cache.totalBytes <= LIMIT + cache.maxFillBytes)
-  } while (cache.pending.size > 0 || cache.scan.isRunning !== null)
-  for (let look = 0; look < 200 && (await openFiles(folder)).length > 0; look += 1) await nextTick()
+  // What somebody who left had begun goes on for a moment, from one file to its removal.
+  for (let look = 0; look < 200; look += 1) {
+    do {
+      await Promise.race([...cache.pending, nextTick()])
+      await cache.scan.isRunning
+      assert.ok(cache.totalBytes <= LIMIT + cache.maxFillBytes)
+    } while (cache.pending.size > 0 || cache.scan.isRunning !== null)
+    if ((await openFiles(folder)).length === 0 && cache.pending.size === 0) return
+  }
 }
 
 async function listFiles(world: World): Promise<{ path: string; bytes: number }[]> {
