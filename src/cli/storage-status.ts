@@ -44,6 +44,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     uploadsLine(status.uploads),
     ...cacheLines(status.cache),
     ...movingLines(status.moving),
+    '',
     ...whatHappens(queues, failures, style, now),
     '',
     ...places(status.locations, style, now),
