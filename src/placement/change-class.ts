@@ -7,7 +7,7 @@
 import { AppError } from '../errors.ts'
 import { RetryLater } from '../queue/retry-later.ts'
 import type { ObjectKey, StorageBackend } from '../storage/backend.ts'
-import { abortParts } from './abandon.ts'
+import { removeBytes } from './abandon.ts'
 import {
   beginClassChange,
   type ClassChange,
@@ -26,7 +26,14 @@ import { freshKey } from './keys.ts'
 import { confirmLocation, locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { checkAsCopy, proveCopy } from './prove-copy.ts'
-import { isReadableNow, loadObject, lockObject, type Replica, type StoredObject } from './replicas.ts'
+import {
+  isObjectLive,
+  isReadableNow,
+  loadObject,
+  lockObject,
+  type Replica,
+  type StoredObject,
+} from './replicas.ts'
 import { settle } from './settle.ts'
 import { classOf, classStep, isArchiveClass } from './storage-classes.ts'
 
@@ -197,7 +204,7 @@ async function refuse(
 async function giveUpCopy(placement: Placement, change: ClassChange): Promise<void> {
   try {
     const { key } = await decideDoomed(placement, change)
-    if (key === change.toKey) await removeBytes(placement, change, key)
+    if (key === change.toKey) await removeKey(placement, change, key)
   } catch (error) {
     placement.log.warn(
       { objectId: change.objectId, location: change.locationId, error: (error as Error).message },
@@ -213,7 +220,7 @@ async function giveUpCopy(placement: Placement, change: ClassChange): Promise<vo
  */
 export async function finishClassChange(placement: Placement, change: StandingClassChange): Promise<void> {
   if (change.doomedKey !== null && change.leftMs <= 0) {
-    await removeBytes(placement, change, change.doomedKey)
+    await removeKey(placement, change, change.doomedKey)
     await forgetClassChange(placement.db, change)
     return
   }
@@ -223,18 +230,17 @@ export async function finishClassChange(placement: Placement, change: StandingCl
   }
   const isDecided = change.doomedKey !== null
   const { key, leftMs, isLive } = isDecided
-    ? { key: change.doomedKey, leftMs: change.leftMs, isLive: await isLiveObject(placement, change.objectId) }
+    ? {
+        key: change.doomedKey,
+        leftMs: change.leftMs,
+        isLive: await isObjectLive(placement.db, change.objectId),
+      }
     : await decideDoomed(placement, change)
   // Of a purged object nobody reads any more.
   if (key !== null && (!isLive || (key === change.toKey && !isDecided)))
-    await removeBytes(placement, change, key)
+    await removeKey(placement, change, key)
   if (!isLive && leftMs > 0)
     throw new RetryLater(`bytes of a class change at ${change.locationId} may still come`, leftMs)
-}
-
-async function isLiveObject(placement: Placement, objectId: string): Promise<boolean> {
-  const loaded = await loadObject(placement.db, objectId)
-  return loaded?.object.state === 'live'
 }
 
 /**
@@ -261,9 +267,7 @@ async function decideDoomed(
   })
 }
 
-async function removeBytes(placement: Placement, change: ClassChange, key: ObjectKey): Promise<void> {
-  const { locationId } = change
-  // Of a copy in parts. They go first: a completion that is late finds none.
-  if (key === change.toKey) await abortParts(placement, { locationId, key, uploadId: '' })
-  await locationOf(placement, locationId).backend.delete([key])
+/** Of a copy in parts, what is under way goes as well. */
+function removeKey(placement: Placement, { locationId, toKey }: ClassChange, key: ObjectKey): Promise<void> {
+  return removeBytes(placement, { locationId, key, uploadId: key === toKey ? '' : null })
 }

@@ -94,9 +94,9 @@ export function objectOfRows(rows: readonly ObjectRow[]): LoadedObject | null {
       proofLevel: row.proof_level,
       proof: row.proof as Proof | null,
       verifiedAt: row.verified_at,
-      leaseLeftMs: row.lease_expires_at && row.lease_expires_at.getTime() - row.asked_at.getTime(),
+      leaseLeftMs: msFrom(row.asked_at, row.lease_expires_at),
       uploadId: row.upload_id,
-      writableUntil: row.writable_until,
+      writableLeftMs: msFrom(row.asked_at, row.writable_until),
       storageClass: row.storage_class,
       classSince: row.class_since,
       restore:
@@ -106,4 +106,8 @@ export function objectOfRows(rows: readonly ObjectRow[]): LoadedObject | null {
     })
   }
   return { object, replicas }
+}
+
+function msFrom(now: Date, time: Date | null): number | null {
+  return time && time.getTime() - now.getTime()
 }

@@ -4,7 +4,6 @@
  */
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { sql } from 'kysely'
 import type { Tx } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import { RetryLater } from '../queue/retry-later.ts'
@@ -45,7 +44,7 @@ export async function proveWrite(
     throw new AppError('conflict', `object ${objectId} is not being written any more`)
   const location = locationOf(placement, replica.locationId)
   await confirmLocation(placement, location)
-  await demandUnwritable(placement, location, replica)
+  demandUnwritable(location, replica)
   const answer = await proveHeld(placement, location, loaded.object, { replica, expected, commit, signal })
   if (answer.answer === 'different') {
     // Of another bucket of that name the same would be said of everything, and what is said here is final.
@@ -56,19 +55,10 @@ export async function proveWrite(
 }
 
 /** What somebody may still replace proves nothing. Such a URL is signed only where the place was seen to refuse a second put. */
-async function demandUnwritable(
-  { db }: Placement,
-  { id, backend }: Location,
-  { objectId, writableUntil }: Replica,
-): Promise<void> {
-  if (writableUntil == null || takesSinglePuts(backend.features)) return
-  const { leftMs } = await db
-    .selectFrom('replica')
-    .select(sql<number>`(extract(epoch from writable_until - now()) * 1000)::float8`.as('leftMs'))
-    .where('object_id', '=', objectId)
-    .where('location_id', '=', id)
-    .executeTakeFirstOrThrow()
-  if (leftMs > 0) throw new RetryLater(`a URL may still put to ${id}`, leftMs)
+function demandUnwritable({ id, backend }: Location, { writableLeftMs }: Replica): void {
+  const leftMs = writableLeftMs ?? 0
+  if (leftMs > 0 && !takesSinglePuts(backend.features))
+    throw new RetryLater(`a URL may still put to ${id}`, leftMs)
 }
 
 async function proveHeld(

@@ -36,7 +36,7 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   // What lies on this disk goes first, and waits for no bucket.
   await forgetCopies(placement, loaded.object)
   for (const replica of loaded.replicas) {
-    const writableMs = (replica.writableUntil?.getTime() ?? 0) - placement.now().getTime()
+    const writableMs = replica.writableLeftMs ?? 0
     // Bytes removed before then could be put there again, and no row would say so.
     if (writableMs > 0) throw new RetryLater(`a URL may still put to ${replica.locationId}`, writableMs)
     if (replica.state === 'writing' && (replica.leaseLeftMs ?? 0) > 0) {

@@ -43,8 +43,8 @@ export type Replica = {
   leaseLeftMs: number | null
   /** Of a write in parts; empty: may have been begun, under an id that is not known, and is found by its key. */
   uploadId?: string | null
-  /** Until then somebody outside holds a URL that may put to the key. */
-  writableUntil?: Date | null
+  /** For so long somebody outside holds a URL that may put to the key, in ms by the database's clock. */
+  writableLeftMs?: number | null
   /** Null: the location's ordinary one. */
   storageClass: string | null
   classSince: Date

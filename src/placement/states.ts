@@ -66,11 +66,6 @@ export function nextState(
   return MOVES.find((move) => move.from === from && move.event === event)?.to ?? null
 }
 
-/** Only verified replicas count as copies. */
-export function countsAsCopy(state: ReplicaState): boolean {
-  return state === 'verified'
-}
-
 /** The last-copy rule: may a replica be evicted that leaves this many other verified ones? */
 export function mayEvict(object: ObjectState, otherVerified: number, minCopies: number): boolean {
   return object === 'purging' || otherVerified >= minCopies

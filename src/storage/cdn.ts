@@ -8,6 +8,7 @@
  */
 import type { ObjectKey } from './backend.ts'
 import { escapeUri } from './s3-http.ts'
+import { escapeKey } from './s3-signature.ts'
 
 export type CdnFile = {
   key: ObjectKey
@@ -36,7 +37,7 @@ export type Cdn = {
 
 /** The address without its signature. Percent-encoded so that no `*`, a wildcard in policies, is ever in it. */
 export function addressOf(baseUrl: string, keyPrefix: string, file: CdnFile): string {
-  const path = (keyPrefix + file.key).split('/').map(escapeUri).join('/')
+  const path = escapeKey(keyPrefix + file.key)
   const query = [
     ['response-cache-control', file.cacheControl],
     ['response-content-disposition', file.contentDisposition],

@@ -4,8 +4,8 @@ import { type Copies, isStorageError, type ObjectKey, StorageError } from './bac
 import { assertObjectKey } from './object-key.ts'
 import type { S3Bucket } from './s3-bucket.ts'
 import { errorStatus } from './s3-errors.ts'
-import { escapeUri } from './s3-http.ts'
 import { PART_RETRY } from './s3-part-writer.ts'
+import { escapeKey } from './s3-signature.ts'
 import { beginUpload, tryAbort } from './s3-upload.ts'
 import { retryUnavailable } from './with-retry.ts'
 
@@ -43,8 +43,7 @@ function ofThisCopy(error: unknown): unknown {
 
 /** `x-amz-copy-source` of a key of ours. */
 export function sourceOf(bucket: S3Bucket, key: string): string {
-  const path = bucket.fullKey(key).split('/').map(escapeUri).join('/')
-  return `${bucket.settings.bucket}/${path}`
+  return `${bucket.settings.bucket}/${escapeKey(bucket.fullKey(key))}`
 }
 
 async function copyWhole(

@@ -21,6 +21,7 @@ import {
   staged,
   startServerWithBucket,
 } from '../support/server-with-bucket.ts'
+import { WRITE_LEASE_SECONDS } from '../support/spawn-server.ts'
 import { readZip } from '../support/zip.ts'
 
 const MIB = 1024 * 1024
@@ -33,7 +34,7 @@ const video = randomBytes(48 * MIB)
 let videoId: string
 
 before(async () => {
-  site = await startServerWithBucket()
+  site = await startServerWithBucket({ upload: `writeLeaseSeconds: ${WRITE_LEASE_SECONDS}` })
   client = site.client
   await probed(client)
   videoId = (await client.upload(video, 'film.mp4')).id

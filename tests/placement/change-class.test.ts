@@ -143,17 +143,21 @@ test('a replica gets into its class by a copy, a HEAD and a delete, and no byte 
 test('a key that a URL may still put to is cleared again when the replica has left it', async () => {
   await open(TO_IA)
   const id = await offload(randomBytes(200 * KIB))
-  await sql`update replica set writable_until = now() + interval '20 minutes'`.execute(database.db)
+  const { rows } = await sql<{ until: Date }>`
+    update replica set writable_until = now() + interval '20 minutes' returning writable_until as until`.execute(
+    database.db,
+  )
+  const { until } = rows[0]!
   const before = await replicaOf(id)
   aheadMs = 31 * DAY_MS
   await change(id)
   const after = await replicaOf(id)
   assert.notEqual(after.key, before.key)
-  assert.equal(after.writableUntil, null, 'no URL leads to the copy')
+  assert.equal(after.writableLeftMs, null, 'no URL leads to the copy')
   const noted = await database.db.selectFrom('key_to_clear').selectAll().execute()
   assert.deepEqual(
     noted.map((row) => [row.key, row.writable_until, row.clear_at]),
-    [[before.key, before.writableUntil, before.writableUntil]],
+    [[before.key, until, until]],
   )
 })
 

@@ -17,6 +17,7 @@ import { enqueue } from '../../src/queue/enqueue.ts'
 import { startWorker } from '../../src/queue/worker.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
+import { s3TestSettings } from '../contract/s3-subject.ts'
 import { ingestBytes, locationOfBackend, policyOf, testPlacement } from '../support/placement.ts'
 import { testDatabase } from '../support/postgres.ts'
 
@@ -39,18 +40,10 @@ beforeEach(async () => {
   database = await testDatabase()
   server = await startStrictS3({ store: { kind: 'memory' }, credentials: CREDENTIALS, buckets: ['photos'] })
   const backend = openS3Backend(
-    {
-      endpoint: server.endpoint,
-      bucket: 'photos',
-      region: 'us-east-1',
-      ...CREDENTIALS,
-      prefix: '',
-      forcePathStyle: true,
-      provider: 'auto',
-      maxConnections: 16,
-      requestTimeoutMs: 5_000,
-      connectTimeoutMs: 5_000,
-    },
+    s3TestSettings(
+      { endpoint: server.endpoint, ...CREDENTIALS, bucket: 'photos' },
+      { prefix: '', requestTimeoutMs: 5_000 },
+    ),
     silentLog,
   )
   // As a probe finds a good service; without, each copy would be read back.

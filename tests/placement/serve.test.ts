@@ -15,6 +15,7 @@ import { findServable } from '../../src/placement/serve.ts'
 import { sweepPlacement } from '../../src/placement/sweep.ts'
 import { openS3Backend } from '../../src/storage/s3.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
+import { s3TestSettings } from '../contract/s3-subject.ts'
 import { ingestBytes, locationOfBackend, testPlacement } from '../support/placement.ts'
 import { testDatabase } from '../support/postgres.ts'
 
@@ -30,18 +31,10 @@ beforeEach(async () => {
   database = await testDatabase()
   server = await startStrictS3({ store: { kind: 'memory' }, credentials: CREDENTIALS, buckets: ['photos'] })
   const backend = openS3Backend(
-    {
-      endpoint: server.endpoint,
-      bucket: 'photos',
-      region: 'us-east-1',
-      ...CREDENTIALS,
-      prefix: '',
-      forcePathStyle: true,
-      provider: 'auto',
-      maxConnections: 16,
-      requestTimeoutMs: 2_000,
-      connectTimeoutMs: 1_000,
-    },
+    s3TestSettings(
+      { endpoint: server.endpoint, ...CREDENTIALS, bucket: 'photos' },
+      { prefix: '', requestTimeoutMs: 2_000 },
+    ),
     silentLog,
   )
   rig = await testPlacement(database.db, {

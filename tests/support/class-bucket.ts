@@ -8,6 +8,7 @@ import { probeS3 } from '../../src/storage/s3-probe.ts'
 import type { StrictProfile } from '../../src/strict-s3/profiles.ts'
 import type { OperationName } from '../../src/strict-s3/route.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
+import { s3TestSettings } from '../contract/s3-subject.ts'
 import { locationOfBackend } from './placement.ts'
 
 export type ClassBucket = {
@@ -25,20 +26,8 @@ export async function startClassBucket(
   id = 'bucket',
 ): Promise<ClassBucket> {
   const server = await startStrictS3({ store: { kind: 'memory' }, credentials, buckets: ['photos'], profile })
-  const settings: S3TestSettings = {
-    endpoint: server.endpoint,
-    bucket: 'photos',
-    region: 'us-east-1',
-    prefix: '',
-    forcePathStyle: true,
-    provider: 'auto',
-    maxConnections: 16,
-    requestTimeoutMs: 10_000,
-    connectTimeoutMs: 2_000,
-    singlePutBytes: 6 * 1024 * 1024,
-    partBytes: 5 * 1024 * 1024,
-    ...credentials,
-  }
+  const address = { endpoint: server.endpoint, ...credentials, bucket: 'photos' }
+  const settings: S3TestSettings = s3TestSettings(address, { prefix: '' })
   const backend = openS3Backend(settings, silentLog)
   backend.useFeatures((await probeS3(settings, silentLog)).features)
   const location = locationOfBackend(id, 's3', backend)

@@ -78,8 +78,6 @@ export function fractionOf(ruler: Ruler, place: SheetPlace): number {
   )
 }
 
-export type ScrubberKey = 'ArrowUp' | 'ArrowDown' | 'PageUp' | 'PageDown' | 'Home' | 'End'
-
 /** The month that a key on the scrubber leads to: arrows by month, Page keys by year. Null for any other key. */
 export function monthAfterKey(ruler: Ruler, month: number, key: string): number | null {
   const last = ruler.months.length - 1
