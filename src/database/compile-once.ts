@@ -14,16 +14,19 @@ export function compileOnce<Values extends Record<string, unknown>, Row>(
   build: (
     db: Kysely<Schema>,
     value: <Name extends keyof Values & string>(name: Name) => RawBuilder<NonNullable<Values[Name]>>,
-  ) => Compilable<Row>,
+  ) => Compilable<Row> | RawBuilder<Row>,
 ): (db: Queryable, values: Values) => Promise<Row[]> {
   const places = new Set<unknown>()
   let compiled: CompiledQuery<Row> | undefined
   return async (db, values) => {
-    compiled ??= build(db, (name) => {
-      const place: Place = { of: name }
-      places.add(place)
-      return sql.val(place) as RawBuilder<never>
-    }).compile()
+    if (compiled === undefined) {
+      const statement = build(db, (name) => {
+        const place: Place = { of: name }
+        places.add(place)
+        return sql.val(place) as RawBuilder<never>
+      })
+      compiled = 'isRawBuilder' in statement ? statement.compile(db) : statement.compile()
+    }
     const parameters = compiled.parameters.map((one) => (places.has(one) ? values[(one as Place).of] : one))
     return (await db.executeQuery<Row>({ ...compiled, parameters })).rows
   }

@@ -4,20 +4,20 @@ import type { Database } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import type { Access, Actor } from '../library/access.ts'
 import { findActorByApiKey } from '../library/api-keys.ts'
-import { findActorAndMedia, type MediaRows, type MediaWish } from '../library/media-rows.ts'
+import type { FirstLook } from '../library/first-look.ts'
 import { findActorBySessionToken } from '../library/sessions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks. Null on public routes, which look at no credentials; `actorOf` elsewhere. */
     actor: Actor | null
-    /** Of routes with `config.media`: what the ledger said together with the actor. */
-    media: MediaRows | null
+    /** What the `firstLook` of the route found; read by the function that it came with. */
+    found: unknown
   }
   interface FastifyContextConfig {
     access?: Access
-    /** What of an asset the request is for; null: it is malformed, and will be refused. */
-    media?: (request: FastifyRequest) => MediaWish | null
+    /** What the request is about, looked up together with who asks; null: it is malformed, and will be refused. */
+    firstLook?: (request: FastifyRequest) => FirstLook<unknown> | null
   }
 }
 
@@ -91,9 +91,9 @@ export function demandAccess(actor: Actor, access: Access): void {
 /** Sets `request.actor` before anything of the body is read, and refuses who may not enter. */
 export function addAuthentication(app: FastifyInstance, db: Database): void {
   app.decorateRequest('actor', null)
-  app.decorateRequest('media', null)
+  app.decorateRequest('found', null)
   app.addHook('onRequest', async (request) => {
-    const { access, media: wishOf } = request.routeOptions.config
+    const { access, firstLook } = request.routeOptions.config
     // A request that matched no route has none; the 404 handler answers it.
     if (access === undefined || access.who === 'public') return
     const credentials = findCredentials({
@@ -101,14 +101,14 @@ export function addAuthentication(app: FastifyInstance, db: Database): void {
       query: request.query as Record<string, unknown>,
       cookies: request.cookies,
     })
-    const wish = wishOf?.(request) ?? null
-    const { actor, media } =
-      wish !== null && (credentials?.kind === 'session' || credentials?.kind === 'api-key')
-        ? known(credentials, await findActorAndMedia(db, { ...credentials, kind: credentials.kind }, wish))
-        : { actor: await findActor(db, credentials), media: null }
+    const look = firstLook?.(request) ?? null
+    const { actor, found } =
+      look !== null && (credentials?.kind === 'session' || credentials?.kind === 'api-key')
+        ? known(credentials, await look(db, { ...credentials, kind: credentials.kind }))
+        : { actor: await findActor(db, credentials), found: null }
     demandAccess(actor, access)
     request.actor = actor
-    request.media = media
+    request.found = found
   })
 }
 
@@ -119,8 +119,17 @@ export function actorOf(request: FastifyRequest): Actor {
   return request.actor
 }
 
-/** The rows of a route with `config.media` whose request is well-formed. */
-export function mediaOf(request: FastifyRequest): MediaRows {
-  if (request.media === null) throw new Error(`${request.routeOptions.url} has no config.media, or no wish`)
-  return request.media
+/** For a route's `config.firstLook`, and for its handler the function that reads what was found. */
+export function firstLookOf<Found>(lookFor: (request: FastifyRequest) => FirstLook<Found> | null): {
+  firstLook: typeof lookFor
+  foundBy(request: FastifyRequest): Found
+} {
+  return {
+    firstLook: lookFor,
+    foundBy(request) {
+      if (request.found === null)
+        throw new Error(`${request.routeOptions.url} has no config.firstLook, or the request is malformed`)
+      return request.found as Found
+    },
+  }
 }

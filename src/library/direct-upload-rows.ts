@@ -1,12 +1,14 @@
 /** The rows of direct uploads: as they are read, shown and ended. */
 import { type Selectable, sql } from 'kysely'
+import { compileOnce } from '../database/compile-once.ts'
 import type { Database } from '../database/connect.ts'
 import type { DirectUploadState, Schema } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
 import { formatOf } from '../media/formats.ts'
 import { abandonWrite, type DirectWrite } from '../placement/direct-write.ts'
 import { knownKey } from '../placement/keys.ts'
-import type { Actor } from './access.ts'
+import type { Actor, Holder } from './access.ts'
+import { HOLDER_COLUMNS, lookFrom } from './first-look.ts'
 
 export type UploadRow = Selectable<Schema['direct_upload']>
 export type LoadedUpload = { upload: UploadRow; write: DirectWrite | null }
@@ -29,57 +31,100 @@ export type DirectUploadView = {
 }
 
 /** By their names: PostgreSQL prepares no statement with a star. */
-const COLUMNS = [
-  'u.id',
-  'u.owner_id',
-  'u.object_id',
-  'u.asset_id',
-  'u.state',
-  'u.reason',
-  'u.size',
-  'u.sha256',
-  'u.sha1',
-  'u.md5',
-  'u.part_bytes',
-  'u.file_name',
-  'u.file_created_at',
-  'u.file_modified_at',
-  'u.is_favorite',
-  'u.visibility',
-  'u.duration_ms',
-  'u.live_photo_video_id',
-  'u.expires_at',
-  'u.created_at',
-  'u.ended_at',
-] as const
+export const COLUMNS = [
+  'id',
+  'owner_id',
+  'object_id',
+  'asset_id',
+  'state',
+  'reason',
+  'size',
+  'sha256',
+  'sha1',
+  'md5',
+  'part_bytes',
+  'file_name',
+  'file_created_at',
+  'file_modified_at',
+  'is_favorite',
+  'visibility',
+  'duration_ms',
+  'live_photo_video_id',
+  'expires_at',
+  'created_at',
+  'ended_at',
+] as const satisfies readonly (keyof UploadRow)[]
 
 export const EXPIRED = 'it was not confirmed in time'
+
+/** Of `direct_upload as u` and its writing `replica as r`. */
+const LOADED_COLUMNS = [
+  ...COLUMNS.map((name) => `u.${name}` as const),
+  'r.location_id',
+  'r.key',
+  'r.upload_id',
+] as const
+type LoadedRow = UploadRow & { location_id: string | null; key: string | null; upload_id: string | null }
+
+/** Of the actor's own; null: there is none. As `loadUpload`, together with who asks. */
+export const lookForUpload = lookFrom<
+  { uploadId: string },
+  Holder & { [Column in keyof LoadedRow]: LoadedRow[Column] | null },
+  { loaded: LoadedUpload | null }
+>(
+  (from, value) =>
+    from
+      .selectFrom('holder')
+      .leftJoin('direct_upload as u', (join) =>
+        join.on('u.id', '=', value('uploadId')).onRef('u.owner_id', '=', 'holder.userId'),
+      )
+      .leftJoin('replica as r', (join) =>
+        join.onRef('r.object_id', '=', 'u.object_id').on('r.state', '=', sql.lit('writing')),
+      )
+      .select(HOLDER_COLUMNS)
+      .select(LOADED_COLUMNS),
+  ([row]) => ({ loaded: row.id === null ? null : loadedOf(row as LoadedRow) }),
+)
+
+const uploadById = compileOnce<{ uploadId: string; userId: string; isForAdmin: boolean }, LoadedRow>(
+  (db, value) =>
+    db
+      .selectFrom('direct_upload as u')
+      .leftJoin('replica as r', (join) =>
+        join.onRef('r.object_id', '=', 'u.object_id').on('r.state', '=', sql.lit('writing')),
+      )
+      .select(LOADED_COLUMNS)
+      .where('u.id', '=', value('uploadId'))
+      .where(({ eb, or, and }) =>
+        or([
+          eb('u.owner_id', '=', value('userId')),
+          and([value('isForAdmin'), eb('u.state', '=', sql.lit('received'))]),
+        ]),
+      ),
+)
 
 /** @throws AppError not-found, also for somebody else's, but for a confirmed one that an administrator may give up */
 export async function loadUpload(
   db: Database,
-  actor: Pick<Actor, 'userId'>,
+  { userId }: Pick<Actor, 'userId'>,
   uploadId: string,
   { isForAdmin = false }: { isForAdmin?: boolean } = {},
 ): Promise<LoadedUpload> {
-  const row = await db
-    .selectFrom('direct_upload as u')
-    .leftJoin('replica as r', (join) =>
-      join.onRef('r.object_id', '=', 'u.object_id').on('r.state', '=', 'writing'),
-    )
-    .select(COLUMNS)
-    .select(['r.location_id', 'r.key', 'r.upload_id'])
-    .where('u.id', '=', uploadId)
-    .where(({ eb, or }) =>
-      or([eb('u.owner_id', '=', actor.userId), ...(isForAdmin ? [eb('u.state', '=', 'received')] : [])]),
-    )
-    .executeTakeFirst()
-  if (!row) throw new AppError('not-found', 'there is no such upload')
-  const { location_id: locationId, key, upload_id, ...upload } = row
+  const [row] = await uploadById(db, { uploadId, userId, isForAdmin })
+  return demandUpload(row ? loadedOf(row) : null)
+}
+
+/** @throws AppError not-found */
+export function demandUpload(loaded: LoadedUpload | null): LoadedUpload {
+  if (loaded === null) throw new AppError('not-found', 'there is no such upload')
+  return loaded
+}
+
+function loadedOf({ location_id: locationId, key, upload_id: uploadId, ...upload }: LoadedRow): LoadedUpload {
   const write =
     locationId === null || key === null
       ? null
-      : { objectId: upload.object_id, locationId, key: knownKey(key), uploadId: upload_id }
+      : { objectId: upload.object_id, locationId, key: knownKey(key), uploadId }
   return { upload, write }
 }
 

@@ -1,5 +1,6 @@
 /** What follows the asking: the parts, the confirmation, the giving up; and looking how it stands. */
 import { sql } from 'kysely'
+import { compileOnce } from '../database/compile-once.ts'
 import type { Database } from '../database/connect.ts'
 import type { DirectUploadState } from '../database/schema.ts'
 import { AppError, isAppError } from '../errors.ts'
@@ -7,13 +8,15 @@ import type { SignedRequest } from '../placement/direct-target.ts'
 import {
   type DirectWrite,
   headWrite,
+  type KeptWrite,
   keepUntilProven,
   listHeldParts,
   signParts,
 } from '../placement/direct-write.ts'
 import type { Placement } from '../placement/placement.ts'
 import type { Proof } from '../placement/replicas.ts'
-import { addJob } from '../queue/enqueue.ts'
+import { addJobOf } from '../queue/enqueue.ts'
+import type { Jobs } from '../queue/job-types.ts'
 import type { Actor } from './access.ts'
 import { sizeOfPart } from './direct-upload-parts.ts'
 import {
@@ -21,6 +24,7 @@ import {
   describe,
   EXPIRED,
   endUpload,
+  type LoadedUpload,
   loadUpload,
   mimeTypeOf,
   type UploadRow,
@@ -29,17 +33,16 @@ import { DIRECT_LIMITS } from './direct-uploads.ts'
 
 type Parts = { db: Database; placement: Placement }
 
-/** How one upload stands; of an open one in parts, those that the bucket holds. @throws AppError not-found */
+/** How one upload stands; of an open one in parts, those that the bucket holds. */
 export async function showDirectUpload(
   { db, placement }: Parts,
   actor: Actor,
-  uploadId: string,
+  { upload, write }: LoadedUpload,
 ): Promise<DirectUploadView & { present: { number: number; size: number }[] }> {
-  const { upload, write } = await loadUpload(db, actor, uploadId)
   const held = upload.state === 'open' && write !== null ? await listHeldParts(placement, write) : []
   // Begun and nothing there: it may have been confirmed, and its parts made an object, while the bucket was asked.
   const isDoubtful = upload.state === 'open' && write?.uploadId && held.length === 0
-  const now = isDoubtful ? (await loadUpload(db, actor, uploadId)).upload : upload
+  const now = isDoubtful ? (await loadUpload(db, actor, upload.id)).upload : upload
   return { ...describe(now), present: held.map(({ number, size }) => ({ number, size })) }
 }
 
@@ -60,14 +63,12 @@ export async function listDirectUploads(
   return (await query.execute()).map(describe)
 }
 
-/** URLs for parts, each bound to its length and MD5 (lower-case hex). @throws AppError invalid, not-found, conflict */
+/** URLs for parts, each bound to its length and MD5 (lower-case hex). @throws AppError invalid, conflict */
 export async function signDirectParts(
-  { db, placement }: Parts,
-  actor: Actor,
-  uploadId: string,
+  placement: Placement,
+  { upload, write }: LoadedUpload,
   parts: readonly { number: number; size: number; md5: string }[],
 ): Promise<{ expiresAt: string; parts: ({ number: number } & SignedRequest)[] }> {
-  const { upload, write } = await loadUpload(db, actor, uploadId)
   demandOpen(upload)
   const { part_bytes: partBytes, size } = upload
   if (partBytes === null) throw new AppError('invalid', 'parts: this upload is one put, not several parts')
@@ -89,14 +90,13 @@ export async function signDirectParts(
 /**
  * The client says that all is there. Looks whether it is, and enqueues the proof in the transaction that notes it; until
  * then nothing has changed, so that a kill leaves either an open upload or one that goes on by itself. Idempotent.
- * @throws AppError not-found, conflict (something is missing: the message says what)
+ * @throws AppError conflict (something is missing: the message says what)
  */
 export async function confirmDirectUpload(
   { db, placement }: Parts,
   actor: Actor,
-  uploadId: string,
+  { upload, write }: LoadedUpload,
 ): Promise<DirectUploadView> {
-  const { upload, write } = await loadUpload(db, actor, uploadId)
   if (upload.state !== 'open') return describe(upload)
   demandOpen(upload)
   if (write === null) throw new AppError('conflict', 'this upload was given up meanwhile')
@@ -105,21 +105,32 @@ export async function confirmDirectUpload(
     held = await demandHeld(placement, upload, write)
   } catch (error) {
     // Confirmed by another request, the parts may be an object by now.
-    const { upload: now } = await loadUpload(db, actor, uploadId)
+    const { upload: now } = await loadUpload(db, actor, upload.id)
     if (isAppError(error, 'conflict') && now.state !== 'open') return describe(now)
     throw error
   }
-  const { rows } = await sql`
+  const rows = await receive(db, {
+    ...write,
+    uploadId: upload.id,
+    proof: held && JSON.stringify(held),
+    payload: JSON.stringify({ uploadId: upload.id } satisfies Jobs['prove-upload']),
+    jobKey: `prove:${upload.id}`,
+  })
+  if (rows.length === 1) return { ...describe(upload), state: 'received' }
+  return describe((await loadUpload(db, actor, upload.id)).upload)
+}
+
+/** open -> received, and the job that proves it, unless it ended or was given up meanwhile. */
+const receive = compileOnce<Record<'uploadId' | 'payload' | 'jobKey', string> & KeptWrite, { jobId: string }>(
+  (_, value) => sql`
     with received as (
       update direct_upload set state = 'received'
-      where id = ${uploadId} and state = 'open' and expires_at > now()
-        and exists (select from replica where object_id = ${write.objectId} and state = 'writing')
+      where id = ${value('uploadId')} and state = 'open' and expires_at > now()
+        and exists (select from replica where object_id = ${value('objectId')} and state = 'writing')
       returning id),
-    kept as (${keepUntilProven(write, held, sql<boolean>`exists (select from received)`)})
-    select ${addJob('prove-upload', { uploadId }, { key: `prove:${uploadId}` })} from received`.execute(db)
-  if (rows.length === 1) return { ...describe(upload), state: 'received' }
-  return describe((await loadUpload(db, actor, uploadId)).upload)
-}
+    kept as (${keepUntilProven(value, sql<boolean>`exists (select from received)`)})
+    select (${addJobOf('prove-upload', { payload: value('payload'), key: value('jobKey') })}).id::text as "jobId" from received`,
+)
 
 /** All of it is in the bucket; what a proof of a single put begins with. */
 async function demandHeld(

@@ -6,17 +6,19 @@
  */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
+import { compileOnce } from '../database/compile-once.ts'
 import type { Database, Tx } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import {
   type DirectMode,
   type DirectTarget,
   demandDirectTarget,
+  findDirectTarget,
   type SignedRequest,
   takesSinglePuts,
 } from '../placement/direct-target.ts'
 import {
-  beginDirectWrite,
+  beginDirectWriteWith,
   type DirectWrite,
   listHeldParts,
   prolongPut,
@@ -27,6 +29,7 @@ import type { Placement } from '../placement/placement.ts'
 import type { Actor } from './access.ts'
 import { planParts } from './direct-upload-parts.ts'
 import {
+  COLUMNS,
   type DirectUploadView,
   describe,
   EXPIRED,
@@ -82,47 +85,62 @@ export async function askDirectUpload(
   const format = demandSupportedFile(asked.fileName)
   if (asked.size > maxBytes)
     throw new AppError('too-large', `The file is larger than the limit of ${maxBytes} bytes`)
+  const target = await findDirectTarget(placement, mode)
+  // Mostly it is a new file, far from every limit: then this is the only statement.
+  const begun =
+    'location' in target ? await beginIfNew(db, actor, asked, planOf(asked, target, format)) : null
+  if (begun !== null) return created(placement, begun)
+
   const known = await lookForKnown(db, actor.userId, asked)
   if (known.assetId !== null) return { status: 'duplicate', id: known.assetId }
-  if (known.uploadId !== null) {
-    const again = await goOn({ db, placement }, actor, known.uploadId, asked)
-    if (again !== null) return { status: 'open', ...again }
-  }
-  const target = await demandDirectTarget(placement, mode, actor)
-  const partBytes = planParts(asked.size, target.features, DIRECT_LIMITS.singlePutBytes)
-  if (partBytes === null && asked.md5 === null) throw missingMd5()
+  const again = known.uploadId && (await goOn({ db, placement }, actor, known.uploadId, asked))
+  if (again) return { status: 'open', ...again }
+
+  const plan = planOf(asked, await demandDirectTarget(placement, mode, actor), format)
   if (asked.fields.livePhotoVideoId !== null)
     await demandLivePhotoVideo(db, actor, asked.fields.livePhotoVideoId)
+  const loaded = await beginWithinLimits(db, actor, asked, plan)
+  if (loaded !== null) return created(placement, loaded)
 
-  const loaded = await beginWithinLimits(db, actor, asked, { target, partBytes, format, ...known })
-  if (loaded !== null) return { status: 'created', ...(await describeOpen(placement, loaded, target)) }
-  const other = await lookForKnown(db, actor.userId, asked)
-  const same = other.uploadId && (await goOn({ db, placement }, actor, other.uploadId, asked))
+  const now = await lookForKnown(db, actor.userId, asked)
+  if (now.assetId !== null) return { status: 'duplicate', id: now.assetId }
+  const same = now.uploadId && (await goOn({ db, placement }, actor, now.uploadId, asked))
   if (same) return { status: 'open', ...same }
   throw new AppError('conflict', 'The same file was asked for and ended at this moment; ask again')
 }
 
+async function created(placement: Placement, { upload, write, target }: Begun): Promise<AskAnswer> {
+  return { status: 'created', ...(await describeOpen(placement, { upload, write }, target)) }
+}
+
+const knownUploads = compileOnce<
+  { ownerId: string; sha1: Buffer; sha256: Buffer },
+  { assetId: string | null; uploadId: string | null }
+>(
+  (_, value) => sql`
+    select (select id from asset where owner_id = ${value('ownerId')} and checksum = ${value('sha1')}) as "assetId",
+      (select id from direct_upload where owner_id = ${value('ownerId')} and sha256 = ${value('sha256')}
+        and state in ('open', 'received')) as "uploadId"`,
+)
+
 async function lookForKnown(db: Database, ownerId: string, { sha1, sha256 }: DirectUploadAsked) {
-  const { rows } = await sql<{
-    assetId: string | null
-    uploadId: string | null
-    open: number
-    quota: number | null
-  }>`
-    select (select quota_bytes from app_user where id = ${ownerId}) as quota,
-      (select id from asset where owner_id = ${ownerId} and checksum = ${sha1}) as "assetId",
-      (select id from direct_upload where owner_id = ${ownerId} and sha256 = ${sha256}
-        and state in ('open', 'received')) as "uploadId",
-      (select count(*)::int from direct_upload where owner_id = ${ownerId} and state = 'open') as open`.execute(
-    db,
-  )
-  return rows[0]!
+  const [row] = await knownUploads(db, { ownerId, sha1, sha256 })
+  return row!
 }
 
 type Plan = {
   target: DirectTarget
   partBytes: number | null
   format: { mimeType: string; extension: string }
+}
+type Begun = { upload: UploadRow; write: DirectWrite; target: DirectTarget }
+
+/** @throws AppError too-large, invalid (no MD5 for what goes in one put) */
+function planOf(asked: DirectUploadAsked, target: DirectTarget, format: Plan['format']): Plan {
+  const partBytes = planParts(asked.size, target.features, DIRECT_LIMITS.singlePutBytes)
+  if (partBytes !== null || asked.md5 !== null) return { target, partBytes, format }
+  const message = `needed for files up to ${DIRECT_LIMITS.singlePutBytes} bytes: 32 hexadecimal digits`
+  throw new AppError('invalid', `md5: ${message}`, { fields: [{ path: ['md5'], message, code: 'custom' }] })
 }
 
 /**
@@ -131,46 +149,78 @@ type Plan = {
  */
 const UNSEEN_UPLOADS = 200
 
-/**
- * One statement for whoever is far from every limit; else one transaction under the user's row lock, so that two requests
- * can't both fit. Null: asked twice.
- */
+/** Null: it is known already, or near a limit, or something is wrong with it, as `beginWithinLimits` will say. */
+async function beginIfNew(
+  db: Database,
+  actor: Actor,
+  asked: DirectUploadAsked,
+  plan: Plan,
+): Promise<Begun | null> {
+  const limits = { openUploads: DIRECT_LIMITS.openUploads - UNSEEN_UPLOADS, isWithinQuota: false }
+  return orAskedTwice(begin(db, actor, asked, { ...plan, ...limits }))
+}
+
+/** In one transaction under the user's row lock, so that two requests can't both fit. Null: asked twice. */
 async function beginWithinLimits(
   db: Database,
   actor: Actor,
   asked: DirectUploadAsked,
-  { quota, open, ...plan }: Plan & { quota: number | null; open: number },
-): Promise<LoadedUpload | null> {
+  plan: Plan,
+): Promise<Begun | null> {
   const { openUploads } = DIRECT_LIMITS
-  const farEnough = openUploads - UNSEEN_UPLOADS
-  try {
-    if (quota === null && open < farEnough) {
-      const begun = await begin(db, actor, asked, { ...plan, openUploads: farEnough })
-      if (begun !== null) return begun
-    }
-    return await db.transaction().execute(async (tx) => {
-      await lockUser(tx, actor.userId)
-      await demandQuota(tx, actor.userId, asked.size)
-      const begun = await begin(tx, actor, asked, { ...plan, openUploads })
-      if (begun !== null) return begun
+  const beginning = db.transaction().execute(async (tx) => {
+    await lockUser(tx, actor.userId)
+    await demandQuota(tx, actor.userId, asked.size)
+    const { open } = await tx
+      .selectFrom('direct_upload')
+      .select(({ fn }) => fn.countAll<number>().as('open'))
+      .where('owner_id', '=', actor.userId)
+      .where('state', '=', 'open')
+      .executeTakeFirstOrThrow()
+    if (open >= openUploads) {
       const message = `${openUploads} uploads of yours are open: confirm or delete some of them first`
       throw new AppError('conflict', message)
-    })
+    }
+    return begin(tx, actor, asked, { ...plan, openUploads, isWithinQuota: true })
+  })
+  return orAskedTwice(beginning)
+}
+
+/** Null where another request asked for the same file at this moment. */
+async function orAskedTwice(beginning: Promise<Begun | null>): Promise<Begun | null> {
+  try {
+    return await beginning
   } catch (error) {
     const { code, constraint } = error as { code?: string; constraint?: string }
-    // Another request asked for the same file at this moment.
     if (code === '23505' && constraint === 'direct_upload_underway') return null
     throw error
   }
 }
 
-/** Null where so many are open already, as far as this statement can see. */
+const beginUpload = beginDirectWriteWith<UploadRow & { openUploads: number; isWithinQuota: boolean }>(
+  (value) => {
+    const owner = value('owner_id')
+    const row = COLUMNS.map((name) => value(name))
+    return sql`
+      insert into direct_upload (${sql.join(COLUMNS.map((name) => sql.id(name)))}) select ${sql.join(row)}
+      where (select count(*) from direct_upload where owner_id = ${owner} and state = 'open') < ${value('openUploads')}
+        and (${value('isWithinQuota')} or (select quota_bytes from app_user where id = ${owner}) is null)
+        and not exists (select from asset where owner_id = ${owner} and checksum = ${value('sha1')})
+        and not exists (
+          select from direct_upload where owner_id = ${owner} and sha256 = ${value('sha256')} and state in ('open', 'received'))
+        and (${value('live_photo_video_id')}::uuid is null or exists (
+          select from asset where id = ${value('live_photo_video_id')} and owner_id = ${owner} and type = 'VIDEO'))
+      returning id`
+  },
+)
+
+/** Null where it is known, or so many are open already, as far as this statement can see, or nobody asked for the quota. */
 async function begin(
   db: Database | Tx,
   actor: Actor,
   asked: DirectUploadAsked,
-  { target, partBytes, format, openUploads }: Plan & { openUploads: number },
-): Promise<LoadedUpload | null> {
+  { target, partBytes, format, ...limits }: Plan & { openUploads: number; isWithinQuota: boolean },
+): Promise<Begun | null> {
   const inParts = partBytes !== null
   const lifetimeMs = inParts ? DIRECT_LIMITS.partsLifetimeMs : DIRECT_LIMITS.singleLifetimeMs
   const { fields, size, sha256 } = asked
@@ -206,13 +256,9 @@ async function begin(
     contentType: format.mimeType,
     extension: safeExtension(format.extension),
   }
-  const columns = sql.join(Object.keys(upload).map((name) => sql.id(name)))
-  const noting = sql`
-    insert into direct_upload (${columns}) select ${sql.join(Object.values(upload))}
-    where (select count(*) from direct_upload where owner_id = ${actor.userId} and state = 'open') < ${openUploads}
-    returning id`
-  const write = await beginDirectWrite(db, target, object, { inParts, lifetimeMs, noting })
-  return write === null ? null : { upload, write }
+  const values = { ...upload, ...limits }
+  const write = await beginUpload(db, target, object, { inParts, lifetimeMs, values })
+  return write === null ? null : { upload, write, target }
 }
 
 /** An upload that is under way already, or null where its time is over and a new one may begin. */
@@ -267,9 +313,4 @@ async function describeOpen(
   const body = { size: upload.size, md5: upload.md5, contentType: mimeTypeOf(upload) }
   const { expiresAt, ...put } = await signPut(target, write, body)
   return { ...describe(upload), put: { ...put, expiresAt: expiresAt.toISOString() }, present: [] }
-}
-
-function missingMd5(): AppError {
-  const message = `needed for files up to ${DIRECT_LIMITS.singlePutBytes} bytes: 32 hexadecimal digits`
-  return new AppError('invalid', `md5: ${message}`, { fields: [{ path: ['md5'], message, code: 'custom' }] })
 }

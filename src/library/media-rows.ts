@@ -1,10 +1,4 @@
-/**
- * What a request for an asset's bytes asks the ledger: who asks, for which asset, and where its bytes are. One statement
- * instead of three in a row, and so one moment's truth. It decides nothing: whether these credentials may have these bytes
- * is asked of the rows, by `authenticate` and `asset-media`, as it would be of three answers.
- */
-import { compileOnce } from '../database/compile-once.ts'
-import type { Database, Queryable } from '../database/connect.ts'
+/** What a request for an asset's bytes asks the ledger: which asset, and where its bytes are. */
 import type { AssetType, Schema } from '../database/schema.ts'
 import {
   ASKED_AT,
@@ -13,10 +7,8 @@ import {
   type ObjectRow,
   objectOfRows,
 } from '../placement/object-rows.ts'
-import type { Actor, Holder } from './access.ts'
-import { actorOfApiKey, apiKeyHolder } from './api-keys.ts'
-import { actorOfSession, sessionHolder } from './sessions.ts'
-import { hashToken } from './tokens.ts'
+import type { Holder } from './access.ts'
+import { HOLDER_COLUMNS, lookFrom } from './first-look.ts'
 
 /** The file of that kind, or the original where there is none; null: the original. */
 export type MediaWish = { assetId: string; kind: Schema['asset_file']['kind'] | null }
@@ -28,17 +20,6 @@ export type MediaRows = {
   /** Of the file, or of the original. */
   loaded: LoadedObject | null
 }
-
-/** By name: a statement with `*` is never prepared, and planning this one takes longer than running it. */
-const HOLDER_COLUMNS = [
-  'holder.userId',
-  'holder.email',
-  'holder.name',
-  'holder.isAdmin',
-  'holder.credentialId',
-  'holder.permissions',
-  'holder.isStale',
-] as const
 
 const ASSET_COLUMNS = [
   'asset.owner_id as ownerId',
@@ -57,36 +38,13 @@ export type MediaAsset = {
   fileObjectId: string | null
 }
 
-type Values = { secretHash: Buffer; assetId: string; kind: MediaWish['kind'] }
 type Row = Holder & { [Column in keyof MediaAsset]: MediaAsset[Column] | null } & {
   [Column in keyof ObjectRow]: ObjectRow[Column] | null
 }
 
-const STATEMENTS = { session: statementFor(sessionHolder), 'api-key': statementFor(apiKeyHolder) }
-
-/** Null where the credentials are nobody's. */
-export async function findActorAndMedia(
-  db: Database,
-  credentials: { kind: keyof typeof STATEMENTS; value: string },
-  wish: MediaWish,
-): Promise<{ actor: Actor; media: MediaRows } | null> {
-  const rows = await STATEMENTS[credentials.kind](db, { secretHash: hashToken(credentials.value), ...wish })
-  const first = rows[0]
-  if (first === undefined) return null
-  const actor = credentials.kind === 'session' ? await actorOfSession(db, first) : actorOfApiKey(first)
-  const { ownerId, type, originalObjectId, fileName, fileObjectId } = first
-  const asset =
-    ownerId === null || type === null || originalObjectId === null || fileName === null
-      ? null
-      : { ownerId, type, originalObjectId, fileName, fileObjectId }
-  const loaded = first.id === null ? null : objectOfRows(rows as ObjectRow[])
-  return { actor, media: { wish, asset, loaded } }
-}
-
-function statementFor(holder: typeof sessionHolder | typeof apiKeyHolder) {
-  return compileOnce<Values, Row>((db, value) =>
-    db
-      .with('holder', (cte) => (holder as typeof sessionHolder)(cte as Queryable, value('secretHash')))
+export const lookForMedia = lookFrom<MediaWish, Row, MediaRows>(
+  (from, value) =>
+    from
       .selectFrom('holder')
       .leftJoin('asset', (join) => join.on('asset.id', '=', value('assetId')))
       .leftJoin('asset_file', (join) =>
@@ -103,5 +61,14 @@ function statementFor(holder: typeof sessionHolder | typeof apiKeyHolder) {
       .select(ASSET_COLUMNS)
       .select(OBJECT_COLUMNS)
       .select(ASKED_AT),
-  )
-}
+  (rows, wish) => {
+    const [first] = rows
+    const { ownerId, type, originalObjectId, fileName, fileObjectId } = first
+    const asset =
+      ownerId === null || type === null || originalObjectId === null || fileName === null
+        ? null
+        : { ownerId, type, originalObjectId, fileName, fileObjectId }
+    const loaded = first.id === null ? null : objectOfRows(rows as unknown as ObjectRow[])
+    return { wish, asset, loaded }
+  },
+)

@@ -13,7 +13,7 @@ import { freshKey } from './keys.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
 import { markForPurge } from './purge.ts'
-import { beginObject, type Proof, type StoredObject } from './replicas.ts'
+import { beginObjectWith, type NewObject } from './replicas.ts'
 
 const PUT_URL_MS = 15 * 60_000
 const PART_URL_MS = 3_600_000
@@ -34,18 +34,23 @@ export type HeldPart = { number: number; size: number; etag: string }
  * The intent of a write, in one statement with `noting`: an insert of the row of whoever asked for it, which returns it.
  * Null where that inserted nothing: then nothing was begun.
  */
-export async function beginDirectWrite(
-  tx: Queryable,
-  target: DirectTarget,
-  object: Omit<StoredObject, 'kind' | 'state' | 'minCopies' | 'createdAt'>,
-  { inParts, lifetimeMs, noting }: { inParts: boolean; lifetimeMs: number; noting: RawBuilder<unknown> },
-): Promise<DirectWrite | null> {
-  const whole = { ...object, kind: 'original' as const }
-  const write = { objectId: object.id, locationId: target.location.id, key: freshKey(whole) }
-  const uploadId = inParts ? '' : null
-  const replica = inParts ? { ...write, uploadId: '' } : { ...write, writableForMs: WRITABLE_FOR_MS }
-  const first = { replicas: [replica], actor: ACTOR, leaseMs: lifetimeMs + LEASE_MARGIN_MS }
-  return (await beginObject(tx, whole, first, noting)) ? { ...write, uploadId } : null
+export function beginDirectWriteWith<Values extends Record<string, unknown>>(
+  noting: Parameters<typeof beginObjectWith<Values>>[0],
+) {
+  const begin = beginObjectWith(noting)
+  return async (
+    db: Queryable,
+    target: DirectTarget,
+    object: Omit<NewObject, 'kind'>,
+    { inParts, lifetimeMs, values }: { inParts: boolean; lifetimeMs: number; values: Values },
+  ): Promise<DirectWrite | null> => {
+    const whole = { ...object, kind: 'original' as const }
+    const write = { objectId: object.id, locationId: target.location.id, key: freshKey(whole) }
+    const uploadId = inParts ? '' : null
+    const replica = inParts ? { ...write, uploadId: '' } : { ...write, writableForMs: WRITABLE_FOR_MS }
+    const first = { replicas: [replica], actor: ACTOR, leaseMs: lifetimeMs + LEASE_MARGIN_MS }
+    return (await begin(db, whole, first, values)) ? { ...write, uploadId } : null
+  }
 }
 
 /** A single put, bound to the bytes: their length, MD5 and type, and to their not being there yet. */
@@ -156,19 +161,20 @@ async function withPatience<T>(placement: Placement, ask: (signal: AbortSignal) 
   }
 }
 
+/** `proof`: JSON. */
+export type KeptWrite = { objectId: string; locationId: string; key: string; proof: string | null }
+
 /**
  * The client has said that all is there: from here on only the proof ends the write. An update to be part of the
  * statement that notes this, under the same condition.
  */
 export function keepUntilProven(
-  write: DirectWrite,
-  proof: Proof | null,
+  value: (name: keyof KeptWrite) => RawBuilder<string>,
   condition: RawBuilder<boolean>,
 ): RawBuilder<unknown> {
   return sql`
-    update replica set lease_expires_at = ${UNTIL_PROVEN},
-      proof = ${proof === null ? null : JSON.stringify(proof)}::jsonb
-    where object_id = ${write.objectId} and location_id = ${write.locationId} and key = ${write.key}
+    update replica set lease_expires_at = ${UNTIL_PROVEN}, proof = ${value('proof')}::jsonb
+    where object_id = ${value('objectId')} and location_id = ${value('locationId')} and key = ${value('key')}
       and state = 'writing' and ${condition}`
 }
 

@@ -4,6 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely'
 import { COMMITTING_LATER } from '../database/commit-later.ts'
+import { compileOnce } from '../database/compile-once.ts'
 import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
@@ -122,38 +123,79 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
   return result.numInsertedOrUpdatedRows === 1n
 }
 
+export type NewObject = Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>
+export type FirstReplicas = {
+  /** `writableForMs`: so long somebody outside holds a URL that may put to the key. */
+  replicas: readonly { locationId: string; key: ObjectKey; uploadId?: string; writableForMs?: number }[]
+  actor: string
+  leaseMs: number
+}
+
+/** A new object and the intent to write its first replicas, in one statement and so in one commit. */
+export async function beginObject(db: Queryable, object: NewObject, first: FirstReplicas): Promise<void> {
+  await beginAlone(db, intentOf(object, first))
+}
+
+type ValueOf<Values> = <Name extends keyof Values & string>(
+  name: Name,
+) => RawBuilder<NonNullable<Values[Name]>>
+
 /**
- * A new object and the intent to write its first replicas, in one statement and so in one commit; `noting`, an insert of
- * the caller's that returns what it inserted, is part of it. False where that is nothing: then all the rest isn't, either.
+ * As `beginObject`, together with an insert of the caller's that returns what it inserted. False where that is nothing:
+ * then all the rest isn't, either.
  */
-export async function beginObject(
-  db: Queryable,
-  object: Omit<StoredObject, 'state' | 'minCopies' | 'createdAt'>,
-  first: {
-    /** `writableForMs`: so long somebody outside holds a URL that may put to the key. */
-    replicas: readonly { locationId: string; key: ObjectKey; uploadId?: string; writableForMs?: number }[]
-    actor: string
-    leaseMs: number
-  },
-  noting?: RawBuilder<unknown>,
-): Promise<boolean> {
-  const locationIds = first.replicas.map(({ locationId }) => locationId)
-  const keys = first.replicas.map(({ key }) => key)
-  const uploadIds = first.replicas.map(({ uploadId }) => uploadId ?? null)
-  const writableForMs = first.replicas.map((replica) => replica.writableForMs ?? null)
-  const { numAffectedRows = 0n } = await sql`
-    with ${noting ? sql`noted as (${noting}), ` : sql``}object as (
-      insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
-      select ${object.id}, ${object.ownerId}, ${object.assetId}, ${object.kind}, ${object.size},
-             ${Buffer.from(object.sha256, 'hex')}, ${object.contentType}, ${object.extension}
-      ${noting ? sql`from noted` : sql``}
-      returning id)
-    insert into replica (object_id, location_id, key, state, actor, lease_expires_at, upload_id, writable_until)
-    select object.id, first.location_id, first.key, 'writing', ${first.actor}, ${leaseEnd(first.leaseMs)},
-      first.upload_id, now() + first.writable_for_ms * interval '1 millisecond'
-    from object, unnest(${locationIds}::text[], ${keys}::text[], ${uploadIds}::text[], ${writableForMs}::float8[])
-      as first (location_id, key, upload_id, writable_for_ms)`.execute(db)
-  return numAffectedRows > 0n
+export function beginObjectWith<Values extends Record<string, unknown>>(
+  noting: (value: ValueOf<Values>) => RawBuilder<unknown>,
+): (db: Queryable, object: NewObject, first: FirstReplicas, values: Values) => Promise<boolean> {
+  const begin = intentStatement<Values>(noting)
+  return async (db, object, first, values) =>
+    (await begin(db, { ...values, ...intentOf(object, first) })).length > 0
+}
+
+const beginAlone = intentStatement(null)
+
+/** Its names have a dot, so that they are none of a caller's. */
+function intentOf(object: NewObject, { replicas, actor, leaseMs }: FirstReplicas) {
+  return {
+    'object.id': object.id,
+    'object.ownerId': object.ownerId,
+    'object.assetId': object.assetId,
+    'object.kind': object.kind,
+    'object.size': object.size,
+    'object.sha256': Buffer.from(object.sha256, 'hex'),
+    'object.contentType': object.contentType,
+    'object.extension': object.extension,
+    'first.locationIds': replicas.map(({ locationId }) => locationId),
+    'first.keys': replicas.map(({ key }) => key),
+    'first.uploadIds': replicas.map(({ uploadId }) => uploadId ?? null),
+    'first.writableForMs': replicas.map((replica) => replica.writableForMs ?? null),
+    'first.actor': actor,
+    'first.leaseMs': leaseMs,
+  }
+}
+
+function intentStatement<Values extends Record<string, unknown>>(
+  noting: ((value: ValueOf<Values>) => RawBuilder<unknown>) | null,
+) {
+  return compileOnce<Values & ReturnType<typeof intentOf>, { locationId: string }>((_, valueOfBoth) => {
+    const value = valueOfBoth as ValueOf<ReturnType<typeof intentOf>>
+    const noted = noting?.(valueOfBoth as ValueOf<Values>)
+    return sql`
+      with ${noted ? sql`noted as (${noted}), ` : sql``}object as (
+        insert into stored_object (id, owner_id, asset_id, kind, size, sha256, content_type, extension)
+        select ${value('object.id')}, ${value('object.ownerId')}, ${value('object.assetId')}, ${value('object.kind')},
+          ${value('object.size')}, ${value('object.sha256')}, ${value('object.contentType')}, ${value('object.extension')}
+        ${noted ? sql`from noted` : sql``}
+        returning id)
+      insert into replica (object_id, location_id, key, state, actor, lease_expires_at, upload_id, writable_until)
+      select object.id, first.location_id, first.key, 'writing', ${value('first.actor')},
+        now() + ${value('first.leaseMs')} * interval '1 millisecond',
+        first.upload_id, now() + first.writable_for_ms * interval '1 millisecond'
+      from object, unnest(${value('first.locationIds')}::text[], ${value('first.keys')}::text[],
+        ${value('first.uploadIds')}::text[], ${value('first.writableForMs')}::float8[])
+        as first (location_id, key, upload_id, writable_for_ms)
+      returning location_id as "locationId"`
+  })
 }
 
 /** The writer is alive. False: the lease was lost, somebody has taken the replica for abandoned; stop writing. */

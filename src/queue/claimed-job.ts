@@ -9,6 +9,7 @@
  */
 import { sql } from 'kysely'
 import { COMMITTING_LATER } from '../database/commit-later.ts'
+import { compileOnce } from '../database/compile-once.ts'
 import type { Database, Queryable } from '../database/connect.ts'
 import type { JobName, QueueName } from './job-types.ts'
 
@@ -22,31 +23,41 @@ export type ClaimedJob = {
   key: string | null
 }
 
-/** Locks up to `limit` due jobs of these names, most urgent first, none of a paused queue. */
+/** Jobs of these names, so many at most. */
+export type Room = { names: readonly JobName[]; jobs: number }
+
+/** Locks due jobs for each of the rooms, the most urgent first, none of a paused queue; all in one statement. */
 export async function claimJobs(
   db: Database,
   workerId: string,
-  names: readonly JobName[],
-  limit: number,
+  rooms: readonly Room[],
 ): Promise<ClaimedJob[]> {
-  const { rows } = await sql<ClaimedJob>`
+  // No array of arrays: those of PostgreSQL are rectangles.
+  const wanted = JSON.stringify(rooms)
+  return claim(db, { workerId, wanted })
+}
+
+const claim = compileOnce<{ workerId: string; wanted: string }, ClaimedJob>(
+  (_, value) => sql<ClaimedJob>`
     with due as (
-      select id from graphile_worker._private_jobs
-      where is_available and run_at <= now()
-        and task_id = any(array(select id from graphile_worker._private_tasks where identifier = any(${names})))
-        and (flags ?| array(select queue from paused_queue)) is not true
-      order by priority, run_at
-      limit ${limit}
-      for update skip locked
+      select due.id from jsonb_to_recordset(${value('wanted')}::jsonb) as room (names text[], jobs int)
+      cross join lateral (
+        select id from graphile_worker._private_jobs
+        where is_available and run_at <= now()
+          and task_id = any(array(
+            select id from graphile_worker._private_tasks where identifier = any(room.names)))
+          and (flags ?| array(select queue from paused_queue)) is not true
+        order by priority, run_at
+        limit room.jobs
+        for update skip locked) as due
     )
     update graphile_worker._private_jobs as job
-    set attempts = job.attempts + 1, locked_by = ${workerId}, locked_at = now()
+    set attempts = job.attempts + 1, locked_by = ${value('workerId')}, locked_at = now()
     from due, graphile_worker._private_tasks as task
     where job.id = due.id and task.id = job.task_id and ${COMMITTING_LATER}
     returning job.id::text as id, task.identifier as name, job.payload, job.attempts as attempt,
-      job.max_attempts as "maxAttempts", job.key`.execute(db)
-  return rows
-}
+      job.max_attempts as "maxAttempts", job.key`,
+)
 
 /** False when the job was no longer this worker's: it stalled so long that it was taken for dead. */
 export async function completeJob(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {

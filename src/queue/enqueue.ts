@@ -22,16 +22,33 @@ export async function enqueue<Name extends JobName>(
 }
 
 /** The expression that adds it, for a statement that does more than that. */
-export function addJob<Name extends JobName>(
+function addJob<Name extends JobName>(
   name: Name,
   payload: Jobs[Name],
-  options: EnqueueOptions = {},
+  options: EnqueueOptions,
+): RawBuilder<unknown> {
+  const parameter = (value: unknown) => sql<string>`${value}`
+  return addJobOf(name, {
+    payload: parameter(JSON.stringify(payload)),
+    key: parameter(options.key ?? null),
+    runAt: parameter(options.runAt ?? null),
+  })
+}
+
+/** The same with expressions for what differs from run to run: for statements that are compiled once. The payload is JSON. */
+export function addJobOf(
+  name: JobName,
+  {
+    payload,
+    key,
+    runAt = sql`null`,
+  }: Record<'payload' | 'key', RawBuilder<string>> & { runAt?: RawBuilder<unknown> },
 ): RawBuilder<unknown> {
   const rule = JOB_RULES[name]
   return sql`graphile_worker.add_job(
-      identifier => ${name}, payload => ${JSON.stringify(payload)}::json, run_at => ${options.runAt ?? null}::timestamptz,
+      identifier => ${name}, payload => ${payload}::json, run_at => ${runAt}::timestamptz,
       max_attempts => ${rule.maxAttempts}, priority => ${rule.priority}, flags => array[${rule.queue}]::text[],
-      job_key => ${options.key ?? null}::text, job_key_mode => 'replace')`
+      job_key => ${key}::text, job_key_mode => 'replace')`
 }
 
 /**

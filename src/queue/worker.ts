@@ -100,40 +100,46 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     lane(['check-locations'], 1),
   ]
 
-  async function fill(lane: Lane): Promise<void> {
-    if (lane.isFilling) {
-      lane.again = true
-      return
+  /** Claims as many jobs as the lanes have room for, in one statement: a claim costs as much as a small request. */
+  async function fill(wanted: readonly Lane[]): Promise<void> {
+    for (const lane of wanted) if (lane.isFilling) lane.again = true
+    let filling = wanted.filter((lane) => !lane.isFilling)
+    for (const lane of filling) lane.isFilling = true
+    while (filling.length > 0) {
+      for (const lane of filling) lane.again = false
+      await claimFor(filling)
+      const again = filling.filter((lane) => lane.again)
+      for (const lane of filling) lane.isFilling = lane.again
+      filling = again
     }
-    lane.isFilling = true
+  }
+
+  async function claimFor(filling: readonly Lane[]): Promise<void> {
+    const rooms = filling
+      .map(({ names, limit, running }) => ({ names, jobs: limit - running.size }))
+      .filter(({ jobs }) => jobs > 0)
+    if (isStopping || rooms.length === 0) return
     try {
-      do {
-        lane.again = false
-        const room = lane.limit - lane.running.size
-        if (isStopping || room <= 0) break
-        const jobs = await claimJobs(db, workerId, lane.names, room)
-        for (const job of jobs) start(lane, job)
-      } while (lane.again)
+      for (const job of await claimJobs(db, workerId, rooms))
+        start(filling.find(({ names }) => names.includes(job.name))!, job)
       if (isUnreachable) log.info({}, 'the queue can be reached again')
       isUnreachable = false
     } catch (error) {
       if (!isUnreachable)
         log.warn({ error: (error as Error).message }, 'no jobs can be claimed; trying again')
       isUnreachable = true
-    } finally {
-      lane.isFilling = false
     }
   }
 
   /** While others of the lane still run, a few ends are gathered, so that one claim takes several jobs. */
   function fillSoon(lane: Lane): void {
     if (lane.running.size === 0) {
-      void fill(lane)
+      void fill([lane])
       return
     }
     lane.gathering ??= setTimeout(() => {
       lane.gathering = undefined
-      void fill(lane)
+      void fill([lane])
     }, GATHER_MS)
   }
 
@@ -200,7 +206,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const runningIds = () => lanes.flatMap((lane) => [...lane.running.keys()])
   const fillAll = () => {
-    for (const lane of lanes) void fill(lane)
+    for (const lane of lanes) void fill([lane])
   }
   // Every enqueue notifies, and a look costs a claim for each lane: a hundred uploads asked for 700 claims.
   let lookedAt = Number.NEGATIVE_INFINITY

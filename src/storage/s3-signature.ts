@@ -2,7 +2,7 @@
  * Signature Version 4, in a header for requests of our own and in the query of URLs that others use. By ourselves, because
  * the SDK's signer with what is around it costs 1 ms of CPU where the digests cost 0.05 ms. URLs are the same as the SDK's, byte by byte.
  */
-import { createHmac, hash } from 'node:crypto'
+import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto'
 import { escapeUri } from './s3-http.ts'
 
 export type Credentials = {
@@ -38,19 +38,20 @@ const CLOCK_SKEW_THAT_MATTERS_MINUTES = 4
 /** Today's, and yesterday's for URLs that are signed as of a time before midnight. */
 const KEPT_KEYS = 4
 
-/** Keeps the signing keys, which are the same for a whole day. */
+/** Keeps the signing keys, which are the same for a whole day; as key objects: with bytes, an HMAC costs 11 instead of 2 µs. */
 export function openSignature(region: string): Signature {
-  const keys = new Map<string, Buffer>()
+  const keys = new Map<string, KeyObject>()
 
-  function keyFor({ secretAccessKey }: Credentials, day: string): Buffer {
+  function keyFor({ secretAccessKey }: Credentials, day: string): KeyObject {
     const of = `${day}/${secretAccessKey}`
     const kept = keys.get(of)
     if (kept !== undefined) return kept
     if (keys.size >= KEPT_KEYS) keys.clear()
-    const key = [day, region, 's3', 'aws4_request'].reduce<Buffer>(
+    const bytes = [day, region, 's3', 'aws4_request'].reduce<Buffer>(
       (secret, part) => hmac(secret, part).digest(),
       Buffer.from(`AWS4${secretAccessKey}`),
     )
+    const key = createSecretKey(bytes)
     keys.set(of, key)
     return key
   }
@@ -145,6 +146,6 @@ function scopeOf(day: string, region: string): string {
   return `${day}/${region}/s3/aws4_request`
 }
 
-function hmac(key: Buffer, text: string) {
+function hmac(key: Buffer | KeyObject, text: string) {
   return createHmac('sha256', key).update(text)
 }

@@ -1,5 +1,6 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { demandUpload, lookForUpload } from '../../library/direct-upload-rows.ts'
 import {
   confirmDirectUpload,
   deleteDirectUpload,
@@ -10,7 +11,7 @@ import {
 import { askDirectUpload, DIRECT_LIMITS } from '../../library/direct-uploads.ts'
 import { beginBrowserProbe, finishBrowserProbe, uploadReachOf } from '../../placement/browser-reach.ts'
 import { demandDirectTarget, findDirectTarget, takesSinglePuts } from '../../placement/direct-target.ts'
-import { actorOf } from '../authenticate.ts'
+import { actorOf, firstLookOf } from '../authenticate.ts'
 import { browserResult, originOf } from '../page-origin.ts'
 import { cleanFileName } from '../receive-upload.ts'
 import type { HttpParts } from '../server.ts'
@@ -112,19 +113,28 @@ export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpPart
     return { uploads }
   })
 
-  app.get('/api/storage/uploads/:id', { config: { access } }, async (request) =>
-    showDirectUpload({ db, placement }, actorOf(request), parse(idParams, request.params).id),
+  const { firstLook, foundBy } = firstLookOf((request) => {
+    const { data } = idParams.safeParse(request.params)
+    return data === undefined ? null : lookForUpload({ uploadId: data.id })
+  })
+  const uploadOf = (request: FastifyRequest) => {
+    parse(idParams, request.params)
+    return demandUpload(foundBy(request).loaded)
+  }
+
+  app.get('/api/storage/uploads/:id', { config: { access, firstLook } }, async (request) =>
+    showDirectUpload({ db, placement }, actorOf(request), uploadOf(request)),
   )
 
-  app.post('/api/storage/uploads/:id/parts', { config: { access } }, async (request, reply) => {
-    const { id } = parse(idParams, request.params)
+  app.post('/api/storage/uploads/:id/parts', { config: { access, firstLook } }, async (request, reply) => {
+    const upload = uploadOf(request)
     const { parts: wanted } = parse(partsAsked, request.body)
-    return reply.status(200).send(await signDirectParts({ db, placement }, actorOf(request), id, wanted))
+    return reply.status(200).send(await signDirectParts(placement, upload, wanted))
   })
 
-  app.post('/api/storage/uploads/:id/confirm', { config: { access } }, async (request, reply) => {
-    const { id } = parse(idParams, request.params)
-    return reply.status(200).send(await confirmDirectUpload({ db, placement }, actorOf(request), id))
+  app.post('/api/storage/uploads/:id/confirm', { config: { access, firstLook } }, async (request, reply) => {
+    const upload = uploadOf(request)
+    return reply.status(200).send(await confirmDirectUpload({ db, placement }, actorOf(request), upload))
   })
 
   app.delete('/api/storage/uploads/:id', { config: { access } }, async (request, reply) => {
