@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startCeph, TEST_CEPH_VARIABLE, whyNoCeph } from './support/ceph.ts'
 import { dropLeftovers, startTestPostgres, TEST_POSTGRES_VARIABLE } from './support/shared-postgres.ts'
@@ -42,6 +42,8 @@ const postgres = await startTestPostgres()
 await dropLeftovers(postgres.url)
 const ceph = (await whyNoCeph()) === null && files.some(needsRealBucket) ? await startCeph() : null
 const env = {
+  // Each file is a process that loads half of src: 0.35 s of CPU instead of 0.9.
+  NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
   ...process.env,
   [TEST_POSTGRES_VARIABLE]: postgres.url,
   ...(ceph ? { [TEST_CEPH_VARIABLE]: JSON.stringify(ceph) } : {}),

@@ -8,10 +8,27 @@ type Storage = ConfigFile['storage']
 /** Fewer can be tried out. */
 const MIN_SECRET_LENGTH = 32
 
-export function findDeliveryMistakes({ delivery, cdn, s3 }: Storage): Mistake[] {
+/** What of `storage.locations` each of `storage.delivery` is about. */
+const LOCATIONS_OF = {
+  originals: ['originals'],
+  previews: ['previews', 'thumbnails', 'fullsize', 'profileImages', 'personFaces'],
+  encodedVideos: ['encodedVideos'],
+} as const
+const KINDS = ['originals', 'previews', 'encodedVideos'] as const
+
+export function findDeliveryMistakes(storage: Storage): Mistake[] {
+  const { delivery, cdn, s3 } = storage
   const mistakes: Mistake[] = []
-  const kinds = ['originals', 'previews', 'encodedVideos'] as const
-  for (const kind of kinds.filter((name) => delivery[name] === 'cdn' && cdn === null)) {
+  const locations = { ...storage.locations, originals: storage.locations.originals ?? storage.default }
+  for (const kind of KINDS) {
+    if (delivery[kind] === 'proxy' || LOCATIONS_OF[kind].some((name) => locations[name] === 's3')) continue
+    mistakes.push({
+      path: ['storage', 'delivery', kind],
+      wrong: `this is ${delivery[kind]}, and they stay on the disk, where nobody but us gets to`,
+      right: `write proxy, or set storage.locations.${kind} to s3`,
+    })
+  }
+  for (const kind of KINDS.filter((name) => delivery[name] === 'cdn' && cdn === null)) {
     mistakes.push({
       path: ['storage', 'delivery', kind],
       wrong: 'this is cdn, and there is no storage.cdn',

@@ -5,6 +5,8 @@
  * A broken file is not a failed job: it is kept and served as it is, marked with the reason. What throws is what may be
  * over later: a location or the database that is away, a killed decoder.
  */
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { sql } from 'kysely'
 import type { Database, Tx } from '../database/connect.ts'
 import { publish } from '../database/events.ts'
@@ -201,7 +203,11 @@ async function withSidecar<T>(
     .where('kind', '=', 'sidecar')
     .executeTakeFirst()
   if (!sidecar) return use(undefined)
-  return withLocalFile(placement, sidecar.object_id, 'processing', use, signal)
+  // A copy of its own, 16 MiB at most: who kept its room for recalled files while waiting for the original's could wait for ever.
+  await using scratch = await makeScratchFolder(placement)
+  const path = join(scratch.path, 'sidecar.xmp')
+  await withLocalFile(placement, sidecar.object_id, 'processing', (held) => copyFile(held, path), signal)
+  return await use(path) // before the copy goes
 }
 
 function positiveOrNull(pixels: number | null): number | null {

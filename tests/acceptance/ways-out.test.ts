@@ -13,6 +13,7 @@ import {
 
 const SECRET = 'a secret of at least thirty-two characters'
 const STORAGE = `
+locations: { encodedVideos: s3 }
 delivery: { originals: redirect, previews: proxy, encodedVideos: cdn, signedForMinutes: 5 }
 cdn: { type: hmac, baseUrl: https://cdn.example.org/files, secret: ${SECRET} }
 `

@@ -158,8 +158,18 @@ test('ways out: what belongs together is checked, and nothing of a key is printe
   const s3 = 's3: { bucket: photos, publicEndpoint: https://files.example.org }'
   const none = await mistakesOf(t, 'storage: { delivery: { originals: cdn, previews: redirekt } }')
   assert.deepEqual(paths(none), ['storage.delivery.previews'])
-  const missing = await mistakesOf(t, 'storage: { delivery: { originals: cdn, encodedVideos: cdn } }')
+  const inBucket = 'locations: { previews: s3, encodedVideos: s3 }'
+  const missing = await mistakesOf(
+    t,
+    `storage: { ${inBucket}, delivery: { originals: cdn, encodedVideos: cdn } }`,
+  )
   assert.deepEqual(paths(missing), ['storage.delivery.encodedVideos', 'storage.delivery.originals'])
+  const local = await mistakesOf(
+    t,
+    `storage: { ${s3}, default: local, locations: { thumbnails: s3 }, delivery: { originals: redirect, previews: redirect, encodedVideos: redirect } }`,
+  )
+  assert.deepEqual(paths(local), ['storage.delivery.encodedVideos', 'storage.delivery.originals'])
+  assert.match(local.message, /write proxy, or set storage\.locations\.originals to s3/)
   const cloudFront = await mistakesOf(
     t,
     `storage: { cdn: { type: cloudfront, baseUrl: "http://cdn.example.com/?x", privateKey: "\${K}", secret: x, cookieDomain: example.org } }`,
@@ -189,14 +199,14 @@ test('ways out: what belongs together is checked, and nothing of a key is printe
   const cookies = `baseUrl: https://cdn.example.org, keyPairId: K1, privateKey: "\${K}", cookieDomain: example.org`
   const jar = await mistakesOf(
     t,
-    `storage: { ${s3}, delivery: { previews: cdn }, cdn: { type: cloudfront, ${cookies} } }`,
+    `storage: { ${s3}, ${inBucket}, delivery: { previews: cdn }, cdn: { type: cloudfront, ${cookies} } }`,
     { K: pem },
   )
   assert.deepEqual(paths(jar), ['storage.cdn.policy'])
   for (const K of [pem, pem.replaceAll('\n', '\\n')]) {
     const { storage } = await load(
       t,
-      `storage: { ${s3}, delivery: { originals: cdn, previews: redirect }, cdn: { type: cloudfront, baseUrl: https://cdn.example.org, keyPairId: K1, privateKey: "\${K}" } }`,
+      `storage: { ${s3}, ${inBucket}, delivery: { originals: cdn, previews: redirect }, cdn: { type: cloudfront, baseUrl: https://cdn.example.org, keyPairId: K1, privateKey: "\${K}" } }`,
       { K },
     )
     assert.equal(storage.cdn?.privateKey, pem)

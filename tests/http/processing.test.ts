@@ -154,8 +154,7 @@ test('a photo is read once, shown everywhere, and its original leaves', async (t
   })
 })
 
-test('a sidecar speaks for its file', async (t) => {
-  const server = await startTestServer(t)
+async function uploadWithSidecar(server: TestServer): Promise<string> {
   const form = new FormData()
   form.set('fileCreatedAt', '2024-01-01T00:00:00.000Z')
   form.set('fileModifiedAt', '2024-01-01T00:00:00.000Z')
@@ -167,12 +166,46 @@ test('a sidecar speaks for its file', async (t) => {
   form.set('sidecarData', new Blob([xmp]), 'plate.jpg.xmp')
   const { id } = await server.admin.json<{ id: string }>('/assets', { method: 'POST', body: form })
   await server.runJobs()
+  return id
+}
+
+test('a sidecar speaks for its file', async (t) => {
+  const server = await startTestServer(t)
+  const id = await uploadWithSidecar(server)
   const asset = await server.admin.json<Asset>(`/assets/${id}`)
   assert.equal(asset.exifInfo.description, 'from the sidecar')
   assert.equal(asset.exifInfo.rating, 5)
   assert.equal(asset.exifInfo.make, 'Glassworks')
   const kinds = (await receiptOf(server, id)).files.map((file) => file.kind)
   assert.deepEqual(kinds, ['preview', 'sidecar', 'thumbnail'])
+})
+
+test('a sidecar in the bucket does not wait for room with its original', { timeout: 60_000 }, async (t) => {
+  const server = await startTestServer(t)
+  Object.assign(server.placement.policy, { sidecar: ['s3'] })
+  const id = await uploadWithSidecar(server)
+  const { rows } = await server.pool.query<{ kind: string; size: number; at: string }>(
+    `select o.kind, o.size, r.location_id as at from stored_object o join replica r on r.object_id = o.id
+     where o.kind in ('original', 'sidecar') order by o.kind`,
+  )
+  assert.deepEqual(
+    rows.map(({ kind, at }) => [kind, at]),
+    [
+      ['original', 's3'],
+      ['sidecar', 's3'],
+    ],
+  )
+  // Room for either, not for both.
+  Object.assign(server.placement.settings, { recallMaxBytes: Number(rows[0]!.size) })
+  await server.pool.query(`update asset_exif set description = ''`)
+  const rerun = await server.admin.call(
+    '/assets/jobs',
+    json('POST', { assetIds: [id], name: 'refresh-metadata' }),
+  )
+  assert.equal(rerun.status, 204)
+  await server.runJobs()
+  const asset = await server.admin.json<Asset>(`/assets/${id}`)
+  assert.equal(asset.exifInfo.description, 'from the sidecar')
 })
 
 test('a broken file is kept, served, marked with the reason, and stops nothing', async (t) => {
