@@ -21,8 +21,14 @@ export type Bucket = {
   presignedGet(key: string): Promise<string>
 }
 
-/** Starts Ceph, which ends when `stack` is disposed of. Installs Debian's packages where they are missing and it may. */
-export async function startBucket(stack: AsyncDisposableStack): Promise<Bucket> {
+/**
+ * Starts Ceph, which ends when `stack` is disposed of. Installs Debian's packages where they are missing and it may. `disk`: the
+ * size of its disk, a sparse file.
+ */
+export async function startBucket(
+  stack: AsyncDisposableStack,
+  { disk = '20G' }: { disk?: string } = {},
+): Promise<Bucket> {
   const folder = join(await temporaryFolder(stack), 'ceph')
   const accessKeyId = 'bench'
   const secretAccessKey = randomBytes(16).toString('hex')
@@ -32,7 +38,7 @@ export async function startBucket(stack: AsyncDisposableStack): Promise<Bucket> 
     RGW_DIR: folder,
     RGW_PORT: String(port),
     RGW_MON_PORT: String(monitorPort),
-    RGW_OSD_SIZE: '20G', // a sparse file
+    RGW_OSD_SIZE: disk,
     RGW_ACCESS_KEY: accessKeyId,
     RGW_SECRET_KEY: secretAccessKey,
   }

@@ -70,10 +70,19 @@ export function send(
   })
 }
 
-/** Reads all of an answer and throws it away; resolves with its size in bytes. Throws unless it is 200 or 206. */
-export function drain(agent: Agent, url: string, headers: OutgoingHttpHeaders = {}): Promise<number> {
+/**
+ * Reads all of an answer and throws it away; resolves with its size in bytes. Throws unless it is 200 or 206. With a `body`
+ * it is a POST of JSON.
+ */
+export function drain(
+  agent: Agent,
+  url: string,
+  headers: OutgoingHttpHeaders = {},
+  body?: object,
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { agent, headers }, (response) => {
+    const posting = body && { method: 'POST', headers: { ...headers, 'content-type': 'application/json' } }
+    const outgoing = request(url, { agent, headers, ...posting }, (response) => {
       if (response.statusCode !== 200 && response.statusCode !== 206) {
         response.destroy()
         return reject(new Error(`${url} answered ${response.statusCode}`))
@@ -86,7 +95,7 @@ export function drain(agent: Agent, url: string, headers: OutgoingHttpHeaders = 
       response.on('error', reject)
     })
     outgoing.on('error', reject)
-    outgoing.end()
+    outgoing.end(body && JSON.stringify(body))
   })
 }
 

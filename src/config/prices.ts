@@ -18,6 +18,7 @@ const PRICES_SCHEMA = z.record(
         storagePerGbMonth: amount,
         putsPer1000: amount,
         readsPerGb: amount.optional(),
+        beside: z.strictObject({ bytes: amount, ordinaryBytes: amount }).optional(),
         restore: z.partialRecord(z.enum(['bulk', 'standard', 'expedited']), restoreRates).optional(),
       }),
     ),

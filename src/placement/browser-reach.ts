@@ -8,6 +8,7 @@ import { sql } from 'kysely'
 import type { Queryable } from '../database/connect.ts'
 import { AppError } from '../errors.ts'
 import type { BrowserProbe, BrowserReach, ProbeReport } from '../storage/backend.ts'
+import { lookedUpLately } from './looked-up-lately.ts'
 import type { Location, Placement } from './placement.ts'
 
 const BYTES = 1024
@@ -19,8 +20,6 @@ const MAX_UNDER_WAY = 32
 const MAX_ORIGINS = 8
 /** What was found longer ago is found out anew before files are sent that way. */
 const UPLOADS_TRUST_MS = 24 * 3_600_000
-/** How long a result is kept in memory, for redirects. */
-const LOOK_AGAIN_MS = 5_000
 
 /** What a page is to try. `body` is in base64. */
 export type BrowserProbeOffer = {
@@ -187,7 +186,7 @@ function isTrusted(placement: Placement, reach: BrowserReach): boolean {
   return reach.canUpload && placement.now().getTime() - Date.parse(reach.at) < UPLOADS_TRUST_MS
 }
 
-const lately = new WeakMap<Placement, Map<string, { until: number; reach: Promise<BrowserReach | null> }>>()
+const lately = lookedUpLately<Placement, BrowserReach | null>()
 
 /**
  * Whether browsers at that origin are known not to get to the location at all. CORS rules don't count: pictures, films and
@@ -198,19 +197,10 @@ export async function isOutOfReach(
   locationId: string,
   origin: string,
 ): Promise<boolean> {
-  const kept = lately.get(placement) ?? new Map()
-  lately.set(placement, kept)
-  const name = `${locationId} ${origin}`
-  let entry = kept.get(name)
-  if (entry === undefined || entry.until <= Date.now()) {
-    // Origins are what clients say: there may be any number of them.
-    if (kept.size >= 100) kept.clear()
-    const reach = browserReachOf(placement.db, locationId, origin)
-    entry = { until: Date.now() + LOOK_AGAIN_MS, reach }
-    kept.set(name, entry)
-    reach.catch(() => kept.delete(name))
-  }
-  const why = (await entry.reach)?.why ?? null
+  const reach = await lately(placement, `${locationId} ${origin}`, () =>
+    browserReachOf(placement.db, locationId, origin),
+  )
+  const why = reach?.why ?? null
   return why === 'unreachable' || why === 'mixed'
 }
 

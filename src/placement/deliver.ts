@@ -14,6 +14,7 @@ import { isOutOfReach } from './browser-reach.ts'
 import { unitAt } from './cache.ts'
 import { isCached } from './cache-store.ts'
 import { adoptProbe, locationOf } from './locations.ts'
+import { lookedUpLately } from './looked-up-lately.ts'
 import type { Location, Placement } from './placement.ts'
 import type { Replica, StoredObject } from './replicas.ts'
 
@@ -58,7 +59,6 @@ export type HandOver = {
 
 /** A redirect is followed within this time, or its URL counts as over. */
 const TIME_TO_FOLLOW_MS = 60_000
-const LOOK_AGAIN_MS = 5_000
 /** Objects never change; what was deleted is to be gone from every cache within a day. */
 const KEEP_SECONDS = 86_400
 
@@ -140,21 +140,15 @@ export function longestHandOverMs({ ways, windowMs }: Delivery, kind: ObjectKind
   return (ways[kind] ?? 'proxy') === 'proxy' ? 0 : 2 * windowMs
 }
 
-const looks = new WeakMap<Location, { until: number; answer: Promise<boolean> }>()
 const told = new WeakSet<Location>()
+const lately = lookedUpLately<Location, boolean>()
 
 /**
  * Whether the place was seen to answer a signed URL as it was signed: its ranges, type and file name. The probe may have run
  * in another process, and is looked up every few seconds.
  */
 function keepsSignedGets(placement: Placement, location: Location): Promise<boolean> {
-  const last = looks.get(location)
-  if (last !== undefined && last.until > Date.now()) return last.answer
-  const answer = lookAtProbe(placement, location)
-  looks.set(location, { until: Date.now() + LOOK_AGAIN_MS, answer })
-  // What can't be looked up now is asked for again at once.
-  answer.catch(() => looks.delete(location))
-  return answer
+  return lately(location, 'signed gets', () => lookAtProbe(placement, location))
 }
 
 async function lookAtProbe(placement: Placement, location: Location): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { AppError } from '../errors.ts'
 import type { Features, ProbeReport } from '../storage/backend.ts'
 import { locationOf } from './locations.ts'
+import { lookedUpLately } from './looked-up-lately.ts'
 import type { Location, Placement } from './placement.ts'
 
 /** `auto`: only where the bucket was seen to refuse what a URL was not made for; `on`: wherever there is a bucket. */
@@ -11,21 +12,17 @@ export type DirectTarget = { location: Location; features: Features }
 export type NoDirectTarget = { reason: string; cause: string }
 export type SignedRequest = { url: string; headers: Record<string, string> }
 
-const LOOK_AGAIN_MS = 5_000
-const known = new WeakMap<Placement, { until: number; answer: DirectTarget }>()
+/** While there is none it is looked up at each call, so that a probe takes effect at once. */
+const lately = lookedUpLately<Placement, DirectTarget | NoDirectTarget>((answer) => 'location' in answer)
 
-/** Looked up in the database every few seconds; at each call while there is none, so that a probe takes effect at once. */
+/** Looked up in the database every few seconds. */
 export async function findDirectTarget(
   placement: Placement,
   mode: DirectMode,
 ): Promise<DirectTarget | NoDirectTarget> {
   if (mode === 'off')
     return no('direct uploads are switched off', 'direct uploads are switched off (storage.upload.direct)')
-  const cached = known.get(placement)
-  if (cached !== undefined && cached.until > Date.now()) return cached.answer
-  const answer = await lookForTarget(placement, mode)
-  if ('location' in answer) known.set(placement, { until: Date.now() + LOOK_AGAIN_MS, answer })
-  return answer
+  return lately(placement, mode, () => lookForTarget(placement, mode))
 }
 
 /** @throws AppError unavailable, with the reason in words for this reader */

@@ -1,7 +1,6 @@
 /**
  * What classes and restores cost, about: list prices with their date and source, in `storage-prices.json` or in a file of
- * yours (`storage.pricesFile`). Taxes, discounts, data that leaves the provider, and what it bills beside an archived object
- * (AWS: 40 KB) are not in them.
+ * yours (`storage.pricesFile`). Taxes, discounts and data that leaves the provider are not in them.
  */
 import type { Location } from './placement.ts'
 import { ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
@@ -13,6 +12,8 @@ export type ClassPrice = {
   /** What reading costs beside the request, a copy into another class as well; absent: nothing. */
   readsPerGb?: number | undefined
   restore?: Partial<Record<RestoreTier, { perGb: number; per1000: number }>> | undefined
+  /** Bytes that are billed beside each object, at this class's price and at the ordinary one's; absent: none. */
+  beside?: { bytes: number; ordinaryBytes: number } | undefined
 }
 export type ProviderPrices = {
   /** Year and month. */
@@ -69,7 +70,17 @@ export function changePrice(
   const gb = what.bytes / GB
   return {
     once: priceOf(list, (what.count / 1000) * to.putsPer1000 + gb * (from.readsPerGb ?? 0)),
-    monthlyBefore: priceOf(list, gb * from.storagePerGbMonth),
-    monthlyAfter: priceOf(list, gb * to.storagePerGbMonth),
+    monthlyBefore: priceOf(list, monthly(list, from, what)),
+    monthlyAfter: priceOf(list, monthly(list, to, what)),
   }
+}
+
+function monthly(
+  { classes }: ProviderPrices,
+  { storagePerGbMonth, beside = { bytes: 0, ordinaryBytes: 0 } }: ClassPrice,
+  { count, bytes }: { count: number; bytes: number },
+): number {
+  const ordinary = classes[ORDINARY_CLASS]?.storagePerGbMonth ?? 0
+  const here = (bytes + count * beside.bytes) / GB
+  return here * storagePerGbMonth + ((count * beside.ordinaryBytes) / GB) * ordinary
 }

@@ -9,6 +9,7 @@ import { withLimits } from '../../src/storage/with-limits.ts'
 import { withRetry } from '../../src/storage/with-retry.ts'
 import { profiles, type StrictProfile } from '../../src/strict-s3/profiles.ts'
 import { startStrictS3 } from '../../src/strict-s3/server.ts'
+import { expectReport } from '../support/probe-reports.ts'
 import { s3TestSettings } from './s3-subject.ts'
 import { storageSuite } from './storage-suite.ts'
 
@@ -90,3 +91,12 @@ storageSuite(
   },
   { grows: true },
 )
+
+test('docs/probe-reports.md shows what the probe prints of it', async () => {
+  const { settings, close } = await start({})
+  try {
+    await expectReport('The strict server', settings)
+  } finally {
+    await close()
+  }
+})

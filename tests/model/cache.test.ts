@@ -201,13 +201,18 @@ async function run(world: World, step: Command): Promise<void> {
       const [a, b] = [step.from, step.to].map((part) => Math.round(part * (source.size - 1)))
       const range = { start: Math.min(a!, b!), end: Math.max(a!, b!) }
       const mayFail = world.faults.length > 0
+      // Who wants no more than its beginning has it before the digest is known, as from the bucket itself.
+      const mayBeWrong = world.faults.some(({ kind }) => kind === 'lie') && range.end < source.size - 1
       const reads = Array.from({ length: step.readers }, () => readAll(world, source, range, step.isFilling))
       for (const result of await Promise.allSettled(reads)) {
         if (result.status === 'rejected') {
           if (!mayFail || result.reason instanceof assert.AssertionError) throw result.reason
           continue
         }
-        assert.ok(result.value.equals(world.objects[step.pick]!.bytes.subarray(range.start, range.end + 1)))
+        const isRight = result.value.equals(
+          world.objects[step.pick]!.bytes.subarray(range.start, range.end + 1),
+        )
+        assert.ok(isRight || mayBeWrong)
       }
       return
     }

@@ -122,6 +122,17 @@ test('prices are of the provider, and none is made up', () => {
     bytes: 1024 ** 3,
   })!
   assert.equal(onward.once.amount, 0.03, 'the copy reads, which STANDARD_IA bills')
+  const archived = changePrice(SHIPPED_PRICES, aws, {
+    from: 'GLACIER_IR',
+    to: 'DEEP_ARCHIVE',
+    count: 32_768,
+    bytes: 10 * 1024 ** 3,
+  })!
+  assert.deepEqual(
+    [archived.monthlyBefore.amount.toFixed(6), archived.monthlyAfter.amount.toFixed(6)],
+    [(10 * 0.004).toFixed(6), (11 * 0.00099 + 0.25 * 0.023).toFixed(6)],
+    '32 KB of each object are billed beside it, and 8 KB as ordinary ones',
+  )
   for (const { asOf, source, classes, unverified = [] } of Object.values(SHIPPED_PRICES)) {
     assert.match(asOf, /^20\d\d-[01]\d$/)
     assert.match(source, /^https:/)
