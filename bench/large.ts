@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { startBucket } from './bucket.ts'
 import { openStack } from './cleanup.ts'
 import { asForm, drain, fileMaker, post } from './http-client.ts'
-import { releaseForOffload, waitUntilOffloaded } from './offload.ts'
+import { waitUntilOffloaded } from './offload.ts'
 import { type Cost, costOf, rssMbOf } from './processes.ts'
 import type { BenchRow } from './report.ts'
 import { pauseQueues, probeLocations, type ServerUnderTest, serverUnderTest } from './server-under-test.ts'
@@ -28,7 +28,7 @@ export async function benchLarge(): Promise<BenchRow[]> {
     storage: { default: 's3', s3: bucket.settings, upload: { strategy: 's3-first' } },
   })
   await probeLocations(server)
-  await pauseQueues(server.database, ['processing', 'videoConversion', 'maintenance'])
+  await pauseQueues(server.database, ['videoConversion', 'maintenance'])
   await sleep(SETTLE_MS)
   const idleMb = await rssMbOf(server.pid)
   const smaller = await inAndOut(server, SMALLER_BYTES)
@@ -70,8 +70,7 @@ async function inAndOut(server: ServerUnderTest, size: number): Promise<Record<W
     })
     id = (JSON.parse(answer) as { id: string }).id
   })
-  // What is read below is to come from the bucket.
-  await releaseForOffload(server.database)
+  // What is read below is to come from the bucket; the local copy goes when processing has found out that it is no film.
   await waitUntilOffloaded(server.database)
   const out = await measured(async () => {
     const bytes = await drain(agent, `${server.url}/api/assets/${id}/original`, headers)
