@@ -5,6 +5,7 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openStack } from './cleanup.ts'
 import { drain } from './http-client.ts'
 import { offloadedOriginal } from './offloaded-original.ts'
@@ -18,6 +19,17 @@ const FILE_BYTES = 500_000_000
 const RANGE_BYTES = 2 ** 20
 const RANGES = 150
 const WARM_UP_RANGES = 20
+/** What one leaves running (a mount reads ahead for a while) is not to be paid by the next. */
+const PAUSE_MS = 50
+/** Each way comes after each of the others as often. */
+const ORDERS = [
+  [0, 1, 2],
+  [1, 0, 2],
+  [2, 0, 1],
+  [0, 2, 1],
+  [1, 2, 0],
+  [2, 1, 0],
+]
 
 export async function benchRanges(): Promise<BenchRow[]> {
   await installRclone()
@@ -44,6 +56,8 @@ export async function benchRanges(): Promise<BenchRow[]> {
     presigned: overHttp(presignedUrl),
     mounted: (start: number) => readAt(mounted, start),
   }
+  const entries = Object.entries(ways) as [keyof typeof ways, (at: number) => Promise<void>][]
+  const inTurns = (index: number) => ORDERS[Math.abs(index) % ORDERS.length]!.map((way) => entries[way]!)
   const timesMs = { proxied: [] as number[], presigned: [] as number[], mounted: [] as number[] }
   let cpuBefore = { server: 0, rclone: 0 }
   const cpuNow = async () => ({
@@ -53,11 +67,12 @@ export async function benchRanges(): Promise<BenchRow[]> {
   for (let index = -WARM_UP_RANGES; index < RANGES; index++) {
     if (index === 0) cpuBefore = await cpuNow()
     // A place of its own for each: what one has read must not be in a cache for the next.
-    for (const [name, read] of Object.entries(ways) as [keyof typeof ways, (at: number) => Promise<void>][]) {
+    for (const [name, read] of inTurns(index)) {
       const start = Math.floor(Math.random() * (FILE_BYTES - RANGE_BYTES))
       const beganAt = performance.now()
       await read(start)
       if (index >= 0) timesMs[name].push(performance.now() - beganAt)
+      await sleep(PAUSE_MS)
     }
   }
   const cpuAfter = await cpuNow()
