@@ -10,6 +10,7 @@ import type { Readable } from 'node:stream'
 import { isStorageError, StorageError } from '../storage/backend.ts'
 import type { Cache } from './cache.ts'
 import type { Unit } from './cache-file.ts'
+import { keepPending } from './cache-pending.ts'
 import { rescanIfDue } from './cache-scan.ts'
 import { forgetObject, storeUnit } from './cache-store.ts'
 
@@ -101,11 +102,10 @@ export function startFill(cache: Cache, unit: Unit, run: Run): Fill | null {
   cache.fills.set(unit.name, fill)
   cache.fillBytes += unit.size
   run.isFilling = true
-  const work: Promise<void> = pump(cache, fill, run).finally(() => {
-    cache.pending.delete(work)
-    release(cache, fill)
-  })
-  cache.pending.add(work)
+  void keepPending(
+    cache,
+    pump(cache, fill, run).finally(() => release(cache, fill)),
+  )
   return fill
 }
 

@@ -14,6 +14,7 @@ import {
   type Run,
   startFill,
 } from './cache-fill.ts'
+import { keepPending } from './cache-pending.ts'
 import { dropUnit, openCached } from './cache-store.ts'
 
 const PIECE_BYTES = 256 * 1024
@@ -71,15 +72,17 @@ export function readThroughCache(
     direct: null,
   }
   let isBusy = false
+  let stepping: Promise<void> = Promise.resolve()
   const output = new Readable({
     highWaterMark: PIECE_BYTES,
     read() {
-      if (!isBusy) void step()
+      if (!isBusy) stepping = step()
     },
     destroy(error, done) {
       reading.isLeft = true
       leave(reading)
-      if (!isBusy) void closeFile(reading)
+      // A step under way goes on: to a file that it opens, and maybe to the removal of a damaged one.
+      void keepPending(cache, isBusy ? stepping : closeFile(reading))
       done(error)
     },
   })

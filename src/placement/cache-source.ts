@@ -1,4 +1,5 @@
 import type { CacheSource } from './cache-fill.ts'
+import { keepPending } from './cache-pending.ts'
 import { judgeReplica } from './judge.ts'
 import { locationOf } from './locations.ts'
 import type { Placement } from './placement.ts'
@@ -38,11 +39,8 @@ export function cacheSource(placement: Placement, object: StoredObject, replica:
       // Every range of a film may come here, and judging reads all of it.
       if (judged.has(name)) return
       judged.add(name)
-      const work: Promise<void> = judgeAndSettle(placement, object, replica).finally(() => {
-        judged.delete(name)
-        placement.cache?.pending.delete(work)
-      })
-      placement.cache?.pending.add(work)
+      const work = judgeAndSettle(placement, object, replica).finally(() => judged.delete(name))
+      if (placement.cache) void keepPending(placement.cache, work)
     },
   }
 }

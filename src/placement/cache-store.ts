@@ -4,6 +4,7 @@ import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Cache } from './cache.ts'
 import { DamagedUnit, fileBytesOf, openUnit, type Unit, type UnitFile, writeUnit } from './cache-file.ts'
+import { keepPending } from './cache-pending.ts'
 
 /** After a file that could not be written. */
 const REST_MS = 10_000
@@ -127,15 +128,12 @@ async function lookAtSpace(cache: Cache): Promise<void> {
 async function removeFile(cache: Cache, name: string): Promise<void> {
   const bytes = cache.files.get(name) ?? 0
   cache.files.delete(name)
-  const work: Promise<void> = rm(pathOf(cache, name), { force: true })
+  const removal = rm(pathOf(cache, name), { force: true })
     .catch((error: Error) => cache.log.warn({ error: error.message }, 'a cached file could not be removed'))
     .then(() => {
       cache.totalBytes -= bytes
-      cache.pending.delete(work)
     })
-  // Whose reader found it damaged and left does not wait for it.
-  cache.pending.add(work)
-  await work
+  await keepPending(cache, removal)
 }
 
 function noteUse(cache: Cache, unit: Unit): void {

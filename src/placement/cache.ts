@@ -48,7 +48,7 @@ export type Cache = CacheOptions & {
   /** No file is written before, by `performance.now()`. */
   restsUntil: number
   isClosed: boolean
-  /** Work that nobody waits for; `closeCache` does. */
+  /** Work that nobody may wait for; `closeCache` does. See cache-pending.ts. */
   pending: Set<Promise<void>>
 }
 
