@@ -99,10 +99,13 @@ export async function startSwift(): Promise<Swift> {
   }
 }
 
-/** The first of as many free ports in a row. */
+/**
+ * The first of as many free ports in a row. Below those that Linux gives to outgoing connections (32,768 and up): one of them
+ * may be taken in the seconds until the last server listens.
+ */
 async function freePorts(): Promise<number> {
   for (let tries = 0; tries < 50; tries++) {
-    const first = 20_000 + Math.floor(Math.random() * 40_000)
+    const first = 20_000 + Math.floor(Math.random() * 12_000)
     const held = await Promise.allSettled(Array.from({ length: PORTS }, (_, n) => hold(first + n)))
     for (const end of held) if (end.status === 'fulfilled') await new Promise((done) => end.value.close(done))
     if (held.every(({ status }) => status === 'fulfilled')) return first
