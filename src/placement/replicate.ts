@@ -114,7 +114,9 @@ async function copy(
   } catch (error) {
     await abandonOwn(placement, replica)
     await noteTrouble(placement, target.id, error)
-    if (isStorageError(error, 'corrupt')) await suspectIfBad(placement, object, source, signal)
+    // Gone counts as well: chosen again and again, it would keep other sources from being tried.
+    if (isStorageError(error, 'corrupt') || isStorageError(error, 'not-found'))
+      await suspectIfBad(placement, object, source, signal)
     throw error
   }
 }
