@@ -289,6 +289,30 @@ test('a truncated source, too', async () => {
   assert.deepEqual(await places(id), ['local suspect'])
 })
 
+test('a source that is gone stops counting, and the next try copies from another', async (t) => {
+  const own = await testDatabase()
+  const two = await testPlacement(own.db, { remotes: ['a', 'b'], originals: ['a', 'b'] })
+  t.after(async () => {
+    await two.close()
+    await own.drop()
+  })
+  const objectId = await ingestBytes(two.placement, randomBytes(1000))
+  for (const to of ['a', 'b']) await replicateObject(two.placement, { objectId, to })
+  await evictReplica(two.placement, { objectId, from: 'local' })
+  Object.assign(two.placement.policy, { original: ['local', 'a', 'b'] })
+  // The one that is read from first.
+  const { locationId, key } = (await loadObject(own.db, objectId))!.replicas[0]!
+  two.remotes.get(locationId)!.inner.held.delete(key)
+  await assert.rejects(replicateObject(two.placement, { objectId, to: 'local' }))
+  const statesOf = async () =>
+    new Map(
+      (await loadObject(own.db, objectId))!.replicas.map((replica) => [replica.locationId, replica.state]),
+    )
+  assert.equal((await statesOf()).get(locationId), 'suspect')
+  await replicateObject(two.placement, { objectId, to: 'local' })
+  assert.equal((await statesOf()).get('local'), 'verified')
+})
+
 test('an ingest whose commit fails leaves nothing, and the same bytes can be uploaded again', async () => {
   const bytes = randomBytes(5000)
   const staged = await stageStream(
