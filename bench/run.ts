@@ -1,6 +1,6 @@
 /**
- * `npm run bench` measures everything that takes no more than a minute or two, `npm run bench -- upload proxy` only those. Results: a table on the terminal, and
- * bench/output/latest.json. Exit code 1 when a target is missed or something could not be measured.
+ * `npm run bench` measures everything that takes no more than a minute or two, `npm run bench -- upload proxy` only those.
+ * Results: a table on the terminal, and bench/output/latest.json. Exit code 1 when a target is missed or something could not be measured.
  */
 import { disposeAll } from './cleanup.ts'
 import type { BenchRow } from './report.ts'

@@ -5,16 +5,18 @@ import type { Schema } from './schema.ts'
 /** Stands in a statement for a value that each run brings along. */
 type Place = { of: string }
 
+/** Writes where in a statement a value of its runs belongs. */
+export type ValueOf<Values> = <Name extends keyof Values & string>(
+  name: Name,
+) => RawBuilder<NonNullable<Values[Name]>>
+
 /**
  * A statement that is built and compiled at its first run only, for paths where that costs more than the run: 0.2 ms of CPU
  * for a join of five tables. `build` writes `value('name')` where `values.name` of a run belongs; what it reads from
  * elsewhere stays as it was at the first run.
  */
 export function compileOnce<Values extends Record<string, unknown>, Row>(
-  build: (
-    db: Kysely<Schema>,
-    value: <Name extends keyof Values & string>(name: Name) => RawBuilder<NonNullable<Values[Name]>>,
-  ) => Compilable<Row> | RawBuilder<Row>,
+  build: (db: Kysely<Schema>, value: ValueOf<Values>) => Compilable<Row> | RawBuilder<Row>,
 ): (db: Queryable, values: Values) => Promise<Row[]> {
   const places = new Set<unknown>()
   let compiled: CompiledQuery<Row> | undefined

@@ -3,7 +3,7 @@
  * decides nothing: whether these credentials may have what was found is asked of the rows, as it would be of several answers.
  */
 import type { Compilable, RawBuilder } from 'kysely'
-import { compileOnce } from '../database/compile-once.ts'
+import { compileOnce, type ValueOf } from '../database/compile-once.ts'
 import type { Database, Queryable } from '../database/connect.ts'
 import type { Actor, Holder } from './access.ts'
 import { actorOfApiKey, apiKeyHolder } from './api-keys.ts'
@@ -33,10 +33,7 @@ export const HOLDER_COLUMNS = [
  * `HOLDER_COLUMNS` of it; with left joins alone, so that its row is there whatever else is. `read` gets all rows.
  */
 export function lookFrom<Values extends Record<string, unknown>, Row extends Holder, Found>(
-  build: (
-    from: FromHolder,
-    value: <Name extends keyof Values & string>(name: Name) => RawBuilder<NonNullable<Values[Name]>>,
-  ) => Compilable<Row>,
+  build: (from: FromHolder, value: ValueOf<Values>) => Compilable<Row>,
   read: (rows: readonly [Row, ...Row[]], values: Values) => Found,
 ): (values: Values) => FirstLook<Found> {
   const statementFor = (holder: Holders) =>

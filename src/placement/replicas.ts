@@ -4,7 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely'
 import { COMMITTING_LATER } from '../database/commit-later.ts'
-import { compileOnce } from '../database/compile-once.ts'
+import { compileOnce, type ValueOf } from '../database/compile-once.ts'
 import type { Queryable } from '../database/connect.ts'
 import type { ObjectKind } from '../database/schema.ts'
 import { AppError } from '../errors.ts'
@@ -135,10 +135,6 @@ export type FirstReplicas = {
 export async function beginObject(db: Queryable, object: NewObject, first: FirstReplicas): Promise<void> {
   await beginAlone(db, intentOf(object, first))
 }
-
-type ValueOf<Values> = <Name extends keyof Values & string>(
-  name: Name,
-) => RawBuilder<NonNullable<Values[Name]>>
 
 /**
  * As `beginObject`, together with an insert of the caller's that returns what it inserted. False where that is nothing:
