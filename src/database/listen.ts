@@ -15,38 +15,43 @@ export async function listen(
   log: Log,
   on: { message(payload: string): void; connected?(): void },
 ): Promise<Listener> {
-  let client: pg.PoolClient | null = null
+  /** Ends the connection in hand: nobody else must get one that listens. Null between two. */
+  let drop: (() => void) | null = null
   let isClosed = false
   let failures = 0
   let timer: NodeJS.Timeout | undefined
 
   async function connect(): Promise<void> {
-    const fresh = await pool.connect()
-    if (isClosed) return fresh.release()
-    let isLost = false
-    const onLost = (error?: Error) => {
-      if (isLost || isClosed) return
-      isLost = true
-      client = null
-      fresh.release(true)
-      log.debug({ channel, error: error?.message }, 'the listening connection was lost')
-      connectLater()
+    const client = await pool.connect()
+    if (isClosed) return client.release()
+    let isListening = false
+    const dropThis = () => {
+      if (drop !== dropThis) return
+      drop = null
+      client.release(true)
     }
-    fresh.on('error', onLost)
-    fresh.on('end', onLost)
-    fresh.on('notification', (message) => {
+    drop = dropThis
+    const onLost = (error?: Error) => {
+      if (drop !== dropThis) return
+      dropThis()
+      log.debug({ channel, error: error?.message }, 'the listening connection was lost')
+      // Before that, whoever called `connect` learns of it and decides.
+      if (isListening) connectLater()
+    }
+    client.on('error', onLost)
+    client.on('end', onLost)
+    client.on('notification', (message) => {
       if (message.channel === channel) on.message(message.payload ?? '')
     })
     try {
-      await fresh.query(`listen "${channel}"`)
+      await client.query(`listen "${channel}"`)
     } catch (error) {
-      if (!isLost) {
-        isLost = true
-        fresh.release(true)
-      }
+      dropThis()
       throw error
     }
-    client = fresh
+    // The end of a connection can come in the same packet as the answer, and is heard before it.
+    if (drop !== dropThis) throw new Error('the connection was lost as it began to listen')
+    isListening = true
     failures = 0
     on.connected?.()
   }
@@ -63,8 +68,7 @@ export async function listen(
     async close() {
       isClosed = true
       clearTimeout(timer)
-      client?.release(true) // ends the connection: nobody else must get one that listens
-      client = null
+      drop?.()
     },
   }
 }

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { sql } from 'kysely'
 import { type LibraryEvent, publish, subscribe } from '../../src/database/events.ts'
 import { silentLog } from '../../src/log.ts'
 import { testDatabase } from '../support/postgres.ts'
+
+/** Those of this database alone: other tests have theirs on the same server. */
+const TERMINATE_LISTENERS = sql`select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and query like 'listen%' and pid <> pg_backend_pid()`
 
 async function until(check: () => boolean): Promise<void> {
   const endsAt = performance.now() + 5_000
@@ -52,10 +57,7 @@ test('the subscription survives the loss of its connection and a handler that th
     events.push(event)
     throw new Error('the handler is broken')
   })
-  await pool.query(
-    'select pg_terminate_backend(pid) from pg_stat_activity where query like $1 and pid <> pg_backend_pid()',
-    ['listen%'],
-  )
+  await TERMINATE_LISTENERS.execute(db)
   await until(() => pool.totalCount > 0)
   for (let tries = 0; events.length < 2; tries++) {
     assert.ok(tries < 100, 'no event after the connection was lost')
@@ -63,4 +65,43 @@ test('the subscription survives the loss of its connection and a handler that th
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   await subscription.close()
+})
+
+test('a connection that is lost as it begins to listen is given up once, and one other takes its place', async (t) => {
+  const { db, pool } = await testDatabase(t)
+  let losses = 2
+  pool.on('connect', (client) => {
+    const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
+    client.query = (async (...args: unknown[]) => {
+      if (losses === 0 || !String(args[0]).startsWith('listen')) return query(...args)
+      losses -= 1
+      const answer = await query(...args)
+      client.emit('error', new Error('terminated'))
+      if (losses === 0) throw new Error('terminated')
+      return answer
+    }) as typeof client.query
+  })
+  await assert.rejects(
+    subscribe(pool, silentLog, () => undefined),
+    /lost as it began/,
+  )
+  losses = 0
+  const events: LibraryEvent[] = []
+  const subscription = await subscribe(pool, silentLog, (event) => events.push(event))
+  t.after(() => subscription.close())
+  losses = 2
+  await TERMINATE_LISTENERS.execute(db)
+  await until(() => losses === 0)
+  // One failed by its answer, one by a throw; the third listens, and it is the only one.
+  await until(() => pool.totalCount - pool.idleCount === 1)
+  for (let tries = 0; events.length === 0; tries++) {
+    assert.ok(tries < 100, 'no event after the connection was lost')
+    await publish(db, { type: 'storage-changed' })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  // Longer than the longest wait between two tries that were due: a second listener would be there by now.
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  assert.equal(pool.totalCount - pool.idleCount, 1)
+  await subscription.close()
+  assert.equal(pool.totalCount - pool.idleCount, 0)
 })
