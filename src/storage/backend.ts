@@ -295,7 +295,7 @@ export type Archive = {
  *
  * | kind | meaning | retry |
  * | --- | --- | --- |
- * | not-found | nothing under the key | no |
+ * | not-found | nothing under the key; of a put: the file to be put is gone | no |
  * | already-exists | the key is taken | no |
  * | corrupt | the bytes are not what their digest or size says; nothing was stored | no |
  * | denied | credentials or permissions; the message names the action that was refused | no |

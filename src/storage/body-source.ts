@@ -1,7 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { Body } from './backend.ts'
-import { StorageError } from './backend.ts'
-import { messageOf, openChunks } from './read-body.ts'
+import { openChunks, sourceError } from './read-body.ts'
 
 /** A body being read once, from its first byte to its last, into buffers of whoever puts it. */
 export type BodySource = {
@@ -26,7 +25,7 @@ export async function openBodySource(body: Body, signal: AbortSignal | undefined
 
 async function openOrExplain(openFile: () => Promise<FileHandle>): Promise<FileHandle> {
   return openFile().catch((error: unknown) => {
-    throw readError(error)
+    throw sourceError(error)
   })
 }
 
@@ -38,7 +37,7 @@ function fileSource(file: FileHandle, signal: AbortSignal | undefined): BodySour
     const length = Math.min(PIECE_BYTES, target.length - at)
     if (length === 0) return target.subarray(at, at)
     const { bytesRead } = await file.read(target, at, length, position).catch((error: unknown) => {
-      throw readError(error)
+      throw sourceError(error)
     })
     position += bytesRead
     return target.subarray(at, at + bytesRead)
@@ -84,10 +83,4 @@ function streamSource(body: Body, signal: AbortSignal | undefined): BodySource {
       await chunks.return(undefined)
     },
   }
-}
-
-function readError(error: unknown): StorageError {
-  return new StorageError('unavailable', `reading the bytes to store failed: ${messageOf(error)}`, {
-    cause: error,
-  })
 }

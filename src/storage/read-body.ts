@@ -69,15 +69,20 @@ export async function* openChunks(body: Body, signal: AbortSignal | undefined): 
     }
   } catch (error) {
     signal?.throwIfAborted()
-    if (isStorageError(error)) throw error
-    throw new StorageError('unavailable', `reading the bytes to store failed: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw sourceError(error)
   } finally {
     signal?.removeEventListener('abort', abort)
     // What it still has to say after we gave up on it concerns nobody; unheard it would end the process.
     stream?.on('error', () => {}).destroy()
   }
+}
+
+/** What a body threw while it was read. A file that is not there is `not-found`: no other try would find it. */
+export function sourceError(error: unknown): StorageError {
+  if (isStorageError(error)) return error
+  const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  const message = `reading the bytes to store failed: ${messageOf(error)}`
+  return new StorageError(isGone ? 'not-found' : 'unavailable', message, { cause: error })
 }
 
 export function messageOf(error: unknown): string {

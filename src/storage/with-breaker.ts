@@ -233,9 +233,8 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
 function outcomeOf(error: unknown, isLeft: boolean, wasSilentLong: boolean, isOurs: boolean): Outcome {
   // A caller that loses patience proves nothing, unless the place was silent for long by then.
   if (isLeft) return wasSilentLong && isOurs ? 'failed' : 'unknown'
-  if (!isStorageError(error)) return 'unknown'
-  if (error.kind !== 'unavailable' || error.isOfOneObject) return 'answered'
-  return isOurs ? 'failed' : 'unknown'
+  if (!isStorageError(error) || !isOurs) return 'unknown'
+  return error.kind !== 'unavailable' || error.isOfOneObject ? 'answered' : 'failed'
 }
 
 /** A body may come from another place, whose failures are not this one's. */

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import {
   isStorageError,
@@ -171,12 +173,13 @@ export function storageSuite(
     describe('hostile bodies store nothing', () => {
       for (const size of [200_000, LARGE_BYTES]) {
         const bytes = randomBytes(size)
-        const cases: [string, StorageErrorKind, () => ReturnType<typeof readableOf>][] = [
+        const cases: [string, StorageErrorKind, () => Readable][] = [
           ['ends early', 'corrupt', () => readableOf(bytes.subarray(0, size - 1))],
           ['has a byte too many', 'corrupt', () => readableOf(Buffer.concat([bytes, Buffer.from('x')]))],
           ['has one wrong bit', 'corrupt', () => readableOf(flipBit(bytes, size - 2))],
           ['is empty', 'corrupt', () => readableOf(Buffer.alloc(0))],
           ['fails in the middle', 'unavailable', () => failingReader(bytes, Math.floor(size * 0.7))],
+          ['finds no file', 'not-found', () => createReadStream('/nowhere/at/all')],
         ]
         for (const [what, kind, open] of cases) {
           test(`a reader of ${size} bytes that ${what}`, async () => {

@@ -1,6 +1,7 @@
 /** What the breaker does to the calls of a backend. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { describe, test } from 'node:test'
 import { setImmediate as soon } from 'node:timers/promises'
 import { silentLog } from '../../src/log.ts'
@@ -201,6 +202,24 @@ describe('with a breaker', () => {
       )
     }
     assert.equal(breaker.state, 'closed')
+  })
+
+  test('a body whose file is gone says nothing of the place, neither good nor bad', async () => {
+    const { backend, breaker, place } = subject()
+    const putNothing = () =>
+      rejectsWith('not-found', () =>
+        backend.put(
+          randomKey('a'),
+          lyingBody(randomBytes(100), () => createReadStream('/nowhere/at/all')),
+        ),
+      )
+    for (let n = 0; n < 2 * RULES.failures; n += 1) await putNothing()
+    assert.equal(breaker.state, 'closed')
+    // Were they taken for answers, there would be more of those than failures.
+    place.mode = 'away'
+    for (let n = 0; n < RULES.failures; n += 1)
+      await rejectsWith('unavailable', () => backend.head(randomKey('a')))
+    assert.equal(breaker.state, 'open')
   })
 
   test('a caller that leaves early proves nothing; one that leaves after a long silence does', async () => {
