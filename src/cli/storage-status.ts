@@ -124,7 +124,7 @@ function uploadsLine({ strategy, rollout, direct }: UploadsOverview): string {
     : `${text}; none straight into the bucket: ${direct.reason}.`
 }
 
-/** `Moving 1,200 files (3.4 GB) to s3 (photos at https://...).` */
+/** `Moving 1,200 files (3.40 GiB) to s3 (photos at https://...).` */
 function movingLines(moving: Moving[]): string[] {
   return moving.map(
     ({ to, label, count: files, bytes: size }) =>

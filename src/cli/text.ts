@@ -53,13 +53,13 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line]
 }
 
-/** `1.2 GB`: powers of 1,000, three figures. */
+/** Binary units, as on the page and in Immich, three figures: `1.20 GiB`. */
 export function bytes(count: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
   let value = count
   let unit = 0
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1_000
+  while (value >= 1_023.5 && unit < units.length - 1) {
+    value /= 1_024
     unit += 1
   }
   const figures =

@@ -104,12 +104,12 @@ test('then where, what happens, and whether the places are healthy', () => {
     style,
     now,
   )
-  assert.match(text, /^■□ {2}only on this disk {2}1 +1\.00 MB/m)
-  assert.match(text, /^□■ {2}offloaded +3 +3\.00 MB/m)
-  assert.match(text, /^Moving 1,200 files \(3\.40 GB\) to s3 \(photos at https:\/\/s3\.example\.org\)\.$/m)
+  assert.match(text, /^■□ {2}only on this disk {2}1 +977 KiB/m)
+  assert.match(text, /^□■ {2}offloaded +3 +2\.86 MiB/m)
+  assert.match(text, /^Moving 1,200 files \(3\.17 GiB\) to s3 \(photos at https:\/\/s3\.example\.org\)\.$/m)
   assert.match(text, /^replication +2 +10 +0 +0 {2}paused$/m)
   assert.match(text, /2 minutes ago: replicate-object: the bucket is missing/)
-  assert.match(text, /^▨ {2}s3 +3 +3\.00 MB {2}oldest proof 1 hour ago .*photos at https/m)
+  assert.match(text, /^▨ {2}s3 +3 +2\.86 MiB {2}oldest proof 1 hour ago .*photos at https/m)
   assert.match(text, /s3: the bucket is missing/)
   assert.ok(text.split('\n').every((line) => line === line.trimEnd()))
 })
@@ -144,7 +144,7 @@ test('a receipt shows one square per place for every file', () => {
     style,
   )
   assert.match(text, /^beach\.jpg is proven at s3\.$/m)
-  assert.match(text, /^size {4}1\.23 kB \(1234 bytes\)$/m)
+  assert.match(text, /^size {4}1\.21 KiB \(1234 bytes\)$/m)
   assert.match(
     text,
     /^□■ {2}original +s3 +digest held there \(L3\) +2026-01-02T11:00:00\.000Z +users\/u\/s3$/m,

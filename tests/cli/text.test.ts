@@ -2,17 +2,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ago, bar, bytes, columns, plural, styleFor } from '../../src/cli/text.ts'
 
-test('bytes have three figures and never 1000 of a unit', () => {
+test('bytes have three figures and never 1024 of a unit', () => {
   const expected: [number, string][] = [
     [0, '0 B'],
-    [999, '999 B'],
-    [1_000, '1.00 kB'],
-    [9_994, '9.99 kB'],
-    [99_949, '99.9 kB'],
-    [999_499, '999 kB'],
-    [999_500, '1.00 MB'],
-    [34_200_000, '34.2 MB'],
-    [5_000_000_000_000, '5.00 TB'],
+    [1_023, '1023 B'],
+    [1_024, '1.00 KiB'],
+    [10_234, '9.99 KiB'],
+    [102_348, '99.9 KiB'],
+    [102_349, '100 KiB'],
+    [1_048_063, '1023 KiB'],
+    [1_048_064, '1.00 MiB'],
+    [35_861_299, '34.2 MiB'],
+    [5 * 2 ** 40, '5.00 TiB'],
   ]
   for (const [count, text] of expected) assert.equal(bytes(count), text, String(count))
 })
