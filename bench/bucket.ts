@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
-import { freePort } from '../tests/support/spawn-server.ts'
+import { freePorts } from '../tests/support/free-port.ts'
 import { temporaryFolder } from './server-under-test.ts'
 
 const SCRIPTS = new URL('../tests/support/ceph/', import.meta.url).pathname
@@ -32,12 +32,12 @@ export async function startBucket(
   const folder = join(await temporaryFolder(stack), 'ceph')
   const accessKeyId = 'bench'
   const secretAccessKey = randomBytes(16).toString('hex')
-  const [port, monitorPort] = [await freePort(), await freePort()]
+  const port = await freePorts(2)
   const env = {
     ...process.env,
     RGW_DIR: folder,
     RGW_PORT: String(port),
-    RGW_MON_PORT: String(monitorPort),
+    RGW_MON_PORT: String(port + 1),
     RGW_OSD_SIZE: disk,
     RGW_ACCESS_KEY: accessKeyId,
     RGW_SECRET_KEY: secretAccessKey,

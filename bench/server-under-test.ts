@@ -11,7 +11,7 @@ import { stringify } from 'yaml'
 import { startEmbeddedPostgres } from '../src/database/embedded.ts'
 import { silentLog } from '../src/log.ts'
 import { type Client, connectClient } from '../tests/support/client.ts'
-import { freePort } from '../tests/support/spawn-server.ts'
+import { freePort } from '../tests/support/free-port.ts'
 
 const PROJECT = new URL('..', import.meta.url).pathname
 const START_LIMIT_MS = 60_000

@@ -228,7 +228,12 @@ describe('the page in a browser', { skip, timeout: 600_000 }, () => {
     const viewer = page.getByRole('dialog', { name: /^Landscape_1\.jpg/ })
     await viewer.getByRole('img', { name: 'Landscape_1.jpg' }).waitFor()
     const here = page.url()
-    const back = (await page.getByRole('button', { name: 'Older' }).count()) > 0 ? 'ArrowLeft' : 'ArrowRight'
+    const older = page.getByRole('button', { name: 'Older' })
+    await older
+      .or(page.getByRole('button', { name: 'Newer' }))
+      .first()
+      .waitFor()
+    const back = (await older.count()) > 0 ? 'ArrowLeft' : 'ArrowRight'
     await page.keyboard.press(back === 'ArrowLeft' ? 'ArrowRight' : 'ArrowLeft')
     await page.waitForURL((url) => url.href !== here)
     await page.keyboard.press(back)

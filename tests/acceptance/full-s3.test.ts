@@ -53,15 +53,15 @@ const filesOf = async (id: string) => {
   return [receipt, ...receipt.files]
 }
 
-/** Every file of every asset is where it belongs, and nowhere else. */
-async function allAtHome(place: 's3' | 'local'): Promise<void> {
+/** Every file of every one of the assets is where it belongs, and nothing of anything is elsewhere. */
+async function allAtHome(place: 's3' | 'local', assets = [...photos, film]): Promise<void> {
   await eventually(async () => {
     const { moving, locations, originals } = await statusOf(site.client)
     assert.deepEqual(moving, [])
     assert.equal(originals.atRisk.count, 0)
     for (const { id, objects } of locations)
       if (id !== place) assert.equal(objects.count, 0, `some lie at ${id}`)
-    for (const { id } of [...photos, film]) {
+    for (const { id } of assets) {
       for (const { replicas } of await filesOf(id)) {
         assert.deepEqual(
           replicas.map(({ location, state }) => `${location} ${state}`),
@@ -116,7 +116,7 @@ test('uploads, a sidecar, a film and its encoding, a profile image: all of it en
       photos.push({ id: (await client.upload(bytes, `full-${index}.jpg`)).id, bytes })
     }
     for (const { id } of photos) await processed(id)
-    await eventually(async () => assert.deepEqual((await statusOf(client)).moving, []), 60_000)
+    await allAtHome('s3', photos)
   })
   assert.equal(cost.puts, 9, 'an original, a preview and a thumbnail each')
   assert.equal(cost.gets, 0)
@@ -204,7 +204,7 @@ test('all of it moves home when the configuration says so, while it is looked at
 }, async () => {
   await site.server.stop()
   await site.start(allAt('local'))
-  assert.match(site.server.output(), /"location":"local".*are moved to/)
+  await eventually(async () => assert.match(site.server.output(), /"location":"local".*are moved to/), 30_000)
   await lookAtAll()
   await allAtHome('local')
   await eventually(async () => assert.deepEqual(await heldKeys(site.bucket), []), 30_000)

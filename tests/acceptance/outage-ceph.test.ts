@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { type Ceph, needsCeph, startCeph } from '../support/ceph.ts'
 import { connectClient } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import {
   bucketStatus,
   drained,
@@ -17,7 +18,7 @@ import {
   receiptOf,
   statusOf,
 } from '../support/server-with-bucket.ts'
-import { freePort, spawnServer } from '../support/spawn-server.ts'
+import { spawnServer } from '../support/spawn-server.ts'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
 

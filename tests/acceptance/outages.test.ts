@@ -8,6 +8,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import type { Fault } from '../../src/strict-s3/faults.ts'
 import { type Client, connectClient } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import {
   bucketStatus,
   drained,
@@ -255,7 +256,8 @@ async function openGate(port: number): Promise<Gate> {
   const sockets = new Set<Socket>()
   let most = 0
   let server: Server | null = null
-  let own = 0
+  // It is closed for a while and must have its port again.
+  const own = await freePort()
 
   async function open(): Promise<void> {
     if (server !== null) return
@@ -275,7 +277,6 @@ async function openGate(port: number): Promise<Gate> {
       opened.once('error', reject)
       opened.listen(own, '127.0.0.1', resolve)
     })
-    own = (opened.address() as { port: number }).port
     server = opened
   }
 

@@ -105,6 +105,8 @@ describe('the storage page', { skip, timeout: 400_000 }, () => {
     bucket.profile.denied = []
     await probe.click()
     await page.getByText('✕ unhealthy').waitFor({ state: 'detached' })
+    // The page's own half comes after the server's.
+    await probe.waitFor()
 
     await page.getByRole('button', { name: 'Drill an outage' }).click()
     await page.getByRole('button', { name: 'Block it for 5 minutes' }).click()

@@ -20,7 +20,9 @@ import { purgeObject } from '../../src/placement/purge.ts'
 import { sweepPlacement } from '../../src/placement/sweep.ts'
 import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { type Client, connectClient } from '../support/client.ts'
-import { freePort, type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from '../support/spawn-server.ts'
+import { freePort } from '../support/free-port.ts'
+import { eventually } from '../support/server-with-bucket.ts'
+import { type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from '../support/spawn-server.ts'
 
 const STRATEGIES = ['local-first', 's3-first'] as const
 type Strategy = (typeof STRATEGIES)[number]
@@ -75,6 +77,7 @@ async function killOverAndOver(strategy: Strategy): Promise<void> {
       const client = await connectClient(server.url)
       const load = startLoad(client, manifest, strategy)
       await sleep(randomInt(300, 2_500))
+      if (strategy === 's3-first' && round === 0) await someUploadStopsAfterItsFirstPart(bucket)
       const status = await client.json<Status>('/storage/status').catch(() => null)
       const writing = bucket.openConnections()
       const inFlight = load.inFlight()
@@ -112,6 +115,16 @@ async function killOverAndOver(strategy: Strategy): Promise<void> {
     await bucket.close()
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** However fast or slow the machine is: one kill finds parts of an upload that is not complete. */
+async function someUploadStopsAfterItsFirstPart(bucket: StrictS3): Promise<void> {
+  const stop = bucket.faults.add({ match: { operation: 'UploadPart' }, after: 1, fault: { kind: 'hang' } })
+  await eventually(async () => {
+    const unfinished = await bucket.stored.unfinishedUploads()
+    assert.ok(unfinished.some(({ parts }) => parts > 0))
+  }, 60_000)
+  stop.remove()
 }
 
 /** All that was acknowledged, with nothing but the bucket to look at: each asset's id is in the key of its original. */

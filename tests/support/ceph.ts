@@ -5,12 +5,12 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { freePorts } from './free-port.ts'
 
 export const TEST_CEPH_VARIABLE = 'GLASSINE_TEST_CEPH'
 const SCRIPTS = fileURLToPath(new URL('./ceph/', import.meta.url))
@@ -56,11 +56,12 @@ export async function startCeph(): Promise<Ceph> {
     return { ...address, createBucket: bucketMaker(address), stop: async () => {} }
   }
   const folder = await mkdtemp(join(tmpdir(), 'glassine-ceph-'))
+  const port = await freePorts(2)
   const environment = {
     ...process.env,
     RGW_DIR: folder,
-    RGW_PORT: String(await freePort()),
-    RGW_MON_PORT: String(await freePort()),
+    RGW_PORT: String(port),
+    RGW_MON_PORT: String(port + 1),
     RGW_STORE: 'memstore',
     RGW_OSD_SIZE: process.env.GLASSINE_TEST_CEPH_SIZE ?? '4G',
     RGW_ACCESS_KEY: ACCESS_KEY,
@@ -111,13 +112,4 @@ async function hasCeph(): Promise<boolean> {
     ),
   )
   return found.every(Boolean)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }

@@ -11,7 +11,8 @@ import sharp from 'sharp'
 import type { OperationName } from '../../src/strict-s3/route.ts'
 import { type StrictS3, type StrictS3Options, startStrictS3 } from '../../src/strict-s3/server.ts'
 import { type Client, connectClient } from './client.ts'
-import { freePort, type SpawnedServer, spawnServer } from './spawn-server.ts'
+import { freePort } from './free-port.ts'
+import { type SpawnedServer, spawnServer } from './spawn-server.ts'
 
 export const BUCKET = 'photos'
 const CREDENTIALS = { accessKeyId: 'faults', secretAccessKey: 'faults-secret' }

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from './free-port.ts'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
 const START_LIMIT_MS = 60_000
@@ -22,15 +22,6 @@ export type SpawnedServer = {
   kill9(): Promise<void>
   /** SIGTERM; resolves with the exit code and how long it took, in milliseconds. */
   stop(): Promise<{ code: number | null; tookMs: number }>
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Runs `src/bin/server.ts` as its own process and resolves when it answers a ping. `config` is the text of its glassine.yaml. */

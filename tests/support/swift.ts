@@ -5,12 +5,12 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { freePorts } from './free-port.ts'
 
 const SCRIPTS = fileURLToPath(new URL('./swift/', import.meta.url))
 const USER = 'glassine'
@@ -57,7 +57,7 @@ async function whyNoSwift(): Promise<string | null> {
 /** Starts one in a folder of its own, which `stop` ends and removes. */
 export async function startSwift(): Promise<Swift> {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-swift-'))
-  const port = await freePorts()
+  const port = await freePorts(PORTS)
   const environment = {
     ...process.env,
     SWIFT_DIR: folder,
@@ -97,26 +97,4 @@ export async function startSwift(): Promise<Swift> {
     },
     stop,
   }
-}
-
-/**
- * The first of as many free ports in a row. Below those that Linux gives to outgoing connections (32,768 and up): one of them
- * may be taken in the seconds until the last server listens.
- */
-async function freePorts(): Promise<number> {
-  for (let tries = 0; tries < 50; tries++) {
-    const first = 20_000 + Math.floor(Math.random() * 12_000)
-    const held = await Promise.allSettled(Array.from({ length: PORTS }, (_, n) => hold(first + n)))
-    for (const end of held) if (end.status === 'fulfilled') await new Promise((done) => end.value.close(done))
-    if (held.every(({ status }) => status === 'fulfilled')) return first
-  }
-  throw new Error('no free ports')
-}
-
-function hold(port: number): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => resolve(server))
-  })
 }

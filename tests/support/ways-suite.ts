@@ -14,11 +14,12 @@ import { CreateBucketCommand, ListObjectsV2Command, PutBucketCorsCommand, S3Clie
 import type { Browser } from 'playwright-core'
 import { launchBrowser, openPage } from './browser.ts'
 import { ADMIN, type Client, connectClient } from './client.ts'
+import { freePort } from './free-port.ts'
 import { immich } from './immich-cli.ts'
 import { mediaFolder } from './media.ts'
 import { drained, eventually, photo, receiptOf, statusOf } from './server-with-bucket.ts'
 import { pickFiles, uploadState, uploadsFinish } from './sheet-page.ts'
-import { freePort, type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from './spawn-server.ts'
+import { type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from './spawn-server.ts'
 import { readZip } from './zip.ts'
 
 export type Way = {
