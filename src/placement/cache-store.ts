@@ -38,11 +38,11 @@ export async function isCached(cache: Cache, unit: Unit): Promise<boolean> {
   return file !== null
 }
 
-/** Removes a file that can't be trusted. */
+/** Removes a file that can't be trusted, unless it is being replaced anyway: removed now, it might be the new one. */
 export async function dropUnit(cache: Cache, unit: Unit, reason: Error): Promise<void> {
   const level = reason instanceof DamagedUnit ? 'error' : 'warn'
   cache.log[level]({ objectId: unit.objectId, error: reason.message }, 'a cached file is thrown away')
-  await removeFile(cache, unit.name)
+  if (!cache.fills.has(unit.name) && !cache.storing.has(unit.name)) await removeFile(cache, unit.name)
 }
 
 /** Keeps a unit. Never throws: a cache that can't be written to is a cache that misses. */

@@ -71,12 +71,13 @@ export async function withLocalFile<T>(
 
 /**
  * A decoder takes a file that is not there for a broken one: then the place is to blame, and trying again later helps. Only
- * a purge takes a leased file away, by the user's decision, and then nobody is.
+ * a purge takes a leased file away, by the user's decision: then there is no such object any more.
  */
 async function demandThere(placement: Placement, replica: Replica): Promise<void> {
   if ((await placement.local.backend.head(replica.key)) !== null) return
   const loaded = await loadObject(placement.db, replica.objectId)
-  if (loaded?.object.state !== 'live') return
+  if (loaded?.object.state !== 'live')
+    throw new AppError('not-found', `there is no object ${replica.objectId} any more`)
   await suspectReplica(placement.db, replica, 'recall')
   placement.log.error(
     { objectId: replica.objectId, location: replica.locationId },

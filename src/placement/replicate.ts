@@ -17,6 +17,7 @@ import {
   beginReplica,
   isReadableNow,
   loadObject,
+  lockObject,
   proveReplica,
   type Replica,
   type StoredObject,
@@ -161,6 +162,8 @@ async function settleSuspect(
   if (check.answer === 'unknown') throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)
   if (check.answer === 'same') {
     await placement.db.transaction().execute(async (tx) => {
+      // The object before its replicas, as an eviction does that may come at the same time: else each waits for the other.
+      await lockObject(tx, object.id)
       await proveReplica(tx, replica, { level: check.level, proof: check.proof, actor: ACTOR })
       await settle(tx, placement, object.id)
     })

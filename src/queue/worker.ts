@@ -90,6 +90,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const abort = new AbortController()
   let isStopping = false
   let isUnreachable = false
+  const claims = new Set<Promise<void>>()
 
   const lanes: Lane[] = [
     lane(['process-asset', 'prove-upload'], options.concurrency.processing),
@@ -110,7 +111,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     for (const lane of filling) lane.isFilling = true
     while (filling.length > 0) {
       for (const lane of filling) lane.again = false
-      await claimFor(filling)
+      const claim = claimFor(filling)
+      claims.add(claim)
+      await claim
+      claims.delete(claim)
       const again = filling.filter((lane) => lane.again)
       for (const lane of filling) lane.isFilling = lane.again
       filling = again
@@ -123,8 +127,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       .filter(({ jobs }) => jobs > 0)
     if (isStopping || rooms.length === 0) return
     try {
-      for (const job of await claimJobs(db, workerId, rooms))
-        start(filling.find(({ names }) => names.includes(job.name))!, job)
+      const jobs = await claimJobs(db, workerId, rooms)
+      // Claimed while the worker was told to stop: given back with what is interrupted.
+      if (isStopping) return
+      for (const job of jobs) start(filling.find(({ names }) => names.includes(job.name))!, job)
       if (isUnreachable) log.info({}, 'the queue can be reached again')
       isUnreachable = false
     } catch (error) {
@@ -248,7 +254,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     clearInterval(poll)
     clearTimeout(look)
     await listener.close()
-    const allEnded = () => Promise.all(lanes.flatMap((lane) => [...lane.running.values()]))
+    const allEnded = async () => {
+      await Promise.all(claims)
+      await Promise.all(lanes.flatMap((lane) => [...lane.running.values()]))
+    }
     await Promise.race([allEnded(), sleep(graceMs, undefined, { ref: false })])
     abort.abort(new Error('the worker stops'))
     await Promise.race([allEnded(), sleep(ABORT_GRACE_MS, undefined, { ref: false })])

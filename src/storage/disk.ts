@@ -90,8 +90,8 @@ export function openDiskBackend({
   async function place(from: string, key: ObjectKey): Promise<void> {
     const to = pathOf(key)
     for (let tries = 1; ; tries++) {
-      const folder = await folders.ensure(dirname(key))
       try {
+        const folder = await folders.ensure(dirname(key))
         await placeFile(from, to, linkFile)
         await syncFolder(folder)
         return

@@ -1,7 +1,7 @@
 /** The cache in front of a real (strict) S3 server whose requests are counted. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { afterEach, beforeEach, type TestContext, test } from 'node:test'
@@ -11,9 +11,7 @@ import { sql } from 'kysely'
 import type { ObjectKind } from '../../src/database/schema.ts'
 import type { AppError } from '../../src/errors.ts'
 import { silentLog } from '../../src/log.ts'
-import { closeCache, openCache } from '../../src/placement/cache.ts'
-import { scanCache } from '../../src/placement/cache-scan.ts'
-import { evictOver, openCached, storeUnit } from '../../src/placement/cache-store.ts'
+import { closeCache } from '../../src/placement/cache.ts'
 import { evictReplica } from '../../src/placement/evict.ts'
 import { openPlacement } from '../../src/placement/open.ts'
 import type { Placement } from '../../src/placement/placement.ts'
@@ -446,44 +444,6 @@ test('while the volume is nearly full the cache gives room back and takes nothin
   assert.deepEqual(await read(film), film.bytes)
   await quiet()
   assert.deepEqual(await cachedFiles(), [])
-})
-
-test('two processes share the folder: each serves what the other fetched, and keeps to the limit after a look', async () => {
-  const limit = 1024 ** 2
-  const cache = () =>
-    openCache({
-      folder: join(rig.mediaLocation, 'cache'),
-      maxBytes: limit,
-      wholeBytes: WHOLE,
-      chunkBytes: CHUNK,
-      log: silentLog,
-      makeFolder: async (path) => void (await mkdir(path, { recursive: true })),
-      space: async () => ({ freeBytes: 1024 ** 4, totalBytes: 1024 ** 4 }),
-    })
-  const unit = (id: number) => ({
-    objectId: `0000000${id}`,
-    sha256: '',
-    name: `0000000${id}.whole`,
-    start: 0,
-    size: 300_000,
-  })
-  const [one, other] = [cache(), cache()]
-  const bytes = randomBytes(300_000)
-  for (const id of [1, 2, 3]) await storeUnit(one, unit(id), bytes)
-  const file = await openCached(other, unit(1))
-  assert.deepEqual((await file!.read(0)).subarray(0, 100), bytes.subarray(0, 100))
-  await file!.close()
-  // It knows of one file only, and so of room that is not there.
-  for (const id of [4, 5]) await storeUnit(other, unit(id), bytes)
-  await scanCache(other)
-  await evictOver(other)
-  const left = await cachedFiles()
-  assert.ok(left.length * 300_000 <= limit, `${left.length} files`)
-  assert.ok(left.some((path) => path.endsWith(unit(5).name)))
-  for (const id of [1, 2, 3]) await (await openCached(one, unit(id)))?.close()
-  await scanCache(one)
-  assert.equal(one.totalBytes, other.totalBytes)
-  await Promise.all([closeCache(one), closeCache(other)])
 })
 
 test('what is cached counts for nothing: without a verified replica the object is at risk', async () => {

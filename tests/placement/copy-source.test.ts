@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { evictReplica } from '../../src/placement/evict.ts'
-import { loadObject } from '../../src/placement/replicas.ts'
+import { loadObject, lockObject, suspectReplica } from '../../src/placement/replicas.ts'
 import { replicateObject } from '../../src/placement/replicate.ts'
 import { storageStatus } from '../../src/placement/status.ts'
 import { isStorageError } from '../../src/storage/backend.ts'
@@ -107,3 +109,23 @@ for (const [what, put] of [
     assert.deepEqual(await places(id), ['local verified', 's3 verified'])
   })
 }
+
+test('proving a doubtful copy and giving it up do not wait for each other: the object is locked first', async () => {
+  const id = await ingestBytes(rig.placement, randomBytes(1000))
+  await replicateObject(rig.placement, { objectId: id, to: 's3' })
+  const replica = (await loadObject(database.db, id))!.replicas.find(({ locationId }) => locationId === 's3')!
+  await suspectReplica(database.db, replica, 'test')
+  let proving: Promise<void> | undefined
+  await database.db.transaction().execute(async (tx) => {
+    await lockObject(tx, id)
+    proving = replicateObject(rig.placement, { objectId: id, to: 's3' })
+    const waiting = sql`select 1 from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`
+    while ((await waiting.execute(database.db)).rows.length === 0) await sleep(10)
+    await sql`select 1 from replica where object_id = ${id} and location_id = 's3' for update nowait`.execute(
+      tx,
+    )
+  })
+  await proving
+  assert.deepEqual(await places(id), ['local verified', 's3 verified'])
+})

@@ -240,11 +240,13 @@ describe('a drill', { timeout: 60_000 }, () => {
     await replicateObject(placement, { objectId, to: 's3' })
     await evictReplica(placement, { objectId, from: 'local' })
     const stream = await (await findServable(placement, objectId)).open()
-    const reading = (async () => {
-      for await (const _ of stream) await sleep(5)
-    })()
+    // Under way, with most of it still to come.
+    const pieces = stream[Symbol.asyncIterator]()
+    assert.equal((await pieces.next()).done, false)
     await startDrill(placement, { locationId: 's3', minutes: 60, actor: 'cli' })
-    await assert.rejects(reading, /drill until/)
+    await assert.rejects(async () => {
+      while (!(await pieces.next()).done);
+    }, /drill until/)
     assert.deepEqual(await stopDrill(placement, 's3'), ['s3'])
     assert.deepEqual(await stopDrill(placement, null), [])
     assert.equal(breaker.blockedFor, null)

@@ -1,10 +1,12 @@
 /** Room for recalled copies: who waits for whom, and what is left behind. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { afterEach, beforeEach, test } from 'node:test'
+import { isAppError } from '../../src/errors.ts'
 import { evictReplica } from '../../src/placement/evict.ts'
 import type { RecalledFile } from '../../src/placement/placement.ts'
+import { markForPurge } from '../../src/placement/purge.ts'
 import { withLocalFile } from '../../src/placement/recall.ts'
 import { dropCopy, takeRoom } from '../../src/placement/recall-room.ts'
 import { replicateObject } from '../../src/placement/replicate.ts'
@@ -132,4 +134,20 @@ test('a copy that failed takes no room and leaves no file', async () => {
   assert.deepEqual(await readdir(placement.recallFolder), [])
   await dropCopy(placement, copy('unknown', 1))
   await withLocalFile(placement, id, 'test', async () => undefined)
+})
+
+test('a local file that is gone: the place is to blame, unless its object was deleted', LIMIT, async () => {
+  const kept = await ingestBytes(rig.placement, randomBytes(1_000))
+  const deleted = await ingestBytes(rig.placement, randomBytes(1_000))
+  await database.db.transaction().execute((tx) => markForPurge(tx, [deleted]))
+  for (const [objectId, code] of [
+    [kept, 'unavailable'],
+    [deleted, 'not-found'],
+  ] as const) {
+    const read = withLocalFile(rig.placement, objectId, 'test', async (path) => {
+      await rm(path)
+      return readFile(path)
+    })
+    await assert.rejects(read, (error) => isAppError(error, code))
+  }
 })

@@ -281,6 +281,28 @@ test('stop waits for running jobs, aborts those that take too long, and gives ba
   assert.deepEqual(await recentFailures(database.db), [])
 })
 
+test('a job that is claimed while the worker is told to stop is not begun, and is given back', async (t) => {
+  const database = await testDatabase(t)
+  await enqueue(database.db, 'process-asset', { assetId: 'a' })
+  const waitingClaims = sql`select 1 from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' and query like '%locked_by%'`
+  let begun = 0
+  let stopping: Promise<void> | undefined
+  await database.db.transaction().execute(async (tx) => {
+    // Holds the first claim up between its question and its answer.
+    await sql`lock table paused_queue in access exclusive mode`.execute(tx)
+    const started = await worker(database, { 'process-asset': async () => void begun++ })
+    await until('a claim waits', async () => (await waitingClaims.execute(database.db)).rows.length > 0)
+    stopping = started.stop(10_000)
+  })
+  await stopping
+  const { pool } = database
+  await until('all statements are answered', () => pool.idleCount === pool.totalCount)
+  assert.equal(begun, 0)
+  const { rows } = await sql`select attempts, locked_by from graphile_worker.jobs`.execute(database.db)
+  assert.deepEqual(rows, [{ attempts: 0, locked_by: null }])
+})
+
 test('recurring jobs are enqueued once per interval, however many workers there are', async (t) => {
   const database = await testDatabase(t)
   let runs = 0
