@@ -1,6 +1,7 @@
 /** The generated files and sidecars of an asset: one current object of each kind. */
-import type { Tx } from '../database/connect.ts'
+import type { Queryable, Tx } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
+import { isAppError } from '../errors.ts'
 import { markForPurge } from '../placement/purge.ts'
 
 /** The asset was purged while something was made of it; thrown so that what was made leaves nothing behind. */
@@ -9,6 +10,14 @@ export class AssetIsGone extends Error {
     super(`asset ${assetId} was deleted meanwhile`)
     this.name = 'AssetIsGone'
   }
+}
+
+/** Whether work on an asset failed because it was deleted meanwhile, its files with it: then nothing is left to do. */
+export async function isOfDeletedAsset(db: Queryable, assetId: string, error: unknown): Promise<boolean> {
+  if (error instanceof AssetIsGone) return true
+  if (!isAppError(error, 'not-found')) return false
+  const row = await db.selectFrom('asset').select('id').where('id', '=', assetId).executeTakeFirst()
+  return row === undefined
 }
 
 /** Keeps the asset from being purged until the transaction is over. @throws AssetIsGone */

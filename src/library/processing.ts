@@ -22,7 +22,7 @@ import type { Placement } from '../placement/placement.ts'
 import { withLocalFile } from '../placement/recall.ts'
 import { makeScratchFolder } from '../placement/stage.ts'
 import { enqueue } from '../queue/enqueue.ts'
-import { AssetIsGone, lockAsset, setAssetFile } from './asset-files.ts'
+import { isOfDeletedAsset, lockAsset, setAssetFile } from './asset-files.ts'
 import type { AssetRow } from './asset-response.ts'
 import { saveExif } from './exif.ts'
 import { toWallClock } from './wall-clock.ts'
@@ -55,7 +55,7 @@ export async function processAsset(
     const made = await withSidecar(parts, assetId, derive, signal)
     await db.transaction().execute((tx) => finish(tx, placement, asset, made))
   } catch (error) {
-    if (error instanceof AssetIsGone) return
+    if (await isOfDeletedAsset(db, assetId, error)) return
     const reason = reasonToGiveUp(error, isLastAttempt)
     if (reason === null) throw error
     if (isAppError(error, 'archived') && asset.thumbhash !== null) {

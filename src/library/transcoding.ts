@@ -6,7 +6,7 @@ import { ingestGenerated } from '../placement/ingest.ts'
 import { releaseProcessingLease } from '../placement/leases.ts'
 import { withLocalFile } from '../placement/recall.ts'
 import { makeScratchFolder } from '../placement/stage.ts'
-import { AssetIsGone, setAssetFile } from './asset-files.ts'
+import { isOfDeletedAsset, setAssetFile } from './asset-files.ts'
 import { type ProcessingParts, reasonToGiveUp } from './processing.ts'
 
 /**
@@ -44,7 +44,7 @@ export async function transcodeAsset(
     }
     await withLocalFile(placement, asset.original_object_id, 'transcoding', encode, signal)
   } catch (error) {
-    if (error instanceof AssetIsGone) return
+    if (await isOfDeletedAsset(db, assetId, error)) return
     failure = reasonToGiveUp(error, isLastAttempt)
     if (failure === null) throw error
   }
