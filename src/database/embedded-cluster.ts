@@ -164,10 +164,13 @@ export async function disarmStaleLock(paths: ClusterPaths): Promise<void> {
   await writeFile(join(paths.cluster, 'postmaster.pid'), lines.join('\n'))
 }
 
-/** The port of the last start where it is still free, else a fresh one; remembered. */
-export async function choosePort(paths: ClusterPaths): Promise<number> {
+/**
+ * The port of the last start where it is still free and none of `lost`, else a fresh one; remembered. A guess: somebody
+ * else may take it before PostgreSQL does.
+ */
+export async function choosePort(paths: ClusterPaths, lost: readonly number[] = []): Promise<number> {
   const remembered = Number(await readFile(paths.port, 'utf8').catch(() => '0'))
-  const port = (await tryListen(remembered)) ?? (await tryListen(0))
+  const port = (lost.includes(remembered) ? null : await tryListen(remembered)) ?? (await tryListen(0))
   if (port === null)
     throw new AppError('unavailable', 'No free port on 127.0.0.1 for the embedded PostgreSQL.')
   await writeFile(paths.port, `${port}\n`)

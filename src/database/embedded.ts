@@ -37,6 +37,13 @@ export type EmbeddedPostgres = {
 const DATABASE = 'glassine'
 const WATCH_INTERVAL_MS = 500
 const MAX_LOG_BYTES = 4 * 1024 * 1024
+/** How many ports are tried in one start when others take them first. */
+const PORT_TRIES = 5
+/**
+ * The hint comes with EADDRINUSE only, whose own words differ between C libraries. `listen` has none: it fails so when somebody
+ * has bound the port as we did and listened first.
+ */
+const PORT_TAKEN = /Is another postmaster already running on port|could not listen on /
 
 /** For one family on a small machine: about 40 MB resident in all. */
 const SETTINGS: Record<string, string> = {
@@ -62,12 +69,14 @@ const NOT_DURABLE = { fsync: 'off', synchronous_commit: 'off', full_page_writes:
 /**
  * Starts, or finds running, the PostgreSQL of `{dataDir}/postgres`.
  * @param options.durable false: no fsync, for tests
+ * @param options.choosePort for tests
  * @throws AppError conflict (cluster of another major version), unavailable (cannot start; the message holds its log)
  */
 export async function startEmbeddedPostgres(options: {
   dataDir: string
   log: Log
   durable?: boolean
+  choosePort?: typeof choosePort
 }): Promise<EmbeddedPostgres> {
   const { log } = options
   const paths = clusterPaths(resolve(options.dataDir))
@@ -77,8 +86,10 @@ export async function startEmbeddedPostgres(options: {
   const binaries = await findPostgresBinaries(paths.cluster)
   const settings = { ...SETTINGS, ...(options.durable === false ? NOT_DURABLE : {}) }
 
+  const starting: Starting = { paths, binaries, settings, choosePort: options.choosePort ?? choosePort, log }
+
   const password = await withStartLock(paths, () => prepareCluster(paths, binaries))
-  let postmaster = await ensureRunning(paths, binaries, settings, null, log)
+  let postmaster = await ensureRunning(starting, null)
   const url = `postgres://glassine:${password}@127.0.0.1:${postmaster.port}/${DATABASE}`
   await ensureDatabase(url)
 
@@ -100,7 +111,7 @@ export async function startEmbeddedPostgres(options: {
         signal(found.pid, 'SIGINT')
       }
       log.error({ pid: postmaster.pid }, 'the embedded PostgreSQL has ended; starting it again')
-      postmaster = await ensureRunning(paths, binaries, settings, postmaster.port, log)
+      postmaster = await ensureRunning(starting, postmaster.port)
       log.info({ pid: postmaster.pid }, 'the embedded PostgreSQL runs again')
     } catch (error) {
       log.error({ error: (error as Error).message }, 'the embedded PostgreSQL does not start; trying again')
@@ -128,29 +139,54 @@ export async function startEmbeddedPostgres(options: {
   }
 }
 
+type Starting = {
+  paths: ClusterPaths
+  binaries: PostgresBinaries
+  settings: Record<string, string>
+  choosePort: typeof choosePort
+  log: Log
+}
+
 /** The postmaster, ready for connections: the one that runs, or a new one. With `port`, on that port and no other. */
-async function ensureRunning(
-  paths: ClusterPaths,
-  binaries: PostgresBinaries,
-  settings: Record<string, string>,
-  port: number | null,
-  log: Log,
-): Promise<Postmaster> {
+async function ensureRunning(starting: Starting, port: number | null): Promise<Postmaster> {
+  const { paths, log } = starting
   return withStartLock(paths, async () => {
     const found = await waitUntilSettled(paths, log)
     if (found !== null) return found
-    await disarmStaleLock(paths)
-    const child = await spawnPostgres(paths, binaries, {
-      ...settings,
-      port: String(port ?? (await choosePort(paths))),
-    })
-    const started = await waitUntilSettled(paths, log, child)
-    if (started !== null) return started
-    throw new AppError(
-      'unavailable',
-      `The embedded PostgreSQL did not start. Its log says: ${await logTail(paths)}`,
-    )
+    if (port === null) return startOnFreePort(starting)
+    return (await startOn(starting, port)) ?? failStart(paths, `Somebody else has port ${port}.`)
   })
+}
+
+/** Call under the start lock: whoever has taken a port is then none of ours with the same cluster. */
+async function startOnFreePort(starting: Starting): Promise<Postmaster> {
+  const { paths, log } = starting
+  const lost: number[] = []
+  while (lost.length < PORT_TRIES) {
+    const port = await starting.choosePort(paths, lost)
+    const started = await startOn(starting, port)
+    if (started !== null) return started
+    lost.push(port)
+    log.warn({ port }, 'somebody else took the port of the embedded PostgreSQL before it did')
+  }
+  return failStart(paths, `Others took the ports that were free a moment before: ${lost.join(', ')}.`)
+}
+
+/** Null when somebody else has the port. */
+async function startOn(starting: Starting, port: number): Promise<Postmaster | null> {
+  const { paths, binaries, settings, log } = starting
+  await disarmStaleLock(paths)
+  const child = await spawnPostgres(paths, binaries, { ...settings, port: String(port) })
+  const started = await waitUntilSettled(paths, log, child)
+  if (started !== null || PORT_TAKEN.test(await readLog(paths, child.logFrom))) return started
+  return failStart(paths)
+}
+
+async function failStart(paths: ClusterPaths, reason = ''): Promise<never> {
+  throw new AppError(
+    'unavailable',
+    `The embedded PostgreSQL did not start. ${reason && `${reason} `}Its log says: ${await logTail(paths)}`,
+  )
 }
 
 /** Waits through start-up, recovery and shutdown. Null when no postmaster runs (any more). */
@@ -176,23 +212,25 @@ async function waitUntilSettled(
   }
 }
 
+/** What it says is in the log from byte `logFrom` on. */
 async function spawnPostgres(
   paths: ClusterPaths,
   binaries: PostgresBinaries,
   settings: Record<string, string>,
-): Promise<{ hasEnded: boolean }> {
+): Promise<{ hasEnded: boolean; logFrom: number }> {
   const size = await stat(paths.log).then(
     (found) => found.size,
     () => 0,
   )
-  if (size > MAX_LOG_BYTES) await rename(paths.log, `${paths.log}.old`)
+  const isFull = size > MAX_LOG_BYTES
+  if (isFull) await rename(paths.log, `${paths.log}.old`)
   const output = await open(paths.log, 'a', 0o600)
   if (binaries.owner !== null) await chown(paths.log, binaries.owner.uid, binaries.owner.gid)
   try {
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     const { file, args, options } = binaries.command('postgres', ['-D', paths.cluster, ...flags])
     const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', output.fd, output.fd] })
-    const state = { hasEnded: false }
+    const state = { hasEnded: false, logFrom: isFull ? 0 : size }
     child.once('error', () => (state.hasEnded = true))
     child.once('exit', () => (state.hasEnded = true))
     child.unref()
@@ -256,7 +294,11 @@ async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>
   }
 }
 
+async function readLog(paths: ClusterPaths, from = 0): Promise<string> {
+  const bytes = await readFile(paths.log).catch(() => Buffer.alloc(0))
+  return bytes.toString('utf8', from)
+}
+
 async function logTail(paths: ClusterPaths): Promise<string> {
-  const text = await readFile(paths.log, 'utf8').catch(() => '')
-  return text.trimEnd().split('\n').slice(-6).join('\n')
+  return (await readLog(paths)).trimEnd().split('\n').slice(-6).join('\n')
 }

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded.ts'
+import { choosePort } from '../../src/database/embedded-cluster.ts'
 import { findProcess } from '../../src/database/process-identity.ts'
 import { silentLog } from '../../src/log.ts'
 
@@ -37,10 +39,31 @@ async function emptyFolder(t: TestContext): Promise<string> {
   return folder
 }
 
-async function start(dataDir: string, durable = false): Promise<EmbeddedPostgres> {
-  const postgres = await startEmbeddedPostgres({ dataDir, log: silentLog, durable })
+async function start(
+  dataDir: string,
+  options: Partial<Parameters<typeof startEmbeddedPostgres>[0]> = {},
+): Promise<EmbeddedPostgres> {
+  const postgres = await startEmbeddedPostgres({ dataDir, log: silentLog, durable: false, ...options })
   started.get(dataDir)?.push(postgres)
   return postgres
+}
+
+/** Chooses a port as ever, and takes it before PostgreSQL can; `times` times. */
+function squatter(t: TestContext, times: number): { choosePort: typeof choosePort; taken: number[] } {
+  const taken: number[] = []
+  return {
+    taken,
+    async choosePort(paths, lost) {
+      const port = await choosePort(paths, lost)
+      if (taken.length < times) {
+        const server = createServer().listen(port, '127.0.0.1')
+        t.after(() => server.close())
+        await once(server, 'listening')
+        taken.push(port)
+      }
+      return port
+    },
+  }
 }
 
 async function query(url: string, text: string): Promise<unknown[]> {
@@ -83,6 +106,28 @@ test('data outlives a stop; the second start takes the same port and password; n
   assert.ok(ms < 2_000, `a restart took ${ms} ms`)
 })
 
+test('a port that somebody takes between the look and the bind is left for another, which is remembered', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const { choosePort, taken } = squatter(t, 2)
+  const postgres = await start(dataDir, { choosePort })
+  assert.equal(taken.length, 2)
+  const { port } = new URL(postgres.url)
+  assert.ok(!taken.includes(Number(port)))
+  assert.deepEqual(await query(postgres.url, 'select 1 as one'), [{ one: 1 }])
+  assert.equal((await readFile(join(dataDir, 'postgres', 'port'), 'utf8')).trim(), port)
+})
+
+test('when every port is taken before the bind, it gives up and names them', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const { choosePort, taken } = squatter(t, Number.POSITIVE_INFINITY)
+  const names = /Others took the ports that were free a moment before: ([\d, ]+)\. Its log says/
+  await assert.rejects(start(dataDir, { choosePort }), (error: Error) => {
+    assert.equal(names.exec(error.message)?.[1], taken.join(', '))
+    return true
+  })
+  assert.equal(taken.length, 5)
+})
+
 test('it listens on loopback only and wants the password', async (t) => {
   const dataDir = await temporaryFolder(t)
   const postgres = await start(dataDir)
@@ -120,7 +165,7 @@ test('processes that start at once share one server; the last to leave stops it'
 
 test('a server that dies is started again on the same port, with its data', async (t) => {
   const dataDir = await temporaryFolder(t)
-  const postgres = await start(dataDir, true)
+  const postgres = await start(dataDir, { durable: true })
   await query(postgres.url, 'create table kept (word text); insert into kept values ($$safe$$)')
   const killed = postgres.pid
   process.kill(killed, 'SIGKILL')
@@ -162,8 +207,14 @@ test('a cluster of another major version is refused with a remedy', async (t) =>
 
 test('a start that fails says why, with the log of PostgreSQL', async (t) => {
   const dataDir = await temporaryFolder(t)
-  const postgres = await start(dataDir)
+  const postgres = await start(dataDir, squatter(t, 1)) // a taken port that is in the log already is not the cause
   await postgres.stop()
   await writeFile(join(dataDir, 'postgres', 'cluster', 'postgresql.conf'), 'nonsense = 1\n')
-  await assert.rejects(start(dataDir), /unrecognized configuration parameter/)
+  let choices = 0
+  const counted: typeof choosePort = (...given) => {
+    choices++
+    return choosePort(...given)
+  }
+  await assert.rejects(start(dataDir, { choosePort: counted }), /unrecognized configuration parameter/)
+  assert.equal(choices, 1, 'another port would not help')
 })
