@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { scryptSync } from 'node:crypto'
-import { test } from 'node:test'
+import crypto, { scryptSync } from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
+import { mock, test } from 'node:test'
 import { hashPassword, verifyPassword } from '../../src/library/passwords.ts'
 
 test('a hash is of one password, salted, and says how it was made', async () => {
@@ -29,22 +30,38 @@ test('lengths out of bounds are refused', async () => {
   assert.equal(await verifyPassword('x'.repeat(1025), await hashPassword('x'.repeat(1024))), false)
 })
 
-test('an unknown user takes as long as a wrong password', async () => {
+test('an unknown user takes as long as a wrong password: the same hashing, to its end', async () => {
   const hash = await hashPassword('correct horse battery')
-  const cpuOf = async (hashed: string | null) => {
-    const before = process.cpuUsage()
-    assert.equal(await verifyPassword('wrong password', hashed), false)
-    const { user, system } = process.cpuUsage(before)
-    return user + system
-  }
-  // CPU time of the whole process, the smallest of three: other work only adds to it.
-  const known = Math.min(await cpuOf(hash), await cpuOf(hash), await cpuOf(hash))
-  const unknown = Math.min(await cpuOf(null), await cpuOf(null), await cpuOf(null))
-  assert.ok(
-    unknown > known * 0.7 && unknown < known * 1.4,
-    `${unknown} µs for nobody, ${known} µs for somebody`,
-  )
+  const known = await hashingOf(() => verifyPassword('wrong password', hash))
+  assert.equal(known.begun.length, 1)
+  assert.equal(known.ended, 1)
+  assert.deepEqual(await hashingOf(() => verifyPassword('wrong password', null)), known)
 })
+
+/**
+ * What decides how long scrypt takes, for each time that it really runs before `refuse` answers; and how many of those runs were
+ * over by then.
+ */
+async function hashingOf(refuse: () => Promise<boolean>): Promise<{ begun: object[]; ended: number }> {
+  const hashing = { begun: [] as object[], ended: 0 }
+  const { scrypt } = crypto
+  const watched = (...[password, salt, bytes, cost, done]: Parameters<typeof scrypt>) => {
+    hashing.begun.push({ password, saltBytes: (salt as Buffer).length, bytes, cost })
+    scrypt(password, salt, bytes, cost, (...result) => {
+      hashing.ended++
+      done(...result)
+    })
+  }
+  const watch = mock.method(crypto, 'scrypt', watched)
+  syncBuiltinESMExports() // for those that import it by name
+  try {
+    assert.equal(await refuse(), false)
+    return { ...hashing }
+  } finally {
+    watch.mock.restore()
+    syncBuiltinESMExports()
+  }
+}
 
 test('many at once all come through', async () => {
   const hash = await hashPassword('correct horse battery')
