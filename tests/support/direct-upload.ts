@@ -37,6 +37,7 @@ export async function startDirectServer(
     profile?: StrictS3Options['profile']
     clock?: () => Date
     cors?: StrictS3Options['cors']
+    settings3?: Partial<S3Settings>
   } = {},
 ): Promise<DirectServer> {
   const bucket = await startStrictS3({
