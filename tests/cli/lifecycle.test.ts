@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
@@ -201,17 +201,17 @@ describe('the life of a server', { concurrency: 1 }, () => {
   test('the second signal ends everything at once', async () => {
     const server = await serve()
     const postgres = await postmasterPid()
-    // An answer under way, which the first signal waits for.
+    // An answer under way, which the first signal waits for: "100 Continue" says that the server has the request.
     const { hostname, port } = new URL(server.url)
-    const { connect } = await import('node:net')
     const socket = connect(Number(port), hostname)
     socket.on('error', () => undefined)
     socket.write(
-      'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+      'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n',
     )
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    const [begun] = await once(socket, 'data')
+    assert.match(String(begun), /^HTTP\/1\.1 100 /)
     const first = server.stop()
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await until('it stops', () => server.output().includes('a second signal ends it at once'))
     const { code, tookMs } = await server.stop()
     await first
     assert.equal(code, 143)
