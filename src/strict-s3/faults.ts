@@ -14,6 +14,8 @@ export type Fault =
   | { kind: 'slow'; bytesPerSecond: number }
   /** Everything happens `ms` milliseconds later. */
   | { kind: 'delay'; ms: number }
+  /** Everything happens once `until` resolves. */
+  | { kind: 'hold'; until: Promise<void> }
   /** One byte is another, the length is right. On a read: in the answer. On a write: in what is kept, behind a right ETag. */
   | { kind: 'wrong-bytes' }
   /**
@@ -56,7 +58,7 @@ export type PlannedFault = { readonly hits: number; remove(): void }
 
 export type Faults = {
   add(plan: FaultPlan): PlannedFault
-  /** Removes all of them. Requests that hang go on hanging until their clients leave. */
+  /** Removes all of them. Requests that hang or are held stay so until their clients leave or they are let go. */
   clear(): void
 }
 

@@ -132,6 +132,7 @@ export async function handleRequest(
     for (const fault of faults) {
       if (fault.kind === 'delay')
         await Promise.race([sleep(fault.ms, undefined, { ref: false }), gone(response)])
+      if (fault.kind === 'hold') await Promise.race([fault.until, gone(response)])
       if (fault.kind === 'status') throw faultError(fault)
       if (fault.kind === 'stale-404' && (method === 'GET' || isHead)) throw new S3Error('NoSuchKey')
       if (fault.kind === 'reset' && !fault.commit) throw new Disconnect('reset')

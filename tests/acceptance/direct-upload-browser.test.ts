@@ -200,15 +200,17 @@ describe('direct uploads in a browser', { skip, timeout: 600_000 }, () => {
     const { bucket } = running
     const film = await file('paused.mp4', randomBytes(100 * MIB))
     bucket.counts.reset()
-    const slow = bucket.faults.add({
+    const held = Promise.withResolvers<void>()
+    const parts = bucket.faults.add({
       match: { operation: 'UploadPart' },
-      fault: { kind: 'delay', ms: 1_500 },
+      fault: { kind: 'hold', until: held.promise },
     })
     const { page, takeProblems } = await logIn()
     await pickFiles(page, [film])
-    await eventually(() => assert.ok(slow.hits > 0), UPLOAD_LIMIT_MS)
+    await eventually(() => assert.equal(parts.hits, 4), UPLOAD_LIMIT_MS)
     await page.getByRole('button', { name: /^Pause: / }).click()
     await page.getByText('Paused, 1 to go').waitFor()
+    held.resolve()
     const { uploads } = await running.client.json<{ uploads: { id: string }[] }>(
       '/storage/uploads?state=open',
     )
@@ -218,10 +220,15 @@ describe('direct uploads in a browser', { skip, timeout: 600_000 }, () => {
       )
       assert.equal(present.length, 4)
     }, UPLOAD_LIMIT_MS)
-    assert.equal(slow.hits, 4, 'the batch that was under way')
+    // By the time that another page has sent all of its film, this one would have sent its next parts.
+    const other = await logIn()
+    await pickFiles(other.page, [await file('meanwhile.mp4', randomBytes(33 * MIB))])
+    await uploadsFinish(other.page, /1 uploaded/)
+    await other.page.context().close()
+    assert.equal(parts.hits, 4 + 3, 'the batch that was under way, and the other film')
     await page.getByRole('button', { name: 'Go on uploading' }).click()
     await uploadsFinish(page, /1 uploaded/)
-    assert.equal(slow.hits, 7)
+    assert.equal(parts.hits, 7 + 3)
     assert.deepEqual(takeProblems(), [])
     await page.context().close()
   })

@@ -208,6 +208,30 @@ test('slow and late', async (t) => {
   assert.ok((await timed(() => get(s3))) >= 149)
 })
 
+test('held until the test lets go, or the client leaves', async (t) => {
+  const s3 = await withObject(t)
+  const held = Promise.withResolvers<void>()
+  const fault = s3.faults.add({ fault: { kind: 'hold', until: held.promise } })
+  const isMet = async (hits: number) => {
+    while (fault.hits < hits) await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  const client = new AbortController()
+  const left = fetch(presign(s3.endpoint, { path: '/photos/k' }), { signal: client.signal })
+  await isMet(1)
+  client.abort()
+  await assert.rejects(left, { name: 'AbortError' })
+  await idle(s3)
+  const put = sendSigned(s3.endpoint, { method: 'PUT', path: '/photos/other', body })
+  await isMet(2)
+  s3.faults.clear()
+  // Another request goes from end to end meanwhile.
+  assert.equal((await get(s3)).status, 200)
+  assert.equal((await s3.stored.objects()).length, 1)
+  held.resolve()
+  assert.equal((await put).status, 200)
+  assert.ok(body.equals(await s3.stored.bytes('other')))
+})
+
 test('no answer at all: the client may leave, the server may close', async (t) => {
   const s3 = await withObject(t)
   s3.faults.add({ fault: { kind: 'hang' } })
