@@ -207,13 +207,15 @@ test('rowOf and itemNear agree with the rows', () => {
   }
 })
 
-test('a month of 50,000 pictures is laid out in under 150 ms', () => {
+test('a month of 50,000 pictures is laid out in under 150 ms of CPU', () => {
   const { ratios, days } = month(50_000, 31)
   const sheet = sheetFor(1240, 4)
   layoutMonth(ratios, days, sheet)
-  const startedAt = performance.now()
+  const before = process.cpuUsage()
   layoutMonth(ratios, days, sheet)
-  assert.ok(performance.now() - startedAt < 150)
+  // Not the time on the clock, which is also that of whatever else runs here.
+  const { user, system } = process.cpuUsage(before)
+  assert.ok(user + system < 150_000, `${user + system} µs`)
 })
 
 test('with a break, pictures added above leave every row below as it was', () => {
