@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, chown, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -165,16 +165,32 @@ export async function disarmStaleLock(paths: ClusterPaths): Promise<void> {
 }
 
 /**
+ * Below those that Linux gives to outgoing connections: a PostgreSQL that died must come back on the same port, which none of
+ * those may have taken meanwhile.
+ */
+const LOWEST_PORT = 20_000
+const HIGHEST_PORT = 32_767
+
+/**
  * The port of the last start where it is still free and none of `lost`, else a fresh one; remembered. A guess: somebody
  * else may take it before PostgreSQL does.
  */
 export async function choosePort(paths: ClusterPaths, lost: readonly number[] = []): Promise<number> {
   const remembered = Number(await readFile(paths.port, 'utf8').catch(() => '0'))
-  const port = (lost.includes(remembered) ? null : await tryListen(remembered)) ?? (await tryListen(0))
+  const isWorthATry = remembered !== 0 && !lost.includes(remembered)
+  const port = (isWorthATry ? await tryListen(remembered) : null) ?? (await freshPort())
   if (port === null)
     throw new AppError('unavailable', 'No free port on 127.0.0.1 for the embedded PostgreSQL.')
   await writeFile(paths.port, `${port}\n`)
   return port
+}
+
+async function freshPort(): Promise<number | null> {
+  for (let tries = 0; tries < 20; tries++) {
+    const port = await tryListen(randomInt(LOWEST_PORT, HIGHEST_PORT + 1))
+    if (port !== null) return port
+  }
+  return tryListen(0)
 }
 
 function tryListen(port: number): Promise<number | null> {
