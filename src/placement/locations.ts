@@ -170,8 +170,6 @@ export async function probeLocation(
     placement,
     locationId,
     problem ? [problem.detail, problem.remedy].filter(Boolean).join(' ') : null,
-    // A probe of a place that is left alone fails for that reason, whatever it says.
-    { isAway: !report.ok && location.breaker !== undefined && location.breaker.state !== 'closed' },
   )
   return report
 }
@@ -179,7 +177,8 @@ export async function probeLocation(
 /**
  * Records whether a location is well, also of one that was never reached, and returns whether that is news. When it is well
  * again, the jobs that waited for it run at once instead of at the end of their back-off. `isAway`: it is not to be reached,
- * as opposed to one that answers and does not do its work; other processes leave such a place alone, too.
+ * as opposed to one that answers and does not do its work; other processes leave such a place alone, too. What is said of a
+ * place while its breaker is open is older than that: it is away, whatever was found before.
  */
 export async function recordHealth(
   placement: Placement,
@@ -192,16 +191,19 @@ export async function recordHealth(
     .select(['is_healthy', 'away_since'])
     .where('id', '=', locationId)
     .executeTakeFirst()
+  const { kind, identity, breaker } = locationOf(placement, locationId)
+  // Asked right before the write, lest one that began earlier undo what the breaker has told meanwhile.
+  const isLeftAlone = breaker !== undefined && breaker.blockedFor === null && breaker.state !== 'closed'
   const isHealthy = error === null
+  if (isHealthy && isLeftAlone) return false
   const hasChanged = before?.is_healthy !== isHealthy
   const health = {
     is_healthy: isHealthy,
     health_error: error,
-    away_since: isAway ? (before?.away_since ?? placement.now()) : null,
+    away_since: isAway || isLeftAlone ? (before?.away_since ?? placement.now()) : null,
     ...(hasChanged ? { health_changed_at: placement.now() } : {}),
     ...(isHealthy ? { last_success_at: placement.now() } : {}),
   }
-  const { kind, identity } = locationOf(placement, locationId)
   await placement.db
     .insertInto('location')
     .values({ id: locationId, kind, identity, marker: null, probe: null, ...health })

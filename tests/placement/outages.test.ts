@@ -9,7 +9,7 @@ import { unreachableSentence } from '../../src/placement/degraded.ts'
 import { currentDrills, startDrill, stopDrill } from '../../src/placement/drill.ts'
 import { evictReplica } from '../../src/placement/evict.ts'
 import { checkLocations } from '../../src/placement/health.ts'
-import { probeLocation } from '../../src/placement/locations.ts'
+import { probeLocation, recordHealth } from '../../src/placement/locations.ts'
 import { watchOutages } from '../../src/placement/outages.ts'
 import { replicateObject } from '../../src/placement/replicate.ts'
 import { findServable } from '../../src/placement/serve.ts'
@@ -164,6 +164,26 @@ describe('a place that is away', { timeout: 60_000 }, () => {
     const row = await rowOf(database)
     assert.deepEqual([row.is_healthy, row.health_error], [false, 'connection refused'])
     assert.ok(row.away_since)
+  })
+
+  test('what was found of it before it went away, and is written down after, does not undo that it is away', async (t) => {
+    const database = await testDatabase(t)
+    const { placement, breaker, leave } = await openProcess(database)
+    await checkLocations(placement)
+    await leave()
+    // Begun while all was well; the breaker opens before it is written.
+    const recording = recordHealth(placement, 's3', 'a probe could not put')
+    breaker.open('connection refused')
+    await recording
+    const { is_healthy, away_since } = await rowOf(database)
+    assert.equal(is_healthy, false)
+    assert.notEqual(away_since, null)
+    assert.equal(await recordHealth(placement, 's3', null), false)
+    assert.deepEqual((await rowOf(database)).away_since, away_since)
+    assert.equal((await rowOf(database)).is_healthy, false)
+    breaker.close()
+    assert.equal(await recordHealth(placement, 's3', null), true)
+    assert.equal((await rowOf(database)).away_since, null)
   })
 
   test('no intent is written that could be neither carried out nor taken back', async (t) => {
