@@ -224,7 +224,10 @@ describe('the page in a browser', { skip, timeout: 600_000 }, () => {
 
   step('a photo opens, keys lead on and back, its receipt follows the original to the bucket', async () => {
     const ids = await idsByName(page)
-    await tileOf(page, ids.get('Landscape_1.jpg')!).click()
+    const tile = tileOf(page, ids.get('Landscape_1.jpg')!)
+    // The sheet has just been led back to its top: it is there, and drawn, before it is clicked.
+    await tile.locator('img.shown').first().waitFor()
+    await tile.click()
     const viewer = page.getByRole('dialog', { name: /^Landscape_1\.jpg/ })
     await viewer.getByRole('img', { name: 'Landscape_1.jpg' }).waitFor()
     const here = page.url()
