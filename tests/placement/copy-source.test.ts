@@ -10,7 +10,7 @@ import { loadObject, lockObject, suspectReplica } from '../../src/placement/repl
 import { replicateObject } from '../../src/placement/replicate.ts'
 import { storageStatus } from '../../src/placement/status.ts'
 import { isStorageError } from '../../src/storage/backend.ts'
-import { ingestBytes, testPlacement } from '../support/placement.ts'
+import { ingestBytes, placesOf, testPlacement } from '../support/placement.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 let database: Awaited<ReturnType<typeof testDatabase>>
@@ -27,10 +27,7 @@ afterEach(async () => {
 
 const s3 = () => rig.remotes.get('s3')!
 
-async function places(objectId: string): Promise<string[]> {
-  const loaded = await loadObject(database.db, objectId)
-  return loaded!.replicas.map(({ locationId, state }) => `${locationId} ${state}`).sort()
-}
+const places = (objectId: string) => placesOf(database.db, objectId)
 
 async function localPath(objectId: string): Promise<string> {
   const loaded = await loadObject(database.db, objectId)

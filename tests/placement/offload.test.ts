@@ -24,7 +24,7 @@ import { sweepPlacement } from '../../src/placement/sweep.ts'
 import { RetryLater } from '../../src/queue/retry-later.ts'
 import type { ObjectKey } from '../../src/storage/backend.ts'
 import { openMemoryBackend } from '../../src/storage/memory.ts'
-import { ingestBytes, locationOfBackend, policyOf, testPlacement } from '../support/placement.ts'
+import { ingestBytes, locationOfBackend, placesOf, policyOf, testPlacement } from '../support/placement.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 let database: Awaited<ReturnType<typeof testDatabase>>
@@ -46,10 +46,7 @@ async function offload(objectId: string): Promise<void> {
   await evictReplica(rig.placement, { objectId, from: 'local' })
 }
 
-async function places(objectId: string): Promise<string[]> {
-  const loaded = await loadObject(database.db, objectId)
-  return loaded!.replicas.map(({ locationId, state }) => `${locationId} ${state}`).sort()
-}
+const places = (objectId: string) => placesOf(database.db, objectId)
 
 /** The transaction is committed, and its answer lost; `then` happens before anybody notices. */
 function losingCommits(db: Database, then: () => Promise<void> = async () => undefined): Database {

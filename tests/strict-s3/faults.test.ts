@@ -12,6 +12,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import type { StrictS3 } from '../../src/strict-s3/server.ts'
+import { until } from '../queue/handlers.ts'
 import { Bucket, run, sdk } from './running.ts'
 import { md5Base64, presign, sendSigned, signByHeader } from './signed-request.ts'
 
@@ -212,9 +213,7 @@ test('held until the test lets go, or the client leaves', async (t) => {
   const s3 = await withObject(t)
   const held = Promise.withResolvers<void>()
   const fault = s3.faults.add({ fault: { kind: 'hold', until: held.promise } })
-  const isMet = async (hits: number) => {
-    while (fault.hits < hits) await new Promise((resolve) => setTimeout(resolve, 2))
-  }
+  const isMet = (hits: number) => until('the fault meets the request', () => fault.hits >= hits)
   const client = new AbortController()
   const left = fetch(presign(s3.endpoint, { path: '/photos/k' }), { signal: client.signal })
   await isMet(1)

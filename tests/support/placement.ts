@@ -10,6 +10,7 @@ import { ingestStaged } from '../../src/placement/ingest.ts'
 import { closePlacement, openPlacement } from '../../src/placement/open.ts'
 import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
 import type { Policy } from '../../src/placement/policy.ts'
+import { loadObject } from '../../src/placement/replicas.ts'
 import { stageStream } from '../../src/placement/stage.ts'
 import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
@@ -94,6 +95,12 @@ export async function testPlacement(
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Where the object is, as `local verified`, in order. */
+export async function placesOf(db: Database, objectId: string): Promise<string[]> {
+  const loaded = await loadObject(db, objectId)
+  return loaded!.replicas.map(({ locationId, state }) => `${locationId} ${state}`).sort()
 }
 
 /** Uploads bytes as an object that the library links to nothing but itself. */
