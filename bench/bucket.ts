@@ -8,7 +8,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { freePorts } from '../tests/support/free-port.ts'
 import { temporaryFolder } from './server-under-test.ts'
 
-const SCRIPTS = new URL('../tests/support/ceph/', import.meta.url).pathname
+const SCRIPTS = new URL('../tests/support/services/ceph/', import.meta.url).pathname
 const run = promisify(execFile)
 
 export type Bucket = {
@@ -22,8 +22,8 @@ export type Bucket = {
 }
 
 /**
- * Starts Ceph, which ends when `stack` is disposed of. Installs Debian's packages where they are missing and it may. `disk`: the
- * size of its disk, a sparse file.
+ * Starts Ceph, which ends when `stack` is disposed of. Installs Debian's packages where they are missing and
+ * it may. `disk`: the size of its disk, a sparse file.
  */
 export async function startBucket(
   stack: AsyncDisposableStack,

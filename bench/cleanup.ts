@@ -1,6 +1,8 @@
 const open = new Set<AsyncDisposableStack>()
 
-/** A stack for what a benchmark starts, to hold with `await using`; an interrupted run disposes of it, too. */
+/**
+ * A stack for what a benchmark starts, to hold with `await using`; an interrupted run disposes of it, too.
+ */
 export function openStack(): AsyncDisposableStack {
   const stack = new AsyncDisposableStack()
   open.add(stack)

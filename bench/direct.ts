@@ -1,6 +1,6 @@
 /**
- * Direct uploads of many small photos, asked for, put into Ceph by the client, and confirmed, against the same files
- * through the server. Both are what an upload costs alone: proofs, previews and offloads wait.
+ * Direct uploads of many small photos, asked for, put into Ceph by the client, and confirmed, against the
+ * same files through the server. Both are what an upload costs alone: proofs, previews and offloads wait.
  */
 import { createHash } from 'node:crypto'
 import type { Agent, OutgoingHttpHeaders } from 'node:http'
@@ -20,7 +20,10 @@ const ROUNDS = 3
 const WARM_UP_FILES = 1_500
 /** Every job waits that an upload enqueues. */
 const OTHER_WORK = ['processing', 'videoConversion', 'replication', 'eviction', 'maintenance']
-/** What asking, signing, confirming and PostgreSQL may move for an asset; a photo is more than ten times as much. */
+/**
+ * What asking, signing, confirming and PostgreSQL may move for an asset; a photo is more than ten times as
+ * much.
+ */
 const TALK_BYTES = 25_000
 
 export async function benchDirect(): Promise<BenchRow[]> {

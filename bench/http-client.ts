@@ -5,7 +5,10 @@ import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request } from '
 /** A body made of buffers that are sent as they are. */
 export type Sendable = { headers: OutgoingHttpHeaders; chunks: Iterable<Buffer> }
 
-/** A file of random bytes and this size; each call of the result gives another one, at the cost of stamping 16 bytes. */
+/**
+ * A file of random bytes and this size; each call of the result gives another one, at the cost of stamping 16
+ * bytes.
+ */
 export function fileMaker(size: number): () => Buffer[] {
   const body = randomBytes(size - 16)
   return () => [randomBytes(16), body]
@@ -71,8 +74,8 @@ export function send(
 }
 
 /**
- * Reads all of an answer and throws it away; resolves with its size in bytes. Throws unless it is 200 or 206. With a `body`
- * it is a POST of JSON.
+ * Reads all of an answer and throws it away; resolves with its size in bytes. Throws unless it is 200 or 206.
+ * With a `body` it is a POST of JSON.
  */
 export function drain(
   agent: Agent,

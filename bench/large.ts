@@ -1,6 +1,7 @@
 /**
- * One very large film, in and out: does memory grow with it? In by s3-first, which needs most of it (parts in flight, three
- * digests), out through the server and in an archive. Measured beside a film of a tenth, in the same server.
+ * One very large film, in and out: does memory grow with it? In by s3-first, which needs most of it (parts in
+ * flight, three digests), out through the server and in an archive. Measured beside a film of a tenth, in the
+ * same server.
  */
 import { Agent } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -70,7 +71,8 @@ async function inAndOut(server: ServerUnderTest, size: number): Promise<Record<W
     })
     id = (JSON.parse(answer) as { id: string }).id
   })
-  // What is read below is to come from the bucket; the local copy goes when processing has found out that it is no film.
+  // What is read below is to come from the bucket; the local copy goes when processing has found out that it
+  // is no film.
   await waitUntilOffloaded(server.database)
   const out = await measured(async () => {
     const bytes = await drain(agent, `${server.url}/api/assets/${id}/original`, headers)

@@ -8,7 +8,7 @@ import sharp, { type OverlayOptions } from 'sharp'
 import { silentLog } from '../src/log.ts'
 import { deriveImages } from '../src/media/derive.ts'
 import { probeFile } from '../src/media/probe.ts'
-import { openMediaTools } from '../src/media/tools.ts'
+import { openMediaTools } from '../src/media/processes/tools.ts'
 import { cpuSecondsOf, peakRssMbOf } from './processes.ts'
 import type { BenchRow } from './report.ts'
 
@@ -75,7 +75,7 @@ async function askLimit(limit: ChildProcess, path: string, folder: string): Prom
 }
 
 /** Clouds of noise at five scales, with a camera's EXIF: compresses like a photo, to about 4 MB. */
-async function makePhoto(path: string): Promise<void> {
+export async function makePhoto(path: string): Promise<void> {
   const layers: OverlayOptions[] = []
   for (const [scale, sigma] of [
     [500, 60],

@@ -1,6 +1,7 @@
 /**
- * Offloading against `rclone copy` of the same files with the same parallelism. Both prove what they sent (rclone declares
- * the MD5 and compares it with the ETag); ours also keeps the ledger, hashes what it reads, and removes the local file after.
+ * Offloading against `rclone copy` of the same files with the same parallelism. Both prove what they sent
+ * (rclone declares the MD5 and compares it with the ETag); ours also keeps the ledger, hashes what it reads,
+ * and removes the local file after.
  */
 
 import { join } from 'node:path'

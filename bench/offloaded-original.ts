@@ -1,4 +1,7 @@
-/** A server, its bucket on Ceph, and one original that is in the bucket alone: what benchmarks of reading begin with. */
+/**
+ * A server, its bucket on Ceph, and one original that is in the bucket alone: what benchmarks of reading
+ * begin with.
+ */
 import { Agent } from 'node:http'
 import { type Bucket, startBucket } from './bucket.ts'
 import { asForm, fileMaker, post } from './http-client.ts'
@@ -14,7 +17,10 @@ export type OffloadedOriginal = {
   presignedUrl: string
 }
 
-/** Nothing else runs at the server; all of it goes when `stack` is disposed of. `size` is in bytes, whole millions. */
+/**
+ * Nothing else runs at the server; all of it goes when `stack` is disposed of. `size` is in bytes, whole
+ * millions.
+ */
 export async function offloadedOriginal(
   stack: AsyncDisposableStack,
   size: number,

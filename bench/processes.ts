@@ -1,6 +1,7 @@
 /**
- * What processes cost, read from /proc: CPU of a process and everything below it, and resident memory. Children that have
- * ended count as soon as their parent has waited for them (`cutime`), so a tree's time never shrinks.
+ * What processes cost, read from /proc: CPU of a process and everything below it, and resident memory.
+ * Children that have ended count as soon as their parent has waited for them (`cutime`), so a tree's time
+ * never shrinks.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 
@@ -10,7 +11,10 @@ const SAMPLE_MS = 20
 
 type Stat = { pid: number; ppid: number; cpuSeconds: number }
 
-/** The process and all below it. `except` leaves a subtree out (PostgreSQL, which the server started but is not). */
+/**
+ * The process and all below it. `except` leaves a subtree out (PostgreSQL, which the server started but is
+ * not).
+ */
 export async function processTree(root: number, except: readonly number[] = []): Promise<number[]> {
   const stats = await Promise.all((await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(readStat))
   const byParent = Map.groupBy(
@@ -33,14 +37,20 @@ export async function cpuSecondsOf(root: number, except: readonly number[] = [])
   return stats.reduce((sum, stat) => sum + (stat?.cpuSeconds ?? 0), 0)
 }
 
-/** Bytes that one process has read and written since it began, files and sockets alike (what system calls moved). */
+/**
+ * Bytes that one process has read and written since it began, files and sockets alike (what system calls
+ * moved).
+ */
 export async function bytesMovedBy(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/io`, 'utf8')
   const count = (name: string) => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(text)![1])
   return count('rchar') + count('wchar')
 }
 
-/** Resident memory of the tree: `rssMb` counts shared pages once for each process, `pssMb` shares them out. In MB (1e6). */
+/**
+ * Resident memory of the tree: `rssMb` counts shared pages once for each process, `pssMb` shares them out. In
+ * MB (1e6).
+ */
 export async function memoryOf(
   root: number,
   except: readonly number[] = [],
@@ -72,7 +82,10 @@ export async function resetPeak(pid: number): Promise<void> {
 
 export type Cost<T> = { result: T; seconds: number; cpuSeconds: number; peakRssMb: number }
 
-/** Runs `work` and tells what the process and those below it spent meanwhile; the peak is of the root process alone. */
+/**
+ * Runs `work` and tells what the process and those below it spent meanwhile; the peak is of the root process
+ * alone.
+ */
 export async function costOf<T>(
   root: number,
   work: () => Promise<T>,
@@ -114,7 +127,10 @@ async function readStat(pid: string): Promise<Stat | null> {
   return { pid: Number(pid), ppid: Number(fields[1]), cpuSeconds: ticks / TICKS_PER_SECOND }
 }
 
-/** The fields after the name, which may hold spaces: `state` is 0, `ppid` 1, `utime stime cutime cstime` 11 to 14. */
+/**
+ * The fields after the name, which may hold spaces: `state` is 0, `ppid` 1, `utime stime cutime cstime` 11 to
+ * 14.
+ */
 async function statFields(pid: string): Promise<string[]> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')

@@ -1,4 +1,7 @@
-/** An original that is only in the bucket, through our server, against a bare pipe and against no server between at all. */
+/**
+ * An original that is only in the bucket, through our server, against a bare pipe and against no server
+ * between at all.
+ */
 
 import { Agent } from 'node:http'
 import { openStack } from './cleanup.ts'
@@ -19,6 +22,7 @@ export async function benchProxy(): Promise<BenchRow[]> {
   await using stack = openStack()
   const { server, assetId, presignedUrl: direct } = await offloadedOriginal(stack, FILE_BYTES)
   const bare = await startLimit(stack, 'bare-proxy', [direct])
+  const hashing = await startLimit(stack, 'bare-proxy', [direct, 'sha256'])
 
   const agent = new Agent({ keepAlive: true })
   stack.defer(() => agent.destroy())
@@ -34,11 +38,14 @@ export async function benchProxy(): Promise<BenchRow[]> {
 
   await read(ours.url, ours.headers)
   await read(bare.url)
+  await read(hashing.url)
   const oursCosts: Cost<void>[] = []
   const bareCosts: Cost<void>[] = []
+  const hashingCosts: Cost<void>[] = []
   for (let round = 0; round < ROUNDS; round++) {
     oursCosts.push(await costOf(server.pid, () => read(ours.url, ours.headers), [server.databasePid]))
     bareCosts.push(await costOf(bare.pid, () => read(bare.url)))
+    hashingCosts.push(await costOf(hashing.pid, () => read(hashing.url)))
   }
 
   const oursMs: number[] = []
@@ -65,24 +72,24 @@ export async function benchProxy(): Promise<BenchRow[]> {
     {
       name: 'proxy: rate of a 500 MB original',
       ours: rate(oursCosts),
-      limit: rate(bareCosts),
-      ratio: rate(oursCosts) / rate(bareCosts),
+      limit: rate(hashingCosts),
+      ratio: rate(oursCosts) / rate(hashingCosts),
       target: { ratioAtLeast: 0.9 },
       unit: 'MB/s',
       cpuSeconds: sum(oursCosts.map((cost) => cost.cpuSeconds)),
       peakRssMb,
-      note: `Ceph -> ours -> client, ${ROUNDS} rounds in turns, medians. Limit: a node:http pipe of a presigned request.`,
+      note: `Ceph -> ours -> client, ${ROUNDS} rounds in turns, medians. Limit: a node:http pipe of a presigned request with SHA-256.`,
     },
     {
       name: 'proxy: CPU of a 500 MB original',
       ours: cpu(oursCosts),
-      limit: cpu(bareCosts),
-      ratio: cpu(oursCosts) / cpu(bareCosts),
+      limit: cpu(hashingCosts),
+      ratio: cpu(oursCosts) / cpu(hashingCosts),
       target: { ratioAtMost: 1.2 },
       unit: 'CPU-s',
       cpuSeconds: cpu(oursCosts),
       peakRssMb,
-      note: 'The same rounds; PostgreSQL is not in it.',
+      note: `The same rounds; PostgreSQL is not in it. Without SHA-256 the pipe takes ${cpu(bareCosts).toFixed(2)} CPU-s.`,
     },
     {
       name: 'proxy: time of a 1 MiB range',

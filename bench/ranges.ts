@@ -1,6 +1,6 @@
 /**
- * Seeking in a large original that is only in the bucket: through our server, at the bucket itself with a presigned URL, and
- * in an `rclone mount` of the bucket, which is what people have today.
+ * Seeking in a large original that is only in the bucket: through our server, at the bucket itself with a
+ * presigned URL, and in an `rclone mount` of the bucket, which is what people have today.
  */
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { Agent } from 'node:http'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { installPackages } from '../tests/support/apt.ts'
+import { installPackages } from '../tests/support/services/apt.ts'
 import type { Bucket } from './bucket.ts'
 import { type Cost, cpuSecondsOfEndedChildren, watchPeak } from './processes.ts'
 

@@ -6,7 +6,9 @@ import { dirname } from 'node:path'
 /** What has to hold. Ratios are ours / limit; `atMost` is of `ours` itself, in the row's unit. */
 export type Target = { ratioAtMost: number } | { ratioAtLeast: number } | { atMost: number }
 
-/** One measured figure, and what it is held against. Both sides were measured in the same run, turn by turn. */
+/**
+ * One measured figure, and what it is held against. Both sides were measured in the same run, turn by turn.
+ */
 export type BenchRow = {
   /** `<benchmark>: <what>`, such as `upload: server CPU per GiB`. */
   name: string

@@ -1,6 +1,7 @@
 /**
- * `npm run bench` measures everything that takes no more than a minute or two, `npm run bench -- upload proxy` only those.
- * Results: a table on the terminal, and bench/output/latest.json. Exit code 1 when a target is missed or something could not be measured.
+ * `npm run bench` measures everything that takes no more than a minute or two, `npm run bench -- upload
+ * proxy` only those. Results: a table on the terminal, and bench/output/latest.json. Exit code 1 when a
+ * target is missed or something could not be measured.
  */
 import { disposeAll } from './cleanup.ts'
 import type { BenchRow } from './report.ts'
@@ -18,6 +19,7 @@ const BENCHMARKS: Record<string, () => Promise<BenchRow[]>> = {
   proxy: async () => (await import('./proxy.ts')).benchProxy(),
   ranges: async () => (await import('./ranges.ts')).benchRanges(),
   media: async () => (await import('./media.ts')).benchMedia(),
+  processing: async () => (await import('./processing.ts')).benchProcessing(),
   start: async () => (await import('./start.ts')).benchStart(),
   idle: async () => (await import('./start.ts')).benchIdle(),
   large: async () => (await import('./large.ts')).benchLarge(),

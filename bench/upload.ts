@@ -1,6 +1,7 @@
 /**
- * Uploads against a bare node:http server that writes the body to a file and hashes it. Ours also takes a multipart form
- * apart, checks who sends it, and commits the asset, its object, its replica and its jobs to PostgreSQL.
+ * Uploads against a bare node:http server that writes the body to a file and hashes it. Ours also takes a
+ * multipart form apart, checks who sends it, and commits the asset, its object, its replica and its jobs to
+ * PostgreSQL.
  */
 
 import { mkdir } from 'node:fs/promises'

@@ -1,36 +1,46 @@
-/** Config -> wired parts: a plain object, no container. The only place besides placement that knows the storage backends. */
-import { mkdir } from 'node:fs/promises'
+/**
+ * Config -> wired parts: a plain object, no container. The only place besides placement that knows the
+ * storage backends.
+ */
+import { relative } from 'node:path'
 import type pg from 'pg'
 import { ConfigError, closestName } from './config/mistakes.ts'
-import type { CdnConfig, Config, Place, S3Config } from './config.ts'
+import type { Config } from './config.ts'
+import { holdsCluster, noInstallation, prepareDataFolder } from './data-folder.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded.ts'
-import { migrate } from './database/migrate.ts'
-import type { ObjectKind } from './database/schema.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded/embedded.ts'
+import { isSetUp, migrate } from './database/migrate.ts'
 import {
   DEMONSTRATION_BUCKET,
   type DemonstrationBucket,
   openDemonstrationBucket,
 } from './demonstration-bucket.ts'
 import { AppError } from './errors.ts'
+import { isOfUnendedUpload } from './library/direct-uploads/rows.ts'
 import type { Log } from './log.ts'
-import { type MediaTools, openMediaTools } from './media/tools.ts'
-import type { Delivery } from './placement/deliver.ts'
+import { type MediaTools, openMediaTools } from './media/processes/tools.ts'
+import type { Delivery } from './placement/delivery-rules.ts'
+import type { Location } from './placement/location.ts'
+import { locationsWithReplicas, originsOf } from './placement/locations/known-locations.ts'
+import { watchOutages } from './placement/locations/outages.ts'
+import { forEachKind } from './placement/object-kinds.ts'
 import { closePlacement, openPlacement } from './placement/open.ts'
-import { watchOutages } from './placement/outages.ts'
-import type { Location, Placement } from './placement/placement.ts'
+import type { Placement } from './placement/placement.ts'
 import type { Policy } from './placement/policy.ts'
-import { type ClassPolicy, type ClassRules, usesArchives } from './placement/storage-classes.ts'
+import { type ClassPolicy, usesArchives } from './placement/storage-classes.ts'
+import { closeToOthers } from './private-folders.ts'
 import type { StorageBackend } from './storage/backend.ts'
-import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/breaker.ts'
-import type { Cdn } from './storage/cdn.ts'
-import { openDiskBackend } from './storage/disk.ts'
-import { s3Providers } from './storage/s3-provider-table.ts'
-import { findS3Provider } from './storage/s3-providers.ts'
-import { secondOpinion } from './storage/second-opinion.ts'
-import { withBreaker } from './storage/with-breaker.ts'
-import { withLimits } from './storage/with-limits.ts'
-import { withRetry } from './storage/with-retry.ts'
+import type { Cdn } from './storage/cdn/cdn.ts'
+import { openDiskBackend } from './storage/disk/disk.ts'
+import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/guards/breaker.ts'
+import { probeOnStall } from './storage/guards/probe-on-stall.ts'
+import { withBreaker } from './storage/guards/with-breaker.ts'
+import { withLimits } from './storage/guards/with-limits.ts'
+import { withRetry } from './storage/guards/with-retry.ts'
+import { identityOfS3 } from './storage/s3/identity.ts'
+import { s3Providers } from './storage/s3/providers/provider-table.ts'
+import { findS3Provider } from './storage/s3/providers/providers.ts'
+import type { S3Settings } from './storage/s3/requests/client.ts'
 
 export type App = {
   config: Config
@@ -51,20 +61,28 @@ export type App = {
 const LOCAL = 'local'
 const S3 = 's3'
 const DEMONSTRATION = 'demonstration'
+/** Of the bucket of an installation that is a copy; further copies of copies count on. */
+const COPY_IDS = [S3, 's3-2', 's3-3', 's3-4', 's3-5', 's3-6', 's3-7', 's3-8', 's3-9']
 
 /**
- * Starts what must run (the embedded PostgreSQL, the demonstration bucket), migrates the database and wires the parts.
- * What it started is ended again when a later step fails.
- * @throws AppError with a remedy: the database can't be reached, the mount of the media location is missing ...
+ * Starts what must run (the embedded PostgreSQL, the demonstration bucket), migrates the database and wires
+ * the parts. What it started is ended again when a later step fails.
+ * @throws AppError with a remedy: the database can't be reached, the mount of the media location is missing
+ * ...
  */
-export async function buildApp(config: Config, log: Log): Promise<App> {
-  if (config.storage.s3 !== null) demandProvider(config.storage.s3)
+export async function buildApp(config: Config, log: Log, options: OpenOptions = {}): Promise<App> {
+  if (config.storage.s3 !== null) requireProvider(config.storage.s3)
   await using cleanup = new AsyncDisposableStack()
-  const database = await openDatabase(config, log)
+  const database = await openDatabase(config, log, options)
   cleanup.defer(() => database.close())
   const { db, pool } = database
 
-  const { demonstrationBucket, locations } = await openLocations(config, db, log)
+  for (const warning of config.warnings) log.warn({}, warning)
+  const { dataDir, storage } = config
+  const folders = { dataDir, mediaLocation: storage.local.mediaLocation }
+  await closeToOthers(folders, log, database.isOfAnotherUser)
+
+  const { demonstrationBucket, locations, bucket } = await openLocations(config, db, log)
   if (demonstrationBucket !== null) cleanup.defer(() => demonstrationBucket.close())
   const placement = await openPlacement({
     db,
@@ -72,18 +90,22 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
     locations,
     localId: LOCAL,
     mediaLocation: config.storage.local.mediaLocation,
-    policy: policyOf(config),
+    policy: policyOf(config, bucket),
     classes: classesOf(config),
     ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
       holdMs: config.storage.upload.holdHours * 3_600_000,
+      listingIntervalMs: config.storage.listing.everyHours * 3_600_000,
       writeLeaseMs: config.storage.upload.writeLeaseSeconds * 1_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
+      removalWaitMs: config.storage.removal.waitSeconds * 1_000,
+      lateRequestMs: config.storage.removal.lateRequestMinutes * 60_000,
       recallMaxBytes: config.storage.recall.maxBytes,
       answerWithinMs: config.storage.outage.answerWithinMs,
       cacheMaxBytes: config.storage.cache.maxBytes,
     },
-    delivery: await deliveryOf(config),
+    delivery: await deliveryOf(config, bucket),
+    isAwaited: isOfUnendedUpload,
   })
   cleanup.defer(() => closePlacement(placement))
   const outages = watchOutages(placement)
@@ -92,6 +114,7 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
     log,
     threads: config.jobs.processingConcurrency,
     encodings: config.jobs.videoConcurrency,
+    memoryBytes: config.media.memory,
   })
   cleanup.defer(() => mediaTools.close())
 
@@ -116,19 +139,38 @@ export async function buildApp(config: Config, log: Log): Promise<App> {
 
 export type OpenDatabase = {
   db: Database
+  /** The embedded PostgreSQL runs as another user, since it does not run as root. */
+  isOfAnotherUser: boolean
   pool: pg.Pool
   close(): Promise<void>
-  /** `close` is to be over in so many milliseconds from now: the embedded PostgreSQL, which is last, gets what is left. */
+  /**
+   * `close` is to be over in so many milliseconds from now: the embedded PostgreSQL, which is last, gets what
+   * is left.
+   */
   finishWithin(withinMs: number): void
   kill(): void
 }
 
-/** The database alone, migrated: enough for commands that touch no file. */
-export async function openDatabase(config: Config, log: Log): Promise<OpenDatabase> {
+/** `mustExist`: nothing is made where there is no installation yet, and nothing is migrated. */
+export type OpenOptions = { mustExist?: boolean }
+
+/**
+ * The database alone, migrated: enough for commands that touch no file.
+ * @throws AppError not-found: there is no installation, and it `mustExist`
+ */
+export async function openDatabase(
+  config: Config,
+  log: Log,
+  { mustExist = false }: OpenOptions = {},
+): Promise<OpenDatabase> {
+  const isEmbedded = config.database.url === null
+  if (mustExist && isEmbedded && !(await holdsCluster(config.dataDir)))
+    throw noInstallation(fromHere(config.dataDir), 'set GLASSINE_DATA to its data folder')
+  await prepareDataFolder(config.dataDir)
   await using cleanup = new AsyncDisposableStack()
   let finishAt = Number.POSITIVE_INFINITY
   let embedded: EmbeddedPostgres | undefined
-  if (config.database.url === null) {
+  if (isEmbedded) {
     const started = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
     embedded = started
     cleanup.defer(() => started.stop(Math.min(8_000, Math.max(1_000, finishAt - performance.now()))))
@@ -136,8 +178,16 @@ export async function openDatabase(config: Config, log: Log): Promise<OpenDataba
   const url = config.database.url ?? embedded?.url ?? ''
   const { pool, db } = connectDatabase(url, log, { maxConnections: config.database.maxConnections })
   cleanup.defer(() => endPool(pool))
-  await migrate(pool, log).catch((error: Error & { code?: string }) => {
-    if (error instanceof AppError || config.database.url === null) throw error
+  const prepare = async () => {
+    if (mustExist && !isEmbedded && !(await isSetUp(pool)))
+      throw noInstallation(
+        'the database of database.url',
+        'correct it, or set GLASSINE_CONFIG to the file with the right one',
+      )
+    await migrate(pool, log)
+  }
+  await prepare().catch((error: Error & { code?: string }) => {
+    if (error instanceof AppError || isEmbedded) throw error
     throw new AppError('unavailable', `database.url: PostgreSQL can't be used: ${describe(error)}`, {
       cause: error,
     })
@@ -146,12 +196,19 @@ export async function openDatabase(config: Config, log: Log): Promise<OpenDataba
   return {
     db,
     pool,
+    isOfAnotherUser: embedded?.isOfAnotherUser ?? false,
     close: () => parts.disposeAsync(),
     finishWithin(withinMs) {
       finishAt = performance.now() + withinMs
     },
     kill: () => embedded?.kill(),
   }
+}
+
+/** `./data` where that is shorter: as people would type it. */
+function fromHere(path: string): string {
+  const short = relative(process.cwd(), path)
+  return short.startsWith('..') || short === '' ? path : `./${short}`
 }
 
 /** A connection that somebody still holds must not keep the process alive. */
@@ -168,8 +225,7 @@ async function openLocations(
   config: Config,
   db: Database,
   log: Log,
-): Promise<{ demonstrationBucket: DemonstrationBucket | null; locations: Location[] }> {
-  await mkdir(config.dataDir, { recursive: true })
+): Promise<{ demonstrationBucket: DemonstrationBucket | null; locations: Location[]; bucket: string }> {
   const locations = [openLocalLocation(config, log)]
   const retry = {
     attempts: config.storage.upload.retryAttempts + 1,
@@ -177,15 +233,16 @@ async function openLocations(
   }
   const outage = { ...DEFAULT_BREAKER_RULES, ...config.storage.outage }
   const manner = { retry, outage, usesArchives: false }
-  if (config.storage.s3 !== null)
-    locations.push(
-      await openBucket(
-        S3,
-        config.storage.s3,
-        { ...manner, usesArchives: usesArchives(classesOf(config)) },
-        log,
-      ),
-    )
+  const bucket = await bucketIdOf(config, db)
+  if (config.storage.s3 !== null) {
+    const ours = { ...manner, usesArchives: usesArchives(classesOf(config)) }
+    for (const [id, origin] of await originsOf(db)) {
+      const settings = { ...config.storage.s3, ...origin }
+      const { openBrowserProbe: _, ...original } = await openBucket(id, settings, manner, log)
+      locations.push({ ...original, isReadOnly: true })
+    }
+    locations.push(await openBucket(bucket, config.storage.s3, ours, log))
+  }
 
   let demonstrationBucket: DemonstrationBucket | null = null
   const holdsReplicas = await locationsWithReplicas(db)
@@ -200,19 +257,17 @@ async function openLocations(
       'a location holds files but is not configured: they can not be read. Configure it again',
     )
   }
-  return { demonstrationBucket, locations }
+  return { demonstrationBucket, locations, bucket }
 }
 
-/** Asked per location: to look at every replica of a million photos would take longer than the whole start. */
-async function locationsWithReplicas(db: Database): Promise<Set<string>> {
-  const rows = await db
-    .selectFrom('location')
-    .select('id')
-    .where(({ exists, selectFrom }) =>
-      exists(selectFrom('replica').select('object_id').whereRef('location_id', '=', 'location.id')),
-    )
-    .execute()
-  return new Set(rows.map((row) => row.id))
+/** The id of the configured bucket in the ledger: that of the original belongs to the original. */
+async function bucketIdOf({ storage }: Config, db: Database): Promise<string> {
+  if (storage.s3 === null) return DEMONSTRATION
+  const origins = await originsOf(db)
+  const id = COPY_IDS.find((one) => !origins.has(one))
+  if (id === undefined)
+    throw new AppError('conflict', 'this is a copy of a copy, nine times over: copy an original')
+  return id
 }
 
 function openLocalLocation(config: Config, log: Log): Location {
@@ -222,19 +277,20 @@ function openLocalLocation(config: Config, log: Log): Location {
     id: LOCAL,
     kind: 'disk',
     label: root,
-    // The marker inside says which folder it is; its path may change, as it does when a container mounts it elsewhere.
+    // The marker inside says which folder it is; its path may change, as it does when a container mounts it
+    // elsewhere.
     identity: 'the media location',
     isDemonstration: false,
     backend,
     probe: async (options) => {
-      const { probeDisk } = await import('./storage/disk-probe.ts')
+      const { probeDisk } = await import('./storage/disk/probe.ts')
       return probeDisk(root, backend.features, options)
     },
   }
 }
 
 /** What only this place can check of the configuration: it alone knows both the file and the providers. */
-function demandProvider({ provider }: S3Config): void {
+function requireProvider({ provider }: S3Settings): void {
   const names = s3Providers.map(({ name }) => name)
   if (provider === 'auto' || names.includes(provider)) return
   const meant = closestName(provider, names)
@@ -250,8 +306,8 @@ function demandProvider({ provider }: S3Config): void {
 
 /** Loads the AWS SDK, which takes longest of all: only where a bucket is used. */
 async function openBucket(
-  id: typeof S3 | typeof DEMONSTRATION,
-  settings: S3Config,
+  id: string,
+  settings: S3Settings,
   {
     retry,
     outage,
@@ -259,7 +315,7 @@ async function openBucket(
   }: { retry: { attempts: number; delayMs: number }; outage: BreakerRules; usesArchives: boolean },
   log: Log,
 ): Promise<Location> {
-  const { openS3Backend } = await import('./storage/s3.ts')
+  const { openS3Backend } = await import('./storage/s3/s3.ts')
   // Half of the connections for people who look at originals, so that no offload makes them wait.
   const share = (part: number) => Math.max(1, Math.floor(settings.maxConnections * part))
   const limits = { reads: share(0.5), writes: share(0.3), others: share(0.2) }
@@ -268,10 +324,11 @@ async function openBucket(
     isDemonstration ? 'the demonstration bucket' : `bucket ${settings.bucket}`,
     outage,
   )
-  // The breaker under the limits (see there), the tries above both: each is a call that may be refused, and a refusal ends them.
+  // The breaker under the limits (see there), the tries above both: each is a call that may be refused, and a
+  // refusal ends them.
   const silence = {
     answerWithinMs: outage.answerWithinMs,
-    onSilence: secondOpinion(breaker, (signal) => bare.readMarker({ signal })),
+    onSilence: probeOnStall(breaker, (signal) => bare.readMarker({ signal })),
   }
   const bare: StorageBackend = openS3Backend({ ...settings, silence }, log)
   const guarded = withBreaker(bare, breaker)
@@ -284,28 +341,26 @@ async function openBucket(
       ? 'demonstration bucket'
       : `${where} at ${settings.endpoint ?? `AWS ${settings.region}`}`,
     // Of the demonstration bucket the port may change, and there is one per data folder.
-    identity: isDemonstration
-      ? 'the demonstration bucket'
-      : `${settings.endpoint ?? `aws:${settings.region}`} ${where}`,
+    identity: isDemonstration ? 'the demonstration bucket' : identityOfS3(settings),
     isDemonstration,
-    hasPublicAddress: settings.publicEndpoint !== null,
+    hasPublicAddress: settings.publicEndpoint != null,
     provider: findS3Provider(settings.provider, settings.endpoint).name,
     backend,
     breaker,
     probe: async (options) => {
       breaker.assertNotBlocked()
-      const { probeS3 } = await import('./storage/s3-probe.ts')
+      const { probeS3 } = await import('./storage/s3/probe/probe.ts')
       return probeS3(settings, log, { ...options, usesArchives })
     },
     openBrowserProbe: async () => {
       breaker.assertNotBlocked()
-      const { openS3BrowserProbe } = await import('./storage/s3-browser-probe.ts')
+      const { openS3BrowserProbe } = await import('./storage/s3/probe/browser-probe.ts')
       return openS3BrowserProbe(settings, log)
     },
   }
 }
 
-function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
+function demonstrationSettings(bucket: DemonstrationBucket): S3Settings {
   return {
     endpoint: bucket.endpoint,
     publicEndpoint: null,
@@ -323,62 +378,32 @@ function demonstrationSettings(bucket: DemonstrationBucket): S3Config {
 }
 
 function classesOf({ storage: { classes } }: Config): ClassPolicy {
-  const kinds: Record<ObjectKind, ClassRules | null> = {
-    original: classes.originals,
-    sidecar: classes.sidecars,
-    thumbnail: classes.thumbnails,
-    preview: classes.previews,
-    fullsize: classes.fullsize,
-    'encoded-video': classes.encodedVideos,
-    'profile-image': classes.profileImages,
-    'person-face': classes.personFaces,
-    'database-backup': classes.databaseBackups,
-  }
+  const kinds = forEachKind(({ configKey }) => classes[configKey])
   return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
 }
 
-function policyOf({ storage }: Config): Policy {
-  const bucket = storage.s3 === null ? DEMONSTRATION : S3
-  const at = (place: Place) => [place === 'local' ? LOCAL : bucket]
-  const { locations } = storage
-  return {
-    original: at(locations.originals),
-    sidecar: at(locations.sidecars),
-    thumbnail: at(locations.thumbnails),
-    preview: at(locations.previews),
-    fullsize: at(locations.fullsize),
-    'encoded-video': at(locations.encodedVideos),
-    'profile-image': at(locations.profileImages),
-    'person-face': at(locations.personFaces),
-    'database-backup': at(locations.databaseBackups),
-  }
+function policyOf({ storage: { locations } }: Config, bucket: string): Policy {
+  return forEachKind(({ configKey }) => [locations[configKey] === 'local' ? LOCAL : bucket])
 }
 
-async function deliveryOf({ storage }: Config): Promise<Delivery> {
-  const { originals, previews, encodedVideos, immichClients, signedForMinutes } = storage.delivery
+async function deliveryOf({ storage }: Config, bucket: string): Promise<Delivery> {
+  const { immichClients, signedForMinutes } = storage.delivery
   return {
-    ways: {
-      original: originals,
-      thumbnail: previews,
-      preview: previews,
-      fullsize: previews,
-      'profile-image': previews,
-      'person-face': previews,
-      'encoded-video': encodedVideos,
-    },
+    // What no client gets by itself goes through the server, if at all.
+    modes: forEachKind(({ deliveryKey }) => (deliveryKey === null ? 'proxy' : storage.delivery[deliveryKey])),
     immichClients,
     windowMs: signedForMinutes * 60_000,
-    cdn: storage.cdn && { locationId: S3, cdn: await openCdn(storage.cdn, storage.s3?.prefix ?? '') },
+    cdn: storage.cdn && { locationId: bucket, cdn: await openCdn(storage.cdn, storage.s3?.prefix ?? '') },
   }
 }
 
-async function openCdn(cdn: CdnConfig, keyPrefix: string): Promise<Cdn> {
+async function openCdn(cdn: NonNullable<Config['storage']['cdn']>, keyPrefix: string): Promise<Cdn> {
   const { baseUrl, keyPairId, privateKey, policy, cookieDomain, secret } = cdn
   if (cdn.type === 'hmac') {
-    const { openHmacCdn } = await import('./storage/cdn-hmac.ts')
+    const { openHmacCdn } = await import('./storage/cdn/hmac.ts')
     return openHmacCdn({ baseUrl, keyPrefix, secret: secret! })
   }
-  const { openCloudFront } = await import('./storage/cdn-cloudfront.ts')
+  const { openCloudFront } = await import('./storage/cdn/cloudfront.ts')
   const key = { keyPairId: keyPairId!, privateKey: privateKey! }
   return openCloudFront({ baseUrl, keyPrefix, ...key, policy: policy ?? 'canned', cookieDomain })
 }

@@ -1,66 +1,42 @@
 /**
- * The only place that knows environment variables and the configuration file. Everything else gets values as arguments.
+ * The only place that knows environment variables and the configuration file. Everything else gets values as
+ * arguments.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import { parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { findClassMistakes } from './config/class-mistakes.ts'
 import { findDeliveryMistakes } from './config/delivery.ts'
+import { exposedSecrets } from './config/exposed-secrets.ts'
 import { interpolate } from './config/interpolate.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import { readPrices } from './config/prices.ts'
+import { readYaml } from './config/read-yaml.ts'
 import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
+import type { KindKey } from './placement/object-kinds.ts'
 import type { ClassRules } from './placement/storage-classes.ts'
 import type { PriceList } from './placement/storage-prices.ts'
 
 /** Where the files of a kind belong. */
 export type Place = 'local' | 's3'
-/** `local-first`: an upload is acknowledged when it is safe on the disk, offloaded afterwards. `s3-first`: when the bucket has proven it. */
+/**
+ * `local-first`: an upload is acknowledged when it is safe on the disk, offloaded afterwards. `s3-first`:
+ * when the bucket has proven it.
+ */
 export type UploadStrategy = 'local-first' | 's3-first'
 
-/** How the bytes of a kind reach clients. */
-export type Way = 'proxy' | 'redirect' | 'cdn'
-
-/** What belongs to the type is set, the rest is null. */
-export type CdnConfig = {
-  type: 'cloudfront' | 'hmac'
-  baseUrl: string
-  keyPairId: string | null
-  /** PEM. */
-  privateKey: string | null
-  policy: 'canned' | 'custom' | null
-  cookieDomain: string | null
-  secret: string | null
-}
-
-export type S3Config = {
-  /** Null: the service of AWS in that region. */
-  endpoint: string | null
-  /** Where clients reach the service; null: at the endpoint. */
-  publicEndpoint: string | null
-  bucket: string
-  region: string
-  /** Both null: the default credential chain of AWS (environment, profile, role). */
-  accessKeyId: string | null
-  secretAccessKey: string | null
-  /** Empty, or ends with `/`. */
-  prefix: string
-  /** Null: what the provider is known to need. */
-  forcePathStyle: boolean | null
-  /** `auto`: told from the endpoint. */
-  provider: string
-  maxConnections: number
-  requestTimeoutMs: number
-  connectTimeoutMs: number
-}
+type Storage = ConfigFile['storage']
 
 export type Config = {
   host: string
   port: number
-  /** Addresses whose X-Forwarded-* headers are believed. */
+  /** Addresses whose X-WrittenThrough-* headers are believed. */
   trustedProxies: string[]
+  /** Where browsers find this server; null: wherever they ask. */
+  publicUrl: string | null
+  /** How long people stay logged in. */
+  sessions: { idleDays: number; maxDays: number }
   /** Absolute. */
   dataDir: string
   /** The file that was read. */
@@ -72,19 +48,8 @@ export type Config = {
     default: Place
     /** Absolute. */
     local: { mediaLocation: string }
-    s3: S3Config | null
-    locations: Record<
-      | 'originals'
-      | 'thumbnails'
-      | 'previews'
-      | 'fullsize'
-      | 'encodedVideos'
-      | 'sidecars'
-      | 'profileImages'
-      | 'personFaces'
-      | 'databaseBackups',
-      Place
-    >
+    s3: Storage['s3']
+    locations: Record<KindKey, Place>
     upload: {
       strategy: UploadStrategy
       direct: 'auto' | 'on' | 'off'
@@ -94,25 +59,30 @@ export type Config = {
       retryDelayMs: number
       writeLeaseSeconds: number
     }
+    /** See PlacementSettings: `removalWaitMs`, `lateRequestMs`. */
+    removal: { waitSeconds: number; lateRequestMinutes: number }
     /** Another strategy for some of the users; null: none. */
     rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null
     outage: { answerWithinMs: number; failures: number; coolDownMs: number }
+    listing: { everyHours: number }
     recall: { maxBytes: number }
-    delivery: Record<'originals' | 'previews' | 'encodedVideos', Way> & {
-      immichClients: 'proxy' | 'same'
-      signedForMinutes: number
-    }
-    cdn: CdnConfig | null
+    delivery: Storage['delivery']
+    cdn: Storage['cdn']
     /** `maxBytes` 0: none. */
     cache: { maxBytes: number }
     /** Null: the ordinary class. */
-    classes: Record<keyof ConfigFile['storage']['classes'], ClassRules | null>
+    classes: Record<KindKey, ClassRules | null>
     /** Null: the list that comes with Glassine. */
     prices: PriceList | null
   }
   uploads: { maxBytes: number }
+  /** What reading metadata again may cost each day: from buckets, and of what is restored for it. */
+  reading: { dailyBytes: number; archivedDailyBytes: number }
   jobs: { processingConcurrency: number; storageConcurrency: number; videoConcurrency: number }
-  media: { thumbnailPx: number; previewPx: number }
+  /** `memory`: bytes for all decoders of pictures together; null: half of what the machine has. */
+  media: { thumbnailPx: number; previewPx: number; colorspace: 'p3' | 'srgb'; memory: number | null }
+  /** What is not wrong, but not well either: sentences for the log. */
+  warnings: string[]
   /** Something belongs in S3, and no bucket is configured. */
   demonstrationBucket: boolean
 }
@@ -131,21 +101,26 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const { value, mistakes } = interpolate(document, env)
   mistakes.unshift(...readMistakes)
 
-  let prices: PriceList | null = null
-  const parsed = FILE_SCHEMA.safeParse(withEnvironment(value, env))
-  if (!parsed.success) {
-    // A variable that is missing was reported already; that its place is now empty is no second mistake.
-    const reported = new Set(mistakes.map((mistake) => mistake.path.join('.')))
-    for (const mistake of parsed.error.issues.flatMap((issue) => toMistakes(issue, value))) {
-      if (!reported.has(mistake.path.join('.'))) mistakes.push(mistake)
-    }
-  } else {
-    mistakes.push(...findContradictions(parsed.data), ...findClassMistakes(parsed.data.storage))
-    const pricesFile = parsed.data.storage.pricesFile
-    if (pricesFile !== null) prices = readPrices(resolve(pricesFile), mistakes)
+  const given = withEnvironment(value, env)
+  const parsed = FILE_SCHEMA.safeParse(given)
+  const issues = parsed.success ? [] : parsed.error.issues
+  // A variable that is missing was reported already; that its place is now empty is no second mistake.
+  const reported = new Set(mistakes.map((mistake) => mistake.path.join('.')))
+  const add = (found: readonly Mistake[]) =>
+    mistakes.push(...found.filter((mistake) => !reported.has(mistake.path.join('.'))))
+  add(issues.flatMap((issue) => toMistakes(issue, given, env)))
+  // What contradicts is looked for in what is right by itself, so that all is told at once.
+  const rest = parsed.success ? parsed.data : parseWithout(given, issues)
+  if (rest !== null) {
+    const areRight = (...sections: string[]) => !issues.some(({ path }) => sections.includes(String(path[1])))
+    add(findContradictions(rest, areRight))
+    if (areRight('classes', 'locations', 'default')) add(findClassMistakes(rest.storage))
   }
+  const pricesFile = rest?.storage.pricesFile ?? null
+  const prices = pricesFile === null ? null : readPrices(resolve(pricesFile), mistakes)
   if (mistakes.length > 0 || !parsed.success) throw new ConfigError(file ?? 'the configuration', mistakes)
-  return toConfig(parsed.data, prices, resolve(env.GLASSINE_DATA || DEFAULT_DATA), file)
+  const config = toConfig(parsed.data, prices, resolve(env.GLASSINE_DATA || DEFAULT_DATA), file)
+  return { ...config, warnings: exposedSecrets(file, document) }
 }
 
 function readFile(env: NodeJS.ProcessEnv): { file: string | null; document: unknown; mistakes: Mistake[] } {
@@ -160,25 +135,7 @@ function readFile(env: NodeJS.ProcessEnv): { file: string | null; document: unkn
     }
     throw new ConfigError('the environment', [mistake])
   }
-  const document = parseDocument(readFileSync(file, 'utf8'), { prettyErrors: false, uniqueKeys: true })
-  if (document.errors.length > 0) {
-    const mistakes = document.errors.map((error) => {
-      const line =
-        error.pos[0] === undefined ? '' : `line ${lineOf(readFileSync(file, 'utf8'), error.pos[0])}: `
-      return {
-        path: [],
-        wrong: `${line}not YAML (${error.code})`,
-        right: 'indent with spaces and quote unusual text',
-      }
-    })
-    throw new ConfigError(file, mistakes)
-  }
-  const content: unknown = document.toJS() ?? {}
-  return { file, document: content, mistakes: [] }
-}
-
-function lineOf(text: string, offset: number): number {
-  return text.slice(0, offset).split('\n').length
+  return { file, ...readYaml(file) }
 }
 
 /** GLASSINE_HOST and GLASSINE_PORT win over the file. */
@@ -193,8 +150,28 @@ function withEnvironment(value: unknown, env: NodeJS.ProcessEnv): unknown {
   return { ...file, server: { ...file.server, ...given } }
 }
 
-function toMistakes(issue: z.core.$ZodIssue, document: unknown): Mistake[] {
+/** The document without what is wrong in it, which has its defaults then; null where that is not enough. */
+function parseWithout(given: unknown, issues: readonly z.core.$ZodIssue[]): ConfigFile | null {
+  const rest = structuredClone(given)
+  for (const issue of issues) {
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [issue.path.at(-1)]
+    const holder = valueAt(rest, issue.code === 'unrecognized_keys' ? issue.path : issue.path.slice(0, -1))
+    if (holder === null || typeof holder !== 'object') continue
+    for (const key of keys) if (key !== undefined) delete (holder as Record<PropertyKey, unknown>)[key]
+  }
+  const parsed = FILE_SCHEMA.safeParse(rest)
+  return parsed.success ? parsed.data : null
+}
+
+/** By the path of the key that each wins over. */
+const VARIABLES: Record<string, string> = { 'server.host': 'GLASSINE_HOST', 'server.port': 'GLASSINE_PORT' }
+
+function toMistakes(issue: z.core.$ZodIssue, document: unknown, env: NodeJS.ProcessEnv): Mistake[] {
   const path = issue.path.map(String)
+  const variable = VARIABLES[path.join('.')]
+  // The file is not where it would be looked for.
+  if (variable !== undefined && env[variable])
+    return [{ path: [variable], wrong: 'this value does not fit', right: issue.message }]
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(issue.path) ?? []
     return issue.keys.map((key) => {
@@ -220,9 +197,17 @@ function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
   return value
 }
 
-function findContradictions({ storage }: ConfigFile): Mistake[] {
+/** @param areRight whether nothing was wrong by itself in these sections of `storage` */
+function findContradictions(
+  { storage }: ConfigFile,
+  areRight: (...sections: string[]) => boolean,
+): Mistake[] {
   const mistakes: Mistake[] = []
-  if (storage.s3 !== null && (storage.s3.accessKeyId === null) !== (storage.s3.secretAccessKey === null)) {
+  if (
+    areRight('s3') &&
+    storage.s3 !== null &&
+    (storage.s3.accessKeyId === null) !== (storage.s3.secretAccessKey === null)
+  ) {
     const missing = storage.s3.accessKeyId === null ? 'accessKeyId' : 'secretAccessKey'
     mistakes.push({
       path: ['storage', 's3', missing],
@@ -233,13 +218,15 @@ function findContradictions({ storage }: ConfigFile): Mistake[] {
   const originals = storage.locations.originals ?? storage.default
   for (const key of ['upload', 'rollout'] as const) {
     if (storage[key]?.strategy !== 's3-first' || originals === 's3') continue
+    if (!areRight('locations', 'default')) continue
     mistakes.push({
       path: ['storage', key, 'strategy'],
       wrong: 'originals belong at local, so that there is no bucket for them to go to first',
       right: 'write local-first, or set storage.locations.originals to s3',
     })
   }
-  mistakes.push(...findDeliveryMistakes(storage))
+  if (areRight('delivery', 'cdn', 's3', 'locations', 'default'))
+    mistakes.push(...findDeliveryMistakes(storage))
   if (storage.cache.maxBytes > 0 && storage.cache.maxBytes < SMALLEST_CACHE_BYTES) {
     mistakes.push({
       path: ['storage', 'cache', 'maxBytes'],
@@ -255,13 +242,15 @@ function toConfig(
   prices: PriceList | null,
   dataDir: string,
   configFile: string | null,
-): Config {
+): Omit<Config, 'warnings'> {
   const { storage } = file
   const locations = { ...storage.locations, originals: storage.locations.originals ?? storage.default }
   return {
     host: file.server.host,
     port: file.server.port,
     trustedProxies: file.server.trustedProxies,
+    publicUrl: file.server.publicUrl,
+    sessions: file.sessions,
     dataDir,
     configFile,
     logLevel: file.logLevel,
@@ -273,10 +262,11 @@ function toConfig(
       prices,
     },
     uploads: file.uploads,
+    reading: file.reading,
     jobs: {
       ...file.jobs,
       // One core stays for requests.
-      processingConcurrency: file.jobs.processingConcurrency ?? Math.max(1, availableParallelism() - 1),
+      processingConcurrency: file.jobs.processingConcurrency ?? availableParallelism(),
     },
     media: file.media,
     demonstrationBucket: storage.s3 === null && Object.values(locations).includes('s3'),

@@ -1,11 +1,12 @@
 /**
- * The bucket of those who have none yet: our strict S3 server on a folder of the data directory, on loopback. It takes
- * the same road as any other S3 service, so that offload, proof and ranges really run from the first minute.
+ * The bucket of those who have none yet: our strict S3 server on a folder of the data directory, on loopback.
+ * It takes the same road as any other S3 service, so that offload, proof and ranges really run from the first
+ * minute.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { findProcess } from './database/process-identity.ts'
+import { findProcess } from './database/embedded/process-identity.ts'
 import { AppError } from './errors.ts'
 import type { Log } from './log.ts'
 
@@ -19,7 +20,9 @@ export type DemonstrationBucket = {
   close(): Promise<void>
 }
 
-/** `demonstration-bucket.json`, readable by its owner alone. `server` is the process that serves the folder. */
+/**
+ * `demonstration-bucket.json`, readable by its owner alone. `server` is the process that serves the folder.
+ */
 type Remembered = {
   accessKeyId: string
   secretAccessKey: string
@@ -27,11 +30,13 @@ type Remembered = {
   server: { pid: number; startedAt: string } | null
 }
 
-/** Starts the bucket, or, where another process of this data directory serves it already, says where that is. */
+/**
+ * Starts the bucket, or, where another process of this data directory serves it already, says where that is.
+ */
 export async function openDemonstrationBucket(dataDir: string, log: Log): Promise<DemonstrationBucket> {
   const folder = join(dataDir, 'demonstration-bucket')
   const file = join(dataDir, 'demonstration-bucket.json')
-  await mkdir(dataDir, { recursive: true })
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const remembered = await read(file)
   const { accessKeyId, secretAccessKey } = remembered
 
@@ -39,7 +44,7 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
     const endpoint = `http://127.0.0.1:${remembered.port}`
     return { endpoint, folder, accessKeyId, secretAccessKey, close: async () => undefined }
   }
-  const { startStrictS3 } = await import('./strict-s3/server.ts')
+  const { startStrictS3 } = await import('strict-s3')
   const start = (port: number) =>
     startStrictS3({
       store: { kind: 'folder', path: folder },
@@ -61,7 +66,8 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
       onInternalError: (error, request) =>
         log.error({ err: error, ...request }, 'the demonstration bucket failed'),
     })
-  // The port of the last time, so that a worker of another process finds it again after a restart of this one.
+  // The port of the last time, so that a worker of another process finds it again after a restart of this
+  // one.
   const server = await start(remembered.port).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'EADDRINUSE' && remembered.port !== 0) return start(0)
     throw new AppError('unavailable', `The demonstration bucket does not start: ${error.message}`, {

@@ -10,6 +10,7 @@
  * | conflict | the request contradicts what is stored |
  * | quota-exceeded | the user's quota would be exceeded |
  * | too-large | a limit on size was passed |
+ * | too-slow | the body did not arrive in the time it has |
  * | storage-full | the local disk has no room |
  * | unavailable | a place or the database cannot be reached; trying again later helps |
  * | archived | the bytes are safe, and must be restored before they can be read; `details` say how that stands |
@@ -24,6 +25,7 @@ export type ErrorCode =
   | 'conflict'
   | 'quota-exceeded'
   | 'too-large'
+  | 'too-slow'
   | 'storage-full'
   | 'unavailable'
   | 'archived'

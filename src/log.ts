@@ -1,4 +1,5 @@
 import { pino } from 'pino'
+import { readableLine } from './log-lines.ts'
 
 /** The subset of a logger that rooms below the edges may use. */
 export type Log = {
@@ -21,11 +22,27 @@ const SECRET_FIELDS = [
   'headers["x-immich-user-token"]',
 ]
 
-/** JSON lines on standard error. Secrets that reach a field of these names are cut out. */
-export function createLog(level: string) {
+/** Where the log goes to: `hasColours` is for a terminal alone. */
+export type LogReader = { isTerminal: boolean; hasColours: boolean }
+
+/** Who reads this process's standard error. @param noColor the variable NO_COLOR (no-color.org) */
+export function logReader(noColor: string | undefined): LogReader {
+  const isTerminal = process.stderr.isTTY === true
+  return { isTerminal, hasColours: isTerminal && (noColor === undefined || noColor === '') }
+}
+
+/**
+ * Lines on standard error: JSON for programs, readable ones where a person looks. Secrets that reach a field
+ * of these names are cut out.
+ */
+export function createLog(
+  level: string,
+  { isTerminal, hasColours }: LogReader = { isTerminal: false, hasColours: false },
+) {
+  const readable = { write: (json: string) => void process.stderr.write(readableLine(json, hasColours)) }
   return pino(
     { level, base: undefined, redact: { paths: SECRET_FIELDS, censor: '[secret]' } },
-    pino.destination({ dest: 2, sync: true }),
+    isTerminal ? readable : pino.destination({ dest: 2, sync: true }),
   )
 }
 

@@ -1,26 +1,53 @@
 /**
- * `npm test`: all suites, or those whose path contains one of the arguments (`npm test queue placement/evict`).
+ * `npm test`: all suites, or those whose path contains one of the arguments (`npm test queue
+ * placement/lifecycle`).
+ * `npm test -- --changed`: those of what differs from the merge base with `main`, or with the ref that
+ * follows.
  *
- * Starts the PostgreSQL and the Ceph that they share, runs each file in a process of its own, two at a time, and ends with node's
- * summary and the files that took longest. A file that takes longer than the limit fails.
+ * Starts the PostgreSQL and the Ceph that they share, runs each file in a process of its own, a few at a
+ * time, and ends with node's summary and the files that took longest, with how much of that was waiting. A
+ * file that takes longer than the limit fails.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { glob } from 'node:fs/promises'
+import { glob, mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startCeph, TEST_CEPH_VARIABLE, whyNoCeph } from './support/ceph.ts'
-import { dropLeftovers, startTestPostgres, TEST_POSTGRES_VARIABLE } from './support/shared-postgres.ts'
+import { finished } from 'node:stream/promises'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { suitesOf } from './changed-suites.ts'
+import { longestFirst } from './file-order.ts'
+import {
+  dropLeftovers,
+  startTestPostgres,
+  TEST_POSTGRES_VARIABLE,
+} from './support/database/shared-postgres.ts'
+import { FILE_TIMES_VARIABLE } from './support/runner/file-times.ts'
+import slowestFiles from './support/runner/slowest-files.ts'
+import { startCeph, TEST_CEPH_VARIABLE, whyNoCeph } from './support/services/ceph.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const AT_ONCE = Math.max(2, Math.min(4, Math.floor(availableParallelism() / 2)))
-/** Of one file and of one test in it. Suites that start real servers, Ceph or a browser take minutes on a small machine. */
+/**
+ * One more than there are processors, since a third of a file's time is waiting; each may hold a server and a
+ * browser in memory.
+ */
+const AT_ONCE = Math.min(8, availableParallelism() + 1)
+/**
+ * Of one file and of one test in it. Suites that start real servers, Ceph or a browser take minutes on a
+ * small machine.
+ */
 const LIMIT_MS = 15 * 60_000
+/**
+ * Left alone, V8 marks its whole heap after each 64 MB of bytes outside of it (buffers), and 25 times for six
+ * photos of 5 MB: a quarter of the CPU of files with large bodies. So those bytes count as the heap does, and
+ * the heap may reach this before the first marking.
+ */
+const HEAP = ['--external-memory-accounted-in-global-limit', '--initial-heap-size=512']
 
 async function findFiles(patterns: string[]): Promise<string[]> {
   const files: string[] = []
-  for await (const file of glob('tests/**/*.test.ts', { cwd: ROOT })) {
+  for await (const file of glob('{tests,packages/*/tests}/**/*.test.ts', { cwd: ROOT })) {
     if (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))) files.push(file)
   }
   return files.sort()
@@ -28,11 +55,30 @@ async function findFiles(patterns: string[]): Promise<string[]> {
 
 /** Ceph takes half a minute to install and memory to run: only where a file asks for it. */
 function needsRealBucket(file: string): boolean {
-  return readFileSync(join(ROOT, file), 'utf8').includes('support/ceph.ts')
+  return readFileSync(join(ROOT, file), 'utf8').includes('support/services/ceph.ts')
 }
 
-const patterns = process.argv.slice(2).map((pattern) => pattern.replace(/^\.\//, ''))
-const files = await findFiles(patterns)
+/** What differs from the merge base with `ref`: committed, in the working tree, and new. */
+function changedFiles(ref: string): string[] {
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).split('\0').filter(Boolean)
+  return [
+    ...git('diff', '--name-only', '--no-renames', '-z', '--merge-base', ref),
+    ...git('ls-files', '--others', '--exclude-standard', '-z'),
+  ]
+}
+
+async function findChanged(ref = 'main'): Promise<string[]> {
+  const { suites, allBecauseOf } = suitesOf(changedFiles(ref), await findFiles([]))
+  if (allBecauseOf !== null) console.log(`All suites, because ${allBecauseOf} differs from ${ref}.`)
+  else console.log([`Suites of what differs from ${ref}: ${suites.length}`, ...suites].join('\n  '))
+  if (suites.length === 0) process.exit(0)
+  return suites
+}
+
+const args = process.argv.slice(2)
+const patterns = args.map((pattern) => pattern.replace(/^\.\//, ''))
+const files = await (args[0] === '--changed' ? findChanged(args[1]) : findFiles(patterns))
 if (files.length === 0) {
   console.error(`No test file's path contains ${patterns.join(' or ')}.`)
   process.exit(1)
@@ -41,33 +87,38 @@ if (files.length === 0) {
 const postgres = await startTestPostgres()
 await dropLeftovers(postgres.url)
 const ceph = (await whyNoCeph()) === null && files.some(needsRealBucket) ? await startCeph() : null
-const env = {
+const timesFolder = await mkdtemp(join(tmpdir(), 'glassine-times-'))
+// For the files, which inherit it, and for the reporter in this process.
+Object.assign(process.env, {
   // Each file is a process that loads half of src: 0.35 s of CPU instead of 0.9.
-  NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
-  ...process.env,
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),
+  [FILE_TIMES_VARIABLE]: join(timesFolder, 'times.jsonl'),
   [TEST_POSTGRES_VARIABLE]: postgres.url,
   ...(ceph ? { [TEST_CEPH_VARIABLE]: JSON.stringify(ceph) } : {}),
-}
+})
 
 // Ctrl-C reaches the children by itself; this process waits for them and then stops PostgreSQL.
 process.on('SIGINT', () => undefined)
+const terminated = new AbortController()
+process.on('SIGTERM', () => terminated.abort())
 
-const child = spawn(
-  process.execPath,
-  [
-    '--test',
-    `--test-concurrency=${AT_ONCE}`,
-    `--test-timeout=${LIMIT_MS}`,
-    ...['spec', './tests/support/slowest-files.ts'].flatMap((reporter) => [
-      `--test-reporter=${reporter}`,
-      '--test-reporter-destination=stdout',
-    ]),
-    ...files,
-  ],
-  { cwd: ROOT, env, stdio: 'inherit' },
-)
-process.on('SIGTERM', () => child.kill('SIGTERM'))
-const [code] = (await once(child, 'exit')) as [number | null]
+// Not by `node --test`, which begins its files in the order of the alphabet.
+const events = run({
+  cwd: ROOT,
+  files: longestFirst(files).map((file) => join(ROOT, file)),
+  concurrency: AT_ONCE,
+  timeout: LIMIT_MS,
+  signal: terminated.signal,
+  execArgv: [`--import=${new URL('support/runner/file-times.ts', import.meta.url)}`, ...HEAP],
+})
+let isSuccess = false
+events.on('test:summary', ({ file, success }) => {
+  if (file === undefined) isSuccess = success
+})
+const reports = [new spec(), slowestFiles].map((reporter) => events.compose(reporter))
+for (const report of reports) report.pipe(process.stdout, { end: false })
+await Promise.all(reports.map((report) => finished(report)))
+await rm(timesFolder, { recursive: true, force: true })
 await ceph?.stop()
 await postgres.stop()
-process.exitCode = code ?? 1
+process.exitCode = isSuccess ? 0 : 1

@@ -1,6 +1,19 @@
 -- What all migrations together make of an empty database. Written by UPDATE_SCHEMA_DUMP=1 node --test
 -- tests/database/schema-dump.test.ts; the same test fails while it differs.
 
+create table adoption (
+  location_id text not null,
+  state text not null,
+  actor text not null,
+  after_key text not null default ''::text,
+  report jsonb not null,
+  started_at timestamp with time zone not null default now(),
+  finished_at timestamp with time zone,
+  constraint adoption_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text]))),
+  constraint adoption_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
+  constraint adoption_pkey PRIMARY KEY (location_id)
+);
+
 create table album (
   id uuid not null default gen_random_uuid(),
   name text not null default 'Untitled Album'::text,
@@ -51,6 +64,8 @@ create table api_key (
   constraint api_key_key_hash_key UNIQUE (key_hash)
 );
 CREATE INDEX api_key_user ON public.api_key USING btree (user_id);
+CREATE TRIGGER announce_api_key AFTER DELETE ON public.api_key FOR EACH ROW EXECUTE FUNCTION announce_credential();
+CREATE TRIGGER announce_api_key_change AFTER UPDATE OF permissions, key_hash, user_id ON public.api_key FOR EACH ROW EXECUTE FUNCTION announce_credential();
 
 create table app_user (
   id uuid not null default gen_random_uuid(),
@@ -74,6 +89,26 @@ create table app_user (
   constraint app_user_pkey PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX app_user_email ON public.app_user USING btree (lower(email));
+CREATE TRIGGER announce_user AFTER DELETE ON public.app_user FOR EACH ROW EXECUTE FUNCTION announce_credential();
+CREATE TRIGGER announce_user_change AFTER UPDATE OF deleted_at, is_admin ON public.app_user FOR EACH ROW WHEN (((new.deleted_at IS DISTINCT FROM old.deleted_at) OR (new.is_admin IS DISTINCT FROM old.is_admin))) EXECUTE FUNCTION announce_credential();
+CREATE TRIGGER guard_profile_image BEFORE INSERT OR UPDATE OF profile_image_object_id ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_reference('profile_image_object_id');
+
+create table archive_download (
+  id uuid not null default gen_random_uuid(),
+  owner_id uuid not null,
+  asset_ids uuid[] not null,
+  name text not null,
+  total_bytes bigint not null,
+  sent_bytes bigint not null default 0,
+  state text not null default 'waiting'::text,
+  error text,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint archive_download_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'running'::text, 'done'::text, 'failed'::text, 'cancelled'::text]))),
+  constraint archive_download_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint archive_download_pkey PRIMARY KEY (id)
+);
+CREATE INDEX archive_download_owner ON public.archive_download USING btree (owner_id, created_at DESC);
 
 create table asset (
   id uuid not null,
@@ -101,9 +136,18 @@ create table asset (
   processing text not null default 'pending'::text,
   processing_error text,
   update_id bigint not null generated always as identity,
+  decoder_failures smallint not null default 0,
+  live_photo_id text,
+  is_embedded boolean not null default false,
   constraint asset_checksum_check CHECK ((octet_length(checksum) = 20)),
   constraint asset_height_check CHECK ((height > 0)),
   constraint asset_processing_check CHECK ((processing = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text]))),
+  constraint asset_thumbhash CHECK (((thumbhash IS NULL) OR
+CASE
+    WHEN (((octet_length(thumbhash) >= 6) AND (octet_length(thumbhash) <= 64)) AND ((get_byte(thumbhash, 3) & 7) > 0)) THEN (octet_length(thumbhash) >= (ARRAY[ARRAY[17, 17, 17, 19, 21, 23, 24], ARRAY[23, 23, 23, 25, 25, 28, 29]])[((get_byte(thumbhash, 2) >> 7) + 1)][(get_byte(thumbhash, 3) & 7)])
+    ELSE false
+END)),
+  constraint asset_times CHECK ((((file_created_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (file_created_at <= '9999-12-30 00:00:00+00'::timestamp with time zone)) AND ((file_modified_at >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (file_modified_at <= '9999-12-30 00:00:00+00'::timestamp with time zone)) AND ((local_date_time >= '0001-01-01 00:00:00'::timestamp without time zone) AND (local_date_time <= '9999-12-31 23:59:59.999'::timestamp without time zone)))),
   constraint asset_type_check CHECK ((type = ANY (ARRAY['IMAGE'::text, 'VIDEO'::text, 'AUDIO'::text, 'OTHER'::text]))),
   constraint asset_visibility_check CHECK ((visibility = ANY (ARRAY['timeline'::text, 'archive'::text, 'hidden'::text, 'locked'::text]))),
   constraint asset_width_check CHECK ((width > 0)),
@@ -113,10 +157,14 @@ create table asset (
   constraint asset_pkey PRIMARY KEY (id)
 );
 CREATE INDEX asset_deleted ON public.asset USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+CREATE INDEX asset_live_photo_id ON public.asset USING btree (owner_id, live_photo_id) WHERE (live_photo_id IS NOT NULL);
+CREATE INDEX asset_live_photo_video ON public.asset USING btree (live_photo_video_id) WHERE (live_photo_video_id IS NOT NULL);
 CREATE INDEX asset_original_object ON public.asset USING btree (original_object_id);
 CREATE UNIQUE INDEX asset_owner_checksum ON public.asset USING btree (owner_id, checksum) INCLUDE (file_size);
+CREATE INDEX asset_pending ON public.asset USING btree (owner_id) WHERE (processing = 'pending'::text);
 CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
 CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
+CREATE TRIGGER guard_original BEFORE INSERT OR UPDATE OF original_object_id ON public.asset FOR EACH ROW EXECUTE FUNCTION guard_reference('original_object_id');
 
 create table asset_exif (
   asset_id uuid not null,
@@ -145,6 +193,7 @@ create table asset_exif (
   user_set text[] not null default '{}'::text[],
   updated_at timestamp with time zone not null default now(),
   constraint asset_exif_rating_check CHECK (((rating >= '-1'::integer) AND (rating <= 5))),
+  constraint asset_exif_times CHECK ((((date_time_original >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (date_time_original <= '9999-12-30 00:00:00+00'::timestamp with time zone)) AND ((modify_date >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (modify_date <= '9999-12-30 00:00:00+00'::timestamp with time zone)))),
   constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint asset_exif_pkey PRIMARY KEY (asset_id)
 );
@@ -161,6 +210,17 @@ create table asset_file (
   constraint asset_file_pkey PRIMARY KEY (asset_id, kind)
 );
 CREATE INDEX asset_file_object ON public.asset_file USING btree (object_id);
+CREATE TRIGGER guard_file BEFORE INSERT OR UPDATE OF object_id ON public.asset_file FOR EACH ROW EXECUTE FUNCTION guard_reference('object_id');
+
+create table asset_reading (
+  asset_id uuid not null,
+  reader_version integer not null,
+  details jsonb not null default '{}'::jsonb,
+  read_at timestamp with time zone not null default now(),
+  constraint asset_reading_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint asset_reading_pkey PRIMARY KEY (asset_id)
+);
+CREATE INDEX asset_reading_version ON public.asset_reading USING btree (reader_version, asset_id);
 
 create table browser_probe (
   id uuid not null,
@@ -212,6 +272,21 @@ create table class_sweep (
   after_location text not null,
   constraint class_sweep_is_only_check CHECK (is_only),
   constraint class_sweep_pkey PRIMARY KEY (is_only)
+);
+
+create table clock_gap (
+  from_at timestamp with time zone not null,
+  until_at timestamp with time zone not null,
+  noticed_at timestamp with time zone not null default now(),
+  constraint clock_gap_check CHECK ((from_at < until_at)),
+  constraint clock_gap_pkey PRIMARY KEY (from_at)
+);
+
+create table clock_seen (
+  only_row boolean not null default true,
+  seen_at timestamp with time zone not null,
+  constraint clock_seen_only_row_check CHECK (only_row),
+  constraint clock_seen_pkey PRIMARY KEY (only_row)
 );
 
 create table direct_upload (
@@ -279,9 +354,13 @@ create table job_failure (
   error text not null,
   is_final boolean not null,
   at timestamp with time zone not null default clock_timestamp(),
+  key text,
+  code text not null default 'unexpected'::text,
+  solved_at timestamp with time zone,
   constraint job_failure_pkey PRIMARY KEY (id)
 );
 CREATE INDEX job_failure_at ON public.job_failure USING btree (queue, at);
+CREATE INDEX job_failure_open ON public.job_failure USING btree (key) WHERE (solved_at IS NULL);
 
 create table job_schedule (
   job text not null,
@@ -294,6 +373,8 @@ create table key_to_clear (
   key text not null,
   writable_until timestamp with time zone not null,
   clear_at timestamp with time zone not null,
+  object_id uuid,
+  removal text,
   constraint key_to_clear_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
   constraint key_to_clear_pkey PRIMARY KEY (location_id, key)
 );
@@ -322,9 +403,67 @@ create table location (
   health_changed_at timestamp with time zone,
   last_success_at timestamp with time zone,
   away_since timestamp with time zone,
+  origin jsonb,
   constraint location_kind_check CHECK ((kind = ANY (ARRAY['disk'::text, 's3'::text, 'memory'::text]))),
   constraint location_pkey PRIMARY KEY (id)
 );
+
+create table location_counter (
+  location_id text not null,
+  value bigint not null,
+  token uuid,
+  next_token uuid,
+  next_holder text,
+  version text,
+  advanced_at timestamp with time zone not null default now(),
+  holder text not null,
+  conflict text,
+  conflict_since timestamp with time zone,
+  seen_value bigint,
+  seen_token uuid,
+  is_advance_due boolean not null default false,
+  constraint location_counter_check CHECK (((conflict IS NULL) = (conflict_since IS NULL))),
+  constraint location_counter_check1 CHECK (((value = 0) = (token IS NULL))),
+  constraint location_counter_conflict_check CHECK ((conflict = ANY (ARRAY['another-ledger'::text, 'older-place'::text]))),
+  constraint location_counter_value_check CHECK ((value >= 0)),
+  constraint location_counter_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
+  constraint location_counter_pkey PRIMARY KEY (location_id)
+);
+
+create table location_listing (
+  id bigint not null generated always as identity,
+  location_id text not null,
+  begun_at timestamp with time zone not null default now(),
+  finished_at timestamp with time zone,
+  after_key text not null default ''::text,
+  holder uuid,
+  lease_expires_at timestamp with time zone,
+  listed_count bigint not null default 0,
+  listed_bytes bigint not null default 0,
+  unknown_count bigint not null default 0,
+  unknown_bytes bigint not null default 0,
+  missing_count bigint not null default 0,
+  different_count bigint not null default 0,
+  error text,
+  constraint location_listing_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint location_listing_pkey PRIMARY KEY (id)
+);
+CREATE INDEX location_listing_finished ON public.location_listing USING btree (location_id, finished_at DESC) WHERE (finished_at IS NOT NULL);
+CREATE UNIQUE INDEX location_listing_underway ON public.location_listing USING btree (location_id) WHERE (finished_at IS NULL);
+
+create table outage (
+  id bigint not null generated always as identity,
+  location_id text not null,
+  began_at timestamp with time zone not null default now(),
+  ended_at timestamp with time zone,
+  cause text not null,
+  is_drill boolean not null default false,
+  waited integer not null default 0,
+  constraint outage_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint outage_pkey PRIMARY KEY (id)
+);
+CREATE INDEX outage_began ON public.outage USING btree (began_at);
+CREATE UNIQUE INDEX outage_lasting ON public.outage USING btree (location_id) WHERE (ended_at IS NULL);
 
 create table paused_queue (
   queue text not null,
@@ -366,6 +505,23 @@ create table probe_change (
 );
 CREATE INDEX probe_change_location ON public.probe_change USING btree (location_id, id);
 
+create table reading_day (
+  day date not null,
+  bucket_bytes bigint not null default 0,
+  archive_bytes bigint not null default 0,
+  constraint reading_day_archive_bytes_check CHECK ((archive_bytes >= 0)),
+  constraint reading_day_bucket_bytes_check CHECK ((bucket_bytes >= 0)),
+  constraint reading_day_pkey PRIMARY KEY (day)
+);
+
+create table reading_sweep (
+  is_only boolean not null default true,
+  after_version integer not null,
+  after_asset uuid not null,
+  constraint reading_sweep_is_only_check CHECK (is_only),
+  constraint reading_sweep_pkey PRIMARY KEY (is_only)
+);
+
 create table replica (
   object_id uuid not null,
   location_id text not null,
@@ -381,17 +537,20 @@ create table replica (
   writable_until timestamp with time zone,
   storage_class text,
   class_since timestamp with time zone not null default now(),
+  removal text,
+  is_adopted boolean not null default false,
   constraint replica_check CHECK (((state <> 'verified'::text) OR ((verified_at IS NOT NULL) AND (proof_level IS NOT NULL)))),
   constraint replica_check1 CHECK (((state <> 'writing'::text) OR (lease_expires_at IS NOT NULL))),
   constraint replica_proof_level_check CHECK (((proof_level >= 0) AND (proof_level <= 4))),
+  constraint replica_removal_check CHECK ((removal = ANY (ARRAY['wrong-bytes'::text, 'other-copy'::text, 'decided'::text, 'nothing-there'::text]))),
   constraint replica_state_check CHECK ((state = ANY (ARRAY['writing'::text, 'verified'::text, 'suspect'::text, 'evicting'::text]))),
   constraint replica_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
   constraint replica_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id),
-  constraint replica_pkey PRIMARY KEY (object_id, location_id),
-  constraint replica_location_id_key_key UNIQUE (location_id, key)
+  constraint replica_pkey PRIMARY KEY (object_id, location_id)
 );
 CREATE INDEX replica_evicting ON public.replica USING btree (object_id) WHERE (state = ANY (ARRAY['evicting'::text, 'suspect'::text]));
 CREATE INDEX replica_location ON public.replica USING btree (location_id, state);
+CREATE UNIQUE INDEX replica_location_key ON public.replica USING btree (location_id, key COLLATE "C");
 CREATE INDEX replica_storage_class ON public.replica USING btree (location_id, storage_class) WHERE (storage_class IS NOT NULL);
 CREATE INDEX replica_unsettled ON public.replica USING btree (lease_expires_at) WHERE (state = 'writing'::text);
 CREATE TRIGGER guard_replica BEFORE INSERT OR DELETE OR UPDATE ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_replica();
@@ -434,11 +593,17 @@ create table session (
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   expires_at timestamp with time zone,
+  parent_id uuid,
+  idle_days integer not null default 90,
+  constraint session_idle_days_check CHECK ((idle_days >= 1)),
+  constraint session_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES session(id) ON DELETE CASCADE,
   constraint session_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_user(id) ON DELETE CASCADE,
   constraint session_pkey PRIMARY KEY (id),
   constraint session_token_hash_key UNIQUE (token_hash)
 );
+CREATE INDEX session_of_parent ON public.session USING btree (parent_id) WHERE (parent_id IS NOT NULL);
 CREATE INDEX session_of_user ON public.session USING btree (user_id);
+CREATE TRIGGER announce_session AFTER DELETE ON public.session FOR EACH ROW EXECUTE FUNCTION announce_credential();
 
 create table stored_object (
   id uuid not null,
@@ -454,8 +619,12 @@ create table stored_object (
   placement_version integer not null default 0,
   is_linked boolean not null default false,
   created_at timestamp with time zone not null default now(),
+  purge_reason text,
+  kept_since timestamp with time zone,
+  constraint stored_object_check CHECK (((state <> 'purging'::text) OR (purge_reason IS NOT NULL))),
   constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text]))),
   constraint stored_object_min_copies_check CHECK ((min_copies >= 1)),
+  constraint stored_object_purge_reason_check CHECK ((purge_reason = ANY (ARRAY['user'::text, 'replaced'::text, 'refused'::text, 'duplicate'::text]))),
   constraint stored_object_sha256_check CHECK ((octet_length(sha256) = 32)),
   constraint stored_object_size_check CHECK ((size >= 0)),
   constraint stored_object_state_check CHECK ((state = ANY (ARRAY['live'::text, 'purging'::text]))),
@@ -463,6 +632,7 @@ create table stored_object (
 );
 CREATE INDEX stored_object_asset ON public.stored_object USING btree (asset_id);
 CREATE INDEX stored_object_owner ON public.stored_object USING btree (owner_id);
+CREATE INDEX stored_object_sha256 ON public.stored_object USING hash (sha256);
 CREATE INDEX stored_object_unlinked ON public.stored_object USING btree (created_at) WHERE ((NOT is_linked) OR (state = 'purging'::text));
 CREATE TRIGGER guard_stored_object BEFORE DELETE OR UPDATE ON public.stored_object FOR EACH ROW EXECUTE FUNCTION guard_stored_object();
 
@@ -502,6 +672,20 @@ create table worker_heartbeat (
   constraint worker_heartbeat_pkey PRIMARY KEY (worker_id)
 );
 
+CREATE OR REPLACE FUNCTION public.announce_credential()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_notify('glassine_event', (case tg_table_name
+    when 'session' then jsonb_build_object('type', 'session-deleted', 'sessionId', old.id)
+    when 'api_key' then jsonb_build_object('type', 'api-key-changed', 'apiKeyId', old.id)
+    else jsonb_build_object('type', 'user-changed', 'userId', old.id, 'isDeleted',
+                            tg_op = 'DELETE' or to_jsonb(new) ->> 'deleted_at' is not null)
+  end)::text);
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_class_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -529,17 +713,38 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.guard_reference()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare object_id uuid := to_jsonb(new) ->> tg_argv[0];
+begin
+  if object_id is null then
+    return new;
+  end if;
+  perform from stored_object where id = object_id and state = 'live' for share;
+  if not found then
+    raise exception 'object % is being purged: nothing can refer to it', object_id using errcode = 'GL004';
+  end if;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_replica()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
-declare object_state text; required int; remaining int;
+declare object_state text; required int; remaining int; is_acknowledged boolean;
 begin
   if tg_op = 'INSERT' then
     if new.state <> 'writing' then
       raise exception 'a replica begins as writing, not %', new.state using errcode = 'GL001';
     end if;
-    insert into used_key (location_id, key) values (new.location_id, new.key);
+    if new.is_adopted then
+      -- Bytes that are there already: nothing is put under the key, so it may have been used.
+      insert into used_key (location_id, key) values (new.location_id, new.key) on conflict do nothing;
+    else
+      insert into used_key (location_id, key) values (new.location_id, new.key);
+    end if;
     insert into placement_event (object_id, location_id, key, from_state, to_state, actor)
       values (new.object_id, new.location_id, new.key, null, new.state, new.actor);
     return new;
@@ -558,12 +763,16 @@ begin
     raise exception 'a replica keeps its object and location' using errcode = 'GL001';
   end if;
   if new.key is distinct from old.key then
-    if old.state <> 'verified' or new.state <> 'verified' or new.proof_level < 3 or not exists (
-         select from class_change
-         where object_id = old.object_id and location_id = old.location_id and from_key = old.key and to_key = new.key
-           and doomed_key is null) then
-      raise exception 'a replica keeps its key, but for the proven copy of a class change' using errcode = 'GL001';
+    if new.state <> 'verified' or new.proof_level < 3
+       or not (old.state = 'verified' and exists (
+                 select from class_change
+                 where object_id = old.object_id and location_id = old.location_id and from_key = old.key
+                   and to_key = new.key and doomed_key is null)
+               or old.state in ('suspect', 'writing') and new.is_adopted) then
+      raise exception 'a replica keeps its key, but for the proven copy of a class change and for adopted bytes'
+        using errcode = 'GL001';
     end if;
+    insert into used_key (location_id, key) values (new.location_id, new.key) on conflict do nothing;
     insert into placement_event (object_id, location_id, key, from_state, to_state, proof_level, proof, actor)
       values (new.object_id, new.location_id, new.key, old.state, new.state, new.proof_level, new.proof, new.actor);
     return new;
@@ -572,20 +781,36 @@ begin
     return new;
   end if;
   if (old.state, new.state) not in (('writing', 'verified'), ('verified', 'suspect'), ('suspect', 'verified'),
-                                    ('verified', 'evicting'), ('suspect', 'evicting'), ('writing', 'evicting')) then
+                                    ('verified', 'evicting'), ('suspect', 'evicting'), ('writing', 'evicting'),
+                                    ('evicting', 'verified'), ('evicting', 'suspect')) then
     raise exception 'a replica does not go from % to %', old.state, new.state using errcode = 'GL001';
   end if;
   if new.state = 'evicting' then
+    if new.removal is null then
+      raise exception 'a replica goes for a reason' using errcode = 'GL001';
+    end if;
     update stored_object set placement_version = placement_version + 1
-      where id = old.object_id returning state, min_copies into object_state, required;
-    -- Giving up a half-written replica gives up no copy; the other states count.
-    if old.state <> 'writing' and object_state = 'live' then
+      where id = old.object_id returning state, min_copies, is_linked into object_state, required, is_acknowledged;
+    if new.removal = 'decided' and object_state <> 'purging' then
+      raise exception 'object % is live: nobody decided to delete it', old.object_id using errcode = 'GL002';
+    end if;
+    if object_state = 'live' then
       select count(*) into remaining from replica
         where object_id = old.object_id and location_id <> old.location_id and state = 'verified';
-      if remaining < required then
-        raise exception 'object % would keep % of % verified copies', old.object_id, remaining, required
+      if old.state <> 'writing' or new.removal = 'other-copy' then
+        if remaining < required then
+          raise exception 'object % would keep % of % verified copies', old.object_id, remaining, required
+            using errcode = 'GL002';
+        end if;
+      elsif new.removal = 'wrong-bytes' and is_acknowledged and remaining < 1 then
+        raise exception 'object % has no verified copy: what was written at % is kept', old.object_id, old.location_id
           using errcode = 'GL002';
       end if;
+    end if;
+  else
+    new.removal := null;
+    if old.state = 'evicting' and new.state = 'verified' and new.proof_level < 3 then
+      raise exception 'what was being given up comes back by a proof only' using errcode = 'GL001';
     end if;
   end if;
   insert into placement_event (object_id, location_id, key, from_state, to_state, proof_level, proof, actor)
@@ -615,14 +840,25 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.lived_since(since timestamp with time zone)
+ RETURNS interval
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select now() - since - coalesce((
+    select sum(least(until_at, now()) - greatest(from_at, since))
+    from clock_gap where until_at > since and from_at < now()), interval '0')
+$function$;
+
 CREATE OR REPLACE FUNCTION public.note_writable_key()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
 begin
   if old.writable_until > now() - interval '1 day' then
-    insert into key_to_clear (location_id, key, writable_until, clear_at)
-      values (old.location_id, old.key, old.writable_until, greatest(old.writable_until, now() + interval '10 minutes'));
+    insert into key_to_clear (location_id, key, writable_until, clear_at, object_id, removal)
+      values (old.location_id, old.key, old.writable_until, greatest(old.writable_until, now() + interval '10 minutes'),
+              old.object_id, old.removal);
   end if;
   if tg_op = 'DELETE' then
     return old;
@@ -638,3 +874,17 @@ AS $function$
 begin
   raise exception '% is append-only', tg_table_name using errcode = 'GL003';
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.search_text(value text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case when octet_length(value) = char_length(value) then lower(value)
+    else replace(replace(replace(replace(
+      translate(
+        lower(normalize(regexp_replace(normalize(value, nfkd),
+          '[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]', '', 'g'), nfc)),
+        'øłđðħŧı', 'olddhti'),
+      'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th') end
+$function$;

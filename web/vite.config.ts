@@ -13,8 +13,13 @@ export default defineConfig({
     }),
   ],
   worker: { format: 'es' },
-  // The first versions with light-dark(): below them it would be rewritten so that the viewer could not be dark by itself.
+  // The first versions with light-dark(): below them it would be rewritten so that the viewer could not be
+  // dark by itself.
   build: { target: ['chrome123', 'firefox120', 'safari17.5'] },
   // Only for `npm run dev`: the page from Vite, the API from a server that already runs.
-  server: { proxy: { '/api': { target: process.env.GLASSINE_API ?? 'http://127.0.0.1:2283', ws: true } } },
+  server: {
+    // The names of the queues are the server's.
+    fs: { allow: ['../src/queue'] },
+    proxy: { '/api': { target: process.env.GLASSINE_API ?? 'http://127.0.0.1:2283', ws: true } },
+  },
 })

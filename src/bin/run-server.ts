@@ -2,8 +2,10 @@ import { relative } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { type App, buildApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
-import { createLog } from '../log.ts'
+import { storageHealthFor } from '../library/server/storage-overview.ts'
+import { createLog, logReader } from '../log.ts'
 import type { Worker } from '../queue/worker.ts'
+import { VERSION } from '../version.ts'
 import { startOrExplain, stopOnSignal } from './lifecycle.ts'
 
 /** For answers under way and running jobs alike; together with the rest it stays below 10 s. */
@@ -16,33 +18,42 @@ export async function runServer(env: NodeJS.ProcessEnv): Promise<void> {
   const starting = startOrExplain(() => start(env))
   let running: Running | undefined
   // From the first moment: Ctrl-C during the start must not leave the embedded PostgreSQL behind.
-  stopOnSignal({
-    async stop(withinMs) {
+  const steps = {
+    async stop(withinMs: number) {
       const stopAt = performance.now() + withinMs
       const { app, http, worker } = await starting
       await Promise.all([closeHttp(http), worker.stop(GRACE_MS)])
       await app.close(stopAt - performance.now())
     },
     kill: () => running?.app.kill(),
-  })
+  }
+  stopOnSignal(steps, logReader(env.NO_COLOR))
   running = await starting
-  process.stdout.write(`${welcome(running)}\n`)
+  process.stdout.write(`${await welcome(running)}\n`)
 }
 
 async function start(env: NodeJS.ProcessEnv): Promise<Running> {
   const config = loadConfig(env)
-  const building = buildApp(config, createLog(config.logLevel))
+  const building = buildApp(config, createLog(config.logLevel, logReader(env.NO_COLOR)))
   // Loaded while PostgreSQL starts: 150 ms that nobody waits for.
-  const [app, { buildHttpServer }, { startAppWorker }, { recordVersion }, { logUploadRules }] =
-    await Promise.all([
-      building,
-      import('../http/server.ts'),
-      import('./start-worker.ts'),
-      import('../library/server-info.ts'),
-      import('../library/upload-strategy.ts'),
-    ])
+  const [
+    app,
+    { buildHttpServer },
+    { startAppWorker },
+    { recordVersion },
+    { logUploadRules },
+    { applySessionLimits },
+  ] = await Promise.all([
+    building,
+    import('../http/server.ts'),
+    import('./start-worker.ts'),
+    import('../library/server/server-info.ts'),
+    import('../library/uploads/upload-strategy.ts'),
+    import('../library/credentials/sessions.ts'),
+  ])
   try {
     await recordVersion(app.db)
+    await applySessionLimits(app.db, config.sessions)
     await logUploadRules(app.db, app.log, config.storage)
     const http = await buildHttpServer(app)
     await http.listen({ host: config.host, port: config.port })
@@ -63,11 +74,15 @@ async function closeHttp(http: FastifyInstance): Promise<void> {
   }
 }
 
-function welcome({ app, http }: Running): string {
+/** Where it is, and what is not well: whoever has started it looks here, and nowhere else. */
+async function welcome({ app, http }: Running): Promise<string> {
   const address = http.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : app.config.port
   const host = ['0.0.0.0', '::', '127.0.0.1'].includes(app.config.host) ? 'localhost' : app.config.host
-  const lines = [`Glassine is ready: http://${host.includes(':') ? `[${host}]` : host}:${port}`]
+  const lines = [
+    `Glassine is ready: http://${host.includes(':') ? `[${host}]` : host}:${port} (version ${VERSION})`,
+  ]
+  lines.push(...(await troubles(app)))
   if (app.config.demonstrationBucket && app.demonstrationBucket !== null) {
     const fromHere = relative(process.cwd(), app.demonstrationBucket.folder)
     const folder = fromHere.startsWith('..') ? app.demonstrationBucket.folder : fromHere
@@ -78,4 +93,15 @@ function welcome({ app, http }: Running): string {
     )
   }
   return lines.join('\n')
+}
+
+/** One line for each place in trouble, and what that means for people. */
+async function troubles(app: App): Promise<string[]> {
+  const { places, message } = await storageHealthFor(app.placement, app.config.storage, null)
+  if (message === null) return []
+  const named = places.map(({ label, error, drillEndsAt }) => {
+    const why = drillEndsAt === null ? error : `a drill until ${drillEndsAt}`
+    return `Not well: ${label}${why === null ? '' : ` (${why})`}`
+  })
+  return ['', ...named, message]
 }

@@ -1,6 +1,6 @@
 import { type App, buildApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
-import { createLog } from '../log.ts'
+import { createLog, logReader } from '../log.ts'
 import type { Worker } from '../queue/worker.ts'
 import { startOrExplain, stopOnSignal } from './lifecycle.ts'
 import { startAppWorker } from './start-worker.ts'
@@ -11,15 +11,16 @@ const JOB_GRACE_MS = 5_000
 export async function runWorker(env: NodeJS.ProcessEnv): Promise<void> {
   const starting = startOrExplain(() => start(env))
   let app: App | undefined
-  stopOnSignal({
-    async stop(withinMs) {
+  const steps = {
+    async stop(withinMs: number) {
       const stopAt = performance.now() + withinMs
       const running = await starting
       await running.worker.stop(JOB_GRACE_MS)
       await running.app.close(stopAt - performance.now())
     },
     kill: () => app?.kill(),
-  })
+  }
+  stopOnSignal(steps, logReader(env.NO_COLOR))
   const running = await starting
   app = running.app
   app.log.info({ worker: running.worker.id }, 'the worker runs')
@@ -27,7 +28,7 @@ export async function runWorker(env: NodeJS.ProcessEnv): Promise<void> {
 
 async function start(env: NodeJS.ProcessEnv): Promise<{ app: App; worker: Worker }> {
   const config = loadConfig(env)
-  const app = await buildApp(config, createLog(config.logLevel))
+  const app = await buildApp(config, createLog(config.logLevel, logReader(env.NO_COLOR)))
   try {
     return { app, worker: await startAppWorker(app) }
   } catch (error) {

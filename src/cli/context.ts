@@ -1,21 +1,35 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../database/connect.ts'
 import type { Placement } from '../placement/placement.ts'
+import type { JobName } from '../queue/job-types.ts'
 import type { Style } from './text.ts'
+
+export type StartWork = (names: readonly JobName[]) => Promise<{ stop(): Promise<void> }>
 
 /** What a command works with; `bin/` makes it, since only `bin/` loads the config and starts things. */
 export type CliContext = {
   /** One line, or several, to standard output. */
   print(text: string): void
-  /** What goes on, to standard error; on a terminal the next call overwrites it, elsewhere nothing is written. */
+  /**
+   * What goes on, to standard error; on a terminal the next call overwrites it, elsewhere nothing is written.
+   */
   progress(text: string): void
   style: Style
-  /** Connects to the running server's database, or starts the embedded one for the time of the command. */
-  withDatabase<T>(use: (db: Database) => Promise<T>): Promise<T>
+  /**
+   * Connects to the running server's database, or starts the embedded one for the time of the command. Where
+   * there is none yet, a command that `mayCreate` makes it; all others say so and make nothing.
+   */
+  withDatabase<T>(use: (db: Database) => Promise<T>, options?: { mayCreate?: boolean }): Promise<T>
   withPlacement<T>(use: (placement: Placement, config: Config) => Promise<T>): Promise<T>
+  /** As `withPlacement`; `work` has this process do the jobs of these names, until it is stopped. */
+  withWorker<T>(use: (placement: Placement, work: StartWork) => Promise<T>): Promise<T>
+  /** What is told of an error that no command foresees. */
+  explain(error: unknown): string
+  /** Aborted by Ctrl-C from the first call on; a second Ctrl-C ends the process. */
+  untilInterrupted(): AbortSignal
   input: { isTerminal: boolean; readAll(): Promise<string>; askHidden(question: string): Promise<string> }
 }
 
-/** 0: done. 1: failed. 2: called in a wrong way. 3: done, and what was found needs somebody. */
+/** 0: done. 1: failed. 2: usage error. 3: done, and what was found needs somebody. */
 export const EXIT = { done: 0, failed: 1, usage: 2, attention: 3 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]

@@ -1,13 +1,19 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/mistakes.ts'
 import { AppError } from '../errors.ts'
+import { VERSION } from '../version.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { printMetadataStatus } from './metadata-status.ts'
+import { type AdoptOptions, adoptFromCli } from './storage-adopt.ts'
+import { checkFromCli } from './storage-check.ts'
 import { printClasses } from './storage-classes.ts'
 import { type DrillOptions, runDrill } from './storage-drill.ts'
 import { printProbe } from './storage-probe.ts'
 import { printReceipt } from './storage-receipt.ts'
 import { restoreFromCli } from './storage-restore.ts'
 import { printStorageStatus } from './storage-status.ts'
+import { type UseAsCopyOptions, useAsCopyFromCli } from './storage-use-as-copy.ts'
+import { listUsersFromCli, resetPasswordFromCli, setQuotaFromCli } from './users.ts'
 import { createUserFromCli, type UserOptions } from './users-create.ts'
 
 type Json = { json?: boolean }
@@ -31,7 +37,7 @@ export async function runCommand(
     })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 called in a wrong way, 3 done and something needs attention.\n' +
+      '\nExit codes: 0 done, 1 failed, 2 usage error, 3 done and something needs attention.\n' +
         'glassine server and glassine worker start those.',
     )
 
@@ -61,14 +67,33 @@ export async function runCommand(
     })
 
   storage
-    .command('drill')
-    .description('make a place unreachable for some minutes, to see that everything copes; ends by itself')
+    .command('check')
+    .description('list what the places hold now, and find what is missing or changed; else done once a day')
+    .argument('[location]', 'such as s3 (default: all)')
+    .option('--json', 'as JSON')
+    .action(async (location: string | undefined, options: Json) => {
+      code = await checkFromCli(context, location, options)
+    })
+
+  storage
+    .command('use-as-copy')
+    .description('this installation is a copy: it only reads at the original, and has a place of its own')
     .argument('<location>', 'such as s3')
+    .option('--yes', 'do it; without, it says what it would do')
+    .option('--json', 'as JSON')
+    .action(async (location: string, options: UseAsCopyOptions) => {
+      code = await useAsCopyFromCli(context, location, options)
+    })
+
+  storage
+    .command('drill')
+    .description('simulate an outage of a location, to see that everything copes; it ends by itself')
+    .argument('[location]', 'such as s3 (default: the bucket, where there is only one)')
     .option('--minutes <number>', '1 to 60 (default: 5)')
     .option('--stop', 'end it now')
     .option('--no-wait', 'return at once instead of showing the minutes left')
     .option('--json', 'as JSON')
-    .action(async (location: string, options: DrillOptions) => {
+    .action(async (location: string | undefined, options: DrillOptions) => {
       code = await runDrill(context, location, options)
     })
 
@@ -90,6 +115,25 @@ export async function runCommand(
       code = await restoreFromCli(context, asset, options)
     })
 
+  storage
+    .command('adopt')
+    .description('what taking over a place would mean that another database has used; with --yes, does it')
+    .argument('<location>', 'such as s3')
+    .option('--yes', 'go on with what is there; removes nothing')
+    .option('--json', 'as JSON')
+    .action(async (location: string, options: AdoptOptions) => {
+      code = await adoptFromCli(context, location, options)
+    })
+
+  const metadata = program.command('metadata').description('what photos and videos say about themselves')
+  metadata
+    .command('status')
+    .description('how far the reading of older originals is after an upgrade, and what it may cost')
+    .option('--json', 'as JSON')
+    .action(async (options: Json) => {
+      code = await printMetadataStatus(context, options)
+    })
+
   const users = program.command('users').description('who may log in')
   users
     .command('create')
@@ -97,12 +141,40 @@ export async function runCommand(
     .requiredOption('--email <address>', 'what they log in with')
     .option('--name <name>', 'what others see (default: the address up to the @)')
     .option('--admin', 'may manage users, jobs and storage')
+    .option('--quota <size>', 'how much they may upload in all, such as 50GiB (default: no limit)')
     .option('--password-stdin', 'read the password from standard input')
     .option('--json', 'as JSON')
     .action(async (options: UserOptions) => {
       code = await createUserFromCli(context, options)
     })
 
+  users
+    .command('list')
+    .description('who may log in, and how much they have uploaded')
+    .option('--json', 'as JSON')
+    .action(async (options: Json) => {
+      code = await listUsersFromCli(context, options)
+    })
+  users
+    .command('reset-password')
+    .description('set a new password for somebody; ends all their sessions')
+    .argument('<email>', 'what they log in with')
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--json', 'as JSON')
+    .action(async (email: string, options: { passwordStdin?: boolean } & Json) => {
+      code = await resetPasswordFromCli(context, email, options)
+    })
+  users
+    .command('quota')
+    .description('set how much somebody may upload in all')
+    .argument('<email>', 'what they log in with')
+    .argument('<size>', 'such as 50GiB, or none for no limit')
+    .option('--json', 'as JSON')
+    .action(async (email: string, size: string, options: Json) => {
+      code = await setQuotaFromCli(context, email, size, options)
+    })
+
+  addVersion(program)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return code
@@ -117,7 +189,13 @@ export async function runCommand(
       printError(context.style.red(error.message))
       return error.code === 'invalid' ? EXIT.usage : EXIT.failed
     }
-    printError(context.style.red(error instanceof Error ? (error.stack ?? error.message) : String(error)))
+    printError(context.style.red(context.explain(error)))
     return EXIT.failed
   }
+}
+
+/** To every command: whoever reports a fault types it wherever they are. */
+function addVersion(command: Command): void {
+  command.version(`glassine ${VERSION}`, '-V, --version', 'say which version this is')
+  for (const sub of command.commands) addVersion(sub)
 }

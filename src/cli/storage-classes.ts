@@ -1,7 +1,8 @@
-import { type ClassReport, classReport, type PlannedChange } from '../placement/class-report.ts'
+import { count, plural } from '../library/words.ts'
+import { type ClassReport, classReport, type PlannedChange } from '../placement/reports/class-report.ts'
 import type { Price } from '../placement/storage-prices.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { bytes, columns, count, plural, type Style } from './text.ts'
+import { bytes, columns, type Style } from './text.ts'
 
 /** What is kept in which class, and what the rules would move at the next sweep. Changes nothing. */
 export async function printClasses(context: CliContext, options: { json?: boolean }): Promise<ExitCode> {

@@ -1,25 +1,33 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
-import { currentDrills, type Drill, startDrill, stopDrill } from '../placement/drill.ts'
+import { plural } from '../library/words.ts'
+import {
+  blockableLocations,
+  currentDrills,
+  type Drill,
+  startDrill,
+  stopDrill,
+} from '../placement/locations/drill.ts'
+import type { Placement } from '../placement/placement.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { plural } from './text.ts'
 
 export type DrillOptions = { minutes?: string; stop?: boolean; wait: boolean; json?: boolean }
 
 const LOOK_INTERVAL_MS = 1_000
 
 /**
- * Makes a place unreachable for some minutes and shows how many are left. Ending the command does not end the drill: that
- * ends by itself, or with --stop.
+ * Makes a place unreachable for some minutes and shows how many are left. Ending the command does not end the
+ * drill: that ends by itself, or with --stop.
  */
 export async function runDrill(
   context: CliContext,
-  locationId: string,
+  named: string | undefined,
   options: DrillOptions,
 ): Promise<ExitCode> {
-  if (options.stop) return stop(context, locationId, options)
+  if (options.stop) return stop(context, named, options)
   const minutes = Number(options.minutes ?? 5)
   return context.withPlacement(async (placement) => {
+    const locationId = named ?? onlyLocation(placement)
     const drill = await startDrill(placement, { locationId, minutes, actor: 'cli' })
     if (options.json) {
       const { startedAt, endsAt } = drill
@@ -38,14 +46,28 @@ export async function runDrill(
   })
 }
 
-async function stop(context: CliContext, locationId: string, options: DrillOptions): Promise<ExitCode> {
+/** @throws AppError invalid where it would have to be guessed */
+function onlyLocation(placement: Placement): string {
+  const [only, ...others] = blockableLocations(placement)
+  if (only === undefined) throw new AppError('invalid', 'there is no bucket whose outage could be simulated')
+  if (others.length > 0) throw new AppError('invalid', `say which location: ${[only, ...others].join(', ')}`)
+  return only
+}
+
+/** Without a name, every drill. */
+async function stop(
+  context: CliContext,
+  locationId: string | undefined,
+  options: DrillOptions,
+): Promise<ExitCode> {
   if (options.minutes !== undefined) {
     throw new AppError('invalid', '--stop ends the drill now: leave out --minutes')
   }
-  const stopped = await context.withPlacement((placement) => stopDrill(placement, locationId))
+  const stopped = await context.withPlacement((placement) => stopDrill(placement, locationId ?? null))
   if (options.json) context.print(JSON.stringify({ stopped }, null, 2))
-  else if (stopped.length === 0) context.print(`No drill of ${locationId} runs.`)
-  else context.print(describeEnd(locationId))
+  else if (stopped.length === 0)
+    context.print(`No drill${locationId === undefined ? '' : ` of ${locationId}`} runs.`)
+  else context.print(stopped.map(describeEnd).join('\n'))
   return EXIT.done
 }
 

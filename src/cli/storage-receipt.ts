@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
-import { type AssetReceipt, assetReceipt } from '../library/receipts.ts'
-import type { Receipt } from '../placement/receipt.ts'
+import { type AssetReceipt, assetReceipt } from '../library/assets/receipts.ts'
+import type { Receipt } from '../placement/reports/receipt.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { bytes, columns, type Style } from './text.ts'
 
@@ -16,7 +16,7 @@ export async function printReceipt(
   if (!UUID.test(assetId)) {
     throw new AppError(
       'invalid',
-      `"${assetId}" is not the id of an asset: it stands in the address of the photo's page.`,
+      `"${assetId}" is not the id of an asset: it is in the URL of the photo's page.`,
     )
   }
   const { receipt, locationIds } = await context.withPlacement(async (placement) => ({

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import { type AssetArchive, assetArchive, restoreAsset } from '../library/archives.ts'
+import { type AssetArchive, assetArchive, restoreAsset } from '../library/downloads/zip-plan.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { about } from './storage-classes.ts'
 import { bytes, columns, type Style } from './text.ts'

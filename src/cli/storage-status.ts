@@ -1,14 +1,25 @@
-import { type StorageOverview, storageOverview, type UploadsOverview } from '../library/storage-overview.ts'
-import type { Moving } from '../placement/moving.ts'
-import type { LocationStatus } from '../placement/status.ts'
+import { lookedAtLongAgo, type OriginalState } from '../library/server/safety.ts'
+import { type StorageFailures, storageFailures } from '../library/server/storage-failures.ts'
+import {
+  type StorageOverview,
+  storageOverview,
+  type UploadsOverview,
+} from '../library/server/storage-overview.ts'
+import { ago, count, plural } from '../library/words.ts'
+import type { PendingMove } from '../placement/ledger/pending-moves.ts'
+import type { LocationStatus } from '../placement/reports/status.ts'
+import type { LedgerStatus } from '../placement/takeover/ledger-status.ts'
 import type { QueueName } from '../queue/job-types.ts'
-import { type JobFailure, type QueueCounts, queueCounts, recentFailures } from '../queue/queues.ts'
+import { QUEUE_NAMES, QUEUES } from '../queue/queue-names.ts'
+import { type QueueCounts, queueCounts } from '../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { timeLeft } from './storage-drill.ts'
 import { describeChange } from './storage-probe.ts'
-import { ago, bar, bytes, columns, count, plural, type Style } from './text.ts'
+import { bar, bytes, columns, type Style } from './text.ts'
 
-type Found = { status: StorageOverview; queues: Record<QueueName, QueueCounts>; failures: JobFailure[] }
+/** In the words of the API and the page. */
+type Queues = Record<QueueName, Omit<QueueCounts, 'dead'>>
+type Found = { status: StorageOverview; queues: Queues; failures: StorageFailures }
 
 /** Is everything safe, where is it, what is happening, are the places healthy: in this order. */
 export async function printStorageStatus(
@@ -18,32 +29,43 @@ export async function printStorageStatus(
   const found = await context.withPlacement(async (placement, config) => ({
     status: await storageOverview({ db: placement.db, placement }, config.storage),
     queues: await queueCounts(placement.db),
-    failures: await recentFailures(placement.db, { limit: 3 }),
+    failures: await storageFailures(placement.db),
   }))
   if (options.json) {
-    context.print(
-      JSON.stringify({ ...found.status, queues: found.queues, failures: found.failures }, null, 2),
+    const queues = Object.fromEntries(
+      QUEUE_NAMES.map((name) => {
+        const { active, waiting, delayed, failed, isPaused } = found.queues[name]
+        return [name, { active, waiting, delayed, failed, isPaused }]
+      }),
     )
+    context.print(JSON.stringify({ ...found.status, queues, failures: found.failures }, null, 2))
   } else {
     context.print(describeStatus(found, context.style, new Date()))
   }
+  const { originals, locations } = found.status
   const isFine =
-    found.status.originals.atRisk.count === 0 &&
-    found.status.locations.every(
-      ({ health, changes }) => health !== 'unhealthy' && changes.every(({ isWeaker }) => !isWeaker),
+    originals.atRisk.count === 0 &&
+    lookedAtLongAgo(locations, new Date()) === null &&
+    locations.every(
+      ({ health, changes, listing, ledger }) =>
+        health !== 'unhealthy' &&
+        ledger.conflict === null &&
+        changes.every(({ isWeaker }) => !isWeaker) &&
+        (listing === null || listing.missing + listing.different === 0),
     )
   return isFine ? EXIT.done : EXIT.attention
 }
 
 export function describeStatus({ status, queues, failures }: Found, style: Style, now: Date): string {
   return [
-    style.bold(sentence(status)),
+    style.bold(status.safety.text),
     '',
     ...whereItIs(status, style),
     '',
     uploadsLine(status.uploads),
     ...cacheLines(status.cache),
-    ...movingLines(status.moving),
+    ...pendingMoveLines(status.moving),
+    ...keptLines(status.kept),
     '',
     ...whatHappens(queues, failures, style, now),
     '',
@@ -59,40 +81,37 @@ function cacheLines(cache: StorageOverview['cache']): string[] {
   return [`Cache of what was read from the bucket: ${used}${bytes(cache.limitBytes)}${files}.`]
 }
 
-function sentence({ originals, locations }: StorageOverview): string {
-  const { total, atRisk, offloaded, both, localOnly, inFlight } = originals
-  if (total.count === 0) return 'No photos or videos yet.'
-  if (atRisk.count > 0) {
-    return `${plural(atRisk.count, 'original')} of ${count(total.count)} ${atRisk.count === 1 ? 'is' : 'are'} at risk: no verified copy.`
-  }
-  const remote = offloaded.count + both.count
-  const demonstration = locations.some((location) => location.isDemonstration && location.objects.count > 0)
-  const where = demonstration ? 'in the demonstration bucket, on this machine' : 'in object storage'
-  if (remote === total.count) {
-    return total.count === 1
-      ? `The one original is proven ${where}.`
-      : `All ${count(total.count)} originals are proven ${where}.`
-  }
-  const waiting = localOnly.count + inFlight.count
-  if (remote === 0) return `${plural(waiting, 'original')}, all with their only copy on this disk.`
-  return `${count(remote)} of ${plural(total.count, 'original')} are proven ${where}; ${count(waiting)} only on this disk.`
+/** What is left of uploads that this database does not know to have been acknowledged. */
+function keptLines({ count: files, bytes: size }: StorageOverview['kept']): string[] {
+  if (files === 0) return []
+  const one = files === 1
+  return [
+    `${plural(files, 'file')} (${bytes(size)}) ${one ? 'belongs' : 'belong'} to no photo and ${one ? 'is' : 'are'} kept: ` +
+      `${one ? 'its upload' : 'their uploads'} may have been acknowledged. Sent again, ${one ? 'it goes' : 'they go'} by themselves.`,
+  ]
 }
 
-/** First square: this disk; second: elsewhere. */
-function whereItIs({ originals }: StorageOverview, style: Style): string[] {
-  const rows = [
-    { mark: '■□', name: 'only on this disk', sign: '░', amount: originals.localOnly },
-    { mark: '■◪', name: 'being copied', sign: '▒', amount: originals.inFlight },
-    { mark: '■■', name: 'both', sign: '▓', amount: originals.both },
-    { mark: '□■', name: 'offloaded', sign: '█', amount: originals.offloaded },
-    { mark: '▨▨', name: 'at risk', sign: '!', amount: originals.atRisk },
-  ]
+/** Of each kind of trouble so many causes are told; the rest is on the storage page and in --json. */
+const MOST_CAUSES = 3
+
+/** How much of the bar is in which state, without colour. */
+const SIGNS: Record<OriginalState, string> = {
+  localOnly: '░',
+  inFlight: '▒',
+  both: '▓',
+  offloaded: '█',
+  atRisk: '!',
+}
+
+function whereItIs({ originals, states }: StorageOverview, style: Style): string[] {
+  const rows = states.map(({ key, mark, name }) => ({ key, mark, name, amount: originals[key] }))
   const table = columns(
     [
-      ...rows.map(({ mark, name, sign, amount }) => {
-        const line = [mark, name, count(amount.count), bytes(amount.bytes), amount.count === 0 ? '' : sign]
+      ...rows.map(({ key, mark, name, amount }) => {
+        const sign = amount.count === 0 ? '' : SIGNS[key]
+        const line = [mark, name, count(amount.count), bytes(amount.bytes), sign]
         if (amount.count === 0) return line.map(style.dim)
-        return name === 'at risk' ? line.map(style.red) : line
+        return key === 'atRisk' ? line.map(style.red) : line
       }),
       ['', 'originals', count(originals.total.count), bytes(originals.total.bytes), ''],
     ],
@@ -100,7 +119,7 @@ function whereItIs({ originals }: StorageOverview, style: Style): string[] {
   )
   return [
     bar(
-      rows.map(({ sign, amount }) => ({ sign, value: amount.bytes })),
+      rows.map(({ key, amount }) => ({ sign: SIGNS[key], value: amount.bytes })),
       60,
     ),
     ...table,
@@ -108,8 +127,8 @@ function whereItIs({ originals }: StorageOverview, style: Style): string[] {
 }
 
 /**
- * `Uploads: s3-first for 3 of 12 users (10 % of them, and 2 by name), local-first for the others; clients may put files straight
- * into the bucket.`
+ * `Uploads: s3-first for 3 of 12 users (10 % of them, and 2 by name), local-first for the others; clients may
+ * put files straight into the bucket.`
  */
 function uploadsLine({ strategy, rollout, direct }: UploadsOverview): string {
   let text = `Uploads: ${strategy}`
@@ -121,46 +140,51 @@ function uploadsLine({ strategy, rollout, direct }: UploadsOverview): string {
   if (direct === null) return `${text}.`
   return direct.isOffered
     ? `${text}; clients may put files straight into the bucket.`
-    : `${text}; none straight into the bucket: ${direct.reason}.`
+    : `${text}. None go straight into the bucket: ${direct.reason?.replace(/\.$/, '')}.`
 }
 
 /** `Moving 1,200 files (3.40 GiB) to s3 (photos at https://...).` */
-function movingLines(moving: Moving[]): string[] {
+function pendingMoveLines(moving: PendingMove[]): string[] {
   return moving.map(
     ({ to, label, count: files, bytes: size }) =>
       `Moving ${plural(files, 'file')} (${bytes(size)}) to ${to} (${label}).`,
   )
 }
 
-function whatHappens(
-  queues: Record<QueueName, QueueCounts>,
-  failures: JobFailure[],
-  style: Style,
-  now: Date,
-): string[] {
-  const busy = Object.entries(queues).filter(
-    ([, queue]) => queue.active + queue.waiting + queue.delayed + queue.dead > 0 || queue.isPaused,
+function whatHappens(queues: Queues, failures: StorageFailures, style: Style, now: Date): string[] {
+  const busy = QUEUE_NAMES.map((name) => ({ label: QUEUES[name].label, queue: queues[name] })).filter(
+    ({ queue }) => queue.active + queue.waiting + queue.delayed + queue.failed > 0 || queue.isPaused,
   )
-  if (busy.length === 0) return ['Nothing waits and nothing runs.']
+  if (busy.length === 0) return ['Nothing waits and nothing runs.', ...unreadableLines(failures)]
   const lines = columns(
     [
-      ['queue', 'running', 'waiting', 'later', 'given up', ''].map(style.dim),
-      ...busy.map(([name, queue]) => [
-        name,
+      ['queue', 'running', 'waiting', 'later', 'failed', ''].map(style.dim),
+      ...busy.map(({ label, queue }) => [
+        label,
         count(queue.active),
         count(queue.waiting),
         count(queue.delayed),
-        queue.dead > 0 ? style.amber(count(queue.dead)) : '0',
+        queue.failed > 0 ? style.amber(count(queue.failed)) : '0',
         queue.isPaused ? style.amber('paused') : '',
       ]),
     ],
     [1, 2, 3, 4],
   )
-  const latest = failures.filter(({ at }) => now.getTime() - at.getTime() < 24 * 3_600_000)
-  return [
-    ...lines,
-    ...latest.map(({ job, error, at }) => style.dim(`  ${ago(at.toISOString(), now)}: ${job}: ${error}`)),
-  ]
+  const causes = failures.failures.slice(0, MOST_CAUSES).map((failure) => {
+    const { queue, count: files, error, at, isFinal } = failure
+    const next = isFinal ? 'given up' : 'tried again by itself'
+    return style.dim(
+      `  ${QUEUES[queue].label}, ${count(files)} failed, last ${ago(at, now)}, ${next}: ${error}`,
+    )
+  })
+  return [...lines, ...causes, ...unreadableLines(failures)]
+}
+
+function unreadableLines({ unreadable }: StorageFailures): string[] {
+  return unreadable.groups.slice(0, MOST_CAUSES).map(({ count: files, error }) => {
+    const kept = files === 1 ? 'is kept as it is' : 'are kept as they are'
+    return `${plural(files, 'file')} can't be shown, and ${kept}: ${error}`
+  })
 }
 
 function places(locations: LocationStatus[], style: Style, now: Date): string[] {
@@ -169,16 +193,26 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
     location.id,
     count(location.objects.count),
     bytes(location.objects.bytes),
-    location.oldestProofAt === null ? '' : `oldest proof ${ago(location.oldestProofAt, now)}`,
+    location.oldestProofAt === null ? '' : `last verified ${ago(location.oldestProofAt, now)}`,
+    listedWhen(location, now),
     location.freeBytes === null ? '' : `${bytes(location.freeBytes)} free`,
     style.dim(location.label),
   ])
-  const header = ['', 'place', 'files', 'size', '', '', ''].map(style.dim)
+  const header = ['', 'location', 'files', 'size', '', '', '', ''].map(style.dim)
   const lines = columns([header, ...rows], [2, 3])
-  const problems = locations.flatMap(({ id, health, error, drill, healthChangedAt }) => {
+  const problems = locations.flatMap(({ id, health, error, drill, healthChangedAt, ledger }) => {
     if (drill !== null) {
       const leftMs = new Date(drill.endsAt).getTime() - now.getTime()
       return [style.amber(`  ${id}: blocked by a drill, ${timeLeft(leftMs)}`)]
+    }
+    if (ledger.conflict !== null) return conflictLines(id, ledger, style, now)
+    if (ledger.waiting !== null) {
+      const leftMs = Math.max(0, new Date(ledger.waiting.until).getTime() - now.getTime())
+      return [
+        style.amber(
+          `  ${id}: this installation was moved or copied; it writes there when no other one was seen, ${timeLeft(leftMs)}`,
+        ),
+      ]
     }
     const since = healthChangedAt === null ? '' : ` (since ${ago(healthChangedAt, now)})`
     return health === 'unhealthy' ? [style.red(`  ${id}: ${error ?? 'not healthy'}${since}`)] : []
@@ -193,5 +227,55 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
         style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
       ),
   )
-  return [...lines, ...problems, ...changes, ...blocked]
+  return [...lines, ...problems, ...listingLines(locations, style, now), ...changes, ...blocked]
+}
+
+function listedWhen({ listing }: LocationStatus, now: Date): string {
+  if (listing?.underWay) return `being listed: ${count(listing.underWay.count)}`
+  return listing?.seenAt == null ? 'not listed yet' : `listed ${ago(listing.seenAt, now)}`
+}
+
+/** What the last listings found, and why one can't go on. */
+function listingLines(locations: LocationStatus[], style: Style, now: Date): string[] {
+  return locations.flatMap(({ id, listing }) => {
+    if (listing === null) return []
+    const { missing, different, unknown, seenAt, underWay } = listing
+    const lines: string[] = []
+    if (missing + different > 0)
+      lines.push(
+        style.red(
+          `  ${id}: ${plural(missing, 'proven file')} missing and ${plural(different, 'changed file')} in the listing of ${ago(seenAt!, now)}`,
+        ),
+      )
+    if (underWay?.error) lines.push(style.amber(`  ${id}: its listing can't go on now: ${underWay.error}`))
+    if (unknown.count > 0)
+      lines.push(
+        style.dim(
+          `  ${id}: ${plural(unknown.count, 'file')} (${bytes(unknown.bytes)}) unknown here, left alone`,
+        ),
+      )
+    return lines
+  })
+}
+
+function conflictLines(
+  id: string,
+  { conflict, since, adoption }: LedgerStatus,
+  style: Style,
+  now: Date,
+): string[] {
+  const what =
+    conflict === 'another-ledger'
+      ? 'another database has used it'
+      : 'it holds an older state than this database knows'
+  if (adoption?.state === 'running') {
+    const { held } = adoption.report
+    return [style.amber(`  ${id}: ${what}; it is being taken over: ${plural(held.count, 'file')} looked at`)]
+  }
+  return [
+    style.red(
+      `  ${id}: ${what} (noticed ${ago(since, now)}); nothing is written or removed there until you decide:`,
+    ),
+    `      glassine storage adopt ${id}    shows the two ways on, in numbers`,
+  ]
 }

@@ -1,6 +1,9 @@
-import { stripVTControlCharacters } from 'node:util'
+import { stripVTControlCharacters, styleText } from 'node:util'
 
-/** How the command line writes: one sentence first, columns that line up, colour only where it helps and is wanted. */
+/**
+ * How the command line writes: one sentence first, columns that line up, colour only where it helps and is
+ * wanted.
+ */
 export type Style = {
   bold(text: string): string
   dim(text: string): string
@@ -10,9 +13,10 @@ export type Style = {
 
 /** Plain where output is no terminal or NO_COLOR is set (no-color.org). */
 export function styleFor(isTerminal: boolean, noColor: boolean): Style {
-  const paint = (code: string) => (text: string) =>
-    isTerminal && !noColor && text !== '' ? `\u001b[${code}m${text}\u001b[0m` : text
-  return { bold: paint('1'), dim: paint('2'), red: paint('31'), amber: paint('33') }
+  const paint = (format: 'bold' | 'dim' | 'red' | 'yellow') => (text: string) =>
+    // Who asks knows the stream; `styleText` would look at the stdout of this process.
+    isTerminal && !noColor && text !== '' ? styleText(format, text, { validateStream: false }) : text
+  return { bold: paint('bold'), dim: paint('dim'), red: paint('red'), amber: paint('yellow') }
 }
 
 /** Characters that are seen; colours are not. */
@@ -20,7 +24,9 @@ function visibleLength(text: string): number {
   return [...stripVTControlCharacters(text)].length
 }
 
-/** Lines up rows; `right` names the columns of numbers. Two spaces between columns, none at the end of a line. */
+/**
+ * Lines up rows; `right` names the columns of numbers. Two spaces between columns, none at the end of a line.
+ */
 export function columns(rows: string[][], right: number[] = []): string[] {
   const widths: number[] = []
   for (const row of rows) {
@@ -65,34 +71,6 @@ export function bytes(count: number): string {
   const figures =
     unit === 0 || value >= 99.95 ? value.toFixed(0) : value >= 9.995 ? value.toFixed(1) : value.toFixed(2)
   return `${figures} ${units[unit]}`
-}
-
-/** `12,345`. */
-export function count(value: number): string {
-  return value.toLocaleString('en-US')
-}
-
-/** `1 original`, `12 originals`. */
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
-}
-
-/** `3 minutes ago`. */
-export function ago(iso: string | null, now: Date): string {
-  if (iso === null) return 'never'
-  const seconds = Math.max(0, (now.getTime() - new Date(iso).getTime()) / 1_000)
-  const steps: [number, string][] = [
-    [60, 'second'],
-    [60, 'minute'],
-    [24, 'hour'],
-    [Number.POSITIVE_INFINITY, 'day'],
-  ]
-  let value = seconds
-  for (const [size, unit] of steps) {
-    if (value < size) return `${plural(Math.floor(value), unit)} ago`
-    value /= size
-  }
-  return 'long ago'
 }
 
 /** Parts of a whole as one bar; every part that is not zero shows. */

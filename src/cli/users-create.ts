@@ -1,31 +1,36 @@
-import { randomBytes } from 'node:crypto'
-import { AppError } from '../errors.ts'
-import { createUser } from '../library/users.ts'
+import { requireEmail } from '../library/users/email.ts'
+import { createUser } from '../library/users/users.ts'
+import { choosePassword } from './choose-password.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { parseQuota } from './users.ts'
 
 export type UserOptions = {
   email: string
   name?: string
   admin?: boolean
+  quota?: string
   passwordStdin?: boolean
   json?: boolean
 }
 
 /**
- * Creates a user. The password comes from standard input, or from a person at a terminal who types it twice; with
- * neither it is made up, printed once, and must be changed at the first login.
+ * Creates a user. The password comes from standard input, or from a person at a terminal who types it twice;
+ * with neither it is made up, printed once, and must be changed at the first login.
  */
 export async function createUserFromCli(context: CliContext, options: UserOptions): Promise<ExitCode> {
+  const email = requireEmail(options.email, '--email')
+  const quotaBytes = options.quota === undefined ? null : parseQuota(options.quota)
   const { password, isGenerated } = await choosePassword(context, options)
-  const user = await context.withDatabase((db) =>
-    createUser(db, {
-      email: options.email,
-      name: options.name ?? options.email.split('@')[0] ?? options.email,
-      password,
-      isAdmin: options.admin,
-      shouldChangePassword: isGenerated,
-    }),
-  )
+  const wish = {
+    email,
+    name: options.name ?? email.split('@')[0] ?? email,
+    password,
+    isAdmin: options.admin,
+    quotaBytes,
+    shouldChangePassword: isGenerated,
+  }
+  // Somebody may make the first account before the server has ever run.
+  const user = await context.withDatabase((db) => createUser(db, wish), { mayCreate: true })
   if (options.json) {
     context.print(JSON.stringify({ ...user, ...(isGenerated ? { password } : {}) }, null, 2))
     return EXIT.done
@@ -38,20 +43,4 @@ export async function createUserFromCli(context: CliContext, options: UserOption
   if (isGenerated)
     context.print(`Password: ${password}  (to be changed at the first login; it is shown only now)`)
   return EXIT.done
-}
-
-async function choosePassword(
-  { input }: CliContext,
-  options: UserOptions,
-): Promise<{ password: string; isGenerated: boolean }> {
-  if (options.passwordStdin) {
-    const password = (await input.readAll()).replace(/\r?\n$/, '')
-    if (password === '') throw new AppError('invalid', 'standard input held no password')
-    return { password, isGenerated: false }
-  }
-  if (!input.isTerminal) return { password: randomBytes(12).toString('base64url'), isGenerated: true }
-  const password = await input.askHidden('Password: ')
-  if ((await input.askHidden('Again: ')) !== password)
-    throw new AppError('invalid', 'the two passwords differ')
-  return { password, isGenerated: false }
 }

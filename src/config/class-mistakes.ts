@@ -1,19 +1,18 @@
+import { forEachKindKey, type KindKey } from '../placement/object-kinds.ts'
 import { isArchiveClass } from '../placement/storage-classes.ts'
 import type { Mistake } from './mistakes.ts'
 import type { ConfigFile } from './schema.ts'
 
 type Storage = ConfigFile['storage']
-type Kind = keyof Storage['classes']
 
-/** Kinds that nobody waits for on a page. */
-const MAY_BE_ARCHIVED: readonly Kind[] = ['originals', 'databaseBackups']
+const MAY_BE_ARCHIVED = forEachKindKey(({ mayBeArchived }) => mayBeArchived)
 
 /** What each field alone can't show: rules in the wrong order, archives for what must be readable at once. */
 export function findClassMistakes(storage: Storage): Mistake[] {
   const mistakes: Mistake[] = []
   for (const [name, entry] of Object.entries(storage.classes)) {
     if (entry === null) continue
-    const kind = name as Kind
+    const kind = name as KindKey
     const path = ['storage', 'classes', kind]
     const place = storage.locations[kind] ?? storage.default
     if (place === 'local') {
@@ -26,7 +25,7 @@ export function findClassMistakes(storage: Storage): Mistake[] {
     ]
     for (const [at, step] of steps.entries()) {
       const before = steps[at - 1]
-      if (isArchiveClass(step.class) && !MAY_BE_ARCHIVED.includes(kind)) {
+      if (isArchiveClass(step.class) && !MAY_BE_ARCHIVED[kind]) {
         const right = 'choose a class that can be read at once, such as GLACIER_IR'
         mistakes.push({ path: step.path, wrong: 'this class must be restored before it is read', right })
       }

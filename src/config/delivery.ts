@@ -1,5 +1,6 @@
 /** What contradicts in `storage.delivery` and `storage.cdn`; types and ranges are the schema's. */
 import { createPrivateKey } from 'node:crypto'
+import { type DeliveryKey, type KindKey, OBJECT_KINDS } from '../placement/object-kinds.ts'
 import type { Mistake } from './mistakes.ts'
 import type { ConfigFile } from './schema.ts'
 
@@ -9,11 +10,9 @@ type Storage = ConfigFile['storage']
 const MIN_SECRET_LENGTH = 32
 
 /** What of `storage.locations` each of `storage.delivery` is about. */
-const LOCATIONS_OF = {
-  originals: ['originals'],
-  previews: ['previews', 'thumbnails', 'fullsize', 'profileImages', 'personFaces'],
-  encodedVideos: ['encodedVideos'],
-} as const
+const LOCATIONS_OF: Record<DeliveryKey, KindKey[]> = { originals: [], previews: [], encodedVideos: [] }
+for (const { configKey, deliveryKey } of Object.values(OBJECT_KINDS))
+  if (deliveryKey !== null) LOCATIONS_OF[deliveryKey].push(configKey)
 const KINDS = ['originals', 'previews', 'encodedVideos'] as const
 
 export function findDeliveryMistakes(storage: Storage): Mistake[] {

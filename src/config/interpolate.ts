@@ -3,8 +3,8 @@ import type { Mistake } from './mistakes.ts'
 const REFERENCE = /\$\$\{|\$\{([^}]*)\}/g
 
 /**
- * Replaces `${NAME}` in every text of a parsed YAML document by that environment variable; `$${` stays as `${`. Values
- * are put in after parsing, so that no secret can become syntax.
+ * Replaces `${NAME}` in every text of a parsed YAML document by that environment variable; `$${` stays as
+ * `${`. Values are put in after parsing, so that no secret can become syntax.
  */
 export function interpolate(
   document: unknown,

@@ -18,7 +18,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** The known name that is meant by a misspelt one: at most a third of its letters differ, or it is the beginning of one. */
+/**
+ * The known name that is meant by a misspelt one: at most a third of its letters differ, or it is the
+ * beginning of one.
+ */
 export function closestName(name: string, known: readonly string[]): string | null {
   const begun = known.filter(
     (candidate) => name.length >= 4 && normal(candidate).startsWith(normal(name).slice(0, -1)),

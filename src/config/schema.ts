@@ -1,35 +1,23 @@
 import { z } from 'zod'
+import { forEachKindKey } from '../placement/object-kinds.ts'
 import { ORDINARY_CLASS, STORAGE_CLASSES } from '../placement/storage-classes.ts'
+import { parseSize } from './size.ts'
 
 /*
  * The configuration file. Every key has a row in docs/configuration.md; tests/config compares the two both ways.
  * The `error` of each field says what would be right, and nothing about the value, which might be a secret.
  */
 
-const UNITS: Record<string, number> = {
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KIB: 2 ** 10,
-  MIB: 2 ** 20,
-  GIB: 2 ** 30,
-  TIB: 2 ** 40,
-}
-
 /** A number of bytes, or text such as `20 GiB`. */
 function bytes(options: { min: number }) {
   const right = `write a number of bytes or a size such as 20 GiB, at least ${options.min}`
   return z.union([z.number(), z.string()], { error: right }).transform((value, context) => {
-    const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?$/i.exec(String(value).trim())
-    const size =
-      match === null ? Number.NaN : Number(match[1]) * (UNITS[(match[2] ?? 'B').toUpperCase()] ?? 1)
-    if (!Number.isFinite(size) || size < options.min) {
+    const size = parseSize(String(value))
+    if (size === null || size < options.min) {
       context.addIssue({ code: 'custom', message: right })
       return z.NEVER
     }
-    return Math.round(size)
+    return size
   })
 }
 
@@ -151,6 +139,12 @@ export const FILE_SCHEMA = z.strictObject({
     .strictObject({
       host: text('write the address to listen on, such as 0.0.0.0 or 127.0.0.1').default('0.0.0.0'),
       port: number({ min: 0, max: 65_535 }).default(2283),
+      publicUrl: url(
+        'write the URL under which browsers reach Glassine, such as https://photos.example.org',
+        /^https?:$/,
+      )
+        .nullable()
+        .default(null),
       trustedProxies: z
         .array(text('write an IP address or a range such as 10.0.0.0/8'), {
           error: 'write a list of addresses',
@@ -176,15 +170,9 @@ export const FILE_SCHEMA = z.strictObject({
       s3: z.strictObject(S3_KEYS).nullable().default(null),
       locations: z
         .strictObject({
+          ...forEachKindKey(() => place().default('local')),
+          // Null: `storage.default`.
           originals: place().nullable().default(null),
-          thumbnails: place().default('local'),
-          previews: place().default('local'),
-          fullsize: place().default('local'),
-          encodedVideos: place().default('local'),
-          sidecars: place().default('local'),
-          profileImages: place().default('local'),
-          personFaces: place().default('local'),
-          databaseBackups: place().default('local'),
         })
         .prefault({}),
       upload: z
@@ -196,6 +184,12 @@ export const FILE_SCHEMA = z.strictObject({
           retryAttempts: number({ min: 0, max: 20 }).default(3),
           retryDelayMs: number({ min: 0, max: 3_600_000, unit: 'milliseconds' }).default(1_000),
           writeLeaseSeconds: number({ min: 5, max: 3_600, unit: 'seconds' }).default(40),
+        })
+        .prefault({}),
+      removal: z
+        .strictObject({
+          waitSeconds: number({ min: 0, max: 86_400, unit: 'seconds' }).default(90),
+          lateRequestMinutes: number({ min: 0, max: 10_080, unit: 'minutes' }).default(60),
         })
         .prefault({}),
       rollout: z
@@ -217,17 +211,10 @@ export const FILE_SCHEMA = z.strictObject({
           coolDownMs: number({ min: 500, max: 600_000, unit: 'milliseconds' }).default(10_000),
         })
         .prefault({}),
-      classes: z
+      classes: z.strictObject(forEachKindKey(classes)).prefault({}),
+      listing: z
         .strictObject({
-          originals: classes(),
-          thumbnails: classes(),
-          previews: classes(),
-          fullsize: classes(),
-          encodedVideos: classes(),
-          sidecars: classes(),
-          profileImages: classes(),
-          personFaces: classes(),
-          databaseBackups: classes(),
+          everyHours: number({ min: 1, max: 24 * 31, unit: 'hours', whole: false }).default(24),
         })
         .prefault({}),
       pricesFile: text('write the path of a JSON file').nullable().default(null),
@@ -246,7 +233,19 @@ export const FILE_SCHEMA = z.strictObject({
       cache: z.strictObject({ maxBytes: bytes({ min: 0 }).default(0) }).prefault({}),
     })
     .prefault({}),
+  sessions: z
+    .strictObject({
+      idleDays: number({ min: 1, max: 3_650, unit: 'days' }).default(90),
+      maxDays: number({ min: 1, max: 3_650, unit: 'days' }).default(400),
+    })
+    .prefault({}),
   uploads: z.strictObject({ maxBytes: bytes({ min: 1 }).default(2 ** 40) }).prefault({}),
+  reading: z
+    .strictObject({
+      dailyBytes: bytes({ min: 0 }).default(2 ** 30),
+      archivedDailyBytes: bytes({ min: 0 }).default(0),
+    })
+    .prefault({}),
   jobs: z
     .strictObject({
       processingConcurrency: number({ min: 1, max: 256 }).nullable().default(null),
@@ -258,6 +257,10 @@ export const FILE_SCHEMA = z.strictObject({
     .strictObject({
       thumbnailPx: number({ min: 64, max: 1_000, unit: 'pixels' }).default(250),
       previewPx: number({ min: 720, max: 8_192, unit: 'pixels' }).default(1_440),
+      colorspace: z.enum(['p3', 'srgb']).default('p3'),
+      memory: bytes({ min: 256 * 2 ** 20 })
+        .nullable()
+        .default(null),
     })
     .prefault({}),
 })

@@ -1,8 +1,8 @@
 import { type ControlledTransaction, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
 import type { Log } from '../log.ts'
-import { openStatementNames, prepareRepeated } from './prepare-repeated.ts'
 import type { Schema } from './schema.ts'
+import { openStatementNames, prepareRepeated } from './statements/prepare-repeated.ts'
 
 export type Database = Kysely<Schema>
 /** A transaction in progress; functions that must join their caller's work take this. */
@@ -13,7 +13,10 @@ export type Queryable = Kysely<Schema>
 const BIGINT_OID = 20
 const TIMESTAMP_WITHOUT_ZONE_OID = 1114
 
-/** bigint as number (sizes in bytes stay below 2^53); wall-clock timestamps as text, since a Date would bend them. */
+/**
+ * bigint as number (sizes in bytes stay below 2^53); wall-clock timestamps as text, since a Date would bend
+ * them.
+ */
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
     if (oid === BIGINT_OID) return Number
@@ -34,8 +37,8 @@ export function connectDatabase(url: string, log: Log, options: { maxConnections
   pool.on('error', (error) => {
     if (!pool.ending) log.warn({ error: error.message }, 'an idle database connection was lost')
   })
-  // One in use has no listener of the pool's: without this its loss between two queries would end the process. The next
-  // query on it fails, which is how its user learns.
+  // One in use has no listener of the pool's: without this its loss between two queries would end the
+  // process. The next query on it fails, which is how its user learns.
   const names = openStatementNames()
   pool.on('connect', (client) => {
     prepareRepeated(client, names)

@@ -4,7 +4,10 @@ import type { Log } from '../log.ts'
 import type { Queryable } from './connect.ts'
 import { type Listener, listen } from './listen.ts'
 
-/** What other processes are told, so that open pages follow. Ids only: who may see what is decided where it is sent on. */
+/**
+ * What other processes are told, so that open pages follow. Ids only: who may see what is decided where it is
+ * sent on.
+ */
 export type LibraryEvent =
   | { type: 'asset-processed'; assetId: string; userId: string }
   | { type: 'asset-updated'; assetId: string; userId: string }
@@ -13,15 +16,25 @@ export type LibraryEvent =
   | { type: 'restore-refused'; assetId: string; userId: string }
   | { type: 'album-updated'; albumId: string; userIds: string[] }
   | { type: 'storage-changed' }
+  | CredentialEvent
+
+/** What triggers of the database say (migration 0012): publish none of them. */
+export type CredentialEvent =
   | { type: 'session-deleted'; sessionId: string }
-  | { type: 'user-deleted'; userId: string }
+  /** Deleted, or other permissions. */
+  | { type: 'api-key-changed'; apiKeyId: string }
+  /** Deleted, or an administrator no longer or now. */
+  | { type: 'user-changed'; userId: string; isDeleted: boolean }
 
 const CHANNEL = 'glassine_event'
 /** A payload of NOTIFY has less than 8,000 bytes; an id with its quotes and comma takes 39. */
 const IDS_PER_EVENT = 150
 
-/** Sends the event when the caller's transaction commits, and never if it does not. Long lists go in several events. */
-export async function publish(tx: Queryable, event: LibraryEvent): Promise<void> {
+/**
+ * Sends the event when the caller's transaction commits, and never if it does not. Long lists go in several
+ * events.
+ */
+export async function publish(tx: Queryable, event: Exclude<LibraryEvent, CredentialEvent>): Promise<void> {
   for (const part of split(event)) {
     await sql`select pg_notify(${CHANNEL}, ${JSON.stringify(part)})`.execute(tx)
   }
@@ -41,16 +54,19 @@ function chunk(ids: string[]): string[][] {
 }
 
 /**
- * Calls `handler` with every event of any process from now on, in order of commit. It keeps one connection of the pool
- * and gets a new one when that is lost; events of the time in between are not repeated (pages ask anew when their
- * websocket or their data is old).
+ * Calls `handler` with every event of any process from now on, in order of commit. It keeps one connection of
+ * the pool and gets a new one when that is lost; events of the time in between are not repeated.
+ * `onConnected` is called whenever it begins to hear, the first time included: what must not be missed is to
+ * be looked up then.
  */
 export function subscribe(
   pool: pg.Pool,
   log: Log,
   handler: (event: LibraryEvent) => void,
+  onConnected: () => void = () => undefined,
 ): Promise<Listener> {
   return listen(pool, CHANNEL, log, {
+    connected: onConnected,
     message(payload) {
       try {
         handler(JSON.parse(payload) as LibraryEvent)

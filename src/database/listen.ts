@@ -6,8 +6,8 @@ const RECONNECT_MS = [50, 200, 1_000, 3_000]
 export type Listener = { close(): Promise<void> }
 
 /**
- * LISTEN that survives a lost connection. Notifications sent while it was lost are gone: `onConnected` is called after
- * every (re)connection, so that the listener looks for itself what it missed.
+ * LISTEN that survives a lost connection. Notifications sent while it was lost are gone: `connected` is
+ * called after every (re)connection, so that the listener looks for itself what it missed.
  */
 export async function listen(
   pool: pg.Pool,

@@ -6,7 +6,9 @@ import type { Log } from '../log.ts'
 
 /** Of the advisory lock; any number that nobody else uses in this database. */
 const MIGRATION_LOCK = 5_713_204_418
-/** The queue's schema is that of this package and version; recorded among our migrations when it is in place. */
+/**
+ * The queue's schema is that of this package and version; recorded among our migrations when it is in place.
+ */
 export const QUEUE_SCHEMA = 'graphile-worker 0.18.0'
 const FOLDER = new URL('./migrations/', import.meta.url)
 
@@ -28,9 +30,11 @@ export async function readMigrations(folder: URL = FOLDER): Promise<Migration[]>
 }
 
 /**
- * Brings the database to what this code expects: our files, each in a transaction of its own, then the queue's schema.
- * Several pods may call it at once: an advisory lock lets one work and the others find nothing left to do.
- * @throws AppError conflict when the database was migrated by a newer Glassine, or by other files of the same names
+ * Brings the database to what this code expects: our files, each in a transaction of its own, then the
+ * queue's schema. Several pods may call it at once: an advisory lock lets one work and the others find
+ * nothing left to do.
+ * @throws AppError conflict when the database was migrated by a newer Glassine, or by other files of the same
+ * names
  */
 export async function migrate(pool: pg.Pool, log: Log, migrations?: Migration[]): Promise<void> {
   const wanted = migrations ?? (await readMigrations())
@@ -52,6 +56,14 @@ export async function migrate(pool: pg.Pool, log: Log, migrations?: Migration[])
   }
 }
 
+/** Whether any Glassine has ever migrated this database. */
+export async function isSetUp(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query<{ is: boolean }>(
+    "select to_regclass('schema_migration') is not null as is",
+  )
+  return rows[0]!.is
+}
+
 async function applyMissing(client: pg.PoolClient, wanted: Migration[], log: Log): Promise<void> {
   await client.query(`create table if not exists schema_migration (
     name text primary key,
@@ -63,6 +75,7 @@ async function applyMissing(client: pg.PoolClient, wanted: Migration[], log: Log
   )
   const applied = new Map(rows.map((row) => [row.name, row.sha256]))
 
+  let count = 0
   const ours = [...applied.keys()].filter((name) => /^\d{4}-/.test(name))
   const unknown = ours.filter((name) => !wanted.some((migration) => migration.name === name)).sort()
   if (unknown.length > 0) {
@@ -95,8 +108,14 @@ async function applyMissing(client: pg.PoolClient, wanted: Migration[], log: Log
       await client.query('rollback')
       throw new Error(`migration ${migration.name}: ${(error as Error).message}`, { cause: error })
     }
-    log.info({ migration: migration.name, ms: Math.round(performance.now() - beganAt) }, 'migrated')
+    log.debug({ migration: migration.name, ms: Math.round(performance.now() - beganAt) }, 'migrated')
+    count += 1
   }
+  if (count > 0)
+    log.info(
+      { migrations: count },
+      applied.size === 0 ? 'the database is set up' : 'the database is brought up to date',
+    )
 }
 
 /** graphile-worker's own schema. Loading the package takes 100 ms, so not when there is nothing to do. */

@@ -1,10 +1,11 @@
-/** The tables of `migrations/`, as Kysely sees them. */
+/** The tables of `migrations/`, as Kysely sees them. Which folder each belongs to: `table-owners.ts`. */
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>
 type NullableTimestamp = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>
 /** bigint: `database/connect.ts` parses it to a number; sizes stay far below 2^53. */
 type BigInt8 = number
+type NullableBigInt8 = ColumnType<number | null, number | null | undefined, number | null>
 type Json = JSONColumnType<Record<string, unknown>>
 type NullableJson<T extends object> = ColumnType<T | null, string | null | undefined, string | null>
 
@@ -20,6 +21,12 @@ export type ObjectKind =
   | 'database-backup'
 export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
 export type ObjectState = 'live' | 'purging'
+/** Why an object is purged: see `stored_object.purge_reason`. */
+export type PurgeReason = 'user' | 'replaced' | 'refused' | 'duplicate'
+/** Why the bytes of a replica go: see `replica.removal`. */
+export type Removal = 'wrong-bytes' | 'other-copy' | 'decided' | 'nothing-there'
+/** What a location's counter says against this ledger: see `placement/locations/counter.ts`. */
+export type CounterConflict = 'another-ledger' | 'older-place'
 export type AssetType = 'IMAGE' | 'VIDEO' | 'AUDIO' | 'OTHER'
 export type Visibility = 'timeline' | 'archive' | 'hidden' | 'locked'
 export type DirectUploadState = 'open' | 'received' | 'done' | 'duplicate' | 'failed' | 'abandoned'
@@ -54,6 +61,8 @@ export type Schema = {
     created_at: Timestamp
     updated_at: Timestamp
     expires_at: NullableTimestamp
+    parent_id: string | null
+    idle_days: Generated<number>
   }
   api_key: {
     id: Generated<string>
@@ -79,6 +88,7 @@ export type Schema = {
     health_changed_at: NullableTimestamp
     last_success_at: NullableTimestamp
     away_since: NullableTimestamp
+    origin: NullableJson<Record<string, unknown>>
   }
   drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }
   probe_change: {
@@ -115,6 +125,8 @@ export type Schema = {
     placement_version: Generated<number>
     is_linked: Generated<boolean>
     created_at: Timestamp
+    purge_reason: ColumnType<PurgeReason | null, PurgeReason | null | undefined, PurgeReason | null>
+    kept_since: NullableTimestamp
   }
   replica: {
     object_id: string
@@ -131,6 +143,32 @@ export type Schema = {
     writable_until: NullableTimestamp
     storage_class: ColumnType<string | null, string | null | undefined, string | null>
     class_since: Timestamp
+    removal: ColumnType<Removal | null, Removal | null | undefined, Removal | null>
+    is_adopted: Generated<boolean>
+  }
+  location_counter: {
+    location_id: string
+    value: BigInt8
+    token: string | null
+    next_token: string | null
+    next_holder: string | null
+    version: string | null
+    advanced_at: Timestamp
+    is_advance_due: Generated<boolean>
+    holder: string
+    conflict: ColumnType<CounterConflict | null, CounterConflict | null | undefined, CounterConflict | null>
+    conflict_since: NullableTimestamp
+    seen_value: NullableBigInt8
+    seen_token: string | null
+  }
+  adoption: {
+    location_id: string
+    state: 'running' | 'done'
+    actor: string
+    after_key: Generated<string>
+    report: Json
+    started_at: Timestamp
+    finished_at: NullableTimestamp
   }
   class_change: {
     object_id: string
@@ -184,7 +222,30 @@ export type Schema = {
     lease_expires_at: Timestamp
     created_at: Timestamp
   }
-  key_to_clear: { location_id: string; key: string; writable_until: Timestamp; clear_at: Timestamp }
+  key_to_clear: {
+    location_id: string
+    key: string
+    writable_until: Timestamp
+    clear_at: Timestamp
+    object_id: string | null
+    removal: string | null
+  }
+  location_listing: {
+    id: Generated<BigInt8>
+    location_id: string
+    begun_at: Timestamp
+    finished_at: NullableTimestamp
+    after_key: Generated<string>
+    holder: string | null
+    lease_expires_at: NullableTimestamp
+    listed_count: Generated<BigInt8>
+    listed_bytes: Generated<BigInt8>
+    unknown_count: Generated<BigInt8>
+    unknown_bytes: Generated<BigInt8>
+    missing_count: Generated<BigInt8>
+    different_count: Generated<BigInt8>
+    error: string | null
+  }
   local_lease: { id: string; object_id: string; purpose: string; expires_at: Timestamp }
   asset: {
     id: string
@@ -206,12 +267,18 @@ export type Schema = {
     is_favorite: Generated<boolean>
     visibility: Generated<Visibility>
     live_photo_video_id: string | null
+    /** Apple's ContentIdentifier: a live photo's still and film carry the same one. */
+    live_photo_id: string | null
+    /** A film that was taken out of its picture's file. */
+    is_embedded: Generated<boolean>
     width: number | null
     height: number | null
     duration_ms: BigInt8 | null
     thumbhash: Buffer | null
     processing: Generated<'pending' | 'done' | 'failed'>
     processing_error: string | null
+    /** How often its decoder took too much or died since somebody last asked for it. */
+    decoder_failures: Generated<number>
     update_id: Generated<BigInt8>
   }
   direct_upload: {
@@ -272,6 +339,15 @@ export type Schema = {
     user_set: Generated<string[]>
     updated_at: Timestamp
   }
+  asset_reading: {
+    asset_id: string
+    reader_version: number
+    /** `FileDetails` without what is null or empty. */
+    details: ColumnType<Record<string, unknown>, string | undefined, string>
+    read_at: Timestamp
+  }
+  reading_sweep: { is_only: Generated<boolean>; after_version: number; after_asset: string }
+  reading_day: { day: string; bucket_bytes: Generated<BigInt8>; archive_bytes: Generated<BigInt8> }
   album: {
     id: Generated<string>
     name: Generated<string>
@@ -296,5 +372,29 @@ export type Schema = {
     error: string
     is_final: boolean
     at: Timestamp
+    key: string | null
+    code: Generated<string>
+    solved_at: NullableTimestamp
+  }
+  outage: {
+    id: Generated<BigInt8>
+    location_id: string
+    began_at: Timestamp
+    ended_at: NullableTimestamp
+    cause: string
+    is_drill: Generated<boolean>
+    waited: Generated<number>
+  }
+  archive_download: {
+    id: Generated<string>
+    owner_id: string
+    asset_ids: string[]
+    name: string
+    total_bytes: BigInt8
+    sent_bytes: Generated<BigInt8>
+    state: Generated<'waiting' | 'running' | 'done' | 'failed' | 'cancelled'>
+    error: string | null
+    created_at: Timestamp
+    updated_at: Timestamp
   }
 }

@@ -1,28 +1,32 @@
 import type { FastifyInstance } from 'fastify'
-import { registerAdminUserRoutes } from './routes/admin-users.ts'
-import { registerAlbumContentRoutes } from './routes/album-contents.ts'
-import { registerAlbumRoutes } from './routes/albums.ts'
-import { registerApiKeyRoutes } from './routes/api-keys.ts'
-import { registerArchiveRoutes } from './routes/archive.ts'
-import { registerAssetMediaRoutes } from './routes/asset-media.ts'
-import { registerAssetRoutes } from './routes/assets.ts'
-import { registerAuthRoutes } from './routes/auth.ts'
-import { registerDirectUploadRoutes } from './routes/direct-uploads.ts'
-import { registerDownloadRoutes } from './routes/download.ts'
-import { registerEmptyReadRoutes } from './routes/empty-reads.ts'
-import { registerJobRoutes } from './routes/jobs.ts'
-import { registerProfileImageRoutes } from './routes/profile-image.ts'
-import { registerSearchRoutes } from './routes/search.ts'
-import { registerServerRoutes } from './routes/server.ts'
-import { registerSessionRoutes } from './routes/sessions.ts'
-import { registerStorageRoutes } from './routes/storage.ts'
-import { registerTimelineRoutes } from './routes/timeline.ts'
-import { registerTrashRoutes } from './routes/trash.ts'
-import { registerUploadRoutes } from './routes/upload.ts'
-import { registerUserRoutes } from './routes/users.ts'
-import type { HttpParts } from './server.ts'
+import type { HttpParts } from './parts.ts'
+import { registerAlbumContentRoutes } from './routes/albums/album-contents.ts'
+import { registerAlbumRoutes } from './routes/albums/albums.ts'
+import { registerAssetMediaRoutes } from './routes/assets/asset-media.ts'
+import { registerAssetRoutes } from './routes/assets/assets.ts'
+import { registerDownloadRoutes } from './routes/assets/download.ts'
+import { registerSearchRoutes } from './routes/assets/search.ts'
+import { registerTimelineRoutes } from './routes/assets/timeline.ts'
+import { registerTrashRoutes } from './routes/assets/trash.ts'
+import { registerUploadRoutes } from './routes/assets/upload.ts'
+import { registerEmptyReadRoutes } from './routes/server/empty-reads.ts'
+import { registerJobRoutes } from './routes/server/jobs.ts'
+import { registerServerRoutes } from './routes/server/server.ts'
+import { registerAdoptionRoutes } from './routes/storage/adoption.ts'
+import { registerArchiveRoutes } from './routes/storage/archive.ts'
+import { registerDirectUploadRoutes } from './routes/storage/direct-uploads.ts'
+import { registerStorageRoutes } from './routes/storage/storage.ts'
+import { registerAdminUserRoutes } from './routes/users/admin-users.ts'
+import { registerApiKeyRoutes } from './routes/users/api-keys.ts'
+import { registerAuthRoutes } from './routes/users/auth.ts'
+import { registerProfileImageRoutes } from './routes/users/profile-image.ts'
+import { registerSessionRoutes } from './routes/users/sessions.ts'
+import { registerUserRoutes } from './routes/users/users.ts'
 
-/** Every route under /api, one file per resource. An endpoint costs its route here, one domain function, one test. */
+/**
+ * Every route under /api, one file per resource. An endpoint costs its route here, one domain function, one
+ * test.
+ */
 export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerAssetRoutes(app, parts)
   registerAssetMediaRoutes(app, parts)
@@ -32,6 +36,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerDownloadRoutes(app, parts)
   registerProfileImageRoutes(app, parts)
   registerStorageRoutes(app, parts)
+  registerAdoptionRoutes(app, parts)
   registerArchiveRoutes(app, parts)
   registerJobRoutes(app, parts)
   registerAuthRoutes(app, parts)

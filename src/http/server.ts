@@ -2,56 +2,55 @@ import { randomUUID } from 'node:crypto'
 import fastifyCookie from '@fastify/cookie'
 import fastifyMultipart from '@fastify/multipart'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import type pg from 'pg'
-import type { Database } from '../database/connect.ts'
-import type { UploadWays } from '../library/storage-overview.ts'
-import type { Log } from '../log.ts'
-import type { MediaTools } from '../media/tools.ts'
-import { bucketOrigins, deliveryOrigins } from '../placement/deliver.ts'
-import type { Placement } from '../placement/placement.ts'
-import { addAuthentication } from './authenticate.ts'
-import { addEarlyReads } from './early-read.ts'
+import type { Access } from '../library/access.ts'
+import { bucketOrigins, deliveryOrigins } from '../placement/reads/deliver.ts'
+import { addAuthentication } from './access/authenticate.ts'
+import { strictTransport } from './access/https.ts'
+import { addBodies } from './bodies/add-bodies.ts'
+import type { BodyLimits } from './bodies/limits.ts'
 import { retryAfterSeconds, toErrorResponse } from './error-response.ts'
+import type { HttpParts } from './parts.ts'
 import { registerRoutes } from './routes.ts'
+import { addJsonCompression } from './send/compress-json.ts'
+import { addSpeculativeReads } from './send/speculative-read.ts'
 import { addStaticWeb } from './static-web.ts'
-import { attachWebsocket } from './websocket.ts'
+import { attachWebsocket } from './websocket/websocket.ts'
 
-/** JSON bodies: the CLI sends 5,000-entry bulk checks, the phone app lists of all ids. Uploads are streams, see receive-upload. */
-const JSON_BODY_BYTES = 10 * 1024 * 1024
 /** A 100 GB video over a slow line. */
 const REQUEST_TIMEOUT_MS = 24 * 3_600_000
 /** Headers have to arrive in this time (slow-header attacks). */
 const HEADERS_TIMEOUT_MS = 30_000
-/** A connection on which nothing moves for so long is closed; a paused video player asks again with a range. */
+/**
+ * A connection on which nothing moves for so long is closed; a paused video player asks again with a range.
+ */
 const IDLE_CONNECTION_MS = 5 * 60_000
 
 /** How long requests in flight may go on after `close`; a client cut off then asks or uploads again. */
 const SHUTDOWN_GRACE_MS = 5_000
 
-/** The parts of the app that HTTP needs. */
-export type HttpParts = {
-  config: {
-    /** Bytes. */
-    uploads: { maxBytes: number }
-    /** Absent: local-first for all, and past the server where the bucket is fit for it. */
-    storage?: UploadWays
-    /** Addresses or networks whose X-Forwarded-* headers are believed; absent: nobody's. */
-    trustedProxies?: readonly string[]
+/** What a route says of itself. */
+export type StatedRoute = {
+  method: string
+  url: string
+  access: Access
+  body: BodyLimits | undefined
+  takesForm: boolean
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Every route, in the order of registration. */
+    statedRoutes: readonly StatedRoute[]
   }
-  log: Log
-  db: Database
-  pool: pg.Pool
-  placement: Placement
-  mediaTools: MediaTools
 }
 
 /**
  * The HTTP server, not yet listening. `close` ends the websocket too.
  */
 export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance> {
+  const publicUrl = parts.config.publicUrl ?? null
   const app = Fastify({
     trustProxy: [...(parts.config.trustedProxies ?? [])],
-    bodyLimit: JSON_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: IDLE_CONNECTION_MS,
     keepAliveTimeout: 72_000,
@@ -71,18 +70,21 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
     reply.raw.setHeader('x-content-type-options', 'nosniff')
     reply.raw.setHeader('referrer-policy', 'no-referrer')
     reply.raw.setHeader('x-frame-options', 'DENY')
+    const strict = strictTransport(request, publicUrl)
+    if (strict !== null) reply.raw.setHeader('strict-transport-security', strict)
     if (request.url.startsWith('/api/')) reply.raw.setHeader('cache-control', 'no-store')
   })
   app.addHook('preClose', async () => {
     setTimeout(() => app.server.closeAllConnections(), SHUTDOWN_GRACE_MS).unref()
   })
   app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply))
-  acceptEmptyJson(app)
+  addBodies(app)
+  addJsonCompression(app)
 
   await app.register(fastifyCookie)
   await app.register(fastifyMultipart, { limits: { fileSize: Number.POSITIVE_INFINITY } })
-  addEarlyReads(app, parts.placement)
-  addAuthentication(app, parts.db)
+  addSpeculativeReads(app, parts.placement)
+  addAuthentication(app, parts.db, publicUrl)
 
   app.get('/.well-known/immich', { config: { access: { who: 'public' } } }, async () => ({
     api: { endpoint: '/api' },
@@ -97,14 +99,25 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
   return app
 }
 
-/** Throws while routes are registered when one does not state who may use it. */
+/**
+ * Throws while routes are registered when one does not state who may use it. Those that do are in
+ * `app.statedRoutes`.
+ */
 export function denyByDefault(app: FastifyInstance): void {
-  app.addHook('onRoute', (route) => {
-    if (route.config?.access === undefined) {
-      throw new Error(`route ${String(route.method)} ${route.url} does not state config.access`)
+  const stated: StatedRoute[] = []
+  app.decorate('statedRoutes', stated)
+  app.addHook('onRoute', ({ method, url, config }) => {
+    const access = config?.access
+    if (access === undefined || !AUDIENCES.has(access.who)) {
+      throw new Error(`route ${String(method)} ${url} does not state config.access`)
+    }
+    for (const one of [method].flat()) {
+      stated.push({ method: one, url, access, body: config?.body, takesForm: config?.takesForm ?? false })
     }
   })
 }
+
+const AUDIENCES: ReadonlySet<string> = new Set<Access['who']>(['public', 'user', 'admin'])
 
 function answerError(
   parts: HttpParts,
@@ -118,14 +131,4 @@ function answerError(
   else parts.log.debug({ ...context, message: body.message }, 'a request was refused')
   if (status === 503) reply.header('retry-after', retryAfterSeconds(error, new Date()))
   return reply.status(status).type('application/json; charset=utf-8').send(body)
-}
-
-/** Generated clients send `Content-Type: application/json` with nothing after it; that means no body. */
-function acceptEmptyJson(app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.removeContentTypeParser('application/json')
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined)
-    else void parseJson(request, body as string, done)
-  })
 }

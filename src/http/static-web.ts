@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { HttpParts } from './server.ts'
+import type { HttpParts } from './parts.ts'
 
 const WEB_FOLDER = fileURLToPath(new URL('../../web/build', import.meta.url))
 const YEAR_S = 31_536_000
@@ -12,8 +12,8 @@ const YEAR_S = 31_536_000
 const IMMUTABLE_PREFIX = '/_app/immutable/'
 
 /**
- * Everything outside /api: the built web page's files, and its index for whatever else a browser navigates to. Nothing
- * under /api ever answers HTML: clients that asked for JSON take it for a broken server.
+ * Everything outside /api: the built web page's files, and its index for whatever else a browser navigates
+ * to. Nothing under /api ever answers HTML: clients that asked for JSON take it for a broken server.
  */
 export async function addStaticWeb(
   app: FastifyInstance,
@@ -35,7 +35,8 @@ export async function addStaticWeb(
       (request.method === 'GET' || request.method === 'HEAD') &&
       !isApi(request.url) &&
       !request.url.startsWith(IMMUTABLE_PREFIX) &&
-      (request.headers.accept ?? '').includes('text/html')
+      // The front page for everybody: whoever watches whether the server lives asks for it, and accepts anything.
+      (request.url.split('?')[0] === '/' || (request.headers.accept ?? '').includes('text/html'))
     if (!isPage)
       return reply.status(404).send({ message: `Cannot ${request.method} ${request.url.split('?')[0]}` })
     return sendPage(reply, index, await findOrigins())
@@ -86,14 +87,18 @@ async function readIndex(folder: string): Promise<string | null> {
   }
 }
 
-/** Besides ours: what pictures and videos may come from, and the buckets that the page's own requests with presigned URLs go to. */
+/**
+ * Besides ours: what pictures and videos may come from, and the buckets that the page's own requests with
+ * presigned URLs go to.
+ */
 export type PageOrigins = { media: readonly string[]; buckets: readonly string[] }
 
 const OURS_ALONE: PageOrigins = { media: [], buckets: [] }
 
 /**
- * Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't run anything.
- * Pictures and videos also from where the configuration lets clients be redirected to, requests also to the buckets.
+ * Only our own files, and the page's own inline scripts by their hash: a photo's name or description can't
+ * run anything. Pictures and videos also from where the configuration lets clients be redirected to, requests
+ * also to the buckets.
  */
 export function pagePolicy(html: string, origins: PageOrigins = OURS_ALONE): string {
   const media = origins.media.map((origin) => ` ${origin}`).join('')

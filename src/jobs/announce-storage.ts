@@ -6,8 +6,8 @@ import type { Log } from '../log.ts'
 const INTERVAL_MS = 1_000
 
 /**
- * Says that something about the storage changed: at once, then at most once a second, the last change included. Never
- * fails its caller, whose work is done.
+ * Says that something about the storage changed: at once, then at most once a second, the last change
+ * included. Never fails its caller, whose work is done.
  */
 export function createStorageAnnouncer(db: Database, log: Log): () => Promise<void> {
   let lastAt = Number.NEGATIVE_INFINITY

@@ -1,37 +1,28 @@
-import type { Database } from '../database/connect.ts'
-import type { Log } from '../log.ts'
-import type { MediaTools } from '../media/tools.ts'
-import type { Placement } from '../placement/placement.ts'
 import type { JobHandlers } from '../queue/worker.ts'
 import { createStorageAnnouncer } from './announce-storage.ts'
-import { changeClassJob } from './change-class.ts'
-import { checkLocationsJob } from './check-locations.ts'
-import { checkRestoresJob } from './check-restores.ts'
-import { evictReplicaJob } from './evict-replica.ts'
-import { processAssetJob } from './process-asset.ts'
-import { proveUploadJob } from './prove-upload.ts'
-import { purgeObjectJob } from './purge-object.ts'
-import { replicateObjectJob } from './replicate-object.ts'
-import { restoreReplicaJob } from './restore-replica.ts'
-import { sweepClassesJob } from './sweep-classes.ts'
-import { sweepLibraryJob } from './sweep-library.ts'
-import { sweepPlacementJob } from './sweep-placement.ts'
-import { transcodeVideoJob } from './transcode-video.ts'
+import { processAssetJob } from './library/process-asset.ts'
+import { proveUploadJob } from './library/prove-upload.ts'
+import { readAgainJob } from './library/read-again.ts'
+import { sweepLibraryJob } from './library/sweep-library.ts'
+import { sweepReadingsJob } from './library/sweep-readings.ts'
+import { transcodeVideoJob } from './library/transcode-video.ts'
+import { adoptLocationJob } from './locations/adopt-location.ts'
+import { checkListingsJob } from './locations/check-listings.ts'
+import { checkLocationsJob } from './locations/check-locations.ts'
+import { checkRestoresJob } from './locations/check-restores.ts'
+import { sweepClassesJob } from './locations/sweep-classes.ts'
+import { sweepPlacementJob } from './locations/sweep-placement.ts'
+import { changeClassJob } from './objects/change-class.ts'
+import { evictReplicaJob } from './objects/evict-replica.ts'
+import { purgeObjectJob } from './objects/purge-object.ts'
+import { replicateObjectJob } from './objects/replicate-object.ts'
+import { restoreReplicaJob } from './objects/restore-replica.ts'
+import type { JobAppParts, JobParts } from './parts.ts'
 
-/** The parts of the app that jobs need. */
-export type JobAppParts = {
-  config: { media: { thumbnailPx: number; previewPx: number } }
-  log: Log
-  db: Database
-  placement: Placement
-  mediaTools: MediaTools
-}
-export type JobParts = JobAppParts & {
-  /** Tells open storage pages that something moved; cheap to call often. */
-  announceStorage(): Promise<void>
-}
-
-/** Every job and what runs it. A handler throws when its work is not done; the worker alone decides what follows. */
+/**
+ * Every job and what runs it. A handler throws when its work is not done; the worker alone decides what
+ * follows.
+ */
 export function jobHandlers(app: JobAppParts): JobHandlers {
   const parts: JobParts = { ...app, announceStorage: createStorageAnnouncer(app.db, app.log) }
   return {
@@ -48,5 +39,9 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'restore-replica': restoreReplicaJob(parts),
     'sweep-classes': sweepClassesJob(parts),
     'check-restores': checkRestoresJob(parts),
+    'check-listings': checkListingsJob(parts),
+    'adopt-location': adoptLocationJob(parts),
+    'read-again': readAgainJob(parts),
+    'sweep-readings': sweepReadingsJob(parts),
   }
 }

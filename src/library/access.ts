@@ -1,9 +1,10 @@
 /**
- * Who asks, and what they may touch. An *actor* is a logged-in user, by session or by API key; lacking access to a thing
- * looks exactly like its absence, so that ids can't be tried out.
+ * Who asks, and what they may touch. An *actor* is a logged-in user, by session or by API key; lacking access
+ * to a thing looks exactly like its absence, so that ids can't be tried out.
  */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
+import { uuidArray } from '../database/statements/uuid-array.ts'
 import { AppError } from '../errors.ts'
 
 export type Actor = {
@@ -33,7 +34,8 @@ export type Holder = {
 
 /**
  * What a route demands. Each route states it (`config.access`), or the server does not start.
- * `permission` is what an API key needs; a route without one needs a key that holds `all`; null: any key will do.
+ * `permission` is what an API key needs; a route without one needs a key that holds `all`; null: any key will
+ * do.
  */
 export type Access = { who: 'public' | 'user' | 'admin'; permission?: string | null }
 
@@ -45,15 +47,27 @@ export type AssetPermission =
   | 'asset.update'
   | 'asset.delete'
 
+/** Whether the actor's credential was given this permission. A session may do all that its user may. */
+export function holds({ apiKey }: Pick<Actor, 'apiKey'>, permission: string): boolean {
+  if (apiKey === null) return true
+  return apiKey.permissions.includes('all') || apiKey.permissions.includes(permission)
+}
+
 /** Members of an album may look at what is in it; everything else is the owner's alone. */
 const SHARED_BY_ALBUM: ReadonlySet<AssetPermission> = new Set(['asset.read', 'asset.view', 'asset.download'])
 
-/** The error for a lack of access and for an id that does not exist: Immich answers both with 400 and this sentence. */
+/**
+ * The error for a lack of access and for an id that does not exist: Immich answers both with 400 and this
+ * sentence.
+ */
 export function noAccess(permission: string): AppError {
   return new AppError('invalid', `Not found or no ${permission} access`)
 }
 
-/** Demands all of the assets. @throws AppError invalid, in Immich's words, when one is missing or somebody else's. */
+/**
+ * Demands all of the assets. @throws AppError invalid, in Immich's words, when one is missing or somebody
+ * else's.
+ */
 export async function requireAssets(
   db: Database,
   actor: Actor,
@@ -72,7 +86,7 @@ export async function findAllowedAssets(
   permission: AssetPermission,
 ): Promise<Set<string>> {
   if (assetIds.length === 0) return new Set()
-  const ids = assetIds as string[]
+  const ids = uuidArray(assetIds)
   const own = await db
     .selectFrom('asset')
     .select('id')
@@ -80,15 +94,19 @@ export async function findAllowedAssets(
     .where(sql<boolean>`asset.id = any(${ids}::uuid[])`)
     .execute()
   const allowed = new Set(own.map((row) => row.id))
-  if (allowed.size === ids.length || !SHARED_BY_ALBUM.has(permission)) return allowed
+  if (allowed.size === assetIds.length || !SHARED_BY_ALBUM.has(permission)) return allowed
 
   const shared = await db
     .selectFrom('album_asset')
     .innerJoin('album_user', 'album_user.album_id', 'album_asset.album_id')
-    .innerJoin('asset', 'asset.id', 'album_asset.asset_id')
+    .innerJoin('asset as shown', 'shown.id', 'album_asset.asset_id')
+    // What is shown, and the film that belongs to it.
+    .innerJoin('asset', (join) => join.on(sql<boolean>`asset.id in (shown.id, shown.live_photo_video_id)`))
     .select('asset.id')
     .distinct()
     .where('album_user.user_id', '=', actor.userId)
+    .where('shown.deleted_at', 'is', null)
+    .where('shown.visibility', '!=', 'locked')
     .where('asset.deleted_at', 'is', null)
     .where('asset.visibility', '!=', 'locked')
     .where(sql<boolean>`asset.id = any(${ids}::uuid[])`)

@@ -18,6 +18,59 @@ export type VideoFacts = {
   isHdr: boolean
 }
 
+/**
+ * A face, or another region, that somebody marked in the file. Fractions of the picture as stored, before its
+ * orientation, from the top left corner; they may lie partly outside of it.
+ */
+export type FaceRegion = {
+  name: string | null
+  /** `Face`, `Pet` ... as the Metadata Working Group names them. */
+  type: string
+  left: number
+  top: number
+  width: number
+  height: number
+}
+
+/** What else a file says: kept as it is, so that what makes use of it later need not read the file again. */
+export type FileDetails = {
+  /** Paths of levels with `/` between them, such as `People/Anna`; a `/` in a level is written `|`. */
+  tags: string[]
+  faces: FaceRegion[]
+  /** Who is in it, without a region. */
+  people: string[]
+  title: string | null
+  artist: string | null
+  copyright: string | null
+  software: string | null
+  /** Metres above the sea. */
+  altitude: number | null
+  /** Degrees clockwise from north, 0 to 360. */
+  direction: number | null
+  cameraSerial: string | null
+  lensSerial: string | null
+  /** Pictures of one burst carry the same: what Immich calls `autoStackId`. */
+  burstId: string | null
+  colorSpace: string | null
+  /** Name of the ICC profile, such as `Display P3`. */
+  profile: string | null
+  /** Of each channel. */
+  bitsPerSample: number | null
+  /** Millimetres, as if the sensor were 36 mm wide. */
+  focalLength35: number | null
+  /** In words. */
+  flash: string | null
+  /** Exposure values. */
+  exposureBias: number | null
+  exposureProgram: string | null
+  meteringMode: string | null
+  whiteBalance: string | null
+  /** The place by its names. */
+  city: string | null
+  state: string | null
+  country: string | null
+}
+
 /** What is known about a file. Everything that the file does not say, or says impossibly, is null. */
 export type MediaFacts = {
   type: MediaType
@@ -61,11 +114,15 @@ export type MediaFacts = {
   video: VideoFacts | null
   /** Apple's ContentIdentifier: a live photo's picture and film carry the same one. */
   livePhotoId: string | null
-  /** A film inside the picture file; `bytesFromEnd` is where it starts, counted from the end, where the file says so. */
-  motionPhoto: { bytesFromEnd: number | null } | null
+  /** The film inside the file of a picture: bytes. */
+  film: { offset: number; length: number } | null
   /** The largest JPEG that a RAW file carries: ExifTool's name of the tag. */
   embeddedPicture: { tag: string; bytes: number } | null
+  details: FileDetails
 }
 
 /** What ExifTool contributes; the rest comes from the first bytes and, for videos, from FFmpeg. */
-export type TagFacts = Omit<MediaFacts, 'type' | 'mimeType' | 'decodedBy' | 'demuxer' | 'fps' | 'video'>
+export type TagFacts = Omit<
+  MediaFacts,
+  'type' | 'mimeType' | 'decodedBy' | 'demuxer' | 'fps' | 'video' | 'film'
+>

@@ -1,10 +1,12 @@
 /**
- * The file formats that Immich's clients offer to upload, and what each one is. Names only: what a file really holds is
- * told by `sniff.ts`.
+ * The file formats that Immich's clients offer to upload, and what each one is. Names only: what a file
+ * really holds is told by `sniff.ts`.
  */
 export type MediaType = 'IMAGE' | 'VIDEO'
 
-/** How a format becomes pixels: by sharp, by libheif, from the JPEG that cameras embed in RAW, or by FFmpeg. */
+/**
+ * How a format becomes pixels: by sharp, by libheif, from the JPEG that cameras embed in RAW, or by FFmpeg.
+ */
 export type DecodedBy = 'sharp' | 'libheif' | 'embedded-jpeg' | 'ffmpeg'
 
 export type Format = {
@@ -13,8 +15,6 @@ export type Format = {
   type: MediaType
   mimeType: string
   decodedBy: DecodedBy
-  /** True for pictures that every current browser shows as they are. Videos: see `MediaFacts.video.isWebPlayable`. */
-  isWebSafe: boolean
 }
 
 const SHARP_IMAGES = {
@@ -110,13 +110,36 @@ function describe(type: MediaType, decodedBy: DecodedBy, mimeTypes: Record<strin
     type,
     mimeType,
     decodedBy,
-    isWebSafe: WEB_SAFE.has(mimeType),
   }))
 }
 
-/** The format that a file name claims, by its last extension, in any case; null where Glassine does not take it. */
+/**
+ * The format that a file name claims, by its last extension, in any case; null where Glassine does not take
+ * it.
+ */
 export function formatOf(fileName: string): Format | null {
   return FORMATS.get(extensionOf(fileName)) ?? null
+}
+
+/** True for pictures that every current browser shows as they are. Videos: see `MediaFacts.video`. */
+export function isWebSafe(mimeType: string): boolean {
+  return WEB_SAFE.has(mimeType)
+}
+
+/** One container, which players open by any of these types: some take only the one that they know. */
+const SAME_CONTAINER = [
+  ['video/mp4', 'video/quicktime', 'video/x-m4v', 'video/3gpp'],
+  ['image/heic', 'image/heif', 'image/hif'],
+]
+
+/**
+ * The type to serve a file with whose bytes are of `mimeType`: that, unless its name claims another one of the
+ * same container.
+ */
+export function servedType(mimeType: string, fileName: string): string {
+  const claimed = formatOf(fileName)?.mimeType
+  const family = SAME_CONTAINER.find((types) => types.includes(mimeType)) ?? []
+  return claimed !== undefined && family.includes(claimed) ? claimed : mimeType
 }
 
 /** True for the name of a metadata sidecar (`.xmp`). */

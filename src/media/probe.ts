@@ -1,40 +1,49 @@
 import type { MediaFacts } from './facts.ts'
 import { formatOf } from './formats.ts'
 import { MediaError } from './media-error.ts'
-import { type Content, readHead, sniffContent } from './sniff.ts'
+import { type Content, readHead, sniffContent } from './metadata/sniff.ts'
+import { DESCRIBE_NEED, decodeNeed } from './processes/decode-need.ts'
+import type { MediaTools } from './processes/tools.ts'
 import type { InspectedVideo } from './tasks.ts'
-import type { MediaTools } from './tools.ts'
-import { isWebPlayable } from './video-playable.ts'
-
-/** Makers whose photos need a second look in words, were they first read as numbers (see describe.ts). */
-const WORDY_MAKERS = ['Canon', 'NIKON', 'PENTAX', 'OLYMPUS']
+import { isWebPlayable } from './video/playable.ts'
 
 /** Longer than ExifTool's own time-out, retry included. */
 const SILENCE_MS = 60_000
 
 /**
- * What a local file is and says about itself. Damage inside the file only makes facts null: whether it can be shown is
- * `deriveImages`' question. Throws `MediaError` where there is nothing to tell: an empty file, or content that is no
- * picture or video; `AppError` unavailable where ExifTool cannot run; and what opening the file throws.
+ * What a local file is and says about itself. Damage inside the file only makes facts null: whether it can be
+ * shown is `deriveImages`' question. Throws `MediaError` where there is nothing to tell: an empty file, or
+ * content that is no picture or video; `AppError` unavailable where ExifTool cannot run; and what opening the
+ * file throws.
  */
 export async function probeFile(
   tools: MediaTools,
   path: string,
-  options: { fileName: string; sidecarPath?: string | null; signal?: AbortSignal },
+  options: {
+    fileName: string
+    owner?: string
+    sidecarPath?: string | null
+    signal?: AbortSignal | undefined
+  },
 ): Promise<MediaFacts> {
   const { head, size } = await readHead(path)
   if (size === 0) throw new MediaError('The file is empty (0 bytes).')
   const content = contentOf(head, options.fileName)
   const isVideo = content.type === 'VIDEO'
-  const run = { silenceMs: SILENCE_MS, signal: options.signal }
+  const run = {
+    silenceMs: SILENCE_MS,
+    owner: options.owner ?? '',
+    need: DESCRIBE_NEED,
+    ...(options.signal && { signal: options.signal }),
+  }
   const described = await tools.quick.run(
     'describe',
     {
       path,
       sidecarPath: options.sidecarPath ?? null,
       isVideo,
-      isHeif: content.decodedBy === 'libheif',
-      isWordy: isVideo || WORDY_MAKERS.some((maker) => head.includes(maker)),
+      mimeType: content.mimeType,
+      isHeif: content.decodedBy === 'libheif' || content.mimeType === 'image/avif',
       perlPlaces: tools.perlPlaces,
     },
     run,
@@ -50,7 +59,11 @@ export async function probeFile(
   }
   if (!isVideo || content.demuxer === null) return facts
   try {
-    const seen = await tools.quick.run('inspect', { path, demuxer: content.demuxer }, run)
+    const seen = await tools.quick.run(
+      'inspect',
+      { path, demuxer: content.demuxer },
+      { ...run, need: decodeNeed(facts) },
+    )
     return withVideo(facts, content, seen)
   } catch (error) {
     // `deriveImages` comes to the same end and tells the owner.
@@ -77,7 +90,7 @@ function withVideo(facts: MediaFacts, content: Content, seen: InspectedVideo): M
     height: seen.displayHeight,
     exifImageWidth: seen.width,
     exifImageHeight: seen.height,
-    orientation: { 90: 6, 180: 3, 270: 8 }[seen.rotation] ?? 1,
+    orientation: exifOrientationOf(seen),
     durationMs: seen.durationMs ?? facts.durationMs,
     fps: seen.fps,
     video: {
@@ -90,4 +103,11 @@ function withVideo(facts: MediaFacts, content: Content, seen: InspectedVideo): M
       isHdr: seen.isHdr,
     },
   }
+}
+
+function exifOrientationOf({ rotation, isMirrored }: InspectedVideo): number {
+  const orientations: Record<number, number> = isMirrored
+    ? { 0: 4, 90: 5, 180: 2, 270: 7 }
+    : { 90: 6, 180: 3, 270: 8 }
+  return orientations[rotation] ?? 1
 }

@@ -1,17 +1,24 @@
 /**
- * What the server asks of its media processes: plain data in, plain data out. The originals are opened only there, so a
- * file that crashes, hangs or bloats a decoder takes a media process with it and never the server.
+ * What the server asks of its media processes: plain data in, plain data out. The originals are opened only
+ * there, so a file that crashes, hangs or bloats a decoder takes a media process with it and never the
+ * server.
  */
-import type { TagFacts } from './facts.ts'
+import type { MediaFacts, TagFacts } from './facts.ts'
 
 export type ImageSizes = {
-  /** Longest edges in pixels. */
+  /** Shortest edges in pixels; nothing is enlarged, and no edge becomes longer than `LONGEST_EDGE_PX`. */
   thumbnailPx: number
   previewPx: number
-  /** 1 to 100. */
+  /** 1 to 100; from 80 on a preview keeps its colours at full resolution (4:4:4). */
   thumbnailQuality: number
   previewQuality: number
+  /** `p3`: what reaches beyond sRGB becomes Display P3, and stays so; `srgb`: everything becomes sRGB. */
+  colorspace: Colorspace
 }
+export type Colorspace = 'p3' | 'srgb'
+
+/** WebP's limit. A panorama of 1,440 x 16,383 pixels takes 70 MB while it is reduced. */
+export const LONGEST_EDGE_PX = 16_383
 
 /** Files to write; nothing else is touched. */
 export type ImageOutputs = ImageSizes & { thumbnailPath: string; previewPath: string }
@@ -23,6 +30,8 @@ export type MadeImages = {
   thumbnail: { width: number; height: number }
   preview: { width: number; height: number }
   thumbhash: Uint8Array
+  /** What a person should know of a file whose pictures show a part of it only; null: it is whole. */
+  damage: string | null
 }
 
 export type InspectedVideo = {
@@ -36,7 +45,10 @@ export type InspectedVideo = {
   /** As displayed: turned, with square pixels. */
   displayWidth: number
   displayHeight: number
+  /** Clockwise: 0, 90, 180, 270. */
   rotation: number
+  /** Flipped upside down before it is turned. */
+  isMirrored: boolean
   pixelFormat: string | null
   isHdr: boolean
   /** HD without a word on its colours: players take BT.709, FFmpeg would take BT.601 and shift the greens. */
@@ -65,21 +77,26 @@ export type Tasks = {
       path: string
       sidecarPath: string | null
       isVideo: boolean
+      mimeType: string
+      /** HEIC, HEIF or AVIF. */
       isHeif: boolean
-      /** The camera's maker is one whose tags are better read in words. */
-      isWordy: boolean
       perlPlaces: string[] | undefined
     }
-    out: TagFacts
+    out: TagFacts & Pick<MediaFacts, 'film'>
   }
   /** The picture that a camera put into a RAW file as `tag`. `orientation`: the RAW file's own. */
   raw: {
     in: { path: string; tag: string; orientation: number; isSensorLandscape: boolean } & ImageOutputs
     out: MadeImages
   }
+  /** A RAW file's sensor data. `isHalfEnough`: half of its width and height are as much as is shown. */
+  develop: {
+    in: { path: string; orientation: number; isHalfEnough: boolean } & ImageOutputs
+    out: MadeImages
+  }
   heic: { in: { path: string } & ImageOutputs; out: MadeImages }
   /** A still from FFmpeg: a representative frame of a video, or the picture of BMP, PSD, JXL, JPEG 2000. */
-  frame: { in: { path: string; demuxer: string } & ImageOutputs; out: MadeImages }
+  frame: { in: { path: string; demuxer: string; what: 'picture' | 'video' } & ImageOutputs; out: MadeImages }
   inspect: { in: { path: string; demuxer: string }; out: InspectedVideo }
   encode: {
     in: { path: string; demuxer: string; outPath: string; settings: EncodeSettings }
@@ -91,6 +108,10 @@ export type TaskName = keyof Tasks
 export type TaskMessage = { [N in TaskName]: { name: N; input: Tasks[N]['in'] } }[TaskName]
 export type TaskReply =
   | { kind: 'progress'; fraction: number }
-  | { kind: 'done'; output: Tasks[TaskName]['out'] }
-  /** `file`: `message` is for its owner. `setup`: the machine lacks something. `program`: a fault of ours. */
-  | { kind: 'failed'; fault: 'file' | 'setup' | 'program'; message: string; transient: boolean }
+  /** `cpuSeconds`: of the process, since it began. */
+  | { kind: 'done'; output: Tasks[TaskName]['out']; cpuSeconds: number }
+  /**
+   * `file`, `exhausted`: `message` is for its owner. `setup`: the machine lacks something. `program`: a fault
+   * of ours.
+   */
+  | { kind: 'failed'; fault: 'file' | 'exhausted' | 'setup' | 'program'; message: string; cpuSeconds: number }

@@ -4,17 +4,21 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/connect.ts'
-import { AppError } from '../errors.ts'
+import { AppError, isAppError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { closeCache, openCache } from './cache.ts'
-import { type Delivery, PROXY_EVERYTHING } from './deliver.ts'
-import { heedDrills } from './drill.ts'
-import { confirmLocation } from './locations.ts'
-import { makeMediaFolder } from './media-folder.ts'
-import { recordHomes } from './moving.ts'
-import { DEFAULT_SETTINGS, type Location, type Placement, type PlacementSettings } from './placement.ts'
+import { type Clock, systemClock } from '../storage/moment.ts'
+import { closeCache, openCache } from './cache/open.ts'
+import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
+import { recordPolicy } from './ledger/pending-moves.ts'
+import type { Location } from './location.ts'
+import { applyDrills } from './locations/drill.ts'
+import { isAway } from './locations/health.ts'
+import { confirmLocation, recordHealth } from './locations/locations.ts'
+import { makeMediaFolder } from './locations/media-folder.ts'
+import { identifyHolder } from './locations/moved-installation.ts'
+import { DEFAULT_SETTINGS, type Placement, type PlacementSettings } from './placement.ts'
 import type { Policy } from './policy.ts'
-import { openRecallRoom } from './recall-room.ts'
+import { closeRechecks } from './replica-io/recheck-replica.ts'
 import type { ClassPolicy } from './storage-classes.ts'
 import { type PriceList, SHIPPED_PRICES } from './storage-prices.ts'
 
@@ -36,12 +40,15 @@ export type PlacementParts = {
   settings?: Partial<PlacementSettings>
   /** Default: every byte goes through us. */
   delivery?: Delivery
+  isAwaited: Placement['isAwaited']
   now?: () => Date
+  clock?: Clock
 }
 
 /**
- * Wires placement and confirms the media volume: refuses (`conflict`) a media location whose mount is missing rather than
- * write beside it. A bucket that can't be reached at start stops nothing; it is confirmed before the first write to it.
+ * Wires placement and confirms the media volume: refuses (`conflict`) a media location whose mount is missing
+ * rather than write beside it. A bucket that can't be reached at start stops nothing; it is confirmed before
+ * the first write to it.
  */
 export async function openPlacement(parts: PlacementParts): Promise<Placement> {
   const locations = new Map(parts.locations.map((location) => [location.id, location]))
@@ -69,27 +76,25 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
       'recall',
       `${hostname()}.${process.pid}.${randomBytes(4).toString('hex')}`,
     ),
-    recalled: new Map(),
-    recallRoom: openRecallRoom(),
     cache: null,
-    confirmedLocations: new Set(),
-    featuresOf: new Map(),
-    settledAt: null,
-    settling: null,
-    moving: null,
+    isAwaited: parts.isAwaited,
     now: parts.now ?? (() => new Date()),
+    clock: parts.clock ?? systemClock,
   }
-  await heedDrills(placement)
-  await confirmLocation(placement, local)
-  await recordHomes(placement)
+  await applyDrills(placement)
+  await confirmLocation(placement, local).catch((error: unknown) => {
+    // Somebody has to be able to look at photos, and to decide. Whatever writes there is refused.
+    if (!isAppError(error, 'conflict') || error.details?.ledger === undefined) throw error
+    parts.log.error({ location: local.id }, error.message)
+  })
+  await identifyHolder(placement)
+  await recordPolicy(placement)
   await removeDeadRecallFolders(placement)
   const looked = openCacheFolder(placement)
   const confirming = [...locations.values()]
     .filter((location) => location !== local)
     .map((location) =>
-      confirmLocation(placement, location).catch((error: Error) => {
-        parts.log.warn({ location: location.id, error: error.message }, 'a location is not usable yet')
-      }),
+      confirmLocation(placement, location).catch((error: Error) => noteUnusable(placement, location, error)),
     )
   // One that hangs must not keep the server from starting; it goes on in the background.
   await Promise.race([
@@ -97,6 +102,21 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     sleep(CONFIRM_PATIENCE_MS, undefined, { ref: false }),
   ])
   return placement
+}
+
+/** One line tells of it, once, and whoever starts the server is told. Never throws: nobody may wait for it. */
+async function noteUnusable(placement: Placement, { id, breaker }: Location, error: Error): Promise<void> {
+  // What a drill blocks is known by the drill's row.
+  if (breaker?.blockedFor != null) return
+  try {
+    if (isAway(error)) return void (await recordHealth(placement, id, error.message, { isAway: true }))
+  } catch (failure) {
+    placement.log.debug(
+      { location: id, error: (failure as Error).message },
+      'its health could not be recorded',
+    )
+  }
+  placement.log.warn({ location: id, error: error.message }, 'a location is not usable yet')
 }
 
 /** Resolves when what lies in the cache is known; what is there may be served before. */
@@ -155,6 +175,7 @@ function isAlive(pid: number): boolean {
 /** Gives back what this process holds on the media volume and closes the backends. */
 export async function closePlacement(placement: Placement): Promise<void> {
   await rm(placement.recallFolder, { recursive: true, force: true })
+  await closeRechecks(placement)
   if (placement.cache) await closeCache(placement.cache)
   for (const location of placement.locations.values()) await location.backend.close()
 }

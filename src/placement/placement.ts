@@ -1,35 +1,13 @@
+import type { RawBuilder } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
-import type { BrowserProbe, ProbeOptions, ProbeReport, StorageBackend } from '../storage/backend.ts'
-import type { Breaker } from '../storage/breaker.ts'
-import type { Cache } from './cache.ts'
-import type { Delivery } from './deliver.ts'
-import type { Moving } from './moving.ts'
+import type { Clock } from '../storage/moment.ts'
+import type { Cache } from './cache/cache.ts'
+import type { Delivery } from './delivery-rules.ts'
+import type { Location } from './location.ts'
 import type { Policy } from './policy.ts'
-import type { RecallRoom } from './recall-room.ts'
 import type { ClassPolicy } from './storage-classes.ts'
 import type { PriceList } from './storage-prices.ts'
-
-/** A configured place and the code that reaches it. `identity` says which place on earth it is, without secrets. */
-export type Location = {
-  id: string
-  kind: 'disk' | 's3' | 'memory'
-  /** For people: a folder, or a bucket and its endpoint. */
-  label: string
-  identity: string
-  /** The demonstration bucket: works, but is no safer than the disk it lies on. */
-  isDemonstration: boolean
-  /** The configuration says under which address everybody reaches it: its signed URLs are good for every client. */
-  hasPublicAddress?: boolean
-  /** Whose prices hold there: a name of the price list. Absent: none that is known. */
-  provider?: string
-  backend: StorageBackend
-  /** Stands before the backend of a place that can be away; absent at the media volume. */
-  breaker?: Breaker
-  probe(options?: ProbeOptions): Promise<ProbeReport>
-  /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
-  openBrowserProbe?(): Promise<BrowserProbe>
-}
 
 export type PlacementSettings = {
   /** How long a local replica stays after the last proof of the others. */
@@ -40,23 +18,56 @@ export type PlacementSettings = {
   recallMaxBytes: number
   /** So long people wait for the first byte from a place that isn't this disk. */
   answerWithinMs: number
-  /** The most that the cache of what was read from a bucket may take on the media volume; 0: there is none. */
+  /**
+   * The most that the cache of what was read from a bucket may take on the media volume; 0: there is none.
+   */
   cacheMaxBytes: number
   /** Objects up to this size are cached as a whole, larger ones in chunks of the next. */
   cacheWholeBytes: number
   cacheChunkBytes: number
-  /** A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span. */
+  /**
+   * A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span.
+   */
   writeLeaseMs: number
+  /** For so long a comparison of a location's counter with the ledger's is good for writes and removals. */
+  counterGoodForMs: number
+  /**
+   * After a start nothing that is older than it is removed for so long: longer than a comparison is good for,
+   * so that whoever used the location until then has noticed.
+   */
+  removalWaitMs: number
+  /**
+   * For so long a request that was cut off here may still be carried out there. After a start, a bucket's
+   * copies that are older than it may have an old deletion on its way, and nothing is given up for them.
+   */
+  lateRequestMs: number
+  /**
+   * A counter in a bucket that is not the expected one is looked at again after so long, before that is taken
+   * for another ledger's.
+   */
+  counterDoubtMs: number
+  /**
+   * The counter is advanced that often while nothing is written; a copied installation waits a little longer
+   * before it writes.
+   */
+  idleAdvanceMs: number
   /** A staged upload untouched for so long is taken for abandoned. */
   stagingLeaseMs: number
-  /** How often all objects are looked through for ones that are not where they belong; a million take seconds. */
-  settleIntervalMs: number
+  /**
+   * How often all objects are looked through for ones that are not where they belong; a million take seconds.
+   */
+  rebalanceIntervalMs: number
+  /** How often what each location lists is laid beside the ledger. */
+  listingIntervalMs: number
   /** Objects that are sent on their way together, and the jobs that may wait for it at a time. */
-  settleBatch: number
-  settleJobs: number
+  rebalanceBatch: number
+  rebalanceJobs: number
 }
 
-/** The parts that placement's functions work with; made once by `openPlacement`. */
+/**
+ * Configuration and connections that placement's functions work with; made once by `openPlacement`. What one
+ * module remembers in this process is that module's alone (`processState`).
+ */
 export type Placement = {
   db: Database
   log: Log
@@ -73,34 +84,16 @@ export type Placement = {
   delivery: Delivery
   /** This process's own folder for recalled copies. */
   recallFolder: string
-  /** Recalled copies of this process, by object id. */
-  recalled: Map<string, RecalledFile>
-  recallRoom: RecallRoom
   /** Null where `cacheMaxBytes` is 0. */
   cache: Cache | null
-  /** Locations whose marker this process has seen to be the recorded one. */
-  confirmedLocations: Set<string>
-  /** When the probe was made whose features this process works by, in milliseconds, by location. */
-  featuresOf: Map<string, number>
-  /** When this process last looked through all objects for ones that are not where they belong. */
-  settledAt: Date | null
-  /** A look through all objects that is under way: begun when, and come how far. */
-  settling: { beganAt: Date; after: string | null } | null
-  /** What was last counted by `movingFiles`, and until when, by `performance.now()`, that is good enough. */
-  moving: { value: Moving[]; goodUntil: number } | null
+  /**
+   * True in a statement for an object that nothing is linked to and that the library still waits for: an
+   * upload that goes past us and has an end of its own, which proves what has come.
+   */
+  isAwaited(objectId: RawBuilder<string>): RawBuilder<boolean>
   now(): Date
-}
-
-/** A copy of an object's bytes in the recall folder. Never counted as a replica, safe to delete when nobody uses it. */
-export type RecalledFile = {
-  objectId: string
-  path: string
-  size: number
-  users: number
-  lastUsedAt: number
-  ready: Promise<void>
-  /** Of one that is not ready: ends its waiting and its download. */
-  filling: AbortController | null
+  /** For what is good for a limited time only: it tells also the time in which the machine slept. */
+  clock: Clock
 }
 
 export const DEFAULT_SETTINGS: PlacementSettings = {
@@ -112,8 +105,14 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   cacheWholeBytes: 8 * 1024 ** 2,
   cacheChunkBytes: 4 * 1024 ** 2,
   writeLeaseMs: 40_000,
+  counterGoodForMs: 60_000,
+  removalWaitMs: 90_000,
+  lateRequestMs: 3_600_000,
+  counterDoubtMs: 3_000,
+  idleAdvanceMs: 10 * 60_000,
   stagingLeaseMs: 24 * 3_600_000,
-  settleIntervalMs: 3_600_000,
-  settleBatch: 500,
-  settleJobs: 1_000,
+  rebalanceIntervalMs: 3_600_000,
+  listingIntervalMs: 24 * 3_600_000,
+  rebalanceBatch: 500,
+  rebalanceJobs: 1_000,
 }

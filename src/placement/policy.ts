@@ -2,7 +2,10 @@
 import type { ObjectKind } from '../database/schema.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER, type ObjectState, type ReplicaState } from './states.ts'
 
-/** For each kind, the locations where its replicas belong. The first is where it is read from when all are equal. */
+/**
+ * For each kind, the locations where its replicas belong. The first is where it is read from when all are
+ * equal.
+ */
 export type Policy = { readonly [Kind in ObjectKind]: readonly string[] }
 
 export type PlacedReplica = {
@@ -20,8 +23,9 @@ export type Step =
 /**
  * The steps that bring an object to where it belongs. None: it is there.
  *
- * A replica that is not wanted goes only when every wanted one is verified at the level that allows it, and not before
- * `holdMs` after the youngest of those proofs. `keepLocal` names a location that is never cleared (deleteLocalAfterUpload: false).
+ * A replica that is not wanted goes only when every wanted one is verified at the level that allows it, and
+ * not before `holdMs` after the youngest of those proofs. `keepLocal` names a location that is never cleared
+ * (deleteLocalAfterUpload: false).
  */
 export function nextSteps(
   object: { state: ObjectState; kind: ObjectKind },
@@ -32,7 +36,8 @@ export function nextSteps(
 
   const wanted = rules.policy[object.kind]
   const at = new Map(replicas.map((replica) => [replica.locationId, replica]))
-  // Nothing to copy from: the object is at risk, and trying again at once would not help it. The sweep looks again.
+  // Nothing to copy from: the object is at risk, and trying again at once would not help it. The sweep looks
+  // again.
   if (!replicas.some((replica) => replica.state === 'verified')) return []
   const steps: Step[] = []
   for (const locationId of wanted) {

@@ -2,11 +2,15 @@
  * The states of a replica and the moves between them. Pure: no database, no bytes.
  *
  * Words:
- * - *object*: immutable bytes of one kind; it is `live` until its user's decision makes it `purging`, for good.
+ * - *object*: immutable bytes of one kind; it is `live` until its user's decision makes it `purging`, for
+ * good.
  * - *location*: a configured place. *Replica*: an object at one location; no row means absent.
  * - *proof level*: how well a replica is known to hold the object's bytes (see `PROOF`).
- * - *evict*: to remove one replica of a live object, never the last verified one. *Purge*: to remove all of an object.
- *   A write that nobody will finish is evicted as well: no bytes are ever removed under a row that could still be proven.
+ * - *evict*: to remove one replica of a live object, never the last verified one. *Purge*: to remove all of
+ * an object.
+ *   A write that nobody will finish is looked at: right bytes are kept (`proven`), wrong ones are evicted as well. No bytes are ever
+ *   removed under a row that could still be proven.
+ * - *kept*, *doubted*: an eviction that was cut short is decided anew, and the bytes stay.
  *
  * The database enforces the same table (`guard_replica`): a mistake here cannot lose a photo.
  */
@@ -23,6 +27,8 @@ export type ReplicaEvent =
   | 'evict'
   | 'gone'
   | 'purge'
+  | 'kept'
+  | 'doubted'
 
 /**
  * | level | evidence |
@@ -56,6 +62,8 @@ const MOVES: readonly Move[] = [
   { from: 'writing', event: 'purge', to: 'evicting' },
   { from: 'verified', event: 'purge', to: 'evicting' },
   { from: 'suspect', event: 'purge', to: 'evicting' },
+  { from: 'evicting', event: 'kept', to: 'verified' },
+  { from: 'evicting', event: 'doubted', to: 'suspect' },
 ]
 
 /** Where the event leads from there, or null where it is not allowed. */

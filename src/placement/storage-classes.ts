@@ -1,9 +1,10 @@
 /**
  * Storage classes as data, and which one an object belongs in. Pure: no database, no bytes.
  *
- * Words: a *class* is what a location keeps an object in, by its S3 name. An *archive class* holds objects that must be
- * restored before they can be read. *Minimum days*: an object that leaves its class sooner is billed for that long all the
- * same, so it stays. *Minimum bytes*: a smaller one is billed as if it had so many, so it is kept in STANDARD.
+ * Words: a *class* is what a location keeps an object in, by its S3 name. An *archive class* holds objects
+ * that must be restored before they can be read. *Minimum days*: an object that leaves its class sooner is
+ * billed for that long all the same, so it stays. *Minimum bytes*: a smaller one is billed as if it had so
+ * many, so it is kept in STANDARD.
  */
 import type { ObjectKind } from '../database/schema.ts'
 import type { RestoreTier } from '../storage/backend.ts'
@@ -25,12 +26,14 @@ export const ORDINARY_CLASS = 'STANDARD'
 const ORDINARY: StorageClass = { name: ORDINARY_CLASS, minDays: 0, minBytes: 0, restoreMinutes: null }
 
 /**
- * As Amazon S3 has them. Times: docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html (typical
- * ones; expedited ones of 250 MB and more take longer). Minimum durations and sizes: aws.amazon.com/s3/pricing, as quoted in
- * June 2026 (usage.ai, cloudcostkit.com). All looked up in November 2026. Cloudflare R2 has STANDARD_IA with the same 30
- * days and no minimum size (developers.cloudflare.com/r2/buckets/storage-classes), Scaleway ONEZONE_IA and GLACIER; what a
- * service does not have it refuses by name. For GLACIER and DEEP_ARCHIVE no minimum size is billed, but 40 KB beside each
- * object: small ones cost more there than they save, so the same 128 KiB are our own rule for them.
+ * As Amazon S3 has them. Times:
+ * docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html (typical ones;
+ * expedited ones of 250 MB and more take longer). Minimum durations and sizes: aws.amazon.com/s3/pricing, as
+ * quoted in June 2026 (usage.ai, cloudcostkit.com). All looked up in November 2026. Cloudflare R2 has
+ * STANDARD_IA with the same 30 days and no minimum size
+ * (developers.cloudflare.com/r2/buckets/storage-classes), Scaleway ONEZONE_IA and GLACIER; what a service
+ * does not have it refuses by name. For GLACIER and DEEP_ARCHIVE no minimum size is billed, but 40 KB beside
+ * each object: small ones cost more there than they save, so the same 128 KiB are our own rule for them.
  */
 export const STORAGE_CLASSES: readonly StorageClass[] = [
   ORDINARY,
@@ -53,14 +56,18 @@ export const STORAGE_CLASSES: readonly StorageClass[] = [
 ]
 
 /**
- * Where a provider's archives have other tiers and times than Amazon's. Scaleway names neither tiers nor a limit: "from a few
- * minutes to 24 hours" (scaleway.com/en/docs/object-storage/how-to/restore-an-object-from-glacier, July 2025).
+ * Where a provider's archives have other tiers and times than Amazon's. Scaleway names neither tiers nor a
+ * limit: "from a few minutes to 24 hours"
+ * (scaleway.com/en/docs/object-storage/how-to/restore-an-object-from-glacier, July 2025).
  */
 const OTHER_RESTORES: Record<string, Record<string, RestoreMinutes>> = {
   scaleway: { GLACIER: { standard: 24 * 60 } },
 }
 
-/** The tiers by which a class is restored at a provider (a name of the table of providers), and how long each takes. */
+/**
+ * The tiers by which a class is restored at a provider (a name of the table of providers), and how long each
+ * takes.
+ */
 export function restoresOf(provider: string | undefined, storageClass: string | null): RestoreMinutes {
   const { name, restoreMinutes } = classOf(storageClass)
   return OTHER_RESTORES[provider ?? '']?.[name] ?? restoreMinutes ?? {}
@@ -98,8 +105,8 @@ export function usesArchives(classes: ClassPolicy): boolean {
 }
 
 /**
- * The class that an object belongs in: of the last rule that is for its age, or of an earlier one where it is too small for
- * that. `isAllowed` leaves out classes that can't be had for it.
+ * The class that an object belongs in: of the last rule that is for its age, or of an earlier one where it is
+ * too small for that. `isAllowed` leaves out classes that can't be had for it.
  */
 export function wantedClass(
   { class: fresh, rules }: ClassRules,
@@ -116,8 +123,8 @@ export function wantedClass(
 export type KeptReplica = { storageClass: string | null; classSince: Date; isReadable: boolean }
 
 /**
- * What the rules make of a replica. `tooSoon`: it goes when its class has been paid for (`at`). `archived`: it would have to
- * be restored first.
+ * What the rules make of a replica. `tooSoon`: it goes when its class has been paid for (`at`). `archived`:
+ * it would have to be restored first.
  */
 export type ClassStep =
   | { do: 'stay' }

@@ -1,8 +1,8 @@
 /**
- * What classes and restores cost, about: list prices with their date and source, in `storage-prices.json` or in a file of
- * yours (`storage.pricesFile`). Taxes, discounts and data that leaves the provider are not in them.
+ * What classes and restores cost, about: list prices with their date and source, in `storage-prices.json` or
+ * in a file of yours (`storage.pricesFile`). Taxes, discounts and data that leaves the provider are not in
+ * them.
  */
-import type { Location } from './placement.ts'
 import { ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
 import shipped from './storage-prices.json' with { type: 'json' }
 
@@ -12,7 +12,9 @@ export type ClassPrice = {
   /** What reading costs beside the request, a copy into another class as well; absent: nothing. */
   readsPerGb?: number | undefined
   restore?: Partial<Record<RestoreTier, { perGb: number; per1000: number }>> | undefined
-  /** Bytes that are billed beside each object, at this class's price and at the ordinary one's; absent: none. */
+  /**
+   * Bytes that are billed beside each object, at this class's price and at the ordinary one's; absent: none.
+   */
   beside?: { bytes: number; ordinaryBytes: number } | undefined
 }
 export type ProviderPrices = {
@@ -35,8 +37,11 @@ export const SHIPPED_PRICES: PriceList = shipped
 const GB = 2 ** 30
 const DAYS_A_MONTH = 30
 
-function pricesAt(prices: PriceList, location: Location): ProviderPrices | null {
-  return (location.provider !== undefined && prices[location.provider]) || null
+/** Whose prices hold where the files are: a name of the price list. */
+type Held = { provider?: string }
+
+function pricesAt(prices: PriceList, provider: string | undefined): ProviderPrices | null {
+  return (provider !== undefined && prices[provider]) || null
 }
 
 function priceOf({ currency, asOf, source }: ProviderPrices, amount: number): Price {
@@ -46,10 +51,10 @@ function priceOf({ currency, asOf, source }: ProviderPrices, amount: number): Pr
 /** A restore and its readable copy for `days`; null where no price is known. */
 export function restorePrice(
   prices: PriceList,
-  location: Location,
+  { provider }: Held,
   what: { storageClass: string; tier: RestoreTier; days: number; count: number; bytes: number },
 ): Price | null {
-  const list = pricesAt(prices, location)
+  const list = pricesAt(prices, provider)
   const rates = list?.classes[what.storageClass]?.restore?.[what.tier]
   if (!list || !rates) return null
   const gb = what.bytes / GB
@@ -57,13 +62,16 @@ export function restorePrice(
   return priceOf(list, gb * rates.perGb + (what.count / 1000) * rates.per1000 + copy)
 }
 
-/** What changing a class costs at once, and what keeping it costs a month before and after; null where no price is known. */
+/**
+ * What changing a class costs at once, and what keeping it costs a month before and after; null where no
+ * price is known.
+ */
 export function changePrice(
   prices: PriceList,
-  location: Location,
+  { provider }: Held,
   what: { from: string | null; to: string; count: number; bytes: number },
 ): { once: Price; monthlyBefore: Price; monthlyAfter: Price } | null {
-  const list = pricesAt(prices, location)
+  const list = pricesAt(prices, provider)
   const from = list?.classes[what.from ?? ORDINARY_CLASS]
   const to = list?.classes[what.to]
   if (!list || !from || !to) return null

@@ -2,11 +2,11 @@
 export type BackOff = { quickTries: number; quickDelayMs: number }
 
 const FIRST_DELAY_MS = 5_000
-const LONGEST_DELAY_MS = 6 * 3_600_000
+export const LONGEST_DELAY_MS = 6 * 3_600_000
 
 /**
- * Milliseconds from the failure of attempt `attempt` (1 is the first) to the next one. `spread`, 0 to 1, moves it by up to
- * 20 % either way: a thousand jobs that failed together must not come back together.
+ * Milliseconds from the failure of attempt `attempt` (1 is the first) to the next one. `spread`, 0 to 1,
+ * moves it by up to 20 % either way: a thousand jobs that failed together must not come back together.
  */
 export function backOffMs(attempt: number, rule: BackOff, spread: number = Math.random()): number {
   const slowTry = attempt - rule.quickTries

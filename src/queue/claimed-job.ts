@@ -1,16 +1,20 @@
 /**
- * The life of one claimed job, in SQL on graphile-worker's tables: claim, then complete, fail, postpone or give back.
+ * The life of one claimed job, in SQL on graphile-worker's tables: claim, then complete, fail, postpone or
+ * give back.
  *
- * A job whose key was enqueued again while it ran is *superseded*: graphile-worker takes its key away, and the newer one
- * does the work. Whatever its end, it is then removed rather than run again.
+ * A job whose key was enqueued again while it ran is *superseded*: graphile-worker takes its key away, and
+ * the newer one does the work. Whatever its end, it is then removed rather than run again.
  *
- * A claim does not wait for the disk: a crash takes back only those of jobs that still run, and they run again anyway. Ends
- * do wait: without, a crash of PostgreSQL gave back all that had ended within half a second (32 jobs of 8 at a time).
+ * A claim does not wait for the disk: a crash takes back only those of jobs that still run, and they run
+ * again anyway. Ends do wait: without, a crash of PostgreSQL gave back all that had ended within half a
+ * second (32 jobs of 8 at a time).
  */
 import { sql } from 'kysely'
-import { COMMITTING_LATER } from '../database/commit-later.ts'
-import { compileOnce } from '../database/compile-once.ts'
 import type { Database, Queryable } from '../database/connect.ts'
+import { COMMITTING_LATER } from '../database/statements/commit-later.ts'
+import { compileOnce } from '../database/statements/compile-once.ts'
+import { OWNER_FLAG } from './enqueue.ts'
+import { solveFailures, solveUnavailable } from './failures.ts'
 import type { JobName, QueueName } from './job-types.ts'
 
 export type ClaimedJob = {
@@ -21,32 +25,39 @@ export type ClaimedJob = {
   attempt: number
   maxAttempts: number
   key: string | null
+  /** Null: nobody's, or everybody's. */
+  owner: string | null
 }
 
-/** Jobs of these names, so many at most. */
-export type Room = { names: readonly JobName[]; jobs: number }
+/** Jobs of these names, so many at most, of nobody in `avoid`. */
+export type Room = { names: readonly JobName[]; jobs: number; avoid: readonly string[] }
 
-/** Locks due jobs for each of the rooms, the most urgent first, none of a paused queue; all in one statement. */
+/**
+ * Locks due jobs for each of the rooms, the most urgent first, none of a paused queue; all in one statement.
+ */
 export async function claimJobs(
   db: Database,
   workerId: string,
   rooms: readonly Room[],
 ): Promise<ClaimedJob[]> {
   // No array of arrays: those of PostgreSQL are rectangles.
-  const wanted = JSON.stringify(rooms)
+  const wanted = JSON.stringify(
+    rooms.map((room) => ({ ...room, avoid: room.avoid.map((owner) => OWNER_FLAG + owner) })),
+  )
   return claim(db, { workerId, wanted })
 }
 
 const claim = compileOnce<{ workerId: string; wanted: string }, ClaimedJob>(
   (_, value) => sql<ClaimedJob>`
     with due as (
-      select due.id from jsonb_to_recordset(${value('wanted')}::jsonb) as room (names text[], jobs int)
+      select due.id from jsonb_to_recordset(${value('wanted')}::jsonb) as room (names text[], jobs int, avoid text[])
       cross join lateral (
         select id from graphile_worker._private_jobs
         where is_available and run_at <= now()
           and task_id = any(array(
             select id from graphile_worker._private_tasks where identifier = any(room.names)))
           and (flags ?| array(select queue from paused_queue)) is not true
+          and (room.avoid = '{}' or (flags ?| room.avoid) is not true)
         order by priority, run_at
         limit room.jobs
         for update skip locked) as due
@@ -56,15 +67,23 @@ const claim = compileOnce<{ workerId: string; wanted: string }, ClaimedJob>(
     from due, graphile_worker._private_tasks as task
     where job.id = due.id and task.id = job.task_id and ${COMMITTING_LATER}
     returning job.id::text as id, task.identifier as name, job.payload, job.attempts as attempt,
-      job.max_attempts as "maxAttempts", job.key`,
+      job.max_attempts as "maxAttempts", job.key,
+      (select substr(flag, ${OWNER_FLAG.length + 1}) from jsonb_object_keys(job.flags) as flag
+       where starts_with(flag, ${OWNER_FLAG})) as owner`,
 )
 
-/** False when the job was no longer this worker's: it stalled so long that it was taken for dead. */
+/**
+ * The job is done, and what failed of it before is solved. False when it was no longer this worker's: it
+ * stalled so long that it was taken for dead.
+ */
 export async function completeJob(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {
-  const { rows } = await sql`
-    delete from graphile_worker._private_jobs where id = ${job.id} and locked_by = ${workerId} returning id`.execute(
-    db,
-  )
+  const removed = sql`
+    delete from graphile_worker._private_jobs where id = ${job.id} and locked_by = ${workerId} returning id`
+  const solved =
+    job.key === null
+      ? sql``
+      : sql`, solved as (${solveFailures(job.key, sql<boolean>`exists (select from removed)`)})`
+  const { rows } = await sql`with removed as (${removed})${solved} select id from removed`.execute(db)
   return rows.length === 1
 }
 
@@ -73,7 +92,7 @@ export async function failJob(
   db: Database,
   workerId: string,
   job: ClaimedJob,
-  failure: { queue: QueueName; error: string; delayMs: number; isFinal: boolean },
+  failure: { queue: QueueName; error: string; code: string; delayMs: number; isFinal: boolean },
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     await tx
@@ -85,11 +104,13 @@ export async function failJob(
         attempt: job.attempt,
         error: failure.error,
         is_final: failure.isFinal,
+        key: job.key,
+        code: failure.code,
       })
       .execute()
     if (await removeSuperseded(tx, workerId, job)) return true
     // One that is tried only once comes back by itself: dead rows of it would only pile up.
-    if (job.maxAttempts === 1) return completeJob(tx, workerId, job)
+    if (job.maxAttempts === 1) return remove(tx, workerId, job)
     const { rows } = await sql`
       update graphile_worker._private_jobs
       set last_error = ${failure.error}, run_at = now() + ${failure.delayMs} * interval '1 millisecond',
@@ -97,6 +118,37 @@ export async function failJob(
       where id = ${job.id} and locked_by = ${workerId} returning id`.execute(tx)
     return rows.length === 1
   })
+}
+
+/**
+ * Unlocks the job to run again after `delayMs`, or when it is woken since its place is back. The attempt
+ * counts for its back-off, but no outage is so long that it uses up the attempts.
+ */
+export async function awaitPlace(
+  db: Database,
+  workerId: string,
+  job: ClaimedJob,
+  wait: { error: string; delayMs: number },
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    if (await removeSuperseded(tx, workerId, job)) return true
+    if (job.maxAttempts === 1) return remove(tx, workerId, job)
+    if (job.key !== null) await solveUnavailable(tx, job.key)
+    const { rows } = await sql`
+      update graphile_worker._private_jobs
+      set last_error = ${wait.error}, run_at = now() + ${wait.delayMs} * interval '1 millisecond',
+        attempts = least(attempts, max_attempts - 1), locked_by = null, locked_at = null
+      where id = ${job.id} and locked_by = ${workerId} returning id`.execute(tx)
+    return rows.length === 1
+  })
+}
+
+async function remove(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {
+  const { rows } = await sql`
+    delete from graphile_worker._private_jobs where id = ${job.id} and locked_by = ${workerId} returning id`.execute(
+    db,
+  )
+  return rows.length === 1
 }
 
 /** Unlocks the job to run again after `delayMs`; the attempt is not counted. */
@@ -126,8 +178,8 @@ async function removeSuperseded(db: Queryable, workerId: string, job: ClaimedJob
 }
 
 /**
- * Unlocks jobs of this worker that it does not know to be running: the answer to the claim was lost with its connection.
- * Only those claimed more than `olderThanMs` ago, so that no claim in flight is meant.
+ * Unlocks jobs of this worker that it does not know to be running: the answer to the claim was lost with its
+ * connection. Only those claimed more than `olderThanMs` ago, so that no claim in flight is meant.
  */
 export async function releaseUnknownJobs(
   db: Database,

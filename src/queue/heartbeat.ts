@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
-import { isKnownDead } from './worker-id.ts'
+import { QUEUE_NAMES } from './queue-names.ts'
+import { isKnownDead, makeWorkerId } from './worker-id.ts'
 
 export type Heartbeat = { workerId: string; stop(): Promise<void> }
 
@@ -14,7 +15,8 @@ export type HeartbeatTimes = {
 export const HEARTBEAT_TIMES: HeartbeatTimes = { beatMs: 10_000, deadAfterMs: 30_000 }
 
 /**
- * Beats for this worker and unlocks the jobs of dead ones, whose locks graphile-worker would keep for four hours.
+ * Beats for this worker and unlocks the jobs of dead ones, whose locks graphile-worker would keep for four
+ * hours.
  * `onBeat` is called after each beat.
  */
 export async function startHeartbeat(
@@ -32,8 +34,8 @@ export async function startHeartbeat(
       insert into worker_heartbeat (worker_id) values (${workerId})
       on conflict (worker_id) do update set beaten_at = now()`.execute(db)
     const now = performance.now()
-    // After an outage of the database every heartbeat is old. Whoever comes back first must not bury the others, so it
-    // judges by time only once it has itself been beating for as long as they are given.
+    // After an outage of the database every heartbeat is old. Whoever comes back first must not bury the
+    // others, so it judges by time only once it has itself been beating for as long as they are given.
     if (now - beatenAt > 2 * times.beatMs) steadySince = now
     beatenAt = now
     await buryDead(db, workerId, now - steadySince >= times.deadAfterMs ? times.deadAfterMs : null, log)
@@ -64,7 +66,10 @@ export async function startHeartbeat(
   }
 }
 
-/** Takes dead workers off the list and unlocks their jobs; `deadAfterMs` null: only those whose process is known to be gone. */
+/**
+ * Takes dead workers off the list and unlocks their jobs; `deadAfterMs` null: only those whose process is
+ * known to be gone.
+ */
 async function buryDead(db: Database, ownId: string, deadAfterMs: number | null, log: Log): Promise<void> {
   // Workers with a lock but without a heartbeat count from the claim: they died before the first beat.
   const { rows } = await sql<{ workerId: string; silentMs: number }>`
@@ -84,9 +89,11 @@ async function buryDead(db: Database, ownId: string, deadAfterMs: number | null,
   const released = await db.transaction().execute(async (tx) => {
     // A job whose last attempt it was stays dead, and that must be seen.
     await sql`
-      insert into job_failure (job, queue, payload, attempt, error, is_final)
-      select job.task_identifier, coalesce((select min(flag) from jsonb_object_keys(job.flags) as flag), 'maintenance'),
-        raw.payload::jsonb, job.attempts, 'its worker died while it ran', job.attempts >= job.max_attempts
+      insert into job_failure (job, queue, payload, attempt, error, is_final, key, code)
+      select job.task_identifier, coalesce((select min(flag) from jsonb_object_keys(job.flags) as flag
+          where flag = any(${QUEUE_NAMES as string[]})), 'maintenance'),
+        raw.payload::jsonb, job.attempts, 'its worker died while it ran', job.attempts >= job.max_attempts,
+        job.key, 'interrupted'
       from graphile_worker.jobs as job join graphile_worker._private_jobs as raw using (id)
       where job.locked_by = any(${dead})`.execute(tx)
     const { rows: jobs } = await sql`
@@ -96,4 +103,19 @@ async function buryDead(db: Database, ownId: string, deadAfterMs: number | null,
     return jobs.length
   })
   log.warn({ workers: dead, jobs: released }, 'a worker died; its jobs run again')
+}
+
+/**
+ * Whether somebody takes jobs: a worker that has beaten lately, and whose process is not known to be gone.
+ */
+export async function livesAnyWorker(
+  db: Database,
+  times: HeartbeatTimes = HEARTBEAT_TIMES,
+): Promise<boolean> {
+  const { rows } = await sql<{ workerId: string }>`
+    select worker_id as "workerId" from worker_heartbeat
+    where beaten_at > now() - ${times.deadAfterMs} * interval '1 millisecond'`.execute(db)
+  const here = await makeWorkerId()
+  for (const { workerId } of rows) if (!(await isKnownDead(workerId, here))) return true
+  return false
 }

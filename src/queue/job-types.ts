@@ -1,16 +1,13 @@
 /**
- * Words: a *job* is a name and a payload in PostgreSQL; to *enqueue* it happens in the caller's transaction; a worker
- * *claims* it; an *attempt* that throws is repeated after a *back-off*; a job whose attempts are used up is *dead*.
- * A *queue* is what people see, count and pause: a group of job names.
+ * Words: a *job* is a name and a payload in PostgreSQL; to *enqueue* it happens in the caller's transaction;
+ * a worker *claims* it; an *attempt* that throws is repeated after a *back-off*; a job whose attempts are
+ * used up is *dead*. A *queue* is what people see, count and pause: a group of job names.
  */
 
 /**
- * A file at which the decoder was killed or took too long so many times is taken for broken. Fewer than the jobs'
- * `maxAttempts`: those also count the deaths of workers (five kill -9 in a row used up five), which are not the file's fault.
+ * Every job and its payload. Ids only: the handler reads the rest at run time, so that a late job never acts
+ * on old facts.
  */
-export const DECODER_ATTEMPTS = 5
-
-/** Every job and its payload. Ids only: the handler reads the rest at run time, so that a late job never acts on old facts. */
 export type Jobs = {
   'process-asset': { assetId: string }
   'transcode-video': { assetId: string }
@@ -25,14 +22,18 @@ export type Jobs = {
   'sweep-library': Record<string, never>
   'sweep-classes': Record<string, never>
   'check-restores': Record<string, never>
+  'check-listings': Record<string, never>
+  'adopt-location': { locationId: string }
+  'read-again': { assetId: string }
+  'sweep-readings': Record<string, never>
 }
 export type JobName = keyof Jobs
 
 export type QueueName = 'processing' | 'videoConversion' | 'replication' | 'eviction' | 'maintenance'
 
 /**
- * `maxAttempts`: the safety of the only copy hangs on replication, eviction and purge, so those never give up (32,767 is
- * the largest smallint; with a back-off of at most 6 h that is 22 years).
+ * `maxAttempts`: the safety of the only copy hangs on replication, eviction and purge, so those never give up
+ * (32,767 is the largest smallint; with a back-off of at most 6 h that is 22 years).
  */
 export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: number; priority: number } } = {
   'process-asset': { queue: 'processing', maxAttempts: 25, priority: 0 },
@@ -50,4 +51,9 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   'sweep-library': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'sweep-classes': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'check-restores': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'check-listings': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  // An administrator waits for it, and nothing is written at the location until it has ended.
+  'adopt-location': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },
+  'read-again': { queue: 'processing', maxAttempts: 25, priority: 30 },
+  'sweep-readings': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
 }

@@ -1,6 +1,8 @@
 import { sql } from 'kysely'
 import type { Queryable } from '../database/connect.ts'
-import { JOB_RULES, type JobName, type QueueName } from './job-types.ts'
+import { countOpenFailures } from './failures.ts'
+import type { JobName, QueueName } from './job-types.ts'
+import { QUEUE_NAMES } from './queue-names.ts'
 import { nudgeWorkers } from './wake.ts'
 
 export type QueueCounts = {
@@ -11,22 +13,18 @@ export type QueueCounts = {
   delayed: number
   /** Attempts used up; they run again only when asked. */
   dead: number
-  /** Failed attempts of the last 24 hours. */
+  /** Pieces of work that failed and are not done yet, tried again or not. */
   failed: number
   isPaused: boolean
 }
-export const QUEUE_NAMES = [
-  ...new Set(Object.values(JOB_RULES).map((rule) => rule.queue)),
-] as readonly QueueName[]
 
 /** How the queues stand now. */
 export async function queueCounts(db: Queryable): Promise<Record<QueueName, QueueCounts>> {
-  const { rows } = await sql<QueueCounts & { queue: QueueName }>`
+  const failed = await countOpenFailures(db)
+  const { rows } = await sql<Omit<QueueCounts, 'failed'> & { queue: QueueName }>`
     select queue,
       coalesce(jobs.waiting, 0)::int as waiting, coalesce(jobs.active, 0)::int as active,
       coalesce(jobs.delayed, 0)::int as delayed, coalesce(jobs.dead, 0)::int as dead,
-      (select count(*)::int from job_failure where job_failure.queue = queues.queue and at > now() - interval '24 hours')
-        as failed,
       exists (select from paused_queue where paused_queue.queue = queues.queue) as "isPaused"
     from unnest(${QUEUE_NAMES}::text[]) as queues(queue)
     left join (
@@ -38,10 +36,9 @@ export async function queueCounts(db: Queryable): Promise<Record<QueueName, Queu
       from graphile_worker.jobs cross join lateral jsonb_object_keys(flags) as flag
       group by flag
     ) as jobs on jobs.flag = queues.queue`.execute(db)
-  return Object.fromEntries(rows.map(({ queue, ...counts }) => [queue, counts])) as Record<
-    QueueName,
-    QueueCounts
-  >
+  return Object.fromEntries(
+    rows.map(({ queue, ...counts }) => [queue, { ...counts, failed: failed.get(queue) ?? 0 }]),
+  ) as Record<QueueName, QueueCounts>
 }
 
 /** No job of the queue is claimed any more; running ones go on. */
@@ -58,6 +55,7 @@ export async function resumeQueue(db: Queryable, queue: QueueName): Promise<void
   await nudgeWorkers(db)
 }
 
+/** One failed attempt. */
 export type JobFailure = {
   job: JobName
   queue: QueueName
@@ -69,7 +67,7 @@ export type JobFailure = {
   at: Date
 }
 
-/** Newest first. */
+/** Every failed attempt, of work that is done since as well; the newest first. */
 export async function recentFailures(
   db: Queryable,
   options: { queue?: QueueName; limit?: number } = {},
@@ -90,29 +88,4 @@ export async function recentFailures(
     isFinal: row.is_final,
     at: row.at,
   }))
-}
-
-/**
- * Runs the queue's failed jobs again now: dead ones with a fresh count of attempts, those in their back-off at once.
- * @returns how many
- */
-export async function retryFailed(db: Queryable, queue: QueueName): Promise<number> {
-  const { rows } = await sql`
-    select rescheduled.id from graphile_worker.reschedule_jobs(
-      array(select id from graphile_worker.jobs where flags ? ${queue} and locked_at is null and attempts > 0),
-      run_at => now(), attempts => 0
-    ) as rescheduled`.execute(db)
-  if (rows.length > 0) await nudgeWorkers(db)
-  return rows.length
-}
-
-/** Deletes failures and dead jobs older than 30 days. */
-export async function forgetOldFailures(db: Queryable): Promise<void> {
-  await sql`delete from job_failure where at < now() - interval '30 days'`.execute(db)
-  await sql`
-    select graphile_worker.complete_jobs(
-      array(select id from graphile_worker.jobs
-            where locked_at is null and attempts >= max_attempts and updated_at < now() - interval '30 days'))`.execute(
-    db,
-  )
 }

@@ -4,7 +4,14 @@ import { enqueue } from './enqueue.ts'
 import type { JobName } from './job-types.ts'
 
 export type RecurringJob = {
-  name: 'check-locations' | 'sweep-placement' | 'sweep-library' | 'sweep-classes' | 'check-restores'
+  name:
+    | 'check-locations'
+    | 'sweep-placement'
+    | 'sweep-library'
+    | 'sweep-classes'
+    | 'check-restores'
+    | 'check-listings'
+    | 'sweep-readings'
   everyMs: number
 }
 
@@ -14,9 +21,15 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'sweep-library', everyMs: 3_600_000 },
   { name: 'sweep-classes', everyMs: 24 * 3_600_000 },
   { name: 'check-restores', everyMs: 60_000 },
+  // Looks whether one is due, or was cut.
+  { name: 'check-listings', everyMs: 10 * 60_000 },
+  { name: 'sweep-readings', everyMs: 60_000 },
 ]
 
-/** Makes the rows of `job_schedule`; a job that is new is due at once. */
+/**
+ * Makes the rows of `job_schedule`; a job that is new is due at once, and so is one whose interval became
+ * shorter.
+ */
 export async function prepareSchedule(db: Database, jobs: readonly RecurringJob[]): Promise<void> {
   if (jobs.length === 0) return
   await db
@@ -24,11 +37,20 @@ export async function prepareSchedule(db: Database, jobs: readonly RecurringJob[
     .values(jobs.map((job) => ({ job: job.name, next_at: sql<Date>`now()` })))
     .onConflict((conflict) => conflict.doNothing())
     .execute()
+  // Further away than they ever are: a clock that was ahead has said when.
+  for (const { name, everyMs } of jobs) {
+    await db
+      .updateTable('job_schedule')
+      .set({ next_at: sql<Date>`now()` })
+      .where('job', '=', name)
+      .where('next_at', '>', sql<Date>`now() + ${everyMs} * interval '1 millisecond'`)
+      .execute()
+  }
 }
 
 /**
- * Enqueues what is due. Of several workers one wins the row. A job that is late runs once, not once for every time it
- * was missed, and the key keeps a paused one from piling up.
+ * Enqueues what is due. Of several workers one wins the row. A job that is late runs once, not once for every
+ * time it was missed, and its key keeps a paused one from piling up.
  */
 export async function enqueueDue(db: Database, jobs: readonly RecurringJob[]): Promise<JobName[]> {
   if (!(await isAnyDue(db))) return []
@@ -43,7 +65,7 @@ export async function enqueueDue(db: Database, jobs: readonly RecurringJob[]): P
         .returning('job')
         .execute()
       if (due.length === 0) continue
-      await enqueue(tx, name, {}, { key: `recurring ${name}` })
+      await enqueue(tx, name, {})
       enqueued.push(name)
     }
     return enqueued

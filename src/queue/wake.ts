@@ -3,8 +3,8 @@ import type { Queryable } from '../database/connect.ts'
 import type { JobName } from './job-types.ts'
 
 /**
- * Makes failed jobs of these names due now instead of at the end of their back-off: what they waited for is back. Jobs
- * that wait for their first attempt, such as the end of a hold, keep their time.
+ * Makes failed jobs of these names due now instead of at the end of their back-off: what they waited for is
+ * back. Jobs that wait for their first attempt, such as the end of a hold, keep their time.
  * @returns how many
  */
 export async function wakeJobs(db: Queryable, names: readonly JobName[]): Promise<number> {

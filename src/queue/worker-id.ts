@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readFile, readlink } from 'node:fs/promises'
-import { findProcess } from '../database/process-identity.ts'
+import { findProcess } from '../database/embedded/process-identity.ts'
 
 /**
- * `place/pid/startedAt/random`. The place is this boot of this kernel and, in a container, its table of processes: where
- * two ids name the same place, the one can look whether the other's process still lives, without waiting for its
- * heartbeat to grow old.
+ * `place/pid/startedAt/random`. The place is this boot of this kernel and, in a container, its table of
+ * processes: where two ids name the same place, the one can look whether the other's process still lives,
+ * without waiting for its heartbeat to grow old.
  */
 export async function makeWorkerId(): Promise<string> {
   const self = await findProcess(process.pid)

@@ -1,34 +1,47 @@
 /**
  * Takes jobs out of graphile-worker's tables and runs them, as many at a time as each *lane* allows.
  *
- * The tables, `add_job` with its keys, and the notifications are graphile-worker's; its runner is not used. Tried with
+ * The tables, `add_job` with its keys, and the notifications are graphile-worker's; its runner is not used.
+ * Tried with
  * 0.18.0: it does not wait for the statement that ends a job, so PostgreSQL being away at that moment is an unhandled
- * rejection that ends the process; with batching on, the runner stops for good after the first such error instead.
+ * rejection that ends the process; with batching on, the runner stops for good after the first such error
+ * instead.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
+import type { ClockRepair } from '../database/clock.ts'
 import type { Database } from '../database/connect.ts'
 import { listen } from '../database/listen.ts'
+import { isDatabaseOutage } from '../database/outage.ts'
 import type { Log } from '../log.ts'
 import { type BackOff, backOffMs } from './back-off.ts'
 import {
+  awaitPlace,
   type ClaimedJob,
   claimJobs,
   completeJob,
   failJob,
   postponeJob,
+  type Room,
   releaseAllJobs,
   releaseUnknownJobs,
 } from './claimed-job.ts'
+import { describeFailure, failureFacts, UNEXPECTED } from './failure-facts.ts'
+import { forgetOldFailures } from './failures.ts'
 import { HEARTBEAT_TIMES, type HeartbeatTimes, startHeartbeat } from './heartbeat.ts'
 import { JOB_RULES, type JobName, type Jobs } from './job-types.ts'
-import { forgetOldFailures } from './queues.ts'
-import { RetryLater } from './retry-later.ts'
+import type { WaitSettings } from './longest-waits.ts'
+import { QUEUES } from './queue-names.ts'
+import { laterInMs } from './retry-later.ts'
 import { enqueueDue, prepareSchedule, RECURRING_JOBS, type RecurringJob } from './schedule.ts'
+import { clockWatch } from './watch-clock.ts'
 import { makeWorkerId } from './worker-id.ts'
 
 export type JobContext = {
-  /** Aborted when the worker stops and its patience is over; a handler that then throws is run again elsewhere. */
+  /**
+   * Aborted when the worker stops and its patience is over; a handler that then throws is run again
+   * elsewhere.
+   */
   signal: AbortSignal
   /** 1 is the first. */
   attempt: number
@@ -43,17 +56,27 @@ export type WorkerOptions = {
   concurrency: { processing: number; video: number; storage: number }
   backOff: BackOff
   log: Log
+  /** What else is put off, beside back-offs; absent: nothing. */
+  waits?: WaitSettings
+  /** What others wrote while the clock was ahead, when it went back. */
+  clockRepairs?: readonly ClockRepair[]
+  /**
+   * Jobs of these names alone, and nothing that recurs: a command that does one kind of work. Absent: all.
+   */
+  only?: readonly JobName[]
   /** For tests. */
+  lookAtClockMs?: number
   heartbeat?: HeartbeatTimes
   pollMs?: number
+  slowAfterMs?: number
   recurring?: readonly RecurringJob[]
 }
 
 export type Worker = {
   id: string
   /**
-   * Takes no more jobs and waits for the running ones, at most `graceMs`; then aborts their signal, waits a second, and
-   * gives back what still runs.
+   * Takes no more jobs and waits for the running ones, at most `graceMs`; then aborts their signal, waits a
+   * second, and gives back what still runs.
    */
   stop(graceMs: number): Promise<void>
 }
@@ -61,31 +84,44 @@ export type Worker = {
 /** Finds jobs whose time has come; new ones are notified. */
 const POLL_MS = 2_000
 /**
- * After a look at all lanes, notifications within this time are answered by one look at its end. With 20 ms the looks were a fifth
- * of the CPU of direct uploads; lanes that work claim at the end of their jobs anyway.
+ * After a look at all lanes, notifications within this time are answered by one look at its end. With 20 ms
+ * the looks were a fifth of the CPU of direct uploads; lanes that work claim at the end of their jobs anyway.
  */
 const NOTICE_MS = 100
 /** For this long the end of a job waits for others before the next is claimed. */
 const GATHER_MS = 5
 const ABORT_GRACE_MS = 1_000
+/** A photo takes a second or two, an encoding minutes. */
+const SLOW_AFTER_MS = 10_000
+const SLOWER_VIDEO = 12
+/** Attempts that find their place silent without being worth a line in the log. */
+const QUIET_TRIES = 3
 /** Between tries to write down how a job ended while the database is away. */
 const SETTLE_RETRY_MS = 500
+
+type Running = { ended: Promise<void>; owner: string | null; beganAt: number }
 
 type Lane = {
   names: JobName[]
   limit: number
-  running: Map<string, Promise<void>>
+  /** A job that has run for so long no longer holds up those of other owners. */
+  slowAfterMs: number
+  running: Map<string, Running>
   isFilling: boolean
   again: boolean
   gathering: NodeJS.Timeout | undefined
 }
 
-/** Starts a worker. It needs one connection of the pool for itself, and one per claim or end of a job for a moment. */
+/**
+ * Starts a worker. It needs one connection of the pool for itself, and one per claim or end of a job for a
+ * moment.
+ */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { db, log, handlers } = options
   const heartbeatTimes = options.heartbeat ?? HEARTBEAT_TIMES
-  const recurring = options.recurring ?? RECURRING_JOBS
+  const recurring = options.recurring ?? (options.only ? [] : RECURRING_JOBS)
   const pollMs = options.pollMs ?? POLL_MS
+  const slowAfterMs = options.slowAfterMs ?? SLOW_AFTER_MS
   const workerId = await makeWorkerId()
   const abort = new AbortController()
   let isStopping = false
@@ -93,18 +129,31 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const claims = new Set<Promise<void>>()
 
   const lanes: Lane[] = [
-    lane(['process-asset', 'prove-upload'], options.concurrency.processing),
-    lane(['transcode-video'], options.concurrency.video),
+    lane(['process-asset', 'prove-upload'], options.concurrency.processing, slowAfterMs),
+    lane(['transcode-video'], options.concurrency.video, slowAfterMs * SLOWER_VIDEO),
     lane(
       ['replicate-object', 'evict-replica', 'purge-object', 'change-class', 'restore-replica'],
       options.concurrency.storage,
     ),
-    lane(['sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores'], 2),
-    // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang, nor behind sweeps.
+    lane(['sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores', 'sweep-readings'], 2),
+    // A lane of their own, for what takes long and nobody waits for: a listing keeps no sweep waiting, and a
+    // film that is fetched to be read again takes no place from a photo.
+    lane(['check-listings', 'read-again'], 1),
+    // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang, nor
+    // behind sweeps.
     lane(['check-locations'], 1),
-  ]
+    // Of their own as well: an adoption takes as long as a listing, and somebody waits for it. The media
+    // volume and one bucket at a time.
+    lane(['adopt-location'], 2),
+  ].flatMap(({ names, limit, slowAfterMs }) => {
+    const wanted = names.filter((name) => options.only?.includes(name) ?? true)
+    return wanted.length > 0 ? [lane(wanted, limit, slowAfterMs)] : []
+  })
 
-  /** Claims as many jobs as the lanes have room for, in one statement: a claim costs as much as a small request. */
+  /**
+   * Claims as many jobs as the lanes have room for, in one statement: a claim costs as much as a small
+   * request.
+   */
   async function fill(wanted: readonly Lane[]): Promise<void> {
     for (const lane of wanted) if (lane.isFilling) lane.again = true
     let filling = wanted.filter((lane) => !lane.isFilling)
@@ -122,9 +171,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
 
   async function claimFor(filling: readonly Lane[]): Promise<void> {
-    const rooms = filling
-      .map(({ names, limit, running }) => ({ names, jobs: limit - running.size }))
-      .filter(({ jobs }) => jobs > 0)
+    const rooms = filling.map(roomOf).filter(({ jobs }) => jobs > 0)
     if (isStopping || rooms.length === 0) return
     try {
       const jobs = await claimJobs(db, workerId, rooms)
@@ -153,54 +200,76 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
 
   function start(lane: Lane, job: ClaimedJob): void {
+    const beganAt = performance.now()
     const ended = runJob(job).finally(() => {
       lane.running.delete(job.id)
       fillSoon(lane)
     })
-    lane.running.set(job.id, ended)
+    lane.running.set(job.id, { ended, owner: job.owner, beganAt })
   }
 
   async function runJob(job: ClaimedJob): Promise<void> {
     const beganAt = performance.now()
-    let settle: () => Promise<boolean>
+    let end: () => Promise<boolean>
     let againInMs: number | undefined
     try {
       await callHandler(handlers, job, { signal: abort.signal, attempt: job.attempt })
       log.debug({ job: job.name, ms: Math.round(performance.now() - beganAt) }, 'a job is done')
-      settle = () => completeJob(db, workerId, job)
+      end = () => completeJob(db, workerId, job)
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown))
-      if (error instanceof RetryLater) {
-        againInMs = error.delayMs
-        settle = () => postponeJob(db, workerId, job, error.delayMs)
+      const laterMs = laterInMs(error)
+      if (laterMs !== null) {
+        againInMs = laterMs
+        end = () => postponeJob(db, workerId, job, laterMs)
       } else if (abort.signal.aborted) {
-        settle = () => postponeJob(db, workerId, job, 0)
+        end = () => postponeJob(db, workerId, job, 0)
       } else {
-        const failure = {
-          queue: JOB_RULES[job.name].queue,
-          error: describe(error),
-          delayMs: backOffMs(job.attempt, options.backOff),
-          isFinal: job.attempt >= job.maxAttempts,
+        const { code, placeBackAt } = failureFacts(error)
+        const told = { error: describeFailure(error), delayMs: backOffMs(job.attempt, options.backOff) }
+        againInMs = told.delayMs
+        if (placeBackAt !== null) {
+          // One line tells of the outage (placement/locations/outage-log.ts), and not one for each file.
+          log.debug({ job: job.name, ...job.payload, error: told.error }, 'a job waits for its place')
+          end = () => awaitPlace(db, workerId, job, told)
+        } else {
+          logFailure(job, code, error)
+          const { queue } = JOB_RULES[job.name]
+          const isFinal = job.attempt >= job.maxAttempts
+          end = () => failJob(db, workerId, job, { ...told, queue, code, isFinal })
         }
-        log.warn({ job: job.name, ...job.payload, attempt: job.attempt, err: error }, 'a job failed')
-        againInMs = failure.delayMs
-        settle = () => failJob(db, workerId, job, failure)
       }
     }
-    await settleJob(job, settle)
+    await endJob(job, end)
     // Nothing notifies of a time that comes; a short back-off would else last until the next poll.
     if (againInMs !== undefined && againInMs < pollMs) setTimeout(onNotice, againInMs + 1).unref()
   }
 
-  /** Writes down how a job ended, for as long as the database is away; else it would run again without need. */
-  async function settleJob(job: ClaimedJob, settle: () => Promise<boolean>): Promise<void> {
+  /**
+   * A stack only for what nobody foresaw. A place that does not answer is a matter of its own from the moment
+   * on when it counts as away; until then the first tries are not worth a line each.
+   */
+  function logFailure(job: ClaimedJob, code: string, error: Error): void {
+    const { queue } = JOB_RULES[job.name]
+    const facts = { queue: QUEUES[queue].label, job: job.name, ...job.payload, attempt: job.attempt, code }
+    if (code === UNEXPECTED) log.warn({ ...facts, err: error }, 'a job failed')
+    else {
+      const isHiccup = code === 'unavailable' && job.attempt <= QUIET_TRIES
+      log[isHiccup ? 'debug' : 'warn']({ ...facts, error: describeFailure(error) }, 'a job failed')
+    }
+  }
+
+  /**
+   * Writes down how a job ended, for as long as the database is away; else it would run again without need.
+   */
+  async function endJob(job: ClaimedJob, end: () => Promise<boolean>): Promise<void> {
     for (;;) {
       try {
-        if (!(await settle()))
+        if (!(await end()))
           log.warn({ job: job.name, ...job.payload }, 'a job was given to another worker while it ran here')
         return
       } catch (error) {
-        if (abort.signal.aborted || !isOutage(error)) {
+        if (abort.signal.aborted || !isDatabaseOutage(error)) {
           // It stays locked; releaseUnknownJobs or another worker frees it, and it runs again.
           log.error(
             { job: job.name, ...job.payload, err: error },
@@ -232,7 +301,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     else look = setTimeout(lookNow, waitMs)
   }
 
+  const watchClock = clockWatch({
+    db,
+    log,
+    waits: options.waits ?? { holdMs: 0, urlMs: 0 },
+    repairs: options.clockRepairs ?? [],
+    ...(options.lookAtClockMs !== undefined && { everyMs: options.lookAtClockMs }),
+  })
+
   async function keepSchedule(): Promise<void> {
+    await watchClock()
     const enqueued = await enqueueDue(db, recurring)
     if (enqueued.includes('sweep-library')) await forgetOldFailures(db)
   }
@@ -241,6 +319,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const released = await releaseUnknownJobs(db, workerId, runningIds(), heartbeatTimes.deadAfterMs)
     if (released > 0) log.warn({ jobs: released }, 'claimed jobs that were not running are free again')
   })
+  await watchClock()
   await prepareSchedule(db, recurring)
   const listener = await listen(options.pool, 'jobs:insert', log, { message: onNotice, connected: fillAll })
   const poll = setInterval(() => {
@@ -256,7 +335,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await listener.close()
     const allEnded = async () => {
       await Promise.all(claims)
-      await Promise.all(lanes.flatMap((lane) => [...lane.running.values()]))
+      await Promise.all(lanes.flatMap((lane) => [...lane.running.values()].map(({ ended }) => ended)))
     }
     await Promise.race([allEnded(), sleep(graceMs, undefined, { ref: false })])
     abort.abort(new Error('the worker stops'))
@@ -281,30 +360,34 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
 }
 
-function lane(names: JobName[], limit: number): Lane {
-  return { names, limit, running: new Map(), isFilling: false, again: false, gathering: undefined }
+function lane(names: JobName[], limit: number, slowAfterMs = Number.POSITIVE_INFINITY): Lane {
+  return {
+    names,
+    limit,
+    slowAfterMs,
+    running: new Map(),
+    isFilling: false,
+    again: false,
+    gathering: undefined,
+  }
+}
+
+/**
+ * What a lane has room for. One that is full has room for those whose jobs in it are not slow: as much as
+ * there are slow ones, up to its limit once more. Only then are owners told apart: passing over an import of
+ * 100,000 photos costs a tenth of a second.
+ */
+function roomOf({ names, limit, slowAfterMs, running }: Lane): Room {
+  const free = limit - running.size
+  if (free > 0 || slowAfterMs === Number.POSITIVE_INFINITY) return { names, jobs: free, avoid: [] }
+  const now = performance.now()
+  const slow = [...running.values()].filter(({ beganAt }) => now - beganAt >= slowAfterMs)
+  const avoid = [...new Set(slow.flatMap(({ owner }) => owner ?? []))]
+  return { names, jobs: Math.min(slow.length, limit) + free, avoid }
 }
 
 function callHandler(handlers: JobHandlers, job: ClaimedJob, context: JobContext): Promise<void> {
   // The payload is what `enqueue` wrote under this name; TypeScript cannot see that the two belong together.
   const handler = handlers[job.name] as (payload: unknown, context: JobContext) => Promise<void>
   return handler(job.payload, context)
-}
-
-/** The message and those of its causes, for people; the stack is in the log. */
-function describe(error: Error): string {
-  const lines = [error.message || error.name]
-  for (let cause = error.cause; cause instanceof Error && lines.length < 5; cause = cause.cause)
-    lines.push(cause.message)
-  return lines.join(': ').slice(0, 2_000)
-}
-
-/**
- * True for errors that say nothing about the statement: no connection, server starting or ending (class 57P), connection
- * lost (class 08), too many connections (53300), deadlock or serialization (class 40).
- */
-function isOutage(error: unknown): boolean {
-  const { code, message } = error as { code?: string; message?: string }
-  if (code === undefined) return /connection|timeout/i.test(message ?? '')
-  return /^(57P|08|53300|40)|^E[A-Z]+$/.test(code)
 }

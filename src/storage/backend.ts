@@ -5,43 +5,69 @@
  * retry starts from the first byte. A *digest* is of the whole object, in lower-case hex.
  * Names that begin with a dot at the root of a location are its own (marker, incoming, probe): never listed.
  *
- * Every backend and every decorator passes `tests/contract/storage-suite.ts`.
+ * Every backend and every decorator passes `tests/storage/contract/storage-suite.ts`.
  */
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import type { Traits } from './traits.ts'
 
 declare const objectKeyBrand: unique symbol
-/** The name of bytes at a location: `/`-separated, ASCII letters, digits, `-`, `_`, `.`. Made in `placement/keys.ts` only. */
+/**
+ * The name of bytes at a location: `/`-separated, ASCII letters, digits, `-`, `_`, `.`. Made in
+ * `placement/keys.ts` only.
+ */
 export type ObjectKey = string & { readonly [objectKeyBrand]: 'ObjectKey' }
+
+/**
+ * Why bytes are removed. `wrong-bytes`: they were looked at now, and are not the object's. `other-copy`:
+ * another verified copy was looked at now and holds them. `decided`: the user decided so, and the location
+ * was confirmed to be ours now.
+ * `unfinished-parts`: parts of an upload that never became an object.
+ */
+export type RemovalReason = 'wrong-bytes' | 'other-copy' | 'decided' | 'unfinished-parts'
+
+declare const permitBrand: unique symbol
+/**
+ * Leave to remove what lies under these keys. Backends remove nothing without one; `removal-permit.ts` makes
+ * them.
+ */
+export type RemovalPermit = {
+  readonly [permitBrand]: true
+  readonly keys: readonly ObjectKey[]
+  readonly reason: RemovalReason
+}
 
 export type DigestAlgorithm = 'sha256' | 'md5' | 'crc64nvme' | 'crc32'
 /** A digest of all the bytes of an object; `value` is lower-case hex. */
 export type Digest = { algorithm: DigestAlgorithm; value: string }
 
-/** Inclusive, as in HTTP. `end` absent: to the last byte. Suffix ranges are resolved above, where the size is known. */
+/**
+ * Inclusive, as in HTTP. `end` absent: to the last byte. Suffix ranges are resolved above, where the size is
+ * known.
+ */
 export type ByteRange = { start: number; end?: number }
 
 /**
- * Bytes to put. `open` may be called several times and gives the same bytes each time; with a range only those.
- * `digests` must hold the SHA-256; a backend refuses (kind `corrupt`) and stores nothing when the bytes differ from it.
+ * Bytes to put. `open` may be called several times and gives the same bytes each time; with a range only
+ * those.
+ * `digests` must hold the SHA-256; a backend refuses (kind `corrupt`) and stores nothing when the bytes
+ * differ from it.
  */
 export type Body = {
   size: number
   digests: Digest[]
   open(range?: ByteRange): Readable
   /**
-   * The same bytes as a file, where they are one: read in large pieces into a buffer of the backend's own, which
-   * takes 3 CPU-seconds per GB less than a stream in pieces of 64 KiB. Made by `fileBody`.
+   * The same bytes as a file, where they are one: read in large pieces into a buffer of the backend's own,
+   * which takes 3 CPU-seconds per GB less than a stream in pieces of 64 KiB. Made by `fileBody`.
    */
   openFile?(): Promise<FileHandle>
 }
 
 /**
  * What a location holds under a key.
- * `attested` are digests of the whole object that the location itself computed over what it holds, and which the
- * probe saw to be true (an S3 ETag that is the MD5, a checksum header): evidence for proof level 3. Never an echo of
- * what we sent. `etag` is opaque, without quotes.
+ * `attested` are digests of the whole object that the location itself computed over what it holds, and which
+ * the probe saw to be true (an S3 ETag that is the MD5, a checksum header): evidence for proof level 3. Never
+ * an echo of what we sent. `etag` is opaque, without quotes.
  */
 export type ObjectInfo = {
   key: ObjectKey
@@ -51,7 +77,10 @@ export type ObjectInfo = {
   attested: Digest[]
   /** As the location names it; absent where it names none (S3: STANDARD). */
   storageClass?: string
-  /** Of an archived object: how its restore stands; absent where none was asked for, or its copy is gone again. */
+  /**
+   * Of an archived object: how its restore stands; absent where none was asked for, or its copy is gone
+   * again.
+   */
   restore?: { isOngoing: boolean; availableUntil?: Date }
 }
 
@@ -59,19 +88,29 @@ export type ObjectInfo = {
 export type Features = {
   /** A second put to one key is refused by the location itself (If-None-Match, hard link). */
   conditionalPut: boolean | null
-  /** The same when the object arrives in parts (If-None-Match on CompleteMultipartUpload; Ceph ignores it). */
+  /** A put with If-Match replaces only what it names, and is refused otherwise. Absent: as null. */
+  conditionalReplace?: boolean | null
+  /**
+   * The same when the object arrives in parts (If-None-Match on CompleteMultipartUpload; Ceph ignores it).
+   */
   conditionalComplete: boolean | null
   /** A put whose declared digest differs from its bytes is refused by the location (proof level 2). */
   enforcedDigests: DigestAlgorithm[]
   /** The location reports a digest of the whole object that it computed itself (proof level 3). */
   attestedDigests: DigestAlgorithm[]
-  /** The ETag of a multipart object is MD5(MD5s of parts)-count, so that it attests to the whole (proof level 3). */
+  /**
+   * The ETag of a multipart object is MD5(MD5s of parts)-count, so that it attests to the whole (proof level
+   * 3).
+   */
   multipartEtagIsMd5OfParts: boolean | null
   /** Largest object of a single put, in bytes. */
   maxPutBytes: number
   /** Present where the location can be written to by several parts. */
   multipart: { partBytes: number; maxParts: number } | null
-  /** A presigned put is carried out, and refused with other bytes, another length or type, under another key, or late. */
+  /**
+   * A presigned put is carried out, and refused with other bytes, another length or type, under another key,
+   * or late.
+   */
   presignedPut?: boolean | null
   /** A presigned get answers ranges, with the content type and file name that were signed. */
   presignedGet?: boolean | null
@@ -87,17 +126,27 @@ export type PutOptions = {
   onProgress?(bytesSent: number): void
 }
 /**
- * What a later HEAD alone can be compared with; plain JSON, stored beside the replica. `md5`: of the whole object,
- * lower-case hex, of a body that went in one put. `etag`: as the location reported it, lower case, no quotes.
+ * What a later HEAD alone can be compared with; plain JSON, stored beside the replica. `md5`: of the whole
+ * object, lower-case hex, of a body that went in one put. `etag`: as the location reported it, lower case, no
+ * quotes.
  * `partBytes`, `parts`: how a multipart object was cut, so that its ETag can be recomputed from another copy.
+ * `modifiedAtMs`: of a file of this machine, when it was written, in ms; another time says that somebody has
+ * touched it.
  */
-export type Evidence = { etag?: string; md5?: string; crc64nvme?: string; partBytes?: number; parts?: number }
+export type Evidence = {
+  etag?: string
+  md5?: string
+  crc64nvme?: string
+  partBytes?: number
+  parts?: number
+  modifiedAtMs?: number
+}
 
 export type PutResult = ObjectInfo & {
   /**
    * How the put itself speaks for the bytes: `enforced`, the location checked the declared digest (level 2);
-   * `attested`, it also reports a digest of its own that equals what was sent, computed in the same pass as the
-   * SHA-256 (level 3); `none`, it only said yes.
+   * `attested`, it also reports a digest of its own that equals what was sent, computed in the same pass as
+   * the SHA-256 (level 3); `none`, it only said yes.
    */
   proof: 'none' | 'enforced' | 'attested'
   evidence: Evidence
@@ -111,30 +160,51 @@ export interface StorageBackend {
   /** Null when nothing is held under the key. */
   head(key: ObjectKey, options?: { signal?: AbortSignal }): Promise<ObjectInfo | null>
   /**
-   * Throws `not-found`; `corrupt` for a range that begins past the last byte (the object is shorter than the caller
-   * believes), while an `end` past it is cut. `size` is of the whole object. The caller must read the stream to its
-   * end or destroy it; destroying frees the connection at once. A stream that cannot be completed ends in an error
-   * (`unavailable`), never in a short success.
+   * Throws `not-found`; `corrupt` for a range that begins past the last byte (the object is shorter than the
+   * caller believes), while an `end` past it is cut. `size` is of the whole object. The caller must read the
+   * stream to its end or destroy it; destroying frees the connection at once. A stream that cannot be
+   * completed ends in an error (`unavailable`), never in a short success.
    */
   get(key: ObjectKey, options?: GetOptions): Promise<ObjectInfo & { stream: Readable }>
-  /** Never overwrites (`already-exists`); stores all of the body or nothing; verifies SHA-256 of what it reads on the way. */
+  /**
+   * Never overwrites (`already-exists`); stores all of the body or nothing; verifies SHA-256 of what it reads
+   * on the way. What a location stored and then reports another digest of stays there, and is the caller's to
+   * look at (`corrupt`).
+   */
   put(key: ObjectKey, body: Body, options?: PutOptions): Promise<PutResult>
-  /** An absent key is a success. Any key that could not be deleted makes the whole call fail, after all were tried. */
-  delete(keys: ObjectKey[], options?: { signal?: AbortSignal }): Promise<void>
+  /**
+   * Removes what lies under the keys of the permit. An absent key is a success. Any key that could not be
+   * deleted makes the whole call fail, after all were tried. `denied` for a permit that nobody made,
+   * `unavailable` for one that is too old: what it rests on is looked at again.
+   */
+  delete(permit: RemovalPermit, options?: { signal?: AbortSignal }): Promise<void>
   /** All keys with the prefix, page after page, in no promised order. */
   list(prefix: string, options?: { after?: string; signal?: AbortSignal }): AsyncIterable<ObjectInfo>
   /**
    * The identity that was written to this location, or null where none is (a new location, or a mount that is
-   * missing). Kept at a fixed name, `.glassine-location`; like every name that begins with a dot it is never listed.
+   * missing). Kept at a fixed name, `.glassine-location`; like every name that begins with a dot it is never
+   * listed.
    */
   readMarker(options?: { signal?: AbortSignal }): Promise<string | null>
   /** Writes the identity; the only call that creates the location's root folder. Overwrites. */
   writeMarker(id: string): Promise<void>
+  /**
+   * The counter that this location and the ledger advance together (placement/locations/counter.ts); null:
+   * none is there. Kept at a fixed name, `.glassine-counter`.
+   */
+  readCounter(options?: { signal?: AbortSignal }): Promise<HeldCounter | null>
+  /**
+   * Replaces the counter if `expected` is the version that is held (null: none is), and gives the new
+   * version; `already-exists` where another one is. With `features.conditionalReplace` the location itself
+   * compares; else it is read first, and who writes at the same moment is found out at the next comparison
+   * only.
+   */
+  writeCounter(text: string, expected: string | null): Promise<string>
   /** Optional abilities are optional objects, never methods that throw. */
   readonly localFiles?: LocalFiles
   readonly presign?: Presign
   readonly multipart?: Multipart
-  readonly growing?: Growing
+  readonly streamingPut?: StreamingPuts
   readonly copies?: Copies
   readonly archive?: Archive
   close(): Promise<void>
@@ -142,12 +212,12 @@ export interface StorageBackend {
 
 /** A location whose objects are files of this machine. */
 export type LocalFiles = {
-  /** The file's absolute path. Only for a replica that is leased (placement/recall) or being served. */
+  /** The file's absolute path. Only for a replica that is leased (placement/reads/recall) or being served. */
   path(key: ObjectKey): string
   /**
-   * Takes a complete, fsynced file of the same location's staging area into place under the key, without copying
-   * where the file system has hard links; fsyncs the folders. `already-exists` when the key is taken. The staged file
-   * is left where it is (the caller removes it after commit); with no hard links it is moved.
+   * Takes a complete, fsynced file of the same location's staging area into place under the key, without
+   * copying where the file system has hard links; fsyncs the folders. `already-exists` when the key is taken.
+   * The staged file is left where it is (the caller removes it after commit); with no hard links it is moved.
    */
   adopt(stagedPath: string, key: ObjectKey): Promise<ObjectInfo>
   /** Bytes free for this process on the file system, and its size. */
@@ -161,9 +231,9 @@ export type Presign = {
   /** Scheme, host and port of all its URLs. */
   origin(): Promise<string>
   /**
-   * A URL for one key, whose answer says of itself what is given here. The same URL for the same arguments, whenever it is
-   * called, so that browsers may keep what they got under it. `expiresAt` is earlier than asked for where the
-   * credentials that it was signed with end before.
+   * A URL for one key, whose answer says of itself what is given here. The same URL for the same arguments,
+   * whenever it is called, so that browsers may keep what they got under it. `expiresAt` is earlier than
+   * asked for where the credentials that it was signed with end before.
    */
   get(
     key: ObjectKey,
@@ -177,8 +247,8 @@ export type Presign = {
     },
   ): Promise<{ url: string; expiresAt: Date }>
   /**
-   * Bound to this size and these digests: the location refuses anything else. `onlyIfAbsent` binds it to If-None-Match
-   * too, for a location that was seen to refuse a second put. `expiresAt` as with `get`.
+   * Bound to this size and these digests: the location refuses anything else. `onlyIfAbsent` binds it to
+   * If-None-Match too, for a location that was seen to refuse a second put. `expiresAt` as with `get`.
    */
   put(
     key: ObjectKey,
@@ -191,6 +261,12 @@ export type Presign = {
     },
   ): Promise<SignedPut>
 }
+
+/**
+ * `version`: names this very content at the location (an ETag); opaque. `ageMs`: since it was written, by the
+ * location's own clock, where that tells.
+ */
+export type HeldCounter = { text: string; version: string; ageMs: number | null }
 
 export type Multipart = {
   /** A put of more than this goes in parts. */
@@ -214,17 +290,25 @@ export type Multipart = {
     parts: { number: number; etag: string }[],
     options?: { signal?: AbortSignal },
   ): Promise<ObjectInfo>
-  abort(key: ObjectKey, uploadId: string): Promise<void>
+  /**
+   * Ends an upload whose parts never became an object; that it is gone already is a success. The permit names
+   * its key alone.
+   */
+  abort(permit: RemovalPermit, uploadId: string): Promise<void>
   listUnfinished(prefix: string): AsyncIterable<{ key: ObjectKey; uploadId: string; startedAt: Date }>
 }
 
-/** Puts of bodies whose size and digest are known only at their end: parts go up while the rest of them still arrives. */
-export type Growing = {
+/**
+ * Puts of bodies whose size and digest are known only at their end: parts go up while the rest of them still
+ * arrives.
+ */
+export type StreamingPuts = {
   /** What is no longer than this is put in one piece, when it is all there. */
   readonly partBytes: number
   /**
-   * Begins one, of a file that somebody else is appending to. `expectedBytes` is what was announced, null where nothing
-   * was; the parts are chosen by it. Tried once: an upload whose answer gets lost stays at the location.
+   * Begins one, of a file that somebody else is appending to. `expectedBytes` is what was announced, null
+   * where nothing was; the parts are chosen by it. Tried once: an upload whose answer gets lost stays at the
+   * location.
    */
   begin(
     key: ObjectKey,
@@ -234,34 +318,39 @@ export type Growing = {
       contentType: string
       signal?: AbortSignal
     },
-  ): Promise<GrowingPut>
+  ): Promise<StreamingPut>
 }
 
 /** One writer at a time: each call waits for the one before. */
-export type GrowingPut = {
+export type StreamingPut = {
   readonly uploadId: string
   /**
-   * So many bytes of the file may be read by now: sends every full part of them, and waits while enough are under way, so
-   * that the location keeps up with whoever appends. Throws what a part failed with; `too-large` over the most parts.
+   * So many bytes of the file may be read by now: sends every full part of them, and waits while enough are
+   * under way, so that the location keeps up with whoever appends. Throws what a part failed with;
+   * `too-large` over the most parts.
    */
   advance(availableBytes: number): Promise<void>
   /**
-   * The file has all its bytes: sends the rest and makes one object of it, proven as by `put`. `corrupt` when what was sent
-   * is not what the body's SHA-256 says; then nothing is stored.
+   * The file has all its bytes: sends the rest and makes one object of it, proven as by `put`. `corrupt` when
+   * what was sent is not what the body's SHA-256 says; then nothing is stored.
    */
   complete(body: Body, signal?: AbortSignal): Promise<PutResult>
   /** Ends what is under way, and asks the location nothing. */
   stop(): Promise<void>
-  /** Stops, and gives the parts back. After `complete` it changes nothing. Throws when the location can't be told. */
+  /**
+   * Stops, and gives the parts back. After `complete` it changes nothing. Throws when the location can't be
+   * told.
+   */
   abort(): Promise<void>
 }
 
 /** A location that copies its own objects without sending their bytes. */
 export type Copies = {
   /**
-   * Makes another object of the same bytes. `to` must be fresh. `size` is the source's; `partBytes`: how it was cut, where
-   * it was put in parts, so that the copy, cut alike, gets the same ETag. What is held afterwards is the caller's to look at.
-   * Throws `not-found`, and `archived` where the source would have to be restored first.
+   * Makes another object of the same bytes. `to` must be fresh. `size` is the source's; `partBytes`: how it
+   * was cut, where it was put in parts, so that the copy, cut alike, gets the same ETag. What is held
+   * afterwards is the caller's to look at. Throws `not-found`, and `archived` where the source would have to
+   * be restored first.
    */
   copy(
     from: ObjectKey,
@@ -280,9 +369,10 @@ export type RestoreTier = 'expedited' | 'standard' | 'bulk'
 /** A location that holds objects which must be restored before they can be read. */
 export type Archive = {
   /**
-   * Asks for a temporary copy that can be read for `days` once it is there; for one that is there already, prolongs it.
-   * `begun`, `ongoing` (an earlier request is under way) or `available`. Throws `denied` with the service's own words where
-   * the object is not archived or the tier is not offered.
+   * Asks for a temporary copy that can be read for `days` once it is there; for one that is there already,
+   * prolongs it.
+   * `begun`, `ongoing` (an earlier request is under way) or `available`. Throws `denied` with the service's
+   * own words where the object is not archived or the tier is not offered.
    */
   restore(
     key: ObjectKey,
@@ -297,7 +387,7 @@ export type Archive = {
  * | --- | --- | --- |
  * | not-found | nothing under the key; of a put: the file to be put is gone | no |
  * | already-exists | the key is taken | no |
- * | corrupt | the bytes are not what their digest or size says; nothing was stored | no |
+ * | corrupt | the bytes are not what their digest or size says | no |
  * | denied | credentials or permissions; the message names the action that was refused | no |
  * | archived | held, but must be restored before it can be read | no |
  * | too-large | over a limit of the location, or no room left (`message` says which) | no |
@@ -316,98 +406,40 @@ export class StorageError extends Error {
   readonly kind: StorageErrorKind
   /** Of `unavailable`: the place will be tried again then, and asking earlier is in vain. */
   readonly retryAt: Date | undefined
-  /** Of `unavailable`: it concerns one object (two writers met, it is archived), and proves that the place answers. */
+  /**
+   * Of `unavailable`: it concerns one object (two writers met, it is archived), and proves that the place
+   * answers.
+   */
   readonly isOfOneObject: boolean
+  /** What an administrator can do about it. The message ends with it, in brackets. */
+  readonly remedy: string | undefined
+  readonly withoutRemedy: string
+  /** What the location itself answered, without the call; where that is not known, as `withoutRemedy`. */
+  readonly said: string
 
+  /** `message` without the remedy, which is put behind it. */
   constructor(
     kind: StorageErrorKind,
     message: string,
-    options: { cause?: unknown; retryAt?: Date; isOfOneObject?: boolean } = {},
+    options: {
+      cause?: unknown
+      retryAt?: Date
+      isOfOneObject?: boolean
+      remedy?: string | undefined
+      said?: string
+    } = {},
   ) {
-    super(message, options)
+    super(options.remedy === undefined ? message : `${message} (${options.remedy})`, options)
     this.name = 'StorageError'
     this.kind = kind
     this.retryAt = options.retryAt
     this.isOfOneObject = options.isOfOneObject ?? false
+    this.remedy = options.remedy
+    this.withoutRemedy = message
+    this.said = options.said ?? message
   }
 }
 
 export function isStorageError(error: unknown, kind?: StorageErrorKind): error is StorageError {
   return error instanceof StorageError && (kind === undefined || error.kind === kind)
-}
-
-/** Something to copy and paste that ends a problem: a policy, a rule, a command. Holds no secret. */
-export type Paste = { title: string; text: string }
-/**
- * One finding of a probe: what was tried, what came back, and, where it is a problem, the remedy. `critical`: the
- * location is not used as it is.
- */
-export type ProbeFinding = {
-  check: string
-  ok: boolean
-  critical: boolean
-  detail: string
-  remedy?: string
-  paste?: Paste[]
-}
-/**
- * Whether a browser reaches the location with presigned URLs, found out by a page of ours at that origin. `why`: `cors`,
- * `policy` (ours), `mixed` (a page over HTTPS, a bucket over HTTP), `unreachable`, `refused`, `incomplete`.
- */
-export type BrowserReach = {
-  /** As in the Origin header: `https://photos.example.org`. */
-  origin: string
-  at: string
-  reach: 'reachable' | 'blocked'
-  why: 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete' | null
-  /** The page's put worked, and it could read the answer: all that an upload needs, also where the rest is blocked. */
-  canUpload: boolean
-  detail: string
-  remedy?: string
-  paste?: Paste[]
-}
-/**
- * `features` is what the findings add up to; `latencyMs` is of one small round trip. `traits` are all single answers,
- * to be compared with those of the next probe. `browserReach` holds the newest result for each origin; a probe of the
- * server's leaves it alone.
- */
-export type ProbeReport = {
-  at: Date
-  ok: boolean
-  latencyMs: number
-  features: Features
-  findings: ProbeFinding[]
-  traits?: Traits
-  browserReach?: BrowserReach[]
-}
-/** What a page's own probe needs of a location. Keys are the probe's, never those of objects. */
-export type BrowserProbe = {
-  /**
-   * For the page: a put of exactly these bytes, and a get. They run out after `expiresInSeconds`. `onlyIfAbsent` as in
-   * `Presign`: CORS rules must allow that header as well.
-   */
-  sign(
-    key: string,
-    bytes: Buffer,
-    options: { onlyIfAbsent: boolean },
-  ): Promise<{
-    put: { url: string; headers: Record<string, string> }
-    get: { url: string }
-    expiresInSeconds: number
-  }>
-  /** What the page put; null: nothing. */
-  read(key: string): Promise<Buffer | null>
-  /** Succeeds where nothing is. */
-  remove(key: string): Promise<void>
-  /** The remedy for a page that was blocked, and what to paste. */
-  explain(origin: string, why: NonNullable<BrowserReach['why']>): Promise<{ remedy: string; paste?: Paste[] }>
-  close(): void
-}
-export type ProbeOptions = {
-  /** Origins of pages that are to reach the location with presigned URLs: their CORS rules are tried. */
-  origins?: readonly string[]
-  /** Whether objects are to be archived there: then restores are tried. */
-  usesArchives?: boolean
-  /** Told of every finding as it is made. */
-  onFinding?(finding: ProbeFinding): void
 }

@@ -1,11 +1,12 @@
 /**
- * What a probe finds out by trying, one yes or no each. The features are made of some of them; all are kept, so that the
- * next probe can tell what changed.
+ * What a probe finds out by trying, one yes or no each. The features are made of some of them; all are kept,
+ * so that the next probe can tell what changed.
  */
 
 /** `good`: which answer Glassine works better with; null: either will do. */
 export const TRAITS = {
   conditionalPut: { words: 'a second put to a key is refused (If-None-Match)', good: true },
+  conditionalReplace: { words: 'a put replaces only what it names (If-Match)', good: true },
   conditionalComplete: { words: 'a second completion of parts is refused (If-None-Match)', good: true },
   refusesWrongMd5: { words: 'bytes that differ from their Content-MD5 are refused', good: true },
   refusesWrongSha256: { words: 'bytes that differ from their x-amz-content-sha256 are refused', good: true },

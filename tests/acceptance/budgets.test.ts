@@ -1,15 +1,18 @@
-/** What the bucket is asked for, counted. Requests for its marker, which the health check reads each minute, are taken off. */
+/**
+ * What the bucket is asked for, counted. Requests for its marker and its counter, a few a minute
+ * (tests/placement/lifecycle/request-budget.test.ts), are taken off.
+ */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Client } from '../support/client.ts'
-import { makeVideo } from '../support/make-video.ts'
+import { eventually } from '../support/eventually.ts'
+import { makeVideo } from '../support/files/make-video.ts'
 import {
   countRequests,
   drained,
-  eventually,
   photo,
   probed,
   receiptOf,
@@ -30,12 +33,15 @@ before(async () => {
 })
 after(() => site.close())
 
-/** The requests that `action` costs, by operation, and all of them together, without those for the marker. */
+/**
+ * The requests that `action` costs, by operation, and all of them together, without those for the marker and
+ * the counter.
+ */
 async function costOf(action: () => Promise<void>) {
   const { bucket } = site
   bucket.faults.clear()
   const markers = bucket.faults.add({
-    match: { key: /^\.glassine-location$/ },
+    match: { key: /^\.glassine-(location|counter)$/ },
     fault: { kind: 'delay', ms: 0 },
   })
   const puts = countRequests(bucket, 'PutObject')
@@ -79,7 +85,7 @@ test('a photo costs one PUT, at most one HEAD and no GET, from its upload to its
   assert.equal(cost.bytesIn, size, 'every byte is sent once')
 })
 
-test('scrolling costs no request: timeline, thumbnails, previews, info, receipts, duplicates', {
+test('scrolling costs no request: timeline, thumbnails, previews, info, receipts, announced duplicates', {
   timeout: 60_000,
 }, async () => {
   const cost = await costOf(async () => {
@@ -94,11 +100,25 @@ test('scrolling costs no request: timeline, thumbnails, previews, info, receipts
       await client.json(`/assets/${id}`)
       await receiptOf(client, id)
       assert.equal((await client.call(`/assets/${id}/original`, { method: 'HEAD' })).status, 200)
-      assert.equal((await client.upload(bytes, 'again.jpg')).status, 'duplicate')
+      const checksum = createHash('sha1').update(bytes).digest('hex')
+      const { results } = await client.json<{ results: { action: string }[] }>('/assets/bulk-upload-check', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ assets: [{ id, checksum }] }),
+      })
+      assert.equal(results[0]!.action, 'reject')
     }
     await client.json('/storage/status')
   })
   assert.deepEqual(cost, { puts: 0, gets: 0, heads: 0, total: 0, bytesIn: 0 })
+})
+
+test('A3: a duplicate whose bytes were sent costs one HEAD: they are about to be thrown away', async () => {
+  const cost = await costOf(async () => {
+    for (const { bytes } of photos)
+      assert.equal((await client.upload(bytes, 'again.jpg')).status, 'duplicate')
+  })
+  assert.deepEqual(cost, { puts: 0, gets: 0, heads: PHOTOS, total: PHOTOS, bytesIn: 0 })
 })
 
 test('an original that is looked at costs one GET, one that the browser has none', {

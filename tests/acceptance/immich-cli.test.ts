@@ -1,6 +1,7 @@
 /**
- * The whole way with the official Immich CLI against a running server and a real Ceph: every real photo and video goes in,
- * is offloaded and proven, leaves the local disk, and comes back bit for bit. Imports nothing from `src/`.
+ * The whole way with the official Immich CLI against a running server and a real Ceph: every real photo and
+ * video goes in, is offloaded and proven, leaves the local disk, and comes back bit for bit. Imports nothing
+ * from `src/`.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -12,10 +13,10 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { type Ceph, startCeph } from '../support/ceph.ts'
 import { type Client, connectClient } from '../support/client.ts'
-import { immich } from '../support/immich-cli.ts'
-import { mediaFolder } from '../support/media.ts'
+import { mediaFolder } from '../support/files/media.ts'
+import { type Ceph, startCeph } from '../support/services/ceph.ts'
+import { immich } from '../support/services/immich-cli.ts'
 import { type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
 
 const DRAIN_LIMIT_MS = 420_000

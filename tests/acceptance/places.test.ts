@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { Client } from '../support/client.ts'
+import { eventually } from '../support/eventually.ts'
 import {
   drained,
-  eventually,
   failuresOf,
   photo,
   probed,
@@ -28,8 +28,8 @@ const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex
 type Mounted = { path: string; mount(): Promise<void>; unmount(): Promise<void> }
 
 /**
- * A folder that a file system is mounted on; it and all below it is gone at the end of the test. Null, and said loudly, where
- * mounting is refused or its tools can't be had; in CI that is a failure.
+ * A folder that a file system is mounted on; it and all below it is gone at the end of the test. Null, and
+ * said loudly, where mounting is refused or its tools can't be had; in CI that is a failure.
  */
 async function mountFor(t: TestContext, arrange: (folder: string, path: string) => Promise<string[]>) {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-places-'))
@@ -48,7 +48,8 @@ async function mountFor(t: TestContext, arrange: (folder: string, path: string) 
       await run('umount', ['--lazy', path])
     },
   }
-  // Before the test's other clean-ups: those run in the order of their registration, and the server must end first.
+  // Before the test's other clean-ups: those run in the order of their registration, and the server must end
+  // first.
   const cleanUp = async () => {
     if (isMounted) await mounted.unmount()
     await rm(folder, { recursive: true, force: true })
@@ -66,7 +67,10 @@ async function mountFor(t: TestContext, arrange: (folder: string, path: string) 
   return { mounted, cleanUp }
 }
 
-/** A folder of this disk, mounted elsewhere: what a disk looks like that can be unplugged and comes back as it was. */
+/**
+ * A folder of this disk, mounted elsewhere: what a disk looks like that can be unplugged and comes back as it
+ * was.
+ */
 async function bindMount(folder: string, path: string): Promise<string[]> {
   await mkdir(join(folder, 'disk'), { recursive: true })
   return ['mount', '--bind', join(folder, 'disk'), path]

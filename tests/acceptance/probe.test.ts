@@ -1,6 +1,7 @@
 /**
- * The probe as an administrator meets it: a bucket that is closed to browsers and is opened with what the page says to
- * paste; a provider that changes its behaviour while everything runs; the command line beside it. Imports nothing from
+ * The probe as an administrator meets it: a bucket that is closed to browsers and is opened with what the
+ * page says to paste; a provider that changes its behaviour while everything runs; the command line beside
+ * it. Imports nothing from
  * `src/` but the strict S3 server, which plays the provider.
  */
 import assert from 'node:assert/strict'
@@ -10,13 +11,13 @@ import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
-import { launchBrowser, needsBrowser, openPage, type WatchedPage } from '../support/browser.ts'
 import { ADMIN } from '../support/client.ts'
-import { checkAccess, checkWidth } from '../support/page-checks.ts'
+import { eventually } from '../support/eventually.ts'
+import { launchBrowser, needsBrowser, openPage, type WatchedPage } from '../support/page/browser.ts'
+import { checkAccess, checkWidth } from '../support/page/page-checks.ts'
 import {
   BUCKET,
   drained,
-  eventually,
   photo,
   probed,
   probeNow,
@@ -46,6 +47,7 @@ describe('the probe on the storage page', { skip, timeout: 300_000 }, () => {
     await page.keyboard.press('Enter')
     await page.waitForURL('**/photos')
     await page.goto('/storage')
+    await page.getByRole('button', { name: 'Details', exact: true }).click()
   })
   after(async () => {
     await browser?.close()
@@ -53,9 +55,9 @@ describe('the probe on the storage page', { skip, timeout: 300_000 }, () => {
   })
 
   const probe = async () => {
-    await watched.page.getByRole('button', { name: 'Probe now' }).click()
+    await watched.page.getByRole('button', { name: 'Check now' }).click()
     await watched.page
-      .getByRole('button', { name: 'Probe now' })
+      .getByRole('button', { name: 'Check now' })
       .and(watched.page.locator(':enabled'))
       .waitFor()
   }

@@ -1,21 +1,32 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { describeReading } from '../../src/cli/metadata-status.ts'
+import { describeAdoption, describePlan } from '../../src/cli/storage-adopt.ts'
 import { describeBegin, timeLeft } from '../../src/cli/storage-drill.ts'
 import { describeProbe } from '../../src/cli/storage-probe.ts'
 import { describeReceipt } from '../../src/cli/storage-receipt.ts'
 import { describeStatus } from '../../src/cli/storage-status.ts'
 import { styleFor } from '../../src/cli/text.ts'
-import type { StorageOverview } from '../../src/library/storage-overview.ts'
-import type { StorageStatus } from '../../src/placement/status.ts'
-import { QUEUE_NAMES, type QueueCounts } from '../../src/queue/queues.ts'
+import { ORIGINAL_STATES, safetyOf } from '../../src/library/server/safety.ts'
+import type { Failure, StorageFailures } from '../../src/library/server/storage-failures.ts'
+import type { StorageOverview } from '../../src/library/server/storage-overview.ts'
+import type { StorageStatus } from '../../src/placement/reports/status.ts'
+import type { AdoptionReport } from '../../src/placement/takeover/adoption.ts'
+import type { QueueName } from '../../src/queue/job-types.ts'
+import { QUEUE_NAMES } from '../../src/queue/queue-names.ts'
+import type { QueueCounts } from '../../src/queue/queues.ts'
 
 const style = styleFor(false, true)
 const now = new Date('2026-01-02T12:00:00Z')
 const idle: QueueCounts = { waiting: 0, active: 0, delayed: 0, dead: 0, failed: 0, isPaused: false }
 const queues = () =>
-  Object.fromEntries(QUEUE_NAMES.map((name) => [name, { ...idle }])) as Parameters<
-    typeof describeStatus
-  >[0]['queues']
+  Object.fromEntries(QUEUE_NAMES.map((name) => [name, { ...idle }])) as Record<QueueName, QueueCounts>
+const none: StorageFailures = {
+  total: 0,
+  failures: [],
+  unreadable: { total: 0, groups: [] },
+  outages: [],
+}
 
 function status(
   counts: Partial<Record<keyof StorageStatus['originals'], number>>,
@@ -24,7 +35,8 @@ function status(
   const amount = (count = 0) => ({ count, bytes: count * 1_000_000 })
   const parts = ['localOnly', 'both', 'offloaded', 'atRisk', 'inFlight'] as const
   const total = parts.reduce((sum, part) => sum + (counts[part] ?? 0), 0)
-  return {
+  const found: Omit<StorageOverview, 'safety'> = {
+    states: ORIGINAL_STATES,
     originals: {
       total: amount(total),
       localOnly: amount(counts.localOnly),
@@ -39,12 +51,14 @@ function status(
         kind: 's3',
         label: 'photos at https://s3.example.org',
         isDemonstration,
-        health: 'unhealthy',
-        error: 'the bucket is missing',
+        health: 'healthy',
+        error: null,
         healthChangedAt: null,
         drill: null,
         lastProbeAt: null,
         latencyMs: null,
+        listing: null,
+        ledger: { conflict: null, since: null, waiting: null, adoption: null },
         oldestProofAt: '2026-01-02T11:00:00Z',
         objects: amount(counts.offloaded),
         freeBytes: null,
@@ -55,12 +69,19 @@ function status(
       },
     ],
     moving: [],
+    kept: amount(),
     uploads: { strategy: 'local-first', rollout: null, direct: null },
     cache: null,
   }
+  return { ...found, safety: safetyOf(found, now) }
 }
-const sentence = (found: StorageOverview) =>
-  describeStatus({ status: found, queues: queues(), failures: [] }, style, now).split('\n')[0]
+/** As the overview tells it, after a test has changed it. */
+const standing = (found: StorageOverview) => ({
+  status: { ...found, safety: safetyOf(found, now) },
+  queues: queues(),
+  failures: none,
+})
+const sentence = (found: StorageOverview) => describeStatus(standing(found), style, now).split('\n')[0]
 
 test('the first line says whether everything is safe', () => {
   assert.equal(sentence(status({})), 'No photos or videos yet.')
@@ -68,7 +89,7 @@ test('the first line says whether everything is safe', () => {
   assert.equal(sentence(status({ offloaded: 1 })), 'The one original is proven in object storage.')
   assert.equal(
     sentence(status({ offloaded: 2 }, true)),
-    'All 2 originals are proven in the demonstration bucket, on this machine.',
+    'All 2 originals are proven in the demonstration bucket, which is on this machine and lost with it.',
   )
   assert.equal(
     sentence(status({ offloaded: 7, both: 1, localOnly: 3, inFlight: 1 })),
@@ -82,34 +103,57 @@ test('the first line says whether everything is safe', () => {
 })
 
 test('then where, what happens, and whether the places are healthy', () => {
-  const busy = { ...queues(), replication: { ...idle, active: 2, waiting: 10, isPaused: true } }
-  const failure = {
+  const busy = {
+    ...queues(),
+    replication: { ...idle, active: 2, waiting: 10, failed: 1_220, isPaused: true },
+  }
+  const failure: Failure = {
     job: 'replicate-object',
     queue: 'replication',
     payload: {},
+    location: 's3',
+    code: 'not-found',
+    count: 1_220,
+    givenUp: 0,
     attempt: 1,
     error: 'the bucket is missing',
     isFinal: false,
-    at: new Date('2026-01-02T11:58:00Z'),
-  } as const
+    firstAt: '2026-01-02T11:50:00Z',
+    at: '2026-01-02T11:58:00Z',
+    nextAt: '2026-01-02T12:08:00Z',
+    examples: [],
+  }
+  const broken = { error: 'The file holds text, not a picture or video.', count: 2, examples: [] }
+  const failures = {
+    total: 1_220,
+    failures: [failure],
+    unreadable: { total: 2, groups: [broken] },
+    outages: [],
+  }
+  const found = status({ offloaded: 3, localOnly: 1 })
+  Object.assign(found.locations[0]!, { health: 'unhealthy', error: 'the bucket is missing' })
   const text = describeStatus(
     {
       status: {
-        ...status({ offloaded: 3, localOnly: 1 }),
+        ...found,
         moving: [{ to: 's3', label: 'photos at https://s3.example.org', count: 1_200, bytes: 3_400_000_000 }],
       },
       queues: busy,
-      failures: [failure],
+      failures,
     },
     style,
     now,
   )
-  assert.match(text, /^■□ {2}only on this disk {2}1 +977 KiB/m)
-  assert.match(text, /^□■ {2}offloaded +3 +2\.86 MiB/m)
+  assert.match(text, /^■□ {2}only on this disk +1 +977 KiB/m)
+  assert.match(text, /^□■ {2}in the bucket only +3 +2\.86 MiB/m)
   assert.match(text, /^Moving 1,200 files \(3\.17 GiB\) to s3 \(photos at https:\/\/s3\.example\.org\)\.$/m)
-  assert.match(text, /^replication +2 +10 +0 +0 {2}paused$/m)
-  assert.match(text, /2 minutes ago: replicate-object: the bucket is missing/)
-  assert.match(text, /^▨ {2}s3 +3 +2\.86 MiB {2}oldest proof 1 hour ago .*photos at https/m)
+  assert.match(text, /^Copying +2 +10 +0 +1,220 {2}paused$/m)
+  assert.match(
+    text,
+    /^ {2}Copying, 1,220 failed, last 2 minutes ago, tried again by itself: the bucket is missing$/m,
+  )
+  assert.match(text, /^2 files can't be shown, and are kept as they are: The file holds text/m)
+  assert.match(text, /^▨ {2}s3 +3 +2\.86 MiB {2}last verified 1 hour ago .*photos at https/m)
   assert.match(text, /s3: the bucket is missing/)
   assert.ok(text.split('\n').every((line) => line === line.trimEnd()))
 })
@@ -168,7 +212,7 @@ test('a drill: what it does, how it ends, and how much is left of it', () => {
     startedAt: now.toISOString(),
     endsAt: new Date(now.getTime() + 125_000).toISOString(),
   }
-  const lines = describeStatus({ status: blocked, queues: queues(), failures: [] }, style, now)
+  const lines = describeStatus({ status: blocked, queues: queues(), failures: none }, style, now)
   assert.match(lines, /s3: blocked by a drill, 2 min 05 s left/)
 })
 
@@ -204,9 +248,17 @@ test('a probe: problems first, each with its remedy and what to paste below it; 
         latencyMs: 3,
         features,
         findings: [
-          { check: 'bucket', ok: true, critical: false, detail: 'photos is there' },
-          { check: 'etag', ok: false, critical: false, detail: 'says nothing', remedy: 'nothing to do' },
+          { id: 'bucket', check: 'bucket', ok: true, critical: false, detail: 'photos is there' },
           {
+            id: 'etag',
+            check: 'etag',
+            ok: false,
+            critical: false,
+            detail: 'says nothing',
+            remedy: 'nothing to do',
+          },
+          {
+            id: 'round-trip',
             check: 'round trip',
             ok: false,
             critical: true,
@@ -237,7 +289,7 @@ test('a probe: problems first, each with its remedy and what to paste below it; 
 
 test('one line says by which strategy uploads go, and whose', () => {
   const line = (uploads: StorageOverview['uploads']) =>
-    describeStatus({ status: { ...status({}), uploads }, queues: queues(), failures: [] }, style, now)
+    describeStatus({ status: { ...status({}), uploads }, queues: queues(), failures: none }, style, now)
       .split('\n')
       .filter((text) => text.startsWith('Uploads:'))
   const rollout = { strategy: 's3-first', percent: 10, namedUsers: 2, chosenUsers: 3, users: 1_200 } as const
@@ -252,6 +304,185 @@ test('one line says by which strategy uploads go, and whose', () => {
   const why = 'the bucket has not been reached yet'
   assert.deepEqual(
     line({ strategy: 'local-first', rollout: null, direct: { isOffered: false, reason: why } }),
-    [`Uploads: local-first; none straight into the bucket: ${why}.`],
+    [`Uploads: local-first. None go straight into the bucket: ${why}.`],
   )
+})
+
+test('A5: "all are proven" is not said of what nobody has looked at for days, and missing files are', () => {
+  const found = status({ offloaded: 9 })
+  const bucket = found.locations[0]!
+  const listing = {
+    seenAt: '2026-01-02T09:00:00Z',
+    finishedAt: '2026-01-02T09:01:00Z',
+    listed: { count: 9, bytes: 9_000_000 },
+    unknown: { count: 2, bytes: 2_000_000 },
+    missing: 0,
+    different: 0,
+    underWay: null,
+  }
+  bucket.oldestProofAt = '2025-11-02T11:00:00Z'
+  assert.match(sentence(found)!, /^9 originals, of which some were proven or seen last .* nobody knows/)
+  bucket.listing = listing
+  assert.equal(sentence(found), 'All 9 originals are proven in object storage.')
+  bucket.listing = { ...listing, seenAt: '2025-12-28T09:00:00Z' }
+  assert.match(sentence(found)!, /nobody knows/)
+
+  bucket.listing = {
+    ...listing,
+    missing: 5,
+    underWay: { begunAt: '2026-01-02T11:00:00Z', count: 3, error: 'no answer' },
+  }
+  const text = describeStatus(standing(found), style, now)
+  assert.match(text, /s3: 5 proven files missing and 0 changed files in the listing of/)
+  assert.match(text, /s3: its listing can't go on now: no answer/)
+  assert.match(text, /s3: 2 files \(.*\) unknown here, left alone/)
+  assert.match(text, /being listed: 3/)
+})
+
+const DISPUTED = {
+  conflict: 'another-ledger',
+  since: '2026-01-02T11:00:00Z',
+  waiting: null,
+  adoption: null,
+} as const
+
+test('A2: while a place has another ledger, nothing is said to be proven there, and the way on is named', () => {
+  const found = status({ offloaded: 204 })
+  found.locations[0]!.ledger = DISPUTED
+  const text = describeStatus(standing(found), style, now)
+  assert.equal(
+    text.split('\n')[0],
+    '204 originals. What s3 holds of them is not certain: another database has used it.',
+  )
+  assert.match(
+    text,
+    /^ {2}s3: another database has used it \(noticed 1 hour ago\); nothing is written or removed there/m,
+  )
+  assert.match(text, /^ {6}glassine storage adopt s3 /m)
+  assert.doesNotMatch(text, /proven in|the bucket is missing/)
+
+  const report = reportOf({ held: 1_200 })
+  const adoption = { state: 'running', report, startedAt: now.toISOString(), finishedAt: null } as const
+  found.locations[0]!.ledger = { ...DISPUTED, adoption }
+  assert.match(
+    describeStatus(standing(found), style, now),
+    /^ {2}s3: another database has used it; it is being taken over: 1,200 files looked at$/m,
+  )
+})
+
+test('A2: a moved installation says how long it still waits', () => {
+  const found = status({ offloaded: 1 })
+  found.locations[0]!.ledger = {
+    conflict: null,
+    since: null,
+    waiting: { until: new Date(now.getTime() + 125_000).toISOString() },
+    adoption: null,
+  }
+  assert.match(
+    describeStatus(standing(found), style, now),
+    /s3: this installation was moved or copied; it writes there when no other one was seen, 2 min 05 s left/,
+  )
+})
+
+test('A1: kept files are told where there are any', () => {
+  const told = (count: number) => {
+    const found = { ...status({ offloaded: 1 }), kept: { count, bytes: count * 1_024 } }
+    return describeStatus(standing(found), style, now)
+  }
+  assert.doesNotMatch(told(0), /kept/)
+  assert.match(told(1), /^1 file \(1\.00 KiB\) belongs to no photo and is kept: its upload may have been/m)
+  assert.match(
+    told(3),
+    /^3 files \(3\.00 KiB\) belong to no photo and are kept: their uploads may have been/m,
+  )
+})
+
+function reportOf(counts: Partial<Record<keyof AdoptionReport, number>>): AdoptionReport {
+  const amount = (count = 0) => ({ count, bytes: count * 1_024 })
+  return {
+    held: amount(counts.held),
+    confirmed: amount(counts.confirmed),
+    adopted: amount(counts.adopted),
+    missing: amount(counts.missing),
+    wrong: amount(counts.wrong),
+    unknown: amount(counts.unknown),
+    toRead: amount(counts.toRead),
+  }
+}
+const bucket = {
+  id: 's3',
+  label: 'photos at https://s3.example.org',
+  kind: 's3',
+  isDemonstration: false,
+} as const
+
+test('A1: a plan says in numbers what taking over would mean, and what to type', () => {
+  const plan = reportOf({ held: 7, confirmed: 4, adopted: 2, toRead: 2, unknown: 1 })
+  const text = describePlan(bucket, 'another-ledger', plan, style)
+  assert.match(
+    text,
+    /^photos at https:\/\/s3\.example\.org: Since this server last wrote there, something else has/,
+  )
+  assert.match(text, /^Files there +7 +7\.00 KiB$/m)
+  assert.match(text, /^Found again +2 +2\.00 KiB +Of photos that this server has/m)
+  assert.match(text, /^Of these, to be read +2 /m)
+  assert.match(
+    text,
+    /^Unknown +1 +1\.00 KiB +Of no photo that this server remembers; they stay where they are$/m,
+  )
+  assert.doesNotMatch(text, /^(Missing|Wrong)/m)
+  assert.match(text, /^ {4}glassine storage adopt s3 --yes$/m)
+  assert.match(text, /^ {4}storage: \{ s3: \{ prefix: copy\/ \} \}$/m)
+  assert.match(text, /^ {4}npx glassine storage use-as-copy s3 --yes$/m)
+  assert.ok(text.split('\n').every((line) => line.length <= 120))
+  // A folder, and a place older than the database, are not left to an original.
+  const disk = { ...bucket, id: 'local', kind: 'disk' } as const
+  for (const other of [
+    describePlan(disk, 'another-ledger', plan, style),
+    describePlan(bucket, 'older-place', plan, style),
+  ]) {
+    assert.doesNotMatch(other, /use-as-copy/)
+    assert.match(other, /put back the one that fits/)
+  }
+})
+
+test('A1: a result says what it came to', () => {
+  const result = reportOf({ held: 5, confirmed: 3, unknown: 2 })
+  const text = describeAdoption(bucket, { report: result }, style)
+  assert.match(text, /^s3 is taken over\. It belongs to this database again\./)
+  assert.match(text, /^As remembered +3 /m)
+  assert.doesNotMatch(text, /storage status/)
+  const bad = describeAdoption(bucket, { report: reportOf({ held: 5, missing: 1 }) }, style)
+  assert.match(bad, /^Missing +1 /m)
+  assert.match(bad, /glassine storage status tells whether other copies stand for what is missing/)
+})
+
+test('the reading of metadata: how much waits where, and what a day may cost', () => {
+  const none = { count: 0, bytes: 0 }
+  const nothing = { atHand: none, inBucket: none, restoring: none, archived: none, tooLarge: none }
+  const budget = {
+    dailyBytes: 2 ** 30,
+    archivedDailyBytes: 0,
+    spentToday: { bucketBytes: 2 ** 20, archivedBytes: 0 },
+  }
+  const done = describeReading({ readerVersion: 1, read: 204, waiting: nothing, budget, daysLeft: 0 }, style)
+  assert.equal(
+    done,
+    [
+      'All metadata was read by the current reader.',
+      '',
+      'From buckets: 1.00 MiB of 1.00 GiB today (reading.dailyBytes).',
+      'Restored: nothing (reading.archivedDailyBytes is 0).',
+    ].join('\n'),
+  )
+  const waiting = {
+    ...nothing,
+    inBucket: { count: 1_200, bytes: 3 * 2 ** 30 },
+    archived: { count: 7, bytes: 2 ** 20 },
+  }
+  const busy = describeReading({ readerVersion: 1, read: 4, waiting, budget, daysLeft: 3 }, style)
+  assert.match(busy, /^1,207 originals wait to be read again, 4 are read\.\n/)
+  assert.match(busy, /1,200 +3\.00 GiB +in a bucket, read within the budget of each day/)
+  assert.match(busy, /7 +1\.00 MiB +in an archive, restored within its own budget/)
+  assert.match(busy, /At that pace the buckets take 3 days\.$/)
 })

@@ -1,14 +1,17 @@
-/** The server and the command line as processes of their own, on one data folder: start, stop, kill, start again. */
+/**
+ * The server and the command line as processes of their own, on one data folder: start, stop, kill, start
+ * again.
+ */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
-import { findProcess } from '../../src/database/process-identity.ts'
-import { until } from '../queue/handlers.ts'
+import { findProcess } from '../../src/database/embedded/process-identity.ts'
+import { memoryFolder } from '../support/database/memory-folder.ts'
+import { until } from '../support/eventually.ts'
 import { type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
@@ -16,7 +19,7 @@ let folder: string
 let dataDir: string
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'glassine-lifecycle-'))
+  folder = await mkdtemp(join(memoryFolder(), 'glassine-lifecycle-'))
   dataDir = join(folder, 'data')
 })
 after(async () => {
@@ -41,7 +44,10 @@ async function gone(pid: number): Promise<boolean> {
 
 const servers: SpawnedServer[] = []
 
-/** A server that has said that it is ready, which is a little after its first ping. It does not outlive a failed test. */
+/**
+ * A server that has said that it is ready, which is a little after its first ping. It does not outlive a
+ * failed test.
+ */
 async function serve(): Promise<SpawnedServer> {
   const server = await spawnServer({ dataDir })
   servers.push(server)
@@ -201,7 +207,8 @@ describe('the life of a server', { concurrency: 1 }, () => {
   test('the second signal ends everything at once', async () => {
     const server = await serve()
     const postgres = await postmasterPid()
-    // An answer under way, which the first signal waits for: "100 Continue" says that the server has the request.
+    // An answer under way, which the first signal waits for: "100 Continue" says that the server has the
+    // request.
     const { hostname, port } = new URL(server.url)
     const socket = connect(Number(port), hostname)
     socket.on('error', () => undefined)
@@ -264,6 +271,64 @@ describe('the life of a server', { concurrency: 1 }, () => {
     assert.equal((await glassine(['storage', 'receipt', 'beach.jpg'])).code, 2)
     assert.equal((await glassine(['storage', 'receipt', '00000000-0000-4000-8000-000000000000'])).code, 2)
     assert.equal((await glassine(['--help'])).code, 0)
+  })
+
+  test('users are listed, have a quota, and get a new password; what is wrong is said before anything is done', async () => {
+    const bad = await glassine(['users', 'create', '--email', 'bad'])
+    assert.deepEqual([bad.code, bad.stdout], [2, ''])
+    assert.match(bad.stderr, /--email: "bad" is no e-mail address; write one such as/)
+    const noSize = await glassine(['users', 'quota', 'bob@example.org', 'much'])
+    assert.equal(noSize.code, 2)
+    assert.match(noSize.stderr, /"much" is no size: write one such as 50GiB, or none/)
+    const nobody = await glassine(['users', 'quota', 'nobody@example.org', '1GB'])
+    assert.deepEqual([nobody.code, nobody.stderr], [1, 'no user has the address "nobody@example.org"\n'])
+
+    const given = await glassine(['users', 'quota', 'Bob@Example.org', '1.5 GiB'])
+    assert.equal(given.stdout, 'bob@example.org may upload 1.50 GiB in all, and uses 0 B.\n')
+    const reset = await glassine(['users', 'reset-password', 'ada@example.org', '--password-stdin'], {
+      input: 'horse battery\n',
+    })
+    assert.equal(reset.code, 0, reset.stderr)
+    const madeUp = JSON.parse(
+      (await glassine(['users', 'reset-password', 'bob@example.org', '--json'])).stdout,
+    )
+    assert.ok(madeUp.password.length >= 12)
+    const { stdout } = await glassine(['users', 'list'])
+    assert.match(stdout, /^ada@example\.org +Ada +0 B +none +.* ago +administrator$/m)
+    assert.match(stdout, /^bob@example\.org +bob +0 B +1\.50 GiB +.* ago +has to change the password$/m)
+
+    const server = await serve()
+    const login = (email: string, password: string) =>
+      fetch(`${server.url}/api/auth/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ email, password }),
+      })
+    assert.equal((await login('ada@example.org', 'correct horse')).status, 401)
+    assert.equal((await login('ada@example.org', 'horse battery')).status, 201)
+    const bob = await login('bob@example.org', madeUp.password)
+    assert.equal(((await bob.json()) as { shouldChangePassword: boolean }).shouldChangePassword, true)
+    await server.stop()
+  })
+
+  test('a bucket that is away: who starts it is told in the welcome, and the log has one line of it', async (t) => {
+    const other = await mkdtemp(join(memoryFolder(), 'glassine-away-'))
+    t.after(() => rm(other, { recursive: true, force: true }))
+    const s3 = '{ endpoint: "http://127.0.0.1:9", bucket: photos, accessKeyId: a, secretAccessKey: hunter2 }'
+    const config = `storage: { s3: ${s3}, upload: { retryDelayMs: 1 } }\n`
+    const server = await spawnServer({ dataDir: join(other, 'data'), config })
+    servers.push(server)
+    await until('it is ready', async () => server.output().includes('Glassine is ready'))
+    const [, welcome] = server.output().split('Glassine is ready')
+    assert.match(welcome!, /^Not well: photos\/ at http:\/\/127\.0\.0\.1:9 \(.*ECONNREFUSED.*\)$/m)
+    assert.match(welcome!, /Browsing and uploading go on/)
+    const told = server
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"an outage begins'))
+    assert.equal(told.length, 1, server.output())
+    assert.doesNotMatch(server.output(), /hunter2|not usable yet/)
+    await server.stop()
   })
 
   test('a port that is in use: one line, exit code 1, nothing left running', async (t) => {

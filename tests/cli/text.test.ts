@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ago, bar, bytes, columns, plural, styleFor } from '../../src/cli/text.ts'
+import { bar, bytes, columns, styleFor } from '../../src/cli/text.ts'
+import { ago, plural } from '../../src/library/words.ts'
 
 test('bytes have three figures and never 1024 of a unit', () => {
   const expected: [number, string][] = [

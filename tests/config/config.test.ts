@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { ConfigError } from '../../src/config/mistakes.ts'
 import { configKeys } from '../../src/config/schema.ts'
 import { loadConfig } from '../../src/config.ts'
+import { DEFAULT_SESSION_LIMITS } from '../../src/library/credentials/sessions.ts'
 
 async function load(t: TestContext, yaml: string, env: NodeJS.ProcessEnv = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'glassine-config-'))
@@ -38,6 +39,8 @@ test('no file: everything has a default, and what belongs in S3 goes to the demo
   assert.equal(config.storage.locations.originals, 's3')
   assert.equal(config.storage.locations.previews, 'local')
   assert.equal(config.demonstrationBucket, true)
+  assert.equal(config.jobs.processingConcurrency, availableParallelism())
+  assert.equal(config.media.colorspace, 'p3')
 })
 
 test('the documented shape, with values from the environment', async (t) => {
@@ -58,6 +61,7 @@ storage:
   locations: { originals: s3, thumbnails: local, previews: local, encodedVideos: local }
   upload: { strategy: local-first, deleteLocalAfterUpload: true, retryAttempts: "\${TRIES}", retryDelayMs: 1000 }
   recall: { maxBytes: 1.5 GiB }
+  listing: { everyHours: 12 }
 `,
     {
       PASSWORD: 'p',
@@ -76,6 +80,7 @@ storage:
   assert.equal(config.storage.s3?.forcePathStyle, null)
   assert.equal(config.storage.upload.retryAttempts, 5)
   assert.equal(config.storage.recall.maxBytes, 1.5 * 2 ** 30)
+  assert.equal(config.storage.listing.everyHours, 12)
   assert.equal(config.port, 99)
   assert.equal(config.demonstrationBucket, false)
 })
@@ -124,6 +129,38 @@ jobs: { videoConcurrency: 1.5 }
   assert.match(error.message, /secretAccessKey: the environment variable EMPTY is empty/)
   assert.match(error.message, /storage\.locations\.originals: this value does not fit; write local or s3/)
   assert.match(error.message, /server\.port: this value does not fit; write a whole number from 0 to 65535/)
+})
+
+test('what contradicts, and what stands there twice, is told beside all the rest', async (t) => {
+  const error = await mistakesOf(
+    t,
+    `server: { port: eighty }
+logLevel: info
+storage:
+  cache: { maxBytes: 1 MiB }
+  outage: { failures: many }
+  s3: { bucket: photos, accessKeyId: hunter2 }
+logLevel: warn
+`,
+  )
+  assert.deepEqual(paths(error), [
+    '',
+    'server.port',
+    'storage.cache.maxBytes',
+    'storage.outage.failures',
+    'storage.s3.secretAccessKey',
+  ])
+  assert.match(error.message, /^ {2}line 7: the key logLevel is there twice; keep one of them$/m)
+  assert.doesNotMatch(error.message, /hunter2|DUPLICATE/)
+})
+
+test('a value of the environment is told by the name of its variable', async (t) => {
+  const error = await mistakesOf(t, 'server: { port: 2283 }', { GLASSINE_PORT: 'abc' })
+  assert.match(
+    error.message,
+    /^ {2}GLASSINE_PORT: this value does not fit; write a whole number.*from 0 to 65535$/m,
+  )
+  assert.equal(error.mistakes.length, 1)
 })
 
 test('no value is ever printed', async (t) => {
@@ -226,6 +263,23 @@ test('a named file must exist, and an empty section counts as absent', async (t)
   const config = await load(t, 'database:\nstorage:\n  s3:\n  default: local\n')
   assert.equal(config.demonstrationBucket, false)
   assert.equal(config.storage.locations.originals, 'local')
+})
+
+test('how long sessions last, and where browsers find the server', async (t) => {
+  const byDefault = await load(t, 'server:\n')
+  assert.equal(byDefault.publicUrl, null)
+  assert.deepEqual(byDefault.sessions, DEFAULT_SESSION_LIMITS)
+  const config = await load(
+    t,
+    'server: { publicUrl: https://photos.example.org }\nsessions: { idleDays: 7, maxDays: 30 }\n',
+  )
+  assert.equal(config.publicUrl, 'https://photos.example.org')
+  assert.deepEqual(config.sessions, { idleDays: 7, maxDays: 30 })
+  const wrong = await mistakesOf(
+    t,
+    'server: { publicUrl: photos.example.org }\nsessions: { idleDays: 0, maxDays: x }\n',
+  )
+  assert.deepEqual(paths(wrong).toSorted(), ['server.publicUrl', 'sessions.idleDays', 'sessions.maxDays'])
 })
 
 test('docs/configuration.md lists every key and no other', async () => {

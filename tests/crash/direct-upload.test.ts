@@ -1,19 +1,14 @@
 /**
- * kill -9 while a direct upload is confirmed, while its parts become an object, and while it is read back. Each time the
- * bucket holds the server up at that very step, so that the kill is known to have cut it.
+ * kill -9 while a direct upload is confirmed, while its parts become an object, and while it is read back.
+ * Each time the bucket holds the server up at that very step, so that the kill is known to have cut it.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import type { OperationName } from '../../src/strict-s3/route.ts'
-import { ask, confirm, hashOf, send, sendParts, show, type Upload } from '../support/direct-upload.ts'
-import {
-  eventually,
-  photo,
-  probed,
-  type ServerWithBucket,
-  startServerWithBucket,
-} from '../support/server-with-bucket.ts'
+import type { OperationName } from 'strict-s3/operation-names'
+import { eventually } from '../support/eventually.ts'
+import { ask, confirm, hashOf, send, sendParts, show, type Upload } from '../support/http/direct-upload.ts'
+import { photo, probed, type ServerWithBucket, startServerWithBucket } from '../support/server-with-bucket.ts'
 
 const MIB = 1024 * 1024
 const LIMIT_MS = 120_000
@@ -25,7 +20,10 @@ before(async () => {
 })
 after(() => running?.close())
 
-/** Kills the server when the bucket has been asked for this and does not answer (`commit`: having done it), and starts it again. */
+/**
+ * Kills the server when the bucket has been asked for this and does not answer (`commit`: having done it),
+ * and starts it again.
+ */
 async function killDuring(
   operation: OperationName,
   act: () => Promise<unknown>,

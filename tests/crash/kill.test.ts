@@ -1,8 +1,9 @@
 /**
- * kill -9 over uploads and offloads, by each upload strategy. A manifest holds every upload that was acknowledged before a kill; at the end each of
- * them must come back bit for bit out of the bucket, with nothing left on the local disk to read it from. A round whose
- * kill found nothing in flight proves nothing, so the test fails itself when too few did. What s3-first has acknowledged is
- * in the bucket at the moment of the kill already: there it is looked for before anything is started again.
+ * kill -9 over uploads and offloads, by each upload strategy. A manifest holds every upload that was
+ * acknowledged before a kill; at the end each of them must come back bit for bit out of the bucket, with
+ * nothing left on the local disk to read it from. A round whose kill found nothing in flight proves nothing,
+ * so the test fails itself when too few did. What s3-first has acknowledged is in the bucket at the moment of
+ * the kill already: there it is looked for before anything is started again.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomInt } from 'node:crypto'
@@ -13,15 +14,15 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
+import { type StrictS3, startStrictS3 } from 'strict-s3'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
-import { purgeObject } from '../../src/placement/purge.ts'
-import { sweepPlacement } from '../../src/placement/sweep.ts'
-import { type StrictS3, startStrictS3 } from '../../src/strict-s3/server.ts'
+import { purgeObject } from '../../src/placement/lifecycle/purge.ts'
+import { sweepPlacement } from '../../src/placement/maintenance/sweep.ts'
 import { type Client, connectClient } from '../support/client.ts'
+import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
-import { eventually } from '../support/server-with-bucket.ts'
 import { type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from '../support/spawn-server.ts'
 
 const STRATEGIES = ['local-first', 's3-first'] as const
@@ -71,10 +72,11 @@ async function killOverAndOver(strategy: Strategy): Promise<void> {
   let offloadsCut = 0
   let largeCut = 0
   let server: SpawnedServer | null = null
+  let client: Client | undefined
   try {
     for (let round = 0; round < ROUNDS; round += 1) {
       server = await spawnServer({ dataDir, config, port })
-      const client = await connectClient(server.url)
+      client ??= await connectClient(server.url)
       const load = startLoad(client, manifest, strategy)
       await sleep(randomInt(300, 2_500))
       if (strategy === 's3-first' && round === 0) await someUploadStopsAfterItsFirstPart(bucket)
@@ -98,7 +100,7 @@ async function killOverAndOver(strategy: Strategy): Promise<void> {
     if (strategy === 's3-first') assert.ok(largeCut >= 1, 'no kill cut an upload of which parts were there')
 
     server = await spawnServer({ dataDir, config, port })
-    const client = await connectClient(server.url)
+    assert.ok(client)
     await drained(client, manifest.size)
     const left = (await originalsOnDisk(dataDir)).filter((path) => manifest.has(path.split('/').at(-2)!))
     assert.deepEqual(left, [], 'no acknowledged original is left on the local disk to be read from')
@@ -127,7 +129,10 @@ async function someUploadStopsAfterItsFirstPart(bucket: StrictS3): Promise<void>
   stop.remove()
 }
 
-/** All that was acknowledged, with nothing but the bucket to look at: each asset's id is in the key of its original. */
+/**
+ * All that was acknowledged, with nothing but the bucket to look at: each asset's id is in the key of its
+ * original.
+ */
 async function checkBucketAlone(bucket: StrictS3, manifest: Map<string, string>): Promise<void> {
   const keys = new Map<string, string[]>()
   for (const { key } of await bucket.stored.objects()) {
@@ -142,7 +147,10 @@ async function checkBucketAlone(bucket: StrictS3, manifest: Map<string, string>)
   }
 }
 
-/** What the kills left behind is swept away: in the end every file and every object in the bucket has its row, and the other way round. */
+/**
+ * What the kills left behind is swept away: in the end every file and every object in the bucket has its row,
+ * and the other way round.
+ */
 async function checkForOrphans(configFile: string, dataDir: string, bucket: StrictS3): Promise<void> {
   const app = await buildApp(
     loadConfig({ GLASSINE_DATA: dataDir, GLASSINE_CONFIG: configFile }),
@@ -180,7 +188,10 @@ async function checkForOrphans(configFile: string, dataDir: string, bucket: Stri
   }
 }
 
-/** Uploads pictures and files that are none (with s3-first one lane of large ones), one after the other in each of a few lanes, until it is stopped. */
+/**
+ * Uploads pictures and files that are none (with s3-first one lane of large ones), one after the other in
+ * each of a few lanes, until it is stopped.
+ */
 function startLoad(client: Client, manifest: Map<string, string>, strategy: Strategy) {
   let isStopped = false
   let inFlight = 0
@@ -246,7 +257,10 @@ async function originalsOnDisk(dataDir: string): Promise<string[]> {
   return names.filter((name) => /\/original\./.test(name))
 }
 
-/** The embedded PostgreSQL's postmaster, by the pid in its own file. Its children notice and end by themselves. */
+/**
+ * The embedded PostgreSQL's postmaster, by the pid in its own file. Its children notice and end by
+ * themselves.
+ */
 async function killPostgres(dataDir: string): Promise<void> {
   const found = existsSync(join(dataDir, 'postgres'))
     ? await readPostmasterPid(join(dataDir, 'postgres'))

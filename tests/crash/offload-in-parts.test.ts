@@ -1,15 +1,16 @@
 /**
- * kill -9 in the middle of an offload that goes in parts: while it is begun, while its parts are sent, and while they become
- * an object. Each time the bucket holds the server up at that very step, so that the kill is known to have cut it. In the end
- * no part is left that somebody would pay for without knowing, and every byte that was acknowledged is there.
+ * kill -9 in the middle of an offload that goes in parts: while it is begun, while its parts are sent, and
+ * while they become an object. Each time the bucket holds the server up at that very step, so that the kill
+ * is known to have cut it. In the end no part is left that somebody would pay for without knowing, and every
+ * byte that was acknowledged is there.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import type { OperationName } from '../../src/strict-s3/route.ts'
+import type { OperationName } from 'strict-s3/operation-names'
+import { eventually } from '../support/eventually.ts'
 import {
   drained,
-  eventually,
   heldKeys,
   probed,
   type ServerWithBucket,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sql } from 'kysely'
-import { COMMITTING_LATER, commitLater } from '../../src/database/commit-later.ts'
 import type { Queryable } from '../../src/database/connect.ts'
+import { COMMITTING_LATER, commitLater } from '../../src/database/statements/commit-later.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 async function setting(db: Queryable): Promise<string> {

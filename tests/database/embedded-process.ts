@@ -1,5 +1,8 @@
-/** A process that uses the embedded PostgreSQL of argv[2]: says where it is, and leaves when its standard input ends. */
-import { startEmbeddedPostgres } from '../../src/database/embedded.ts'
+/**
+ * A process that uses the embedded PostgreSQL of argv[2]: says where it is, and leaves when its standard
+ * input ends.
+ */
+import { startEmbeddedPostgres } from '../../src/database/embedded/embedded.ts'
 import { silentLog } from '../../src/log.ts'
 
 const postgres = await startEmbeddedPostgres({

@@ -3,26 +3,29 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded.ts'
-import { choosePort } from '../../src/database/embedded-cluster.ts'
-import { findProcess } from '../../src/database/process-identity.ts'
+import { choosePort } from '../../src/database/embedded/cluster.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded/embedded.ts'
+import { findProcess } from '../../src/database/embedded/process-identity.ts'
 import { silentLog } from '../../src/log.ts'
+import { memoryFolder } from '../support/database/memory-folder.ts'
 
 const started = new Map<string, EmbeddedPostgres[]>()
 let pristine: string
 
 before(async () => {
-  pristine = await mkdtemp(join(tmpdir(), 'glassine-embedded-'))
+  pristine = await mkdtemp(join(memoryFolder(), 'glassine-embedded-'))
   await (await start(pristine)).stop()
 })
 after(() => rm(pristine, { recursive: true, force: true }))
 
-/** A data folder that was used before (initdb takes a second of CPU; copying none). Removed after the test, when every server that was started on it has been stopped. */
+/**
+ * A data folder that was used before (initdb takes a second of CPU; copying none). Removed after the test,
+ * when every server that was started on it has been stopped.
+ */
 async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await emptyFolder(t)
   await promisify(execFile)('cp', ['-a', join(pristine, '.'), folder])
@@ -30,7 +33,7 @@ async function temporaryFolder(t: TestContext): Promise<string> {
 }
 
 async function emptyFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'glassine-embedded-'))
+  const folder = await mkdtemp(join(memoryFolder(), 'glassine-embedded-'))
   started.set(folder, [])
   t.after(async () => {
     for (const postgres of started.get(folder) ?? []) await postgres.stop()

@@ -3,19 +3,12 @@ import { test } from 'node:test'
 import { sql } from 'kysely'
 import { type LibraryEvent, publish, subscribe } from '../../src/database/events.ts'
 import { silentLog } from '../../src/log.ts'
+import { eventually } from '../support/eventually.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 /** Those of this database alone: other tests have theirs on the same server. */
 const TERMINATE_LISTENERS = sql`select pg_terminate_backend(pid) from pg_stat_activity
   where datname = current_database() and query like 'listen%' and pid <> pg_backend_pid()`
-
-async function until(check: () => boolean): Promise<void> {
-  const endsAt = performance.now() + 5_000
-  while (!check()) {
-    assert.ok(performance.now() < endsAt, 'not within 5 s')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
 
 test('events arrive on commit, in order, and not at all after a rollback', async (t) => {
   const { db, pool } = await testDatabase(t)
@@ -24,17 +17,20 @@ test('events arrive on commit, in order, and not at all after a rollback', async
   await db
     .transaction()
     .execute(async (tx) => {
-      await publish(tx, { type: 'user-deleted', userId: 'nobody' })
+      await publish(tx, { type: 'restore-refused', assetId: 'none', userId: 'nobody' })
       throw new Error('roll back')
     })
     .catch(() => undefined)
   await db.transaction().execute(async (tx) => {
-    await publish(tx, { type: 'session-deleted', sessionId: '1' })
+    await publish(tx, { type: 'restore-refused', assetId: '1', userId: '2' })
     await publish(tx, { type: 'storage-changed' })
     assert.deepEqual(events, [])
   })
-  await until(() => events.length === 2)
-  assert.deepEqual(events, [{ type: 'session-deleted', sessionId: '1' }, { type: 'storage-changed' }])
+  await eventually(() => assert.equal(events.length, 2))
+  assert.deepEqual(events, [
+    { type: 'restore-refused', assetId: '1', userId: '2' },
+    { type: 'storage-changed' },
+  ])
   await subscription.close()
 })
 
@@ -45,7 +41,7 @@ test('a thousand ids go in several events, each below the limit of NOTIFY', asyn
   const assetIds = Array.from({ length: 1_000 }, () => crypto.randomUUID())
   await publish(db, { type: 'assets-trashed', userId: crypto.randomUUID(), assetIds })
   const received = () => events.flatMap((event) => ('assetIds' in event ? event.assetIds : []))
-  await until(() => received().length === 1_000)
+  await eventually(() => assert.equal(received().length, 1_000))
   assert.deepEqual(received(), assetIds)
   await subscription.close()
 })
@@ -58,7 +54,7 @@ test('the subscription survives the loss of its connection and a handler that th
     throw new Error('the handler is broken')
   })
   await TERMINATE_LISTENERS.execute(db)
-  await until(() => pool.totalCount > 0)
+  await eventually(() => assert.ok(pool.totalCount > 0))
   for (let tries = 0; events.length < 2; tries++) {
     assert.ok(tries < 100, 'no event after the connection was lost')
     await publish(db, { type: 'storage-changed' }).catch(() => undefined)
@@ -91,9 +87,9 @@ test('a connection that is lost as it begins to listen is given up once, and one
   t.after(() => subscription.close())
   losses = 2
   await TERMINATE_LISTENERS.execute(db)
-  await until(() => losses === 0)
+  await eventually(() => assert.equal(losses, 0))
   // One failed by its answer, one by a throw; the third listens, and it is the only one.
-  await until(() => pool.totalCount - pool.idleCount === 1)
+  await eventually(() => assert.equal(pool.totalCount - pool.idleCount, 1))
   for (let tries = 0; events.length === 0; tries++) {
     assert.ok(tries < 100, 'no event after the connection was lost')
     await publish(db, { type: 'storage-changed' })

@@ -40,6 +40,39 @@ test('a migration whose text changed after it was applied is refused', async (t)
   await assert.rejects(migrate(pool, silentLog), /another text of the migration/)
 })
 
+test('assets of an older installation wait to be read again, those that wait for their processing do not', async (t) => {
+  const { pool } = await emptyDatabase(t)
+  const all = await readMigrations()
+  await migrate(
+    pool,
+    silentLog,
+    all.filter(({ name }) => name < '0017'),
+  )
+  const owner = await pool.query(
+    `insert into app_user (email, name, password_hash) values ('a@example.org', 'A', '') returning id`,
+  )
+  for (const processing of ['done', 'failed', 'pending']) {
+    await pool.query(
+      `with made as (
+        insert into stored_object (id, owner_id, kind, size, sha256, content_type, extension)
+        values (gen_random_uuid(), $1, 'original', 1, sha256($2::text::bytea), 'image/jpeg', 'jpg') returning id)
+      insert into asset (id, owner_id, type, checksum, original_object_id, original_file_name, original_mime_type,
+        file_size, file_created_at, file_modified_at, local_date_time, processing)
+      select gen_random_uuid(), $1, 'IMAGE', substr(sha256($2::text::bytea), 1, 20), id, $2, 'image/jpeg', 1, now(), now(),
+        now(), $2 from made`,
+      [owner.rows[0].id, processing],
+    )
+  }
+  await migrate(pool, silentLog)
+  const { rows } = await pool.query(
+    'select original_file_name as name, reader_version from asset_reading join asset on id = asset_id order by 1',
+  )
+  assert.deepEqual(rows, [
+    { name: 'done', reader_version: 0 },
+    { name: 'failed', reader_version: 0 },
+  ])
+})
+
 test('the recorded schema of the queue is that of the package that is installed', async () => {
   const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
   assert.equal(`graphile-worker ${JSON.parse(text).dependencies['graphile-worker']}`, QUEUE_SCHEMA)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { dumpSchema } from '../support/dump-schema.ts'
+import { dumpSchema } from '../support/database/dump-schema.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 const FILE = new URL('../schema.dump.sql', import.meta.url)

@@ -1,16 +1,19 @@
-/** An asset is deleted, its files with it, while it is worked on: nobody's fault, no failed job, and nothing is left behind. */
+/**
+ * An asset is deleted, its files with it, while it is worked on: nobody's fault, no failed job, and nothing
+ * is left behind.
+ */
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import sharp from 'sharp'
-import { processAsset } from '../../src/library/processing.ts'
-import { transcodeAsset } from '../../src/library/transcoding.ts'
-import { purgeAssets } from '../../src/library/trash.ts'
+import { purgeAssets } from '../../src/library/assets/trash.ts'
+import { processAsset } from '../../src/library/processing/processing.ts'
+import { transcodeAsset } from '../../src/library/processing/transcoding.ts'
 import { silentLog } from '../../src/log.ts'
-import { type MediaTools, openMediaTools } from '../../src/media/tools.ts'
-import { purgeObject } from '../../src/placement/purge.ts'
-import { makeVideo } from '../support/make-video.ts'
+import { type MediaTools, openMediaTools } from '../../src/media/processes/tools.ts'
+import { purgeObject } from '../../src/placement/lifecycle/purge.ts'
+import { makeVideo } from '../support/files/make-video.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
 /** Its first task waits for `before`. */
@@ -50,7 +53,7 @@ test('while its pictures are made', async (t) => {
   const { id } = await admin.upload(picture, 'red.jpg')
   const mediaTools = toolsThatWait(t, () => deleteForGood(server, id))
   const parts = { db, placement, mediaTools, pictures: { thumbnailPx: 250, previewPx: 1440 } }
-  await processAsset(parts, { assetId: id }, { isLastAttempt: false })
+  await processAsset(parts, { assetId: id }, {})
   await assertNothingLeft(server)
 })
 
@@ -64,7 +67,7 @@ test('while it is encoded', async (t) => {
   await transcodeAsset(
     { db, placement, mediaTools },
     { assetId: id },
-    { signal: new AbortController().signal, isLastAttempt: false },
+    { signal: new AbortController().signal },
   )
   await assertNothingLeft(server)
 })

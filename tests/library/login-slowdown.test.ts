@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { createLoginSlowdown } from '../../src/library/login-slowdown.ts'
+import { createLoginSlowdown } from '../../src/library/users/login-slowdown.ts'
 
 function slowdownUnderTest() {
   const delays: number[] = []
@@ -75,5 +75,62 @@ test('an error counts neither as success nor as failure', async () => {
   await fail()
   assert.deepEqual(delays, [])
   await fail()
+  assert.deepEqual(delays, [250])
+})
+
+test('B8: an account that is attacked is remembered, however many others fail once', async () => {
+  const { delays, fail } = slowdownUnderTest()
+  for (let n = 0; n < 5; n++) await fail('victim@example.org')
+  for (let n = 0; n < 10_050; n++) await fail(`${n}@example.org`, `192.0.2.${n % 250}`)
+  assert.deepEqual(delays, [])
+  await fail('victim@example.org')
+  assert.deepEqual(delays, [250])
+})
+
+test('B8: what somebody waits for is not forgotten', async () => {
+  const { slowdown, fail } = slowdownUnderTest()
+  const { promise, resolve } = Promise.withResolvers<null>()
+  const guess = (attempt: () => Promise<null>) => slowdown.run('w@example.org', '198.51.100.1', attempt)
+  // The first is free, the second first in line.
+  const waiting = [guess(() => promise), guess(() => promise)]
+  for (let n = 0; n < 10_050; n++) void fail(`${n}@example.org`, `192.0.2.${n % 250}`).catch(() => undefined)
+  let isRunning = false
+  waiting.push(
+    guess(async () => {
+      isRunning = true
+      return null
+    }),
+  )
+  await setImmediate()
+  assert.equal(isRunning, false)
+  resolve(null)
+  await Promise.all(waiting)
+})
+
+test('B7: of a thousand attempts from one address, one from another waits for no more than two', async () => {
+  const { slowdown } = slowdownUnderTest()
+  let attempts = 0
+  const attempt = async () => {
+    attempts++
+    await setImmediate()
+    return null
+  }
+  const crowd = Promise.allSettled(
+    Array.from({ length: 1_000 }, (_, n) => slowdown.run(`${n}@example.org`, '192.0.2.1', attempt)),
+  )
+  let before = Number.NaN
+  await slowdown.run('b@example.org', '192.0.2.2', async () => {
+    before = attempts
+    return true
+  })
+  assert.ok(before <= 4, `${before} others came first`)
+  const refused = (await crowd).filter((outcome) => outcome.status === 'rejected')
+  assert.equal(refused.length, 1_000 - 22)
+  assert.equal((refused[0] as PromiseRejectedResult).reason.code, 'unavailable')
+})
+
+test('guesses from all over an IPv6 network are one guesser’s', async () => {
+  const { delays, fail } = slowdownUnderTest()
+  for (let n = 0; n < 6; n++) await fail('a@example.org', `2001:db8:1:2::${n}`)
   assert.deepEqual(delays, [250])
 })

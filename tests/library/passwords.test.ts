@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import crypto, { scryptSync } from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import { mock, test } from 'node:test'
-import { hashPassword, verifyPassword } from '../../src/library/passwords.ts'
+import { hashPassword, verifyPassword } from '../../src/library/credentials/passwords.ts'
 
 test('a hash is of one password, salted, and says how it was made', async () => {
   const hash = await hashPassword('correct horse battery')
@@ -39,8 +39,8 @@ test('an unknown user takes as long as a wrong password: the same hashing, to it
 })
 
 /**
- * What decides how long scrypt takes, for each time that it really runs before `refuse` answers; and how many of those runs were
- * over by then.
+ * What decides how long scrypt takes, for each time that it really runs before `refuse` answers; and how many
+ * of those runs were over by then.
  */
 async function hashingOf(refuse: () => Promise<boolean>): Promise<{ begun: object[]; ended: number }> {
   const hashing = { begun: [] as object[], ended: 0 }

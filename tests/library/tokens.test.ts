@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { makeToken } from '../../src/library/tokens.ts'
+import { makeToken } from '../../src/library/credentials/tokens.ts'
 
 test('a token is letters and digits, so that no command line takes it for an option', () => {
   const tokens = Array.from({ length: 2_000 }, makeToken)

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { logUploadRules, strategyFor, type UploadRules } from '../../src/library/upload-strategy.ts'
-import { createUser } from '../../src/library/users.ts'
+import { logUploadRules, strategyFor, type UploadRules } from '../../src/library/uploads/upload-strategy.ts'
+import { createUser } from '../../src/library/users/users.ts'
 import type { Log } from '../../src/log.ts'
 import { testDatabase } from '../support/postgres.ts'
 

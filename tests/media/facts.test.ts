@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { ExifDateTime, type Tags } from 'exiftool-vendored'
 import sharp from 'sharp'
-import { cleanText, factsFromTags } from '../../src/media/exif-facts.ts'
 import type { MediaFacts } from '../../src/media/facts.ts'
-import { testMedia } from '../support/media.ts'
-import { mediaTestBench } from '../support/media-tools.ts'
+import { factsFromTags } from '../../src/media/metadata/exif-facts.ts'
+import { cleanText } from '../../src/media/metadata/values.ts'
+import { testMedia } from '../support/files/media.ts'
+import { mediaTestBench } from '../support/files/media-tools.ts'
 
 const bench = await mediaTestBench()
 
@@ -293,16 +294,6 @@ test('an hour that exists twice keeps its offset', () => {
   assert.equal(before.takenAt?.toISOString(), '2024-10-27T00:30:00.000Z')
   assert.equal(later.takenAt?.toISOString(), '2024-10-27T01:30:00.000Z')
   assert.equal(before.localDateTime, later.localDateTime)
-})
-
-test('motion photos are recognised', () => {
-  const motion = (tags: object) => factsFromTags(tags as Tags, null, false).motionPhoto
-  assert.deepEqual(motion({ MotionPhoto: 1, DirectoryItemLength: [0, 4_000_000] }), {
-    bytesFromEnd: 4_000_000,
-  })
-  assert.deepEqual(motion({ MicroVideo: 1, MicroVideoOffset: 123_456 }), { bytesFromEnd: 123_456 })
-  assert.deepEqual(motion({ EmbeddedVideoType: 'MotionPhoto_Data' }), { bytesFromEnd: null })
-  assert.equal(motion({ MotionPhoto: 0 }), null)
 })
 
 test('text is cut to what can be stored', () => {

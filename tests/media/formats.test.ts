@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatOf, isSidecarName, supportedExtensions } from '../../src/media/formats.ts'
-import { sniffContent } from '../../src/media/sniff.ts'
+import {
+  formatOf,
+  isSidecarName,
+  isWebSafe,
+  servedType,
+  supportedExtensions,
+} from '../../src/media/formats.ts'
+import { sniffContent } from '../../src/media/metadata/sniff.ts'
 
 test('names: the last extension counts, in any case', () => {
   assert.equal(formatOf('IMG_0001.HEIC')?.mimeType, 'image/heic')
@@ -10,10 +16,20 @@ test('names: the last extension counts, in any case', () => {
   assert.equal(formatOf('DSC_1.nef')?.decodedBy, 'embedded-jpeg')
   for (const name of ['notes.txt', 'jpg', '', '.', 'photo.', 'a.jpg\0.exe'])
     assert.equal(formatOf(name), null, name)
-  assert.equal(formatOf('x.jpg')?.isWebSafe, true)
-  assert.equal(formatOf('x.heic')?.isWebSafe, false)
-  assert.equal(formatOf('x.tiff')?.isWebSafe, false)
+  assert.ok(isWebSafe('image/jpeg'))
+  assert.ok(!isWebSafe('image/heic'))
+  assert.ok(!isWebSafe('image/tiff'))
   assert.ok(isSidecarName('x.jpg.XMP'))
+})
+
+test('a file is served as what it is; within one container its name decides', () => {
+  assert.equal(servedType('image/heic', 'IMG_1.jpg'), 'image/heic')
+  assert.equal(servedType('video/mp4', 'IMG_1.jpg'), 'video/mp4')
+  assert.equal(servedType('image/jpeg', 'IMG_1.heic'), 'image/jpeg')
+  assert.equal(servedType('image/png', 'no extension'), 'image/png')
+  assert.equal(servedType('video/quicktime', 'film.mp4'), 'video/mp4')
+  assert.equal(servedType('image/heic', 'IMG_1.heif'), 'image/heif')
+  assert.equal(servedType('image/svg+xml', 'harmless.png'), 'image/svg+xml')
 })
 
 test('extensions carry their dots and none is in two lists', () => {
@@ -47,6 +63,11 @@ test('content is told by its first bytes', () => {
   assert.equal(told(ftyp('mif1', 'mif1', 'avif')), 'image/avif')
   assert.equal(told(ftyp('mif1', 'mif1', 'heic')), 'image/heif')
   assert.equal(told(ftyp('avif', 'mif1')), 'image/avif')
+  for (const brand of ['mif2', 'mif3', 'msf1', 'avci', 'avcs', 'jpeg', 'j2ki', 'vvic', 'evbi', 'miaf']) {
+    assert.equal(told(ftyp(brand, 'mif1')), 'image/heif', brand)
+    assert.equal(told(ftyp(brand)), 'image/heif', brand)
+  }
+  assert.equal(told(ftyp('mif3', 'avif')), 'image/avif')
   assert.equal(told(ftyp('crx ')), 'image/x-canon-cr3')
   assert.equal(told(ftyp('qt  ')), 'video/quicktime')
   assert.equal(told(ftyp('isom')), 'video/mp4')
@@ -59,6 +80,29 @@ test('content is told by its first bytes', () => {
   assert.equal(told(packets), 'video/mp2t')
 })
 
+test('where brands leave it open, a name that claims a picture decides', () => {
+  const told = (name: string, brand: string, ...more: string[]) =>
+    sniffContent(
+      Buffer.from(
+        `\0\0\0${String.fromCharCode(16 + more.length * 4)}ftyp${brand}\0\0\0\0${more.join('')}`,
+        'latin1',
+      ),
+      name,
+    )?.mimeType ?? null
+  // A brand that nobody has heard of.
+  assert.equal(told('x.heic', 'zzzz'), 'image/heif')
+  assert.equal(told('x.mp4', 'zzzz'), 'video/mp4')
+  // A film's brand first, and pictures among the others.
+  assert.equal(told('x.heic', 'isom', 'mif1', 'heic'), 'image/heif')
+  assert.equal(told('x.mp4', 'isom', 'mif1', 'heic'), 'video/mp4')
+  // A film that is called a picture stays one.
+  for (const brand of ['isom', 'mp42', 'qt  ', '3gp5', 'M4V ', 'avc1']) {
+    assert.match(told('x.jpg', brand, 'mp41')!, /^video\//, brand)
+  }
+  // What is a picture by its brand stays one, whatever its name is.
+  assert.equal(told('x.mp4', 'heic', 'mif1'), 'image/heic')
+})
+
 test('what tells nothing is nothing, whatever it is called', () => {
   for (const head of [
     '',
@@ -69,7 +113,8 @@ test('what tells nothing is nothing, whatever it is called', () => {
   ]) {
     assert.equal(sniffContent(Buffer.from(head), 'x.mp4'), null, head)
   }
-  for (let length = 0; length < 40; length++) {
-    sniffContent(Buffer.from('\0\0\0\x20ftypisomwhatever').subarray(0, length), 'x.mp4')
+  const film = Buffer.from('\0\0\0\x20ftypisomwhatever')
+  for (let length = 0; length <= film.length; length++) {
+    assert.doesNotThrow(() => sniffContent(film.subarray(0, length), 'x.mp4'), `${length} bytes`)
   }
 })

@@ -6,9 +6,9 @@ import { before, test } from 'node:test'
 import sharp from 'sharp'
 import { MediaError } from '../../src/media/media-error.ts'
 import { type TranscodeOptions, transcodeVideo } from '../../src/media/transcode.ts'
-import { makeVideo } from '../support/make-video.ts'
-import { testMedia } from '../support/media.ts'
-import { mediaTestBench } from '../support/media-tools.ts'
+import { makeVideo } from '../support/files/make-video.ts'
+import { testMedia } from '../support/files/media.ts'
+import { mediaTestBench } from '../support/files/media-tools.ts'
 
 const bench = await mediaTestBench()
 const made = (name: string) => join(bench.folder, name)
@@ -211,13 +211,52 @@ test('a film full of garbage gives a reason, not a crash', async () => {
   await writeFile(made('garbage.webm'), bytes)
   const facts = await bench.probe(made('garbage.webm'))
   await assert.rejects(bench.derive(made('garbage.webm')), MediaError)
-  await transcodeVideo(bench.tools, made('garbage.webm'), facts, made('garbage.mp4')).catch((error: Error) =>
-    assert.ok(error instanceof MediaError, String(error)),
+  await assert.rejects(
+    transcodeVideo(bench.tools, made('garbage.webm'), facts, made('garbage.mp4')),
+    MediaError,
   )
-  assert.deepEqual(
-    (await leftOf('garbage')).filter((name) => name.endsWith('.part')),
-    [],
-  )
+  assert.deepEqual(await leftOf('garbage'), [])
+})
+
+test('a film whose pictures are all unreadable is refused, also where its sound can be read', async () => {
+  for (const [name, soundCodec] of [
+    ['silent', undefined],
+    ['spoken', 'pcm_s16le'],
+  ] as const) {
+    const path = made(`${name}.avi`)
+    await makeVideo(path, {
+      seconds: 1,
+      width: 320,
+      height: 240,
+      codec: 'mjpeg',
+      filters: 'format=yuvj420p',
+      ...(soundCodec && { soundCodec }),
+    })
+    await overwritePictures(path)
+    const facts = await bench.probe(path)
+    assert.equal(facts.video?.codec, 'mjpeg')
+    await assert.rejects(transcodeVideo(bench.tools, path, facts, made(`${name}.mp4`)), MediaError)
+    assert.deepEqual(await leftOf(name), [])
+  }
+})
+
+test('one film after another: what a process still holds of earlier ones takes nothing from the next', async () => {
+  const facts = await bench.probe(made('hdr.mov'))
+  const used = new Set<number>()
+  for (let round = 0; round < 16; round++) {
+    const { width } = await transcodeVideo(bench.tools, made('hdr.mov'), facts, made('again.mp4'), {
+      preset: 'ultrafast',
+    })
+    assert.equal(width, 1280)
+    for (const pid of bench.tools.slow.processIds()) {
+      used.add(pid)
+      const status = await readFile(`/proc/${pid}/status`, 'utf8')
+      // What Node itself takes, and a quarter of the gibibyte that a decoder may take.
+      assert.ok(Number(/VmData:\s+(\d+)/.exec(status)?.[1]) <= (640 + 256) * 1024, status)
+      assert.ok(Number(/Threads:\s+(\d+)/.exec(status)?.[1]) < 20, status)
+    }
+  }
+  assert.ok(used.size < 16, 'every film had a process of its own')
 })
 
 test('playlists are not followed', async () => {
@@ -232,6 +271,19 @@ test('sound alone has no poster', async () => {
   await makeVideo(made('sound.m4v'), { seconds: 1, width: 0, height: 0, codec: null, soundCodec: 'aac' })
   await assert.rejects(bench.derive(made('sound.m4v')), { name: 'MediaError', message: /no picture track/ })
 })
+
+/** Chunks `00dc` of an AVI file hold its pictures, `01wb` its sound. */
+async function overwritePictures(path: string): Promise<void> {
+  const bytes = await readFile(path)
+  for (let at = bytes.indexOf('movi'); ; ) {
+    at = bytes.indexOf('00dc', at)
+    if (at < 0 || bytes.indexOf('idx1') < at) break
+    const size = bytes.readUInt32LE(at + 4)
+    bytes.fill(0, at + 8, at + 8 + size)
+    at += 8 + size
+  }
+  await writeFile(path, bytes)
+}
 
 async function leftOf(name: string): Promise<string[]> {
   return (await readdir(bench.folder)).filter((file) => file.startsWith(`${name}.mp4`))

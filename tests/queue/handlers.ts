@@ -19,19 +19,10 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'restore-replica': unexpected,
     'sweep-classes': unexpected,
     'check-restores': unexpected,
+    'check-listings': unexpected,
+    'adopt-location': unexpected,
+    'read-again': unexpected,
+    'sweep-readings': unexpected,
     ...given,
-  }
-}
-
-/** Waits until `check` is true, at most `withinMs`. */
-export async function until(
-  what: string,
-  check: () => boolean | Promise<boolean>,
-  withinMs = 10_000,
-): Promise<void> {
-  const endsAt = performance.now() + withinMs
-  while (!(await check())) {
-    if (performance.now() > endsAt) throw new Error(`not within ${withinMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

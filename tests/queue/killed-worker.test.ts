@@ -7,8 +7,9 @@ import { silentLog } from '../../src/log.ts'
 import { enqueue } from '../../src/queue/enqueue.ts'
 import { recentFailures } from '../../src/queue/queues.ts'
 import { startWorker } from '../../src/queue/worker.ts'
+import { until } from '../support/eventually.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
-import { testHandlers, until } from './handlers.ts'
+import { testHandlers } from './handlers.ts'
 
 /** Starts a worker process, waits until it runs a job, and kills it. */
 async function killInTheMiddle(t: TestContext, database: TestDatabase): Promise<void> {

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { sql } from 'kysely'
 import { connectDatabase } from '../../src/database/connect.ts'
-import { startEmbeddedPostgres } from '../../src/database/embedded.ts'
+import { startEmbeddedPostgres } from '../../src/database/embedded/embedded.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { silentLog } from '../../src/log.ts'
 import { enqueue } from '../../src/queue/enqueue.ts'
 import { recentFailures } from '../../src/queue/queues.ts'
 import { startWorker } from '../../src/queue/worker.ts'
-import { testHandlers, until } from './handlers.ts'
+import { until } from '../support/eventually.ts'
+import { testHandlers } from './handlers.ts'
 
 const JOBS = 400
 const RESTARTS = 3

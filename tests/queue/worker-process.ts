@@ -1,4 +1,7 @@
-/** A worker in a process of its own, to be killed: says when a job began and never ends it. argv: database URL. */
+/**
+ * A worker in a process of its own, to be killed: says when a job began and never ends it. argv: database
+ * URL.
+ */
 import { connectDatabase } from '../../src/database/connect.ts'
 import { silentLog } from '../../src/log.ts'
 import { startWorker } from '../../src/queue/worker.ts'

@@ -17,7 +17,9 @@ export type Client = {
 
 export const ADMIN = { email: 'admin@example.org', password: 'a long password', name: 'Admin' }
 
-/** Signs the first user up where there is none, then logs in, as the administrator if nobody else is named. */
+/**
+ * Signs the first user up where there is none, then logs in, as the administrator if nobody else is named.
+ */
 export async function connectClient(
   url: string,
   who: { email: string; password: string } = ADMIN,

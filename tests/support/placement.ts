@@ -4,19 +4,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Database } from '../../src/database/connect.ts'
 import type { ObjectKind } from '../../src/database/schema.ts'
+import { isOfUnendedUpload } from '../../src/library/direct-uploads/rows.ts'
 import { type Log, silentLog } from '../../src/log.ts'
-import type { Delivery } from '../../src/placement/deliver.ts'
-import { ingestStaged } from '../../src/placement/ingest.ts'
+import type { Delivery } from '../../src/placement/delivery-rules.ts'
+import { loadObject } from '../../src/placement/ledger/replicas.ts'
+import type { Location } from '../../src/placement/location.ts'
 import { closePlacement, openPlacement } from '../../src/placement/open.ts'
-import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
+import type { Placement, PlacementSettings } from '../../src/placement/placement.ts'
 import type { Policy } from '../../src/placement/policy.ts'
-import { loadObject } from '../../src/placement/replicas.ts'
-import { stageStream } from '../../src/placement/stage.ts'
 import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
+import { ingestStaged } from '../../src/placement/uploads/ingest.ts'
+import { stageStream } from '../../src/placement/uploads/stage.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
-import { openDiskBackend } from '../../src/storage/disk.ts'
-import { openMemoryBackend } from '../../src/storage/memory.ts'
-import { faultyBackend } from './faulty-backend.ts'
+import { openDiskBackend } from '../../src/storage/disk/disk.ts'
+import { openMemoryBackend } from '../../src/storage/memory/memory.ts'
+import type { Clock } from '../../src/storage/moment.ts'
+import { faultyBackend } from './storage/faulty-backend.ts'
 
 const KINDS: ObjectKind[] = [
   'original',
@@ -49,7 +52,10 @@ export function locationOfBackend(id: string, kind: Location['kind'], backend: S
   }
 }
 
-/** Placement on a real database with a disk in a temporary folder and remote places in memory whose calls can be made to fail. */
+/**
+ * Placement on a real database with a disk in a temporary folder and remote places in memory whose calls can
+ * be made to fail.
+ */
 export async function testPlacement(
   db: Database,
   options: {
@@ -61,6 +67,7 @@ export async function testPlacement(
     delivery?: Delivery
     classes?: ClassPolicy
     now?: () => Date
+    clock?: Clock
     /** That of another placement, which goes on to own it. */
     mediaLocation?: string
   } = {},
@@ -80,10 +87,14 @@ export async function testPlacement(
     localId: 'local',
     mediaLocation,
     policy: policyOf(options.originals ?? ['s3']),
-    settings: options.settings ?? {},
+    isAwaited: isOfUnendedUpload,
+    // Tests open placements one after another on the same places, and what they test is not the wait after a
+    // start.
+    settings: { removalWaitMs: 0, lateRequestMs: 0, counterDoubtMs: 0, ...options.settings },
     ...(options.delivery && { delivery: options.delivery }),
     ...(options.classes && { classes: options.classes }),
     ...(options.now && { now: options.now }),
+    ...(options.clock && { clock: options.clock }),
   })
   return {
     placement,

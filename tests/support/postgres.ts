@@ -1,18 +1,18 @@
 /**
  * A migrated database of its own for whoever asks, on one real PostgreSQL that the whole test run shares.
  *
- * `tests/run.ts` starts the server and passes its URL on; a test file that runs alone starts it itself, or finds the one
- * that another file started. The first to need it makes the template, named by a digest of the migrations; everybody
- * gets a clone (about 30 ms).
+ * `tests/run.ts` starts the server and passes its URL on; a test file that runs alone starts it itself, or
+ * finds the one that another file started. The first to need it makes the template, named by a digest of the
+ * migrations; everybody gets a clone (about 30 ms).
  */
 import { randomBytes } from 'node:crypto'
 import { after, type TestContext } from 'node:test'
 import pg from 'pg'
 import { connectDatabase, type Database } from '../../src/database/connect.ts'
-import type { EmbeddedPostgres } from '../../src/database/embedded.ts'
+import type { EmbeddedPostgres } from '../../src/database/embedded/embedded.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { silentLog } from '../../src/log.ts'
-import { startTestPostgres, TEST_POSTGRES_VARIABLE, templateName } from './shared-postgres.ts'
+import { startTestPostgres, TEST_POSTGRES_VARIABLE, templateName } from './database/shared-postgres.ts'
 
 export type TestDatabase = {
   url: string
@@ -20,7 +20,9 @@ export type TestDatabase = {
   pool: pg.Pool
   /** Ends the pool and drops the database, whoever is still connected. */
   drop(): Promise<void>
-  /** Runs `stop` before the database is dropped: the last registered first. (`t.after` runs the first first.) */
+  /**
+   * Runs `stop` before the database is dropped: the last registered first. (`t.after` runs the first first.)
+   */
   beforeDrop(stop: () => Promise<unknown>): void
 }
 
@@ -68,8 +70,8 @@ export function emptyDatabase(t?: TestContext): Promise<TestDatabase> {
 }
 
 /**
- * A fresh, migrated database. Dropped by `drop()`, or by itself after the test `t`, or, called outside of a test, after
- * the file.
+ * A fresh, migrated database. Dropped by `drop()`, or by itself after the test `t`, or, called outside of a
+ * test, after the file.
  */
 export function testDatabase(
   t?: TestContext,

@@ -1,44 +1,36 @@
 /**
- * The whole product for tests that break things: the real server as a process of its own, with its own PostgreSQL, and a
- * strict S3 server in this process whose requests can be counted and made to fail.
+ * The whole product for tests that break things: the real server as a process of its own, with a database of
+ * its own, and a strict S3 server in this process whose requests can be counted and made to fail.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
-import type { OperationName } from '../../src/strict-s3/route.ts'
-import { type StrictS3, type StrictS3Options, startStrictS3 } from '../../src/strict-s3/server.ts'
+import { type StrictS3, type StrictS3Options, startStrictS3 } from 'strict-s3'
+import type { OperationName } from 'strict-s3/operation-names'
+import type { StorageOverview } from '../../src/library/server/storage-overview.ts'
+import type { LocationStatus } from '../../src/placement/reports/status.ts'
 import { type Client, connectClient } from './client.ts'
+import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
+import { type TestDatabase, testDatabase } from './postgres.ts'
 import { type SpawnedServer, spawnServer } from './spawn-server.ts'
 
 export const BUCKET = 'photos'
 const CREDENTIALS = { accessKeyId: 'faults', secretAccessKey: 'faults-secret' }
 
-export type Amount = { count: number; bytes: number }
-export type LocationStatus = {
-  id: string
-  health: 'healthy' | 'unhealthy' | 'unknown'
-  error: string | null
-  lastProbeAt: string | null
-  objects: Amount
-}
-export type StorageStatus = {
-  originals: Record<'total' | 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight', Amount>
-  locations: LocationStatus[]
-  moving: { to: string; count: number; bytes: number }[]
-}
 export type Receipt = {
   sha256: string
   processing: { state: string; error: string | null }
   replicas: { location: string; key: string; state: string; proofLevel: number | null }[]
   history: { location: string; from: string | null; to: string | null }[]
 }
-export type Failure = { job: string; payload: { objectId: string }; error: string; at: string }
+export type Failure = { job: string; error: string }
 
 export type ServerWithBucket = {
+  /** Null: the server's own. */
+  database: TestDatabase | null
   folder: string
   dataDir: string
   mediaLocation: string
@@ -46,16 +38,24 @@ export type ServerWithBucket = {
   /** The server of the last start, and a client that is logged in there. */
   server: SpawnedServer
   client: Client
-  /** Starts it (again) on the same folder and port; `storage`: other lines below that key of the configuration from now on. */
+  /**
+   * Starts it (again) on the same folder and port; `storage`: other lines below that key of the configuration
+   * from now on.
+   */
   start(storage?: string): Promise<void>
   /** Ends everything and removes the folder. */
   close(): Promise<void>
 }
 
-/** `mediaLocation` must exist when it is given; its default lies in the data folder. */
+/**
+ * `mediaLocation` must exist when it is given; its default lies in the data folder. The database is one of
+ * the run's PostgreSQL; with `postgres: 'embedded'` the server makes and starts its own, in the data folder,
+ * which takes seconds: where that is what is tested.
+ */
 export async function startServerWithBucket(
   options: {
     buckets?: string[]
+    postgres?: 'shared' | 'embedded'
     profile?: StrictS3Options['profile']
     mediaLocation?: string
     upload?: string
@@ -81,7 +81,8 @@ export async function startServerWithBucket(
   })
   const endpoint = (await options.through?.(bucket.port)) ?? bucket.endpoint
   let storage = options.storage ?? ''
-  const config = () => `storage:
+  const database = options.postgres === 'embedded' ? null : await testDatabase()
+  const config = () => `${database ? `database: { url: "${database.url}" }\n` : ''}storage:
   local:
     mediaLocation: ${options.mediaLocation ?? join(dataDir, 'media')}
   s3:
@@ -95,7 +96,13 @@ ${options.publicEndpoint ? `    publicEndpoint: ${options.publicEndpoint(bucket.
 ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(?=.)/gm, '  ')}`
   const port = await freePort()
   let isRunning = false
+  const stopServer = async () => {
+    if (isRunning) await parts.server.stop()
+    isRunning = false
+  }
+  database?.beforeDrop(stopServer)
   const parts = {
+    database,
     folder,
     dataDir,
     mediaLocation: options.mediaLocation ?? join(dataDir, 'media'),
@@ -104,10 +111,12 @@ ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(
       storage = other ?? storage
       parts.server = await spawnServer({ dataDir, config: config(), port })
       isRunning = true
-      parts.client = await connectClient(parts.server.url)
+      // A session outlives a restart, and a log-in hashes a password, which is slow on purpose.
+      parts.client ??= await connectClient(parts.server.url)
     },
     async close() {
-      if (isRunning) await parts.server.stop()
+      await stopServer()
+      await database?.drop()
       await bucket.close()
       await rm(folder, { recursive: true, force: true, maxRetries: 3 })
     },
@@ -121,23 +130,10 @@ ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(
   return parts
 }
 
-/** Polls until `look` no longer throws; its last failure is the test's. */
-export async function eventually<T>(look: () => T | Promise<T>, limitMs: number): Promise<T> {
-  const deadline = Date.now() + limitMs
-  for (;;) {
-    try {
-      return await look()
-    } catch (error) {
-      if (Date.now() > deadline) throw error
-    }
-    await sleep(100)
-  }
-}
-
-export const statusOf = (client: Client) => client.json<StorageStatus>('/storage/status')
+export const statusOf = (client: Client) => client.json<StorageOverview>('/storage/status')
 export const receiptOf = (client: Client, assetId: string) =>
   client.json<Receipt>(`/storage/receipts/${assetId}`)
-export const probeNow = (client: Client) => client.json<StorageStatus>('/storage/probe', { method: 'POST' })
+export const probeNow = (client: Client) => client.json<StorageOverview>('/storage/probe', { method: 'POST' })
 
 export async function failuresOf(client: Client): Promise<Failure[]> {
   return (await client.json<{ failures: Failure[] }>('/storage/failures')).failures
@@ -156,7 +152,10 @@ export async function probed(client: Client): Promise<void> {
   }, 30_000)
 }
 
-/** Every original is in the bucket alone. Returns how long that took, in milliseconds; nothing may be at risk meanwhile. */
+/**
+ * Every original is in the bucket alone. Returns how long that took, in milliseconds; nothing may be at risk
+ * meanwhile.
+ */
 export async function drained(client: Client, limitMs: number): Promise<number> {
   const begunAt = Date.now()
   await eventually(async () => {

@@ -1,22 +1,25 @@
 /**
- * The whole HTTP server in this process: real routes, real PostgreSQL, real placement on a disk in a temporary folder and
- * on a bucket in memory, whose calls can be made to fail. Jobs run when a test says so.
+ * The whole HTTP server in this process: real routes, real PostgreSQL, real placement on a disk in a
+ * temporary folder and on a bucket in memory, whose calls can be made to fail. Jobs run when a test says so.
  */
 
-import type { TestContext } from 'node:test'
+import { after, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { buildHttpServer } from '../../src/http/server.ts'
 import { jobHandlers } from '../../src/jobs/index.ts'
-import type { UploadRules } from '../../src/library/upload-strategy.ts'
-import { createUser } from '../../src/library/users.ts'
+import type { SessionLimits } from '../../src/library/credentials/sessions.ts'
+import type { ReadingBudget } from '../../src/library/processing/reading-budget.ts'
+import type { UploadRules } from '../../src/library/uploads/upload-strategy.ts'
 import { type Log, silentLog } from '../../src/log.ts'
-import { openMediaTools } from '../../src/media/tools.ts'
-import type { Delivery } from '../../src/placement/deliver.ts'
-import type { Location, Placement, PlacementSettings } from '../../src/placement/placement.ts'
+import { type MediaTools, openMediaTools } from '../../src/media/processes/tools.ts'
+import type { Delivery } from '../../src/placement/delivery-rules.ts'
+import type { Location } from '../../src/placement/location.ts'
+import type { Placement, PlacementSettings } from '../../src/placement/placement.ts'
 import type { ClassPolicy } from '../../src/placement/storage-classes.ts'
 import { startWorker } from '../../src/queue/worker.ts'
-import { type Client, connectClient } from './client.ts'
+import { ADMIN, type Client, connectClient } from './client.ts'
+import { createTestUser } from './http/users.ts'
 import { testPlacement } from './placement.ts'
 import { type TestDatabase, testDatabase } from './postgres.ts'
 
@@ -48,20 +51,43 @@ export type TestServerOptions = {
   /** Absent: local-first for all. */
   uploads?: UploadRules
   log?: Log
+  publicUrl?: string
+  trustedProxies?: string[]
+  sessions?: SessionLimits
+  reading?: ReadingBudget
+  /** For all decoders of pictures together. */
+  decoderMemoryBytes?: number
 }
 
 const PASSWORD = 'a long password'
+
+/** Of all servers of a file that want nothing else of it: each decoder costs a second of CPU to start. */
+let sharedTools: MediaTools | undefined
+after(() => sharedTools?.close())
+
+/** No program of it starts before it is needed. */
+function toolsFor(t: TestContext, { log, decoderMemoryBytes: memoryBytes }: TestServerOptions): MediaTools {
+  const isOrdinary = log === undefined && memoryBytes === undefined
+  if (isOrdinary && sharedTools !== undefined) return sharedTools
+  const tools = openMediaTools({ log: log ?? silentLog, threads: 1, memoryBytes: memoryBytes ?? null })
+  if (isOrdinary) sharedTools = tools
+  else t.after(() => tools.close())
+  return tools
+}
 
 export async function startTestServer(t: TestContext, options: TestServerOptions = {}): Promise<TestServer> {
   const log = options.log ?? silentLog
   // Not with `t`: the database goes last, after what uses it.
   const database = await testDatabase()
   const placed = await testPlacement(database.db, options)
-  // No program of it starts before it is needed.
-  const mediaTools = openMediaTools({ log, threads: 1 })
+  const mediaTools = toolsFor(t, options)
   const parts = {
     config: {
       uploads: { maxBytes: options.maxUploadBytes ?? 1024 ** 4 },
+      publicUrl: options.publicUrl ?? null,
+      trustedProxies: options.trustedProxies ?? [],
+      ...(options.sessions && { sessions: options.sessions }),
+      ...(options.reading && { reading: options.reading }),
       ...(options.uploads && { storage: options.uploads }),
       media: { thumbnailPx: 250, previewPx: 1440 },
     },
@@ -71,16 +97,27 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
     placement: placed.placement,
     mediaTools,
   }
+  await createTestUser(database.db, { ...ADMIN, isAdmin: true })
   const app = await buildHttpServer(parts)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.after(async () => {
     await app.close()
-    await mediaTools.close()
     await placed.close()
     await database.drop()
   })
 
+  // Jobs in their short back-off are waited for, holds of hours are not. One that runs counts also when another
+  // of its key was enqueued meanwhile: then the queue gives it no more attempts.
+  const isWorkDue = async () => {
+    const { rowCount } = await database.pool.query(`select from graphile_worker.jobs
+      where locked_at is not null
+        or (attempts < max_attempts and run_at < now() + interval '3 seconds'
+          and (flags ?| array(select queue from paused_queue)) is not true)
+      limit 1`)
+    return rowCount !== 0
+  }
   const runJobs = async () => {
+    if (!(await isWorkDue())) return
     const worker = await startWorker({
       pool: database.pool,
       db: database.db,
@@ -88,17 +125,13 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
       concurrency: { processing: 2, video: 1, storage: 4 },
       backOff: { quickTries: 3, quickDelayMs: 50 },
       log,
-      pollMs: 50,
+      // It is notified of new jobs and knows of its own back-offs; a look at all lanes costs as much as a
+      // job.
+      pollMs: 500,
       recurring: [],
     })
     try {
-      // Jobs in their short back-off are waited for, holds of hours are not.
-      for (;;) {
-        const { rowCount } = await database.pool.query(`select from graphile_worker.jobs
-          where attempts < max_attempts and (flags ?| array(select queue from paused_queue)) is not true and (locked_at is not null or run_at < now() + interval '3 seconds')`)
-        if (rowCount === 0) break
-        await sleep(25)
-      }
+      while (await isWorkDue()) await sleep(25)
     } finally {
       await worker.stop(10_000)
     }
@@ -116,7 +149,7 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
     runJobs,
     async newUser(name, user = {}) {
       const email = `${name}@example.org`
-      const { id } = await createUser(database.db, { email, name, password: PASSWORD, ...user })
+      const { id } = await createTestUser(database.db, { email, name, password: PASSWORD, ...user })
       return { ...(await connectClient(url, { email, password: PASSWORD })), userId: id }
     },
   }

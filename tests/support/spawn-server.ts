@@ -3,13 +3,14 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parse, stringify } from 'yaml'
 import { freePort } from './free-port.ts'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
 const START_LIMIT_MS = 60_000
 /**
- * For tests that kill writers and wait for their work to be done anew: the ordinary 40 s would be most of their time. Renewed every
- * 2 s, so that a busy machine does not make living writers look dead.
+ * For tests that kill writers and wait for their work to be done anew: the ordinary 40 s would be most of
+ * their time. Renewed every 2 s, so that a busy machine does not make living writers look dead.
  */
 export const WRITE_LEASE_SECONDS = 8
 
@@ -24,7 +25,10 @@ export type SpawnedServer = {
   stop(): Promise<{ code: number | null; tookMs: number }>
 }
 
-/** Runs `src/bin/server.ts` as its own process and resolves when it answers a ping. `config` is the text of its glassine.yaml. */
+/**
+ * Runs `src/bin/server.ts` as its own process and resolves when it answers a ping. `config` is the text of
+ * its glassine.yaml.
+ */
 export async function spawnServer(options: {
   dataDir: string
   config?: string
@@ -33,7 +37,7 @@ export async function spawnServer(options: {
 }): Promise<SpawnedServer> {
   const port = options.port ?? (await freePort())
   const configFile = join(options.dataDir, '..', `glassine-${port}.yaml`)
-  if (options.config !== undefined) await writeFile(configFile, options.config)
+  await writeFile(configFile, withoutWaits(options.config ?? ''))
   const child: ChildProcess = spawn(process.execPath, ['src/bin/server.ts'], {
     cwd: PROJECT,
     env: {
@@ -42,7 +46,7 @@ export async function spawnServer(options: {
       GLASSINE_PORT: String(port),
       GLASSINE_HOST: '127.0.0.1',
       GLASSINE_DATA: options.dataDir,
-      ...(options.config === undefined ? {} : { GLASSINE_CONFIG: configFile }),
+      GLASSINE_CONFIG: configFile,
       ...options.env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -82,6 +86,16 @@ export async function spawnServer(options: {
       return { code, tookMs: Date.now() - begunAt }
     },
   }
+}
+
+/**
+ * What a server does right after a start is what most tests are about; the wait before removals has tests of
+ * its own.
+ */
+function withoutWaits(config: string): string {
+  const settings = (parse(config) ?? {}) as { storage?: { removal?: object } }
+  const removal = settings.storage?.removal ?? { waitSeconds: 0, lateRequestMinutes: 0 }
+  return stringify({ ...settings, storage: { ...settings.storage, removal } })
 }
 
 async function answersPing(url: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 /**
- * One suite for every way in and every mode of placement, against any S3 service: upload by the official CLI and by the page in
- * a real browser, download, ranges, archive, an outage, kill -9 in the middle of uploads, deletion. Imports nothing from `src/`.
+ * One suite for every way in and every mode of placement, against any S3 service: upload by the official CLI
+ * and by the page in a real browser, download, ranges, archive, an outage, kill -9 in the middle of uploads,
+ * deletion. It reaches into nothing of `src/`.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -12,15 +13,17 @@ import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, ListObjectsV2Command, PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
-import { launchBrowser, openPage } from './browser.ts'
 import { ADMIN, type Client, connectClient } from './client.ts'
+import { eventually } from './eventually.ts'
+import { mediaFolder } from './files/media.ts'
+import { readZip } from './files/zip.ts'
 import { freePort } from './free-port.ts'
-import { immich } from './immich-cli.ts'
-import { mediaFolder } from './media.ts'
-import { drained, eventually, photo, receiptOf, statusOf } from './server-with-bucket.ts'
-import { pickFiles, uploadState, uploadsFinish } from './sheet-page.ts'
+import { launchBrowser, openPage } from './page/browser.ts'
+import { pickFiles, uploadState, uploadsFinish } from './page/sheet-page.ts'
+import { type TestDatabase, testDatabase } from './postgres.ts'
+import { drained, photo, receiptOf, statusOf } from './server-with-bucket.ts'
+import { immich } from './services/immich-cli.ts'
 import { type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from './spawn-server.ts'
-import { readZip } from './zip.ts'
 
 export type Way = {
   upload: 'local-first' | 's3-first' | 'direct'
@@ -52,6 +55,15 @@ function settingsOf({ upload, mode }: Way): string {
   }${mode === 'cache' ? '\n  cache: { maxBytes: 256 MiB }' : ''}`
 }
 
+let browser: Promise<Browser> | undefined
+/** One for all ways of a file; each page is another person's browser. */
+function sharedBrowser(): Promise<Browser> {
+  browser ??= launchBrowser()
+  return browser
+}
+// At the top level of the module, so that it is the file's hook.
+after(async () => (await browser)?.close())
+
 /** In a bucket of its own at that service, which browsers may reach from any origin. */
 export function testWay(way: Way, openService: () => Promise<ServiceAddress>, skip: string | false): void {
   const name = `${way.upload} into ${way.mode === 'hybrid' ? 'bucket and disk' : way.mode === 'full' ? 'the bucket alone' : 'the bucket with a cache'}`
@@ -62,7 +74,7 @@ export function testWay(way: Way, openService: () => Promise<ServiceAddress>, sk
     let s3: S3Client
     let server: SpawnedServer
     let client: Client
-    let browser: Browser
+    let database: TestDatabase
     let config: string
     let port: number
     /** asset id -> SHA-256 of everything that was acknowledged and not deleted. */
@@ -70,7 +82,7 @@ export function testWay(way: Way, openService: () => Promise<ServiceAddress>, sk
 
     async function start(): Promise<void> {
       server = await spawnServer({ dataDir: join(folder, 'data'), config, port })
-      client = await connectClient(server.url)
+      client ??= await connectClient(server.url)
     }
 
     before(async () => {
@@ -95,7 +107,9 @@ export function testWay(way: Way, openService: () => Promise<ServiceAddress>, sk
         },
       ]
       await s3.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules } }))
-      config = `storage:
+      database = await testDatabase()
+      config = `database: { url: "${database.url}" }
+storage:
   s3:
     endpoint: ${endpoint}
     bucket: ${bucket}
@@ -110,11 +124,10 @@ export function testWay(way: Way, openService: () => Promise<ServiceAddress>, sk
         { method: 'POST' },
       )
       assert.equal(locations.find(({ id }) => id === 's3')?.health, 'healthy', JSON.stringify(locations))
-      browser = await launchBrowser()
     })
     after(async () => {
-      await browser?.close()
       await server?.stop()
+      await database?.drop()
       s3?.destroy()
       await rm(folder, { recursive: true, force: true, maxRetries: 3 })
     })
@@ -181,7 +194,7 @@ export function testWay(way: Way, openService: () => Promise<ServiceAddress>, sk
     })
 
     test('the page uploads in a browser, and its files are as safe', async () => {
-      const { page, takeProblems } = await openPage(browser, server.url)
+      const { page, takeProblems } = await openPage(await sharedBrowser(), server.url)
       await page.goto('/auth/login')
       await page.getByLabel('E-mail').fill(ADMIN.email)
       await page.getByLabel('Password').fill(ADMIN.password)
@@ -335,7 +348,7 @@ export function testWay(way: Way, openService: () => Promise<ServiceAddress>, sk
       await everythingComesBack()
     })
 
-    test('what is deleted for good is gone from the bucket and the disk', async () => {
+    test('what is deleted permanently is gone from the bucket and the disk', async () => {
       const ids = [...acknowledged.keys()]
       const gone = ids.slice(0, 3)
       const answer = await client.call('/assets', {

@@ -75,7 +75,13 @@ for (const [why, what, page, endpoint] of cases) {
 }
 
 test('findings: what stops everything first, then what costs something', () => {
-  const finding = (check: string, ok: boolean, critical = false) => ({ check, ok, critical, detail: '' })
+  const finding = (check: string, ok: boolean, critical = false) => ({
+    id: 'etag' as const,
+    check,
+    ok,
+    critical,
+    detail: '',
+  })
   const sorted = sortFindings([
     finding('a', true),
     finding('b', false),

@@ -13,7 +13,7 @@ import {
 import type { DirectUploadConfig } from '../../web/src/lib/direct-upload/protocol.ts'
 import { putByFetch } from '../../web/src/lib/direct-upload/put.ts'
 import { type ProbingPage, tryBucket } from '../../web/src/lib/storage/browser-probe.ts'
-import { type DirectServer, hashOf, startDirectServer } from '../support/direct-upload.ts'
+import { type DirectServer, hashOf, startDirectServer } from '../support/http/direct-upload.ts'
 import { photo } from '../support/server-with-bucket.ts'
 
 const MIB = 1024 * 1024

@@ -8,8 +8,8 @@ import {
   monthAt,
   rowOf,
   rowsBetween,
-  sheetFor,
   stackMonths,
+  timelineFor,
   usableRatio,
 } from '../../web/src/lib/timeline/layout.ts'
 
@@ -41,30 +41,30 @@ const widths = fc.integer({ min: 300, max: 3800 })
 test('every row but the last fills the width exactly, tiles touch by the gap, none is skipped', () => {
   fc.assert(
     fc.property(ratioArray, widths, (ratios, width) => {
-      const sheet = sheetFor(width, 4)
+      const timeline = timelineFor(width, 4)
       const layout = layoutMonth(
         ratios,
         ratios.map((_, index) => 31 - (index % 7)),
-        sheet,
+        timeline,
       )
       let expectedFirst = 0
-      let bottom = sheet.titleHeight
+      let bottom = timeline.titleHeight
       for (const [index, row] of layout.rows.entries()) {
         assert.equal(row.first, expectedFirst)
         assert.ok(row.last > row.first, 'a row holds something')
         expectedFirst = row.last
-        assert.equal(row.top, bottom + (row.isLabelled ? sheet.labelHeight : 0))
-        bottom = row.top + row.height + sheet.gap
+        assert.equal(row.top, bottom + (row.isLabelled ? timeline.labelHeight : 0))
+        bottom = row.top + row.height + timeline.gap
         for (let item = row.first + 1; item < row.last; item++) {
           const gap = layout.lefts[item]! - layout.lefts[item - 1]! - layout.widths[item - 1]!
-          assert.ok(Math.abs(gap - sheet.gap) <= 1, `gap of ${gap}`)
+          assert.ok(Math.abs(gap - timeline.gap) <= 1, `gap of ${gap}`)
         }
         const right = layout.lefts[row.last - 1]! + layout.widths[row.last - 1]!
         if (index < layout.rows.length - 1) assert.equal(right, width)
         else assert.ok(right <= width)
       }
       assert.equal(expectedFirst, ratios.length)
-      assert.equal(layout.height, bottom - sheet.gap + sheet.monthGap)
+      assert.equal(layout.height, bottom - timeline.gap + timeline.monthGap)
     }),
     { numRuns: 150 },
   )
@@ -72,27 +72,27 @@ test('every row but the last fills the width exactly, tiles touch by the gap, no
 
 test('rows of camera pictures stay near the height aimed at', () => {
   for (const width of [340, 900, 1250, 2400]) {
-    const sheet = sheetFor(width, 4)
+    const timeline = timelineFor(width, 4)
     const { ratios, days } = month(600, 20)
-    const rows = layoutMonth(ratios, days, sheet).rows.slice(0, -1)
+    const rows = layoutMonth(ratios, days, timeline).rows.slice(0, -1)
     for (const row of rows) {
       assert.ok(
-        row.height > sheet.rowHeight / 1.9 && row.height < sheet.rowHeight * 1.9,
+        row.height > timeline.rowHeight / 1.9 && row.height < timeline.rowHeight * 1.9,
         `${row.height} at width ${width}`,
       )
     }
     const mean = rows.reduce((sum, row) => sum + row.height, 0) / rows.length
     assert.ok(
-      Math.abs(mean / sheet.rowHeight - 1) < 0.08,
-      `mean ${mean} of ${sheet.rowHeight} at width ${width}`,
+      Math.abs(mean / timeline.rowHeight - 1) < 0.08,
+      `mean ${mean} of ${timeline.rowHeight} at width ${width}`,
     )
   }
 })
 
 test('a tile has the picture’s aspect ratio to the pixel, unless that is absurd', () => {
-  const sheet = sheetFor(1240, 4)
+  const timeline = timelineFor(1240, 4)
   const { ratios, days } = month(80, 10)
-  const layout = layoutMonth(ratios, days, sheet)
+  const layout = layoutMonth(ratios, days, timeline)
   for (const row of layout.rows) {
     for (let item = row.first; item < row.last; item++) {
       assert.ok(Math.abs(layout.widths[item]! - ratios[item]! * row.height) <= 2 + ratios[item]!)
@@ -105,8 +105,8 @@ test('a tile has the picture’s aspect ratio to the pixel, unless that is absur
 })
 
 test('short days share a row, and each day is labelled once over its first picture', () => {
-  const sheet = sheetFor(1240, 4)
-  const layout = layoutMonth([1.5, 1.5, 1, 1.5], [20, 19, 19, 11], sheet)
+  const timeline = timelineFor(1240, 4)
+  const layout = layoutMonth([1.5, 1.5, 1, 1.5], [20, 19, 19, 11], timeline)
   assert.equal(layout.rows.length, 1)
   assert.deepEqual(
     layout.days.map(({ day, first, count, row }) => ({ day, first, count, row })),
@@ -117,12 +117,12 @@ test('short days share a row, and each day is labelled once over its first pictu
     ],
   )
   for (const day of layout.days) assert.equal(day.left, layout.lefts[day.first])
-  assert.equal(layout.days[0]!.left + layout.days[0]!.width + sheet.gap, layout.days[1]!.left)
+  assert.equal(layout.days[0]!.left + layout.days[0]!.width + timeline.gap, layout.days[1]!.left)
 })
 
 test('a row in which no day begins has no label strip', () => {
-  const sheet = sheetFor(1240, 4)
-  const layout = layoutMonth(Array(20).fill(1.5), Array(20).fill(3), sheet)
+  const timeline = timelineFor(1240, 4)
+  const layout = layoutMonth(Array(20).fill(1.5), Array(20).fill(3), timeline)
   assert.deepEqual(
     layout.rows.map((row) => row.isLabelled),
     [true, ...Array(layout.rows.length - 1).fill(false)],
@@ -130,24 +130,24 @@ test('a row in which no day begins has no label strip', () => {
 })
 
 test('the last row is not blown up', () => {
-  const sheet = sheetFor(1240, 4)
-  const layout = layoutMonth([1.5], [1], sheet)
-  assert.equal(layout.rows[0]!.height, sheet.rowHeight)
+  const timeline = timelineFor(1240, 4)
+  const layout = layoutMonth([1.5], [1], timeline)
+  assert.equal(layout.rows[0]!.height, timeline.rowHeight)
 })
 
 test('a whole library’s height is estimated within 3 %, a large month’s within 8 %', () => {
   for (const width of [350, 1240, 1900]) {
-    const sheet = sheetFor(width, 4)
+    const timeline = timelineFor(width, 4)
     let actual = 0
     let estimated = 0
     for (let index = 0; index < 120; index++) {
       const count = 1 + ((index * 97) % 420)
       const { ratios, days } = month(count, Math.min(28, 1 + Math.floor(Math.sqrt(count))), index + 1)
-      const height = layoutMonth(ratios, days, sheet).height
+      const height = layoutMonth(ratios, days, timeline).height
       const estimate = estimateMonthHeight(
         count,
         ratios.reduce((sum, ratio) => sum + ratio, 0),
-        sheet,
+        timeline,
       )
       if (count > 150)
         assert.ok(Math.abs(estimate / height - 1) < 0.08, `${estimate} for ${height}, ${count} at ${width}`)
@@ -159,10 +159,10 @@ test('a whole library’s height is estimated within 3 %, a large month’s with
 })
 
 test('an empty month has no height', () => {
-  assert.equal(estimateMonthHeight(0, 0, sheetFor(1240, 4)), 0)
+  assert.equal(estimateMonthHeight(0, 0, timelineFor(1240, 4)), 0)
 })
 
-test('the month at a pixel is found by bisection, also outside the sheet', () => {
+test('the month at a pixel is found by bisection, also outside the timeline', () => {
   const tops = stackMonths([100, 50, 200], 64)
   assert.deepEqual([...tops], [64, 164, 214, 414])
   for (const [y, expected] of [
@@ -180,14 +180,14 @@ test('the month at a pixel is found by bisection, also outside the sheet', () =>
 })
 
 test('rows between two pixels are those that touch them, labels included', () => {
-  const sheet = sheetFor(1240, 4)
+  const timeline = timelineFor(1240, 4)
   const { ratios, days } = month(200, 8)
-  const { rows } = layoutMonth(ratios, days, sheet)
+  const { rows } = layoutMonth(ratios, days, timeline)
   fc.assert(
     fc.property(fc.integer({ min: -500, max: 9000 }), fc.integer({ min: 0, max: 1500 }), (from, height) => {
-      const [first, last] = rowsBetween(rows, from, from + height, sheet.labelHeight)
+      const [first, last] = rowsBetween(rows, from, from + height, timeline.labelHeight)
       for (const [index, row] of rows.entries()) {
-        const upper = row.top - (row.isLabelled ? sheet.labelHeight : 0)
+        const upper = row.top - (row.isLabelled ? timeline.labelHeight : 0)
         const touches = row.top + row.height >= from && upper <= from + height
         assert.equal(index >= first && index < last, touches, `row ${index}`)
       }
@@ -196,9 +196,9 @@ test('rows between two pixels are those that touch them, labels included', () =>
 })
 
 test('rowOf and itemNear agree with the rows', () => {
-  const sheet = sheetFor(1240, 4)
+  const timeline = timelineFor(1240, 4)
   const { ratios, days } = month(90, 8)
-  const layout = layoutMonth(ratios, days, sheet)
+  const layout = layoutMonth(ratios, days, timeline)
   for (const [index, row] of layout.rows.entries()) {
     for (let item = row.first; item < row.last; item++) {
       assert.equal(rowOf(layout, item), index)
@@ -209,24 +209,24 @@ test('rowOf and itemNear agree with the rows', () => {
 
 test('a month of 50,000 pictures is laid out in under 150 ms of CPU', () => {
   const { ratios, days } = month(50_000, 31)
-  const sheet = sheetFor(1240, 4)
-  layoutMonth(ratios, days, sheet)
+  const timeline = timelineFor(1240, 4)
+  layoutMonth(ratios, days, timeline)
   const before = process.cpuUsage()
-  layoutMonth(ratios, days, sheet)
+  layoutMonth(ratios, days, timeline)
   // Not the time on the clock, which is also that of whatever else runs here.
   const { user, system } = process.cpuUsage(before)
   assert.ok(user + system < 150_000, `${user + system} µs`)
 })
 
 test('with a break, pictures added above leave every row below as it was', () => {
-  const sheet = sheetFor(1240, 4)
+  const timeline = timelineFor(1240, 4)
   const before = month(120, 12)
-  const old = layoutMonth(before.ratios, before.days, sheet)
+  const old = layoutMonth(before.ratios, before.days, timeline)
   const seen = old.rows[6]!
   for (const added of [1, 2, 3, 7, 40]) {
     const ratios = [...Array(added).fill(1.5), ...before.ratios]
     const days = [...Array(added).fill(31), ...before.days]
-    const next = layoutMonth(ratios, days, sheet, seen.first + added)
+    const next = layoutMonth(ratios, days, timeline, seen.first + added)
     const from = next.rows.findIndex((row) => row.first === seen.first + added)
     assert.ok(from > 0, `a row begins at the break, ${added} added`)
     const moved = next.rows[from]!.top - seen.top

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { layoutMonth, rowOf, sheetFor } from '../../web/src/lib/timeline/layout.ts'
+import { layoutMonth, rowOf, timelineFor } from '../../web/src/lib/timeline/layout.ts'
 import { type Move, monthForDate, resolveTarget, targetOf } from '../../web/src/lib/timeline/moves.ts'
 
-const SHEET = sheetFor(1240, 4)
+const SHEET = timelineFor(1240, 4)
 
 function month(key: string, days: number[]) {
   return {
@@ -76,8 +76,11 @@ test('days, months and years, both ways', () => {
 })
 
 test('a typed date leads to the newest month that is not after it', () => {
-  assert.equal(monthForDate(MONTHS, { year: 2024, month: 8 }), 2)
-  assert.equal(monthForDate(MONTHS, { year: 2024, month: null }), 1)
-  assert.equal(monthForDate(MONTHS, { year: 2030, month: 1 }), 0)
-  assert.equal(monthForDate(MONTHS, { year: 1970, month: 1 }), 3)
+  assert.equal(monthForDate(MONTHS, '2024-08-31'), 2)
+  assert.equal(monthForDate(MONTHS, '2024-12-31'), 1)
+  assert.equal(monthForDate(MONTHS, '2030-01-31'), 0)
+  assert.equal(monthForDate(MONTHS, '1970-01-31'), 3)
+  const oldestFirst = MONTHS.toReversed()
+  assert.equal(monthForDate(oldestFirst, '2024-08-31'), 1)
+  assert.equal(monthForDate(oldestFirst, '1970-01-31'), 0)
 })

@@ -7,6 +7,8 @@ const asset = (id: string, localDateTime: string) => ({
   type: 'IMAGE' as const,
   originalFileName: 'a.jpg',
   fileCreatedAt: localDateTime,
+  createdAt: '2025-03-05T10:00:00.000Z',
+  ownerId: 'me',
   localDateTime,
   isFavorite: false,
   isTrashed: false,
@@ -25,6 +27,7 @@ test('a photo lies in the month of its own wall clock, from the bucket and from 
     isImage: [true],
     thumbhash: [null],
     fileCreatedAt: ['2024-12-31T22:30:00.000Z'],
+    createdAt: ['2025-03-05T10:00:00.000Z'],
     localOffsetHours: [9],
     duration: [null],
   })

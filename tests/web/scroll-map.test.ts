@@ -6,12 +6,12 @@ import {
   isScaled,
   jumpTo,
   LARGEST_SCROLL_DEVICE_PX,
-  mustSettle,
+  mustRecentre,
   openScrollMap,
+  recentre,
   resized,
   type ScrollMap,
   scrolledTo,
-  settle,
 } from '../../web/src/lib/timeline/scroll-map.ts'
 
 /** A million photographs at 1240 px: about 5 per row of 224 px. */
@@ -22,7 +22,7 @@ const VIEWPORT_PX = 900
 function wheel(map: ScrollMap, deltaPx: number): ScrollMap {
   const scrollTop = Math.min(map.scrollPx - map.viewportPx, Math.max(0, map.scrollTop + deltaPx))
   const next = scrolledTo(map, scrollTop)
-  return mustSettle(next) ? settle(next) : next
+  return mustRecentre(next) ? recentre(next) : next
 }
 
 test('the scrolling element never passes the cap, at any pixel density', () => {
@@ -51,7 +51,7 @@ test('every pixel of a million photographs can be reached, first and last includ
   assert.equal(contentTop(jumpTo(map, 1e12)), MILLION_PX - VIEWPORT_PX)
 })
 
-test('the wheel moves by its own pixels anywhere on the sheet', () => {
+test('the wheel moves by its own pixels anywhere on the timeline', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 10_000, max: MILLION_PX - 200_000 }),
@@ -87,7 +87,7 @@ test('settling moves nothing on the screen', () => {
       (start, deltas) => {
         let map = jumpTo(openScrollMap(MILLION_PX, VIEWPORT_PX, 1), start)
         for (const delta of deltas) map = wheel(map, delta)
-        assert.equal(contentTop(settle(map)), contentTop(map))
+        assert.equal(contentTop(recentre(map)), contentTop(map))
       },
     ),
   )
@@ -102,12 +102,12 @@ test('the browser’s own bar is read in proportion', () => {
   assert.equal(contentTop(scrolledTo(end, 0)), 0)
 })
 
-test('a sheet under the cap scrolls as any page', () => {
+test('a timeline under the cap scrolls as any page', () => {
   const map = openScrollMap(120_000, VIEWPORT_PX, 1)
   const scrolled = scrolledTo(map, 77_777)
   assert.equal(contentTop(scrolled), 77_777)
   assert.equal(scrolled.base, 0)
-  assert.equal(mustSettle(scrolled), false)
+  assert.equal(mustRecentre(scrolled), false)
 })
 
 test('what is looked at stays where it was when something above it grows, shrinks or appears', () => {
@@ -128,7 +128,7 @@ test('what is looked at stays where it was when something above it grows, shrink
   )
 })
 
-test('a scaled sheet that grows does not touch the scroll position, so that momentum goes on', () => {
+test('a scaled timeline that grows does not touch the scroll position, so that momentum goes on', () => {
   const map = jumpTo(openScrollMap(MILLION_PX, VIEWPORT_PX, 1), 5_000_000)
   const moved = resized(map, openScrollMap(MILLION_PX + 300, VIEWPORT_PX, 1), 5_000_100, 5_000_400)
   assert.equal(moved.scrollTop, map.scrollTop)

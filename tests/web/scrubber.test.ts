@@ -67,7 +67,7 @@ test('arrows go by month, Page keys by year, Home and End to the ends', () => {
   assert.equal(yearStart(RULER, 0, -1), 0)
 })
 
-test('an empty sheet has an empty ruler', () => {
+test('an empty timeline has an empty track', () => {
   const empty = makeRuler([])
   assert.deepEqual(scrubberMarks(empty, 800), [])
   assert.deepEqual(placeAt(empty, 0.5), { month: -1, within: 0 })

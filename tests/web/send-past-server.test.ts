@@ -11,7 +11,7 @@ import {
 import { putByFetch } from '../../web/src/lib/direct-upload/put.ts'
 import { sendPastServer } from '../../web/src/lib/upload/send-past-server.ts'
 import { createUploadQueue } from '../../web/src/lib/upload/upload-queue.ts'
-import { type DirectServer, startDirectServer } from '../support/direct-upload.ts'
+import { type DirectServer, startDirectServer } from '../support/http/direct-upload.ts'
 
 const MIB = 1024 * 1024
 

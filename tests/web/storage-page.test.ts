@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ORIGINAL_STATES } from '../../src/library/server/safety.ts'
+import type { Failure, JobQueue } from '../../web/src/lib/api-types.ts'
+import { failureLine, outageLine } from '../../web/src/lib/storage/failure-words.ts'
 import { effects, troubleSentence } from '../../web/src/lib/storage/outage-words.ts'
 import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
 import {
   barParts,
   cacheSentence,
-  movingSentences,
+  keptSentence,
+  pendingMoveSentences,
   queueRows,
-  safetySentence,
   uploadsSentence,
+  workSentence,
 } from '../../web/src/lib/storage/safety.ts'
 
 const amount = (count: number, bytes = count * 1000) => ({ count, bytes })
@@ -26,68 +30,29 @@ function originals(
     atRisk: amount(parts.atRisk),
   }
 }
-function location(label: string, health: 'healthy' | 'unhealthy') {
-  return {
-    id: label,
-    kind: 's3' as const,
-    label,
-    isDemonstration: false,
-    health,
-    error: null,
-    healthChangedAt: null,
-    drill: null,
-    lastProbeAt: null,
-    latencyMs: null,
-    oldestProofAt: null,
-    objects: amount(0),
-    freeBytes: null,
-    totalBytes: null,
-    findings: [],
-    changes: [],
-    browserReach: [],
-  }
-}
-
-test('the one sentence', () => {
-  const ok = [location('Bucket photos', 'healthy')]
-  assert.deepEqual(safetySentence({ originals: originals({}), locations: ok }), {
-    text: 'No originals yet, so nothing to lose.',
-    tone: 'good',
-  })
-  assert.equal(
-    safetySentence({ originals: originals({ both: 48_000, localOnly: 213 }), locations: ok }).text,
-    '48,213 originals. Every one has a verified copy.',
-  )
-  assert.deepEqual(safetySentence({ originals: originals({ both: 10, atRisk: 1 }), locations: ok }), {
-    text: '1 original of 11 has no verified copy.',
-    tone: 'bad',
-  })
-  assert.deepEqual(
-    safetySentence({
-      originals: originals({ both: 3 }),
-      locations: [location('Bucket photos', 'unhealthy')],
-    }),
-    {
-      text: '3 originals. Every one has a verified copy. Bucket photos is not well.',
-      tone: 'warn',
-    },
-  )
+test('A1: files that belong to no photo, where there are any', () => {
+  assert.equal(keptSentence(amount(0)), null)
+  assert.equal(keptSentence(amount(1, 2048)), '1 file (2.00 KiB) belongs to no photo and is kept.')
+  assert.equal(keptSentence(amount(1200, 2048)), '1,200 files (2.00 KiB) belong to no photo and are kept.')
 })
 
 test('what is moved, and where to', () => {
-  assert.deepEqual(movingSentences([]), [])
-  assert.deepEqual(movingSentences([{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]), [
+  assert.deepEqual(pendingMoveSentences([]), [])
+  assert.deepEqual(pendingMoveSentences([{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]), [
     'Moving 1,200 files (2.00 KiB) to Bucket photos',
   ])
 })
 
 test('by which strategy uploads go, and whose', () => {
   const rollout = { strategy: 's3-first', percent: 10, namedUsers: 2, chosenUsers: 3, users: 1_200 } as const
-  assert.equal(uploadsSentence({ strategy: 's3-first', rollout: null, direct: null }), 'Uploads: s3-first')
+  assert.equal(
+    uploadsSentence({ strategy: 's3-first', rollout: null, direct: null }),
+    'Uploads go into the bucket while they arrive (s3-first).',
+  )
   assert.equal(
     uploadsSentence({ strategy: 'local-first', rollout, direct: { isOffered: true, reason: null } }),
-    'Uploads: s3-first for 3 of 1,200 users (10 % of them, and 2 by name), local-first for the others; ' +
-      'clients may put files straight into the bucket',
+    'Uploads go into the bucket while they arrive (s3-first), for 3 of 1,200 users (10 % of them, and 2 by ' +
+      'name). Those of the others: local-first. Clients may put files straight into the bucket.',
   )
   assert.equal(
     uploadsSentence({
@@ -95,7 +60,63 @@ test('by which strategy uploads go, and whose', () => {
       rollout: null,
       direct: { isOffered: false, reason: 'it is away' },
     }),
-    'Uploads: local-first; none straight into the bucket: it is away',
+    'Uploads are kept on this server first and copied from there (local-first). ' +
+      'None goes straight into the bucket, because it is away.',
+  )
+})
+
+test('what goes on, in one sentence', () => {
+  const queue = (jobCounts: Partial<JobQueue['jobCounts']>, isPaused = false): JobQueue => ({
+    jobCounts: { active: 0, waiting: 0, delayed: 0, failed: 0, ...jobCounts },
+    queueStatus: { isActive: false, isPaused },
+  })
+  assert.equal(workSentence({ migration: queue({}) }), 'Nothing waits and nothing runs.')
+  assert.equal(
+    workSentence({
+      metadataExtraction: queue({ active: 2, waiting: 10 }),
+      migration: queue({ paused: 3 }, true),
+    }),
+    'Reading and previews: 12 to go; Copying: 3 to go. Paused: Copying.',
+  )
+})
+
+test('what still fails is told with its number, and with when it is tried again', () => {
+  const now = new Date('2026-05-04T12:00:00Z')
+  const failure = {
+    queue: 'replication',
+    job: 'replicate-object',
+    location: 's3',
+    code: 'denied',
+    error: 'refused',
+    payload: {},
+    attempt: 3,
+    count: 12,
+    givenUp: 0,
+    isFinal: false,
+    firstAt: '2026-05-04T11:00:00Z',
+    at: '2026-05-04T11:59:00Z',
+    nextAt: '2026-05-04T12:04:00Z',
+    examples: [],
+  } satisfies Failure
+  assert.equal(failureLine(failure, now), '12 pieces of work in Copying, tried again in 4 min')
+  assert.equal(
+    failureLine({ ...failure, count: 1, nextAt: null }, now),
+    '1 piece of work in Copying, tried again now',
+  )
+  assert.equal(failureLine({ ...failure, givenUp: 12 }, now), '12 pieces of work in Copying, given up')
+})
+
+test('an outage is one event', () => {
+  const at = (time: string) => new Date(`2026-05-04T${time}`).toISOString()
+  const now = new Date('2026-05-04T20:00:00')
+  const outage = { location: 'Photos', cause: 'refused', isDrill: false, waited: 1220 }
+  assert.equal(
+    outageLine({ ...outage, startedAt: at('18:39:00'), endedAt: at('18:41:00') }, now),
+    'Photos was away on 4 May, 18:39 to 18:41 (2 min). 1,220 pieces of work waited and went on by themselves.',
+  )
+  assert.equal(
+    outageLine({ ...outage, startedAt: at('19:55:00'), endedAt: null, isDrill: true, waited: 0 }, now),
+    'Photos is blocked by a drill since 19:55 (5 min ago).',
   )
 })
 
@@ -110,7 +131,10 @@ test('the cache in words', () => {
 })
 
 test('one original at risk is seen among a million', () => {
-  const parts = barParts(originals({ offloaded: 1_000_000, atRisk: 1 }))
+  const parts = barParts({
+    originals: originals({ offloaded: 1_000_000, atRisk: 1 }),
+    states: ORIGINAL_STATES,
+  })
   assert.deepEqual(
     parts.map((part) => part.key),
     ['offloaded', 'atRisk'],
@@ -174,7 +198,7 @@ test('queues are named once, twins and strangers left out', () => {
   })
   assert.deepEqual(
     rows.map((row) => row.name),
-    ['metadataExtraction', 'migration'],
+    ['processing', 'replication'],
   )
 })
 
@@ -187,6 +211,9 @@ test('the banner', () => {
     error: null,
     isAway: true,
     drillEndsAt: null,
+    conflict: null,
+    isBeingAdopted: false,
+    waitsUntil: null,
   }
   assert.match(
     troubleSentence(place, now),
@@ -196,6 +223,22 @@ test('the banner', () => {
   assert.match(
     troubleSentence({ ...place, drillEndsAt: '2026-05-04T12:13:20Z' }, now),
     /has been blocked by a drill since \d\d:05 \(5 min ago\); it ends by itself in 4 min\.$/,
+  )
+  assert.match(
+    troubleSentence({ ...place, conflict: 'another-ledger' }, now),
+    / was used by another database; you decide how it goes on\. Noticed \d\d:05 \(5 min ago\)\.$/,
+  )
+  assert.match(
+    troubleSentence({ ...place, conflict: 'older-place', since: null }, now),
+    / holds an older state than the database; you decide how it goes on\.$/,
+  )
+  assert.match(
+    troubleSentence({ ...place, conflict: 'another-ledger', isBeingAdopted: true, since: null }, now),
+    / is being taken over\.$/,
+  )
+  assert.match(
+    troubleSentence({ ...place, waitsUntil: '2026-05-04T12:17:00Z' }, now),
+    / is written to again in 7 min, if no other server was seen there; there is nothing to do\.$/,
   )
   assert.equal(
     effects({ works: ['browsing', 'uploading'], waits: ['opening originals', 'copying'] }),

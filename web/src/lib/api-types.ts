@@ -1,7 +1,25 @@
 /**
- * What the server's API answers, as far as this page reads it. The shapes are Immich 3.2.2's; `/storage/*` is Glassine's.
- * Sizes are bytes, durations milliseconds, times ISO 8601.
+ * What the server's API answers, as far as this page reads it. The shapes are Immich 3.2.2's; `/storage/*` is
+ * Glassine's, and its types are the server's own. Sizes are bytes, durations milliseconds, times ISO 8601.
  */
+
+import type {
+  StorageOverview as StorageStatus,
+  UploadsOverview as UploadsInUse,
+} from '../../../src/library/server/storage-overview.ts'
+import type { CacheUse } from '../../../src/placement/cache/store.ts'
+import type { Amount } from '../../../src/placement/ledger/objects.ts'
+import type { PendingMove } from '../../../src/placement/ledger/pending-moves.ts'
+import type { ListingStatus as Listing } from '../../../src/placement/listing/listing-runs.ts'
+import type { BrowserProbeOffer, BrowserProbeResult } from '../../../src/placement/locations/browser-reach.ts'
+import type { ProbeChange } from '../../../src/placement/locations/probe-changes.ts'
+import type { StorageHealth as ServerHealth } from '../../../src/placement/reports/degraded.ts'
+import type { Receipt as StoredReceipt } from '../../../src/placement/reports/receipt.ts'
+import type { LocationStatus } from '../../../src/placement/reports/status.ts'
+import type { ReplicaState } from '../../../src/placement/states.ts'
+import type { AdoptionReport } from '../../../src/placement/takeover/adoption.ts'
+import type { LedgerStatus } from '../../../src/placement/takeover/ledger-status.ts'
+import type { BrowserReach, ProbeFinding } from '../../../src/storage/probe-report.ts'
 
 export type ServerConfig = { isInitialized: boolean; loginPageMessage?: string; trashDays: number }
 
@@ -11,11 +29,42 @@ export type User = {
   name: string
   isAdmin: boolean
   shouldChangePassword: boolean
+  avatarColor: string
+  /** '' without a picture. */
+  profileImagePath: string
+  profileChangedAt: string
+  createdAt: string
+  quotaSizeInBytes: number | null
+  quotaUsageInBytes: number
+}
+
+/** What everybody may know of another one. */
+export type OtherUser = Pick<
+  User,
+  'id' | 'email' | 'name' | 'avatarColor' | 'profileImagePath' | 'profileChangedAt'
+>
+
+/** `version` is of the API; `build` is the server's own name and version, `glassine 0.1.0`. */
+export type About = { version: string; build?: string; nodejs?: string }
+export type VersionRun = { id: string; version: string; createdAt: string }
+
+/** `updatedAt` is the last use. `expiresAt`: when it ends if it is not used until then. */
+export type Session = {
+  id: string
+  current: boolean
+  createdAt: string
+  updatedAt: string
+  expiresAt: string
+  deviceType: string
+  deviceOS: string
 }
 
 export type ApiKey = { id: string; name: string; createdAt: string; permissions: string[] }
 
-/** `ratioSum` is the sum of the aspect ratios of the bucket: Glassine's addition, which makes heights known in advance. */
+/**
+ * `ratioSum` is the sum of the aspect ratios of the bucket: Glassine's addition, which makes heights known in
+ * advance.
+ */
 export type Bucket = { timeBucket: string; count: number; ratioSum?: number }
 
 /** Arrays of equal length, one entry per asset. */
@@ -26,11 +75,22 @@ export type BucketColumns = {
   isImage: boolean[]
   thumbhash: (string | null)[]
   fileCreatedAt: string[]
+  createdAt: string[]
   localOffsetHours: number[]
   duration: (number | null)[]
+  /** Previews are still to be made: Glassine's addition. */
+  isPending?: boolean[]
 }
 
-export type SheetFilter = { albumId?: string; isTrashed?: boolean; isFavorite?: boolean }
+export type TimelineFilter = {
+  albumId?: string
+  isTrashed?: boolean
+  isFavorite?: boolean
+  /** Absent: what belongs on the timeline; of an album and of the trash everything. */
+  visibility?: 'timeline' | 'archive'
+  order?: 'asc' | 'desc'
+  orderBy?: 'takenAt' | 'createdAt'
+}
 
 export type AssetExif = {
   make?: string | null
@@ -49,7 +109,22 @@ export type AssetExif = {
   state?: string | null
   country?: string | null
   description?: string | null
+  rating?: number | null
+  dateTimeOriginal?: string | null
   timeZone?: string | null
+}
+
+/** `rating` 1 to 5, null for none; the place in degrees; the time as the local wall clock with its offset. */
+export type AssetChange = {
+  isFavorite?: boolean
+  visibility?: 'timeline' | 'archive'
+  description?: string
+  rating?: number | null
+  latitude?: number
+  longitude?: number
+  dateTimeOriginal?: string
+  /** Of several at once: minutes to move each by. */
+  dateTimeRelative?: number
 }
 
 export type Asset = {
@@ -58,10 +133,14 @@ export type Asset = {
   originalFileName: string
   originalMimeType?: string
   fileCreatedAt: string
+  /** When it came here. */
+  createdAt: string
   localDateTime: string
+  ownerId: string
+  livePhotoVideoId?: string | null
   isFavorite: boolean
   isTrashed: boolean
-  visibility?: string
+  visibility?: 'timeline' | 'archive' | 'hidden' | 'locked'
   thumbhash: string | null
   duration: number | null
   width: number | null
@@ -79,160 +158,51 @@ export type Album = {
   albumThumbnailAssetId: string | null
   startDate?: string
   endDate?: string
+  createdAt: string
   updatedAt: string
+  order: 'asc' | 'desc'
+  shared: boolean
+  /** The owner first. */
+  albumUsers: { role: 'owner' | 'editor' | 'viewer'; user: OtherUser }[]
 }
 
-export type Amount = { count: number; bytes: number }
-
-export type OriginalsState = {
-  total: Amount
-  localOnly: Amount
-  both: Amount
-  offloaded: Amount
-  atRisk: Amount
-  inFlight: Amount
+/** Of the whole server; bytes of originals. */
+export type ServerStatistics = {
+  photos: number
+  videos: number
+  usage: number
+  usageByUser: { userId: string; photos: number; videos: number; usage: number }[]
 }
 
-/** Something to copy and paste: a policy, a rule, a command. */
-export type Paste = { title: string; text: string }
-
-export type ProbeFinding = {
-  check: string
-  ok: boolean
-  critical: boolean
-  detail: string
-  remedy?: string
-  paste?: Paste[]
+export type {
+  AdoptionReport,
+  Amount,
+  BrowserProbeOffer,
+  BrowserProbeResult,
+  BrowserReach,
+  CacheUse,
+  LedgerStatus,
+  Listing,
+  LocationStatus as StorageLocation,
+  PendingMove,
+  ProbeChange,
+  ProbeFinding,
+  ReplicaState,
+  StorageStatus,
+  UploadsInUse,
 }
+export type OriginalsState = StorageStatus['originals']
+export type Paste = NonNullable<ProbeFinding['paste']>[number]
+export type BlockedWhy = NonNullable<BrowserReach['why']>
 
-/** What a probe found different from the one before. */
-export type ProbeChange = {
-  id: number
-  what: string
-  before: boolean
-  after: boolean
-  isWeaker: boolean
-  foundAt: string
+/** `places`, `atRisk`: for administrators only. */
+export type StorageHealth = Omit<ServerHealth, 'places'> & {
+  places?: ServerHealth['places']
+  atRisk?: number
 }
+export type PlaceInTrouble = ServerHealth['places'][number]
 
-export type BlockedWhy = 'cors' | 'policy' | 'mixed' | 'unreachable' | 'refused' | 'incomplete'
-
-/** Whether pages of that origin reach the bucket by themselves. */
-export type BrowserReach = {
-  origin: string
-  at: string
-  reach: 'reachable' | 'blocked'
-  why: BlockedWhy | null
-  /** What uploads need works, also where the rest is blocked. */
-  canUpload: boolean
-  detail: string
-  remedy?: string
-  paste?: Paste[]
-}
-
-/** `why` null: it put, saw the ETag, and got a part of it back. `canUpload`: at least it put, and was told that it had. */
-export type BrowserProbeResult = { why: BlockedWhy | null; canUpload: boolean; detail: string }
-
-/** What this page is to try; `body` is in base64. */
-export type BrowserProbeOffer = {
-  id: string
-  locationId: string
-  label: string
-  body: string
-  put: { url: string; headers: Record<string, string> }
-  get: { url: string }
-}
-
-export type StorageLocation = {
-  id: string
-  kind: 'disk' | 's3' | 'memory'
-  label: string
-  isDemonstration: boolean
-  health: 'healthy' | 'unhealthy' | 'unknown'
-  error: string | null
-  healthChangedAt: string | null
-  drill: { startedAt: string; endsAt: string } | null
-  lastProbeAt: string | null
-  latencyMs: number | null
-  oldestProofAt: string | null
-  objects: Amount
-  freeBytes: number | null
-  totalBytes: number | null
-  findings: ProbeFinding[]
-  changes: ProbeChange[]
-  browserReach: BrowserReach[]
-}
-
-/** Files that belong at a place since the configuration changed, and are not there yet. */
-export type Moving = { to: string; label: string; count: number; bytes: number }
-
-export type UploadStrategy = 'local-first' | 's3-first'
-
-/** By which strategy uploads go; `direct`: whether clients may put originals straight into the bucket, null: switched off. */
-export type UploadsInUse = {
-  strategy: UploadStrategy
-  rollout: {
-    strategy: UploadStrategy
-    percent: number
-    namedUsers: number
-    chosenUsers: number
-    users: number
-  } | null
-  direct: { isOffered: boolean; reason: string | null } | null
-}
-
-export type CacheUse = {
-  files: number
-  bytes: number
-  maxBytes: number
-  /** Less than `maxBytes` while the volume is nearly full. */
-  limitBytes: number
-  isCounted: boolean
-}
-
-export type StorageStatus = {
-  originals: OriginalsState
-  locations: StorageLocation[]
-  moving: Moving[]
-  uploads: UploadsInUse
-  cache: CacheUse | null
-}
-
-export type PlaceInTrouble = {
-  id: string
-  label: string
-  since: string | null
-  error: string | null
-  isAway: boolean
-  drillEndsAt: string | null
-}
-
-/** `places`: for administrators only. */
-export type StorageHealth = {
-  isDegraded: boolean
-  since: string | null
-  message: string | null
-  works: string[]
-  waits: string[]
-  places?: PlaceInTrouble[]
-}
-
-export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
-
-export type Receipt = {
-  sha256: string
-  sha1?: string
-  size: number
-  replicas: {
-    location: string
-    locationKind: string
-    key: string
-    state: ReplicaState
-    proofLevel: number | null
-    verifiedAt: string | null
-    storageClass: string | null
-  }[]
-}
+export type Receipt = StoredReceipt & { sha1?: string }
 
 export type RestoreTier = 'bulk' | 'standard' | 'expedited'
 export type Archive = {
@@ -244,6 +214,14 @@ export type Archive = {
   options: RestoreOption[]
 }
 
+/** Of a zip that the browser downloads by itself. */
+export type ArchiveProgress = {
+  state: 'waiting' | 'running' | 'done' | 'failed' | 'cancelled'
+  sentBytes: number
+  totalBytes: number
+  error: string | null
+}
+
 export type RestoreOption = {
   tier: RestoreTier
   expectedMinutes: number | null
@@ -253,7 +231,10 @@ export type RestoreOption = {
 /** Whose archived originals: an album's, or some photographs'. */
 export type Restorees = { albumId: string } | { assetIds: readonly string[] }
 
-/** What a restore of many means, or meant. Archived and not being restored are `count` and `notOffered` together. */
+/**
+ * What a restore of many means, or meant. Archived and not being restored are `count` and `notOffered`
+ * together.
+ */
 export type RestorePlan = {
   total: number
   count: number
@@ -278,12 +259,8 @@ export type JobQueue = {
   queueStatus: { isActive: boolean; isPaused: boolean }
 }
 
-export type JobFailure = {
-  job: string
-  payload: { assetId?: string; objectId?: string }
-  queue: string
-  attempt: number
-  error: string
-  isFinal: boolean
-  at: string
-}
+export type {
+  Failure,
+  StorageFailures,
+  UnreadableGroup,
+} from '../../../src/library/server/storage-failures.ts'

@@ -1,28 +1,37 @@
 /**
- * The server's API as this page uses it. Own types, only the fields that are read; the shapes are Immich 3.2.2's, and
- * `/storage/*` is Glassine's. The session travels in a SameSite=Lax cookie, which is what keeps other sites out.
+ * The server's API as this page uses it. Own types, only the fields that are read; the shapes are Immich
+ * 3.2.2's, and
+ * `/storage/*` is Glassine's. The session travels in a SameSite=Lax cookie; the server refuses pages of other
+ * origins besides.
  */
 import type {
+  About,
   Album,
   ApiKey,
   Archive,
+  ArchiveProgress,
   Asset,
+  AssetChange,
   BrowserProbeOffer,
   BrowserProbeResult,
   BrowserReach,
   Bucket,
   BucketColumns,
-  JobFailure,
   JobQueue,
+  OtherUser,
   Receipt,
   Restorees,
   RestorePlan,
   RestoreTier,
   ServerConfig,
-  SheetFilter,
+  ServerStatistics,
+  Session,
+  StorageFailures,
   StorageHealth,
   StorageStatus,
+  TimelineFilter,
   User,
+  VersionRun,
 } from './api-types.ts'
 import { expireSession } from './session.svelte.ts'
 
@@ -39,9 +48,14 @@ export class ApiError extends Error {
   }
 }
 
+const UNREACHABLE = 'The server does not answer. Check the connection; nothing is lost.'
+
 type CallOptions = { body?: unknown; signal?: AbortSignal; isPublic?: boolean }
 
-/** One JSON call. Throws `ApiError`; an expired session also leads to the login page. `AbortError` passes through. */
+/**
+ * One JSON call. Throws `ApiError`; an expired session also leads to the login page. `AbortError` passes
+ * through.
+ */
 export async function call<T>(method: string, path: string, options: CallOptions = {}): Promise<T> {
   let response: Response
   try {
@@ -56,12 +70,43 @@ export async function call<T>(method: string, path: string, options: CallOptions
     })
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error
-    throw new ApiError(0, 'The server does not answer. Check the connection; nothing is lost.')
+    throw new ApiError(0, UNREACHABLE)
   }
   if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T
   const { message, errors } = await readError(response)
   if (response.status === 401 && !options.isPublic) expireSession()
   throw new ApiError(response.status, message, errors)
+}
+
+/** A form with a file. Throws like `call`. */
+async function callForm(method: string, path: string, form: FormData): Promise<void> {
+  const response = await fetch(`/api${path}`, { method, body: form }).catch(() => {
+    throw new ApiError(0, UNREACHABLE)
+  })
+  if (response.ok) return
+  const { message, errors } = await readError(response)
+  if (response.status === 401) expireSession()
+  throw new ApiError(response.status, message, errors)
+}
+
+/** Lines of JSON as they come. Throws like `call`; whether the last one came is for the caller to see. */
+export async function* callLines<T>(path: string, { signal }: { signal: AbortSignal }): AsyncGenerator<T> {
+  const response = await fetch(`/api${path}`, { method: 'POST', signal }).catch((error: unknown) => {
+    if (signal.aborted) throw error
+    throw new ApiError(0, UNREACHABLE)
+  })
+  if (!response.ok || response.body === null) {
+    const { message, errors } = await readError(response)
+    if (response.status === 401) expireSession()
+    throw new ApiError(response.status, message, errors)
+  }
+  let text = ''
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const lines = (text + part.value).split('\n')
+    text = lines.pop()!
+    for (const line of lines) yield JSON.parse(line) as T
+  }
 }
 
 async function readError(
@@ -93,37 +138,68 @@ const query = (values: Record<string, string | number | boolean | undefined>): s
     : `?${new URLSearchParams(entries.map(([key, value]) => [key, String(value)]))}`
 }
 
-// --- the server and the account ---------------------------------------------------------------------------------
+// --- the server and the account
+// ---------------------------------------------------------------------------------
 
 export const getServerConfig = () => call<ServerConfig>('GET', '/server/config', { isPublic: true })
 export const getMediaTypes = () =>
   call<{ image: string[]; video: string[]; sidecar: string[] }>('GET', '/server/media-types')
-export const getVersion = () => call<{ version: string }>('GET', '/server/about')
+export const getAbout = () => call<About>('GET', '/server/about')
+export const getVersionHistory = () => call<VersionRun[]>('GET', '/server/version-history')
+export const ping = (signal: AbortSignal) =>
+  call<{ res: string }>('GET', '/server/ping', { isPublic: true, signal })
 export const getMe = () => call<User>('GET', '/users/me', { isPublic: true })
-export const updateMe = (body: { name?: string; email?: string }) => call<User>('PUT', '/users/me', { body })
+/** `password`: only while one has to be chosen; else `changePassword`, which asks for the old one. */
+export const updateMe = (body: { name?: string; email?: string; password?: string }) =>
+  call<User>('PUT', '/users/me', { body })
 export const logIn = (email: string, password: string) =>
   call<{ userId: string }>('POST', '/auth/login', { body: { email, password }, isPublic: true })
 export const signUp = (body: { email: string; password: string; name: string }) =>
   call<User>('POST', '/auth/admin-sign-up', { body, isPublic: true })
 export const logOut = () => call<{ successful: boolean }>('POST', '/auth/logout', { isPublic: true })
-export const changePassword = (body: { password: string; newPassword: string }) =>
-  call<User>('POST', '/auth/change-password', { body })
+export const changePassword = (body: {
+  password: string
+  newPassword: string
+  invalidateSessions: boolean
+  invalidateApiKeys: boolean
+}) => call<User>('POST', '/auth/change-password', { body })
+export const getSessions = () => call<Session[]>('GET', '/sessions')
+export const endSession = (id: string) => call<void>('DELETE', `/sessions/${id}`)
+export const endOtherSessions = () => call<void>('DELETE', '/sessions')
+export const getUsers = () => call<OtherUser[]>('GET', '/users')
+export const getUsersForAdmin = () => call<User[]>('GET', '/admin/users')
+export const createUser = (body: {
+  email: string
+  name: string
+  password: string
+  isAdmin: boolean
+  quotaSizeInBytes: number | null
+  shouldChangePassword: boolean
+}) => call<User>('POST', '/admin/users', { body })
+export const getServerStatistics = () => call<ServerStatistics>('GET', '/server/statistics')
+export async function uploadPortrait(picture: Blob): Promise<void> {
+  const form = new FormData()
+  form.append('file', picture, 'portrait.jpg')
+  await callForm('POST', '/users/profile-image', form)
+}
+export const deletePortrait = () => call<void>('DELETE', '/users/profile-image')
 export const getApiKeys = () => call<ApiKey[]>('GET', '/api-keys')
 export const createApiKey = (name: string) =>
   call<{ secret: string; apiKey: ApiKey }>('POST', '/api-keys', { body: { name, permissions: ['all'] } })
 export const deleteApiKey = (id: string) => call<void>('DELETE', `/api-keys/${id}`)
 
-// --- assets and the timeline ------------------------------------------------------------------------------------
+// --- assets and the timeline
+// ------------------------------------------------------------------------------------
 
-export const getBuckets = (filter: SheetFilter, signal?: AbortSignal) =>
+export const getBuckets = (filter: TimelineFilter, signal?: AbortSignal) =>
   call<Bucket[]>('GET', `/timeline/buckets${query({ ...filter, ...visibilityOf(filter) })}`, { signal })
-export const getBucket = (timeBucket: string, filter: SheetFilter, signal?: AbortSignal) =>
+export const getBucket = (timeBucket: string, filter: TimelineFilter, signal?: AbortSignal) =>
   call<BucketColumns>('GET', `/timeline/bucket${query({ timeBucket, ...filter, ...visibilityOf(filter) })}`, {
     signal,
   })
-/** The trash holds archived photographs too; everything else shows what belongs on the timeline. */
-const visibilityOf = (filter: SheetFilter) =>
-  filter.isTrashed || filter.albumId ? {} : { visibility: 'timeline' }
+/** The trash and albums hold archived photographs too; everything else shows what belongs on the timeline. */
+const visibilityOf = (filter: TimelineFilter) =>
+  filter.isTrashed || filter.albumId ? {} : { visibility: filter.visibility ?? 'timeline' }
 
 export const getAsset = (id: string, signal?: AbortSignal) => call<Asset>('GET', `/assets/${id}`, { signal })
 export const setFavorite = (ids: string[], isFavorite: boolean) =>
@@ -134,11 +210,26 @@ export const restoreAssets = (ids: string[]) =>
   call<unknown>('POST', '/trash/restore/assets', { body: { ids } })
 export const emptyTrash = () => call<{ count: number }>('POST', '/trash/empty')
 export const restoreTrash = () => call<{ count: number }>('POST', '/trash/restore')
-export const searchByName = (originalFileName: string, signal?: AbortSignal) =>
-  call<{ assets: { items: Asset[]; total: number } }>('POST', '/search/metadata', {
-    body: { originalFileName, size: 30 },
-    signal,
-  })
+/** One page, newest first. */
+export const searchAssets = async (body: Record<string, unknown>, signal?: AbortSignal) =>
+  (
+    await call<{ assets: { items: Asset[]; nextCursor: string | null } }>('POST', '/search/metadata', {
+      body: { ...body, orderBy: { field: 'localDateTime', direction: 'desc' } },
+      signal,
+    })
+  ).assets
+export const countAssets = (body: Record<string, unknown>, signal?: AbortSignal) =>
+  call<{ total: number }>('POST', '/search/statistics', { body, signal })
+export const getSuggestions = (type: string) => call<string[]>('GET', `/search/suggestions${query({ type })}`)
+/** What holds for all of these; fields that are absent stay as they are. */
+export const updateAssets = (ids: readonly string[], change: AssetChange) =>
+  call<void>('PUT', '/assets', { body: { ids, ...change } })
+export const updateAsset = (id: string, change: AssetChange) =>
+  call<Asset>('PUT', `/assets/${id}`, { body: change })
+export const runAssetJob = (
+  assetIds: readonly string[],
+  name: 'refresh-metadata' | 'regenerate-thumbnail' | 'transcode-video',
+) => call<void>('POST', '/assets/jobs', { body: { assetIds, name } })
 export const checkUploads = (assets: { id: string; checksum: string }[]) =>
   call<{ results: { id: string; action: string; assetId?: string; isTrashed?: boolean; reason?: string }[] }>(
     'POST',
@@ -152,14 +243,26 @@ export const originalUrl = (id: string) => `/api/assets/${id}/original`
 export const playbackUrl = (id: string, thumbhash: string | null) =>
   `/api/assets/${id}/video/playback${query({ c: thumbhash ?? undefined })}`
 
-// --- albums -----------------------------------------------------------------------------------------------------
+// --- albums
+// -----------------------------------------------------------------------------------------------------
 
 export const getAlbums = () => call<Album[]>('GET', '/albums')
+export const getAlbumsOf = (assetId: string, signal?: AbortSignal) =>
+  call<Album[]>('GET', `/albums${query({ assetId })}`, { signal })
 export const getAlbum = (id: string) => call<Album>('GET', `/albums/${id}`)
 export const createAlbum = (albumName: string, assetIds: string[] = []) =>
   call<Album>('POST', '/albums', { body: { albumName, assetIds } })
-export const renameAlbum = (id: string, albumName: string) =>
-  call<Album>('PATCH', `/albums/${id}`, { body: { albumName } })
+/** Fields that are absent stay as they are. */
+export const updateAlbum = (
+  id: string,
+  body: { albumName?: string; description?: string; albumThumbnailAssetId?: string; order?: 'asc' | 'desc' },
+) => call<Album>('PATCH', `/albums/${id}`, { body })
+export const addAlbumMembers = (id: string, albumUsers: { userId: string; role: 'editor' | 'viewer' }[]) =>
+  call<Album>('PUT', `/albums/${id}/users`, { body: { albumUsers } })
+export const updateAlbumMember = (id: string, userId: string, role: 'editor' | 'viewer') =>
+  call<void>('PUT', `/albums/${id}/user/${userId}`, { body: { role } })
+export const removeAlbumMember = (id: string, userId: string) =>
+  call<void>('DELETE', `/albums/${id}/user/${userId}`)
 export const deleteAlbum = (id: string) => call<void>('DELETE', `/albums/${id}`)
 export const addToAlbum = (id: string, ids: string[]) =>
   call<{ id: string; success: boolean; error?: string }[]>('PUT', `/albums/${id}/assets`, { body: { ids } })
@@ -168,7 +271,24 @@ export const removeFromAlbum = (id: string, ids: string[]) =>
     body: { ids },
   })
 
-// --- storage ----------------------------------------------------------------------------------------------------
+// --- downloads
+// --------------------------------------------------------------------------------------------------
+
+/** Which archives these become, by their sizes. */
+export const planArchives = (which: { assetIds: readonly string[] } | { albumId: string }) =>
+  call<{ totalSize: number; archives: { assetIds: string[]; size: number }[] }>('POST', '/download/info', {
+    body: which,
+  })
+export const createArchive = (assetIds: readonly string[], archiveName: string) =>
+  call<{ id: string; totalBytes: number; files: number }>('POST', '/download/archives', {
+    body: { assetIds, archiveName },
+  })
+export const getArchiveProgress = (id: string) =>
+  call<ArchiveProgress>('GET', `/download/archives/${id}/progress`)
+export const cancelArchive = (id: string) => call<void>('DELETE', `/download/archives/${id}`)
+
+// --- storage
+// ----------------------------------------------------------------------------------------------------
 
 export const getStorageStatus = (signal?: AbortSignal) =>
   call<StorageStatus>('GET', '/storage/status', { signal })
@@ -192,7 +312,7 @@ export const planRestores = (which: Restorees, days: number, signal?: AbortSigna
 export const restoreOriginals = (which: Restorees, tier: RestoreTier, days: number) =>
   call<RestorePlan>('POST', '/storage/archive/restore', { body: { ...which, tier, days, dryRun: false } })
 export const getFailures = (signal?: AbortSignal) =>
-  call<{ failures: JobFailure[] }>('GET', '/storage/failures', { signal })
+  call<StorageFailures>('GET', '/storage/failures', { signal })
 export const getQueues = (signal?: AbortSignal) => call<Record<string, JobQueue>>('GET', '/jobs', { signal })
 export const commandQueue = (name: string, command: 'pause' | 'resume' | 'start' | 'clear-failed') =>
   call<JobQueue>('PUT', `/jobs/${name}`, { body: { command, force: false } })
@@ -205,5 +325,7 @@ export const finishBrowserProbe = (id: string, body: BrowserProbeResult) =>
 export const beginUploadCheck = () => call<BrowserProbeOffer>('POST', '/storage/uploads/check')
 export const finishUploadCheck = (id: string, body: BrowserProbeResult) =>
   call<BrowserProbeResult>('PUT', `/storage/uploads/check/${id}`, { body })
+export const beginAdoption = (locationId: string) =>
+  call<{ location: string }>('POST', `/storage/locations/${locationId}/adoption`)
 export const acknowledgeChanges = (locationId: string) =>
   call<StorageStatus>('POST', `/storage/locations/${locationId}/acknowledge`)

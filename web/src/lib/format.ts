@@ -83,6 +83,12 @@ export function formatWallClock(iso: string): string {
   return `${formatDay(iso, Number(iso.slice(8, 10)))}, ${iso.slice(11, 16)}`
 }
 
+/** The same where there is little room: `14 Jul 2019, 18:05`. */
+export function formatWallClockShort(iso: string): string {
+  const [day, month, year] = [Number(iso.slice(8, 10)), formatMonth(iso).slice(0, 3), Number(iso.slice(0, 4))]
+  return `${day} ${month} ${year}, ${iso.slice(11, 16)}`
+}
+
 /** How long ago, coarsely: `just now`, `5 min ago`, `3 h ago`, `12 days ago`. */
 export function formatAgo(iso: string, now: Date): string {
   const seconds = Math.max(0, (now.getTime() - new Date(iso).getTime()) / 1000)
@@ -93,7 +99,10 @@ export function formatAgo(iso: string, now: Date): string {
   return `${plural(Math.floor(seconds / 86_400), 'day')} ago`
 }
 
-/** A date that people type: `2019`, `2019-07`, `2019-07-14`, `July 2019`, `14 july 2019`. Null where it is none. */
+/**
+ * A date that people type: `2019`, `2019-07`, `2019-07-14`, `July 2019`, `14 july 2019`. Null where it is
+ * none.
+ */
 export function parseDate(text: string): { year: number; month: number | null; day: number | null } | null {
   const trimmed = text.trim().toLowerCase()
   const iso = /^(\d{4})(?:[-/.](\d{1,2})(?:[-/.](\d{1,2}))?)?$/.exec(trimmed)

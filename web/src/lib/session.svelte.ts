@@ -3,7 +3,10 @@ import type { User } from './api-types.ts'
 
 export const session = $state<{ user: User | null; isExpired: boolean }>({ user: null, isExpired: false })
 
-/** Whether the server set the cookie that says "somebody is logged in". The proof is another one, out of reach. */
+/**
+ * Whether the server set the cookie that says "somebody is logged in". The proof is another one, out of
+ * reach.
+ */
 export function hasSessionCookie(): boolean {
   return document.cookie.split('; ').includes('immich_is_authenticated=true')
 }

@@ -1,4 +1,7 @@
-/** Short messages at the bottom of the window, read out by screen readers. Errors stay longer, for they have to be read. */
+/**
+ * Short messages at the bottom of the window, read out by screen readers. Errors stay longer, for they have
+ * to be read.
+ */
 export type Toast = {
   id: number
   text: string

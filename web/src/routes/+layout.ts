@@ -5,9 +5,12 @@ import { hasSessionCookie, session } from '../lib/session.svelte.ts'
 export const ssr = false
 export const prerender = false
 
+/** Where whoever was given a password chooses one of their own. */
+const CHANGE_PASSWORD = '/auth/change-password'
+
 /**
- * Who is there decides where to go: first run to sign-up, nobody to login, somebody to where they wanted. `problem` is why
- * that could not be found out; the layout shows it and tries again.
+ * Who is there decides where to go: first run to sign-up, nobody to login, somebody to where they wanted.
+ * `problem` is why that could not be found out; the layout shows it and tries again.
  */
 export async function load({ url, depends }: { url: URL; depends: (name: string) => void }) {
   depends('glassine:session')
@@ -17,7 +20,11 @@ export async function load({ url, depends }: { url: URL; depends: (name: string)
     if (problem instanceof ApiError) return { problem: problem.message }
     throw problem
   }
-  if (url.pathname.startsWith('/auth/')) redirect(307, '/photos')
+  const mustChange = session.user?.shouldChangePassword ?? false
+  if (url.pathname === CHANGE_PASSWORD) {
+    if (!mustChange) redirect(307, '/photos')
+  } else if (mustChange) redirect(307, CHANGE_PASSWORD)
+  else if (url.pathname.startsWith('/auth/')) redirect(307, '/photos')
   return { problem: null }
 }
 

@@ -13,7 +13,10 @@ export function formatWait(minutes: number): string {
   return `${value} ${unit}${value === 1 ? '' : 's'}`
 }
 
-/** `usually within 5 hours, about 0.02 USD`: neither is promised, and never is there a figure that nobody listed. */
+/**
+ * `usually within 5 hours, about 0.02 USD`: neither is promised, and never is there a figure that nobody
+ * listed.
+ */
 export function describeOption({ expectedMinutes, price }: Omit<RestoreOption, 'tier'>): string {
   const wait = expectedMinutes === null ? '' : `usually within ${formatWait(expectedMinutes)}, `
   if (price === null) return `${wait}price not known`

@@ -1,9 +1,15 @@
 /**
- * Uploads a file past the server into its bucket: announce, put with signed URLs, confirm, wait for the proof. Nothing but
- * what it is given is used, so that it runs in browsers and in Node. Whoever lost everything announces the same file
- * again: the server answers with the same upload and what of it is there.
+ * Uploads a file past the server into its bucket: announce, put with signed URLs, confirm, wait for the
+ * proof. Nothing but what it is given is used, so that it runs in browsers and in Node. Whoever lost
+ * everything announces the same file again: the server answers with the same upload and what of it is there.
  */
-import type { Announcement, AskAnswer, DirectUpload, DirectUploadConfig, SignedParts } from './protocol.ts'
+import type {
+  AnnounceAnswer,
+  Announcement,
+  DirectUpload,
+  DirectUploadConfig,
+  SignedParts,
+} from './protocol.ts'
 import type { Put } from './put.ts'
 
 export type Ports = {
@@ -15,7 +21,10 @@ export type Ports = {
   sleep(ms: number): Promise<void>
 }
 
-/** `unreachable`: the bucket gave no answer, so another way may work. `refused`: it said no. `failed`: the proof did. */
+/**
+ * `unreachable`: the bucket gave no answer, so another way may work. `refused`: it said no. `failed`: the
+ * proof did.
+ */
 export class DirectUploadError extends Error {
   readonly kind: 'unreachable' | 'refused' | 'failed'
 
@@ -52,9 +61,9 @@ export async function uploadDirectly(
   { wait, ...options }: UploadOptions & { wait: ProofWatch },
 ): Promise<Uploaded> {
   const { signal } = options
-  const ask = () => ports.call<AskAnswer>('POST', '/storage/uploads', { body: announcement, signal })
+  const ask = () => ports.call<AnnounceAnswer>('POST', '/storage/uploads', { body: announcement, signal })
   // Not cut: an announcement whose answer nobody hears is an upload that nobody gives up.
-  const asked = await ports.call<AskAnswer>('POST', '/storage/uploads', { body: announcement })
+  const asked = await ports.call<AnnounceAnswer>('POST', '/storage/uploads', { body: announcement })
   if (asked.status === 'duplicate') return asked
   options.onAsked?.(asked.id)
   signal?.throwIfAborted()
@@ -70,7 +79,7 @@ export async function uploadDirectly(
   return { id: ended.assetId, status: ended.state === 'duplicate' ? 'duplicate' : 'created' }
 }
 
-type Asked = Exclude<AskAnswer, { status: 'duplicate' }>
+type Asked = Exclude<AnnounceAnswer, { status: 'duplicate' }>
 const cleared = async () => undefined
 
 async function putWhole(
@@ -80,7 +89,7 @@ async function putWhole(
     first,
     ask,
     options: { signal, onProgress, whilePaused = cleared },
-  }: { first: Asked; ask: () => Promise<AskAnswer>; options: UploadOptions },
+  }: { first: Asked; ask: () => Promise<AnnounceAnswer>; options: UploadOptions },
 ): Promise<void> {
   let signed = first.put
   await tryAgain(ports, signal, async () => {
@@ -140,7 +149,10 @@ async function putParts(
   }
 }
 
-/** Until the bucket has taken it, some times. 412: it was there already, an answer that was lost on the way said so. */
+/**
+ * Until the bucket has taken it, some times. 412: it was there already, an answer that was lost on the way
+ * said so.
+ */
 async function tryAgain(
   ports: Ports,
   signal: AbortSignal | undefined,
@@ -191,7 +203,7 @@ export function createProofWatch(ports: Pick<Ports, 'call' | 'sleep'>): ProofWat
           waiting.get(upload.id)?.resolve(upload)
           waiting.delete(upload.id)
         }
-        // Those at the front must not keep the rest from being asked for.
+        // Rotate the polled ids: one request carries at most IDS_PER_REQUEST, and the others need their turn.
         for (const id of ids) {
           const entry = waiting.get(id)
           if (entry && waiting.size > IDS_PER_REQUEST) {
@@ -228,7 +240,9 @@ export function createProofWatch(ports: Pick<Ports, 'call' | 'sleep'>): ProofWat
     })
 }
 
-/** Null where files may go straight into the bucket, as far as the server can tell; else why not, for people. */
+/**
+ * Null where files may go straight into the bucket, as far as the server can tell; else why not, for people.
+ */
 export function whyNotDirect(config: DirectUploadConfig, pageOrigin: string | null): string | null {
   if (!config.isAvailable) return config.reason ?? 'the server offers none'
   if (config.isDemonstration && pageOrigin !== null && !isLoopback(new URL(pageOrigin).hostname))

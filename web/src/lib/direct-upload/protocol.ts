@@ -1,11 +1,17 @@
 /** The server's side of a direct upload, as docs/direct-upload.md tells it. Types only. */
-export type SignedRequest = { url: string; headers: Record<string, string> }
+
+import type { AnnounceAnswer } from '../../../../src/library/direct-uploads/announce.ts'
+import type { DirectUploadView as DirectUpload } from '../../../../src/library/direct-uploads/rows.ts'
+import type { SignedRequest } from '../../../../src/placement/uploads/direct-target.ts'
 
 export type DirectUploadConfig = {
   isAvailable: boolean
   /** Why not, for people. */
   reason: string | null
-  /** A page of the origin that was asked about has put something there lately. False: it has to find out with a check. */
+  /**
+   * A page of the origin that was asked about has put something there lately. False: it has to find out with
+   * a check.
+   */
   isOpenToPage: boolean
   isDemonstration?: boolean
   maxBytes: number
@@ -30,25 +36,5 @@ export type Announcement = {
   livePhotoVideoId?: string | null
 }
 
-export type DirectUpload = {
-  id: string
-  state: 'open' | 'received' | 'done' | 'duplicate' | 'failed' | 'abandoned'
-  reason: string | null
-  assetId: string | null
-  fileName: string
-  size: number
-  sha256: string
-  createdAt: string
-  expiresAt: string
-  parts: { partBytes: number; count: number } | null
-}
-
-export type AskAnswer =
-  | { status: 'duplicate'; id: string }
-  | (DirectUpload & {
-      status: 'created' | 'open'
-      put: (SignedRequest & { expiresAt: string }) | null
-      present: { number: number; size: number }[]
-    })
-
+export type { AnnounceAnswer, DirectUpload, SignedRequest }
 export type SignedParts = { expiresAt: string; parts: ({ number: number } & SignedRequest)[] }

@@ -1,4 +1,6 @@
-/** One put to a signed URL. The length is the body's own: browsers set that header, and let nobody else do it. */
+/**
+ * One put to a signed URL. The length is the body's own: browsers set that header, and let nobody else do it.
+ */
 import type { SignedRequest } from './protocol.ts'
 
 export type PutOptions = { signal?: AbortSignal; onProgress?: (bytes: number) => void }

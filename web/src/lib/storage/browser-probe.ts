@@ -1,6 +1,7 @@
 /**
- * Does this browser reach the bucket by itself? Only a page can tell: a bucket may answer the server and still be closed
- * to browsers (CORS), unknown to them (an address of the inner network) or forbidden (a page over HTTPS, a bucket over HTTP).
+ * Does this browser reach the bucket by itself? Only a page can tell: a bucket may answer the server and
+ * still be closed to browsers (CORS), unknown to them (an address of the inner network) or forbidden (a page
+ * over HTTPS, a bucket over HTTP).
  */
 import type { BrowserProbeOffer, BrowserProbeResult } from '../api-types.ts'
 

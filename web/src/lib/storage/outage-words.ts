@@ -9,6 +9,15 @@ export function troubleSentence(place: PlaceInTrouble, now: Date): string {
     const leftMs = Math.max(0, new Date(place.drillEndsAt).getTime() - now.getTime())
     return `${name} has been blocked by a drill${sinceWords(place.since, now)}; it ends by itself in ${formatTimeLeft(leftMs)}.`
   }
+  if (place.isBeingAdopted) return `${name} is being taken over${sinceWords(place.since, now)}.`
+  if (place.conflict === 'another-ledger')
+    return `${name} was used by another database; you decide how it goes on${sinceWords(place.since, now).replace(/^ since/, '. Noticed')}.`
+  if (place.conflict === 'older-place')
+    return `${name} holds an older state than the database; you decide how it goes on${sinceWords(place.since, now).replace(/^ since/, '. Noticed')}.`
+  if (place.waitsUntil !== null) {
+    const leftMs = Math.max(0, new Date(place.waitsUntil).getTime() - now.getTime())
+    return `${name} is written to again in ${formatTimeLeft(leftMs)}, if no other server was seen there; there is nothing to do.`
+  }
   const what = place.isAway ? "can't be reached" : 'is not well'
   return `${name} ${what}${sinceWords(place.since, now)}.`
 }

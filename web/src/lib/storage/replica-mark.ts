@@ -1,12 +1,15 @@
 /**
- * The replica mark: one square per location, in the order of the configuration. Shape carries the meaning, never colour
- * alone; the command line prints the same four.
+ * The replica mark: one square per location, in the order of the configuration. Shape carries the meaning,
+ * never colour alone; the command line prints the same four.
  */
 import type { ReplicaState, StorageLocation } from '../api-types.ts'
 
 export type MarkSquare = { glyph: '■' | '□' | '◪' | '▨'; location: string; meaning: string }
 
-/** `locations` in config order; those that a replica names but the configuration does not know any more come last. */
+/**
+ * `locations` in config order; those that a replica names but the configuration does not know any more come
+ * last.
+ */
 export function replicaMark(
   replicas: readonly { location: string; state: ReplicaState }[],
   locations: readonly Pick<StorageLocation, 'id' | 'label'>[],

@@ -1,11 +1,11 @@
 /** The storage page's and nobody else's wording of a status. Pure. */
+import { QUEUES } from '../../../../src/queue/queue-names.ts'
 import type {
   Amount,
   BrowserReach,
   CacheUse,
   JobQueue,
-  Moving,
-  OriginalsState,
+  PendingMove,
   ProbeFinding,
   StorageLocation,
   StorageStatus,
@@ -13,49 +13,42 @@ import type {
 } from '../api-types.ts'
 import { formatAgo, formatBytes, formatCount, plural } from '../format.ts'
 
-/** Is everything safe? One sentence, and whether it is good news. */
-export function safetySentence({ originals, locations }: Pick<StorageStatus, 'originals' | 'locations'>): {
-  text: string
-  tone: 'good' | 'warn' | 'bad'
-} {
-  const { total, atRisk } = originals
-  if (total.count === 0) return { text: 'No originals yet, so nothing to lose.', tone: 'good' }
-  if (atRisk.count > 0) {
-    const has = atRisk.count === 1 ? 'has' : 'have'
-    return {
-      text: `${plural(atRisk.count, 'original')} of ${formatCount(total.count)} ${has} no verified copy.`,
-      tone: 'bad',
-    }
-  }
-  const ill = locations.filter((location) => location.health === 'unhealthy')
-  const all =
-    total.count === 1
-      ? 'One original. It has a verified copy.'
-      : `${formatCount(total.count)} originals. Every one has a verified copy.`
-  if (ill.length === 0) return { text: all, tone: 'good' }
-  const names = ill.map((location) => location.label).join(' and ')
-  return { text: `${all} ${names} ${ill.length === 1 ? 'is' : 'are'} not well.`, tone: 'warn' }
-}
-
-/** `Moving 1,200 files (3.4 GiB) to photos at https://...`: one for each place that files are on their way to. */
-export function movingSentences(moving: Moving[]): string[] {
+/**
+ * `Moving 1,200 files (3.4 GiB) to photos at https://...`: one for each place that files are on their way to.
+ */
+export function pendingMoveSentences(moving: PendingMove[]): string[] {
   return moving.map(
     ({ label, count, bytes }) => `Moving ${plural(count, 'file')} (${formatBytes(bytes)}) to ${label}`,
   )
 }
 
+/**
+ * What is left of uploads that the database does not know to have been acknowledged; null where there is
+ * nothing.
+ */
+export function keptSentence({ count, bytes }: Amount): string | null {
+  if (count === 0) return null
+  const one = count === 1
+  return `${plural(count, 'file')} (${formatBytes(bytes)}) ${one ? 'belongs' : 'belong'} to no photo and ${one ? 'is' : 'are'} kept.`
+}
+
 /** By which strategy uploads go, and whose, in one line. */
 export function uploadsSentence({ strategy, rollout, direct }: UploadsInUse): string {
-  let text = `Uploads: ${strategy}`
+  let text = `${STRATEGY_WORDS[strategy]} (${strategy}).`
   if (rollout !== null) {
     const { percent, namedUsers, chosenUsers, users } = rollout
     const covered = `${formatCount(chosenUsers)} of ${plural(users, 'user')} (${percent} % of them, and ${formatCount(namedUsers)} by name)`
-    text = `Uploads: ${rollout.strategy} for ${covered}, ${strategy} for the others`
+    text = `${STRATEGY_WORDS[rollout.strategy]} (${rollout.strategy}), for ${covered}. Those of the others: ${strategy}.`
   }
   if (direct === null) return text
   return direct.isOffered
-    ? `${text}; clients may put files straight into the bucket`
-    : `${text}; none straight into the bucket: ${direct.reason}`
+    ? `${text} Clients may put files straight into the bucket.`
+    : `${text} None goes straight into the bucket, because ${direct.reason}.`
+}
+
+const STRATEGY_WORDS: Record<UploadsInUse['strategy'], string> = {
+  'local-first': 'Uploads are kept on this server first and copied from there',
+  's3-first': 'Uploads go into the bucket while they arrive',
 }
 
 /** The read-through cache, which counts as no copy. */
@@ -68,27 +61,23 @@ export function cacheSentence({ files, bytes, maxBytes, limitBytes, isCounted }:
   return `${formatBytes(bytes)} of ${limit}, in ${plural(files, 'file')}.`
 }
 
-export type Place = 'localOnly' | 'both' | 'offloaded' | 'inFlight' | 'atRisk'
-export const PLACES: { key: Place; label: string; mark: string; meaning: string }[] = [
-  {
-    key: 'localOnly',
-    label: 'Local only',
-    mark: '■□',
-    meaning: 'Verified on the local disk, nowhere else yet',
-  },
-  { key: 'inFlight', label: 'In flight', mark: '■◪', meaning: 'Verified here, being written elsewhere' },
-  { key: 'both', label: 'Both', mark: '■■', meaning: 'Verified here and elsewhere' },
-  { key: 'offloaded', label: 'Offloaded', mark: '□■', meaning: 'Verified elsewhere, given up here' },
-  { key: 'atRisk', label: 'At risk', mark: '▨□', meaning: 'No verified copy anywhere' },
-]
+type StateWords = StorageStatus['states'][number]
+export type BarPart = {
+  key: StateWords['key']
+  name: string
+  amount: Amount
+  /** 0 to 1. */
+  share: number
+}
 
-export type BarPart = { key: Place; label: string; amount: Amount /** 0 to 1. */; share: number }
-
-/** The bar by bytes. What is not nothing is at least 1 % wide: a single photo at risk must be seen among a million. */
-export function barParts(originals: OriginalsState): BarPart[] {
-  const parts = PLACES.map(({ key, label }) => ({ key, label, amount: originals[key] })).filter(
-    ({ amount }) => amount.count > 0,
-  )
+/**
+ * The bar by bytes. What is not nothing is at least 1 % wide: a single photo at risk must be seen among a
+ * million.
+ */
+export function barParts({ originals, states }: Pick<StorageStatus, 'originals' | 'states'>): BarPart[] {
+  const parts = states
+    .map(({ key, name }) => ({ key, name, amount: originals[key] }))
+    .filter(({ amount }) => amount.count > 0)
   const raw = parts.map(({ amount }) =>
     originals.total.bytes === 0 ? 1 : Math.max(0.01, amount.bytes / originals.total.bytes),
   )
@@ -96,20 +85,12 @@ export function barParts(originals: OriginalsState): BarPart[] {
   return parts.map((part, index) => ({ ...part, share: raw[index]! / sum }))
 }
 
-/** Immich's queue names that stand for one of ours each, with what people call it. Others are twins or not ours. */
-const QUEUES: [name: string, label: string, what: string][] = [
-  ['metadataExtraction', 'Reading and previews', 'Dates, places, thumbnails and previews of new originals'],
-  ['videoConversion', 'Video conversion', 'Versions that play in a browser'],
-  ['migration', 'Copying', 'Originals to where the policy wants them, with proof'],
-  ['eviction', 'Giving up local copies', 'Only of what is proven elsewhere'],
-  ['backgroundTask', 'Housekeeping', 'Sweeps and probes'],
-]
-
 export type QueueRow = { name: string; label: string; what: string; queue: JobQueue }
 
+/** Those of ours: the API lists Immich's names, of which some are twins and some are not ours. */
 export function queueRows(queues: Record<string, JobQueue>): QueueRow[] {
-  return QUEUES.flatMap(([name, label, what]) => {
-    const queue = queues[name]
+  return Object.entries(QUEUES).flatMap(([name, { label, what, immich }]) => {
+    const queue = queues[immich]
     return queue ? [{ name, label, what, queue }] : []
   })
 }
@@ -117,6 +98,29 @@ export function queueRows(queues: Record<string, JobQueue>): QueueRow[] {
 /** Jobs that wait, paused or not; those in their back-off apart. */
 export function waitingOf({ jobCounts }: JobQueue): number {
   return jobCounts.waiting + (jobCounts.paused ?? 0)
+}
+
+/** Neither anything to do nor anything to say: it runs when something comes. */
+export function isQuiet({ jobCounts, queueStatus }: JobQueue): boolean {
+  const { active, delayed, failed } = jobCounts
+  return active + delayed + failed + waitingOf({ jobCounts, queueStatus }) === 0 && !queueStatus.isPaused
+}
+
+/** What goes on, in one sentence for the top of the page. */
+export function workSentence(queues: Record<string, JobQueue>): string {
+  const rows = queueRows(queues)
+  const paused = rows.filter(({ queue }) => queue.queueStatus.isPaused).map(({ label }) => label)
+  const open = rows
+    .map(({ name, label, queue }) => ({
+      label,
+      // Housekeeping always has something for later: that is its clock.
+      count:
+        queue.jobCounts.active + waitingOf(queue) + (name === 'maintenance' ? 0 : queue.jobCounts.delayed),
+    }))
+    .filter(({ count }) => count > 0)
+    .map(({ label, count }) => `${label}: ${formatCount(count)} to go`)
+  const stopped = paused.length === 0 ? '' : ` Paused: ${paused.join(', ')}.`
+  return `${open.length === 0 ? 'Nothing waits and nothing runs' : open.join('; ')}.${stopped}`
 }
 
 /** `disk` as people say it. */
@@ -130,9 +134,13 @@ export function sortFindings(findings: readonly ProbeFinding[]): ProbeFinding[] 
   return findings.toSorted((left, right) => rank(left) - rank(right))
 }
 
-/** What pages found out, in the form of the server's findings. Never critical: all of it works through the server, too. */
+/**
+ * What pages found out, in the form of the server's findings. Never critical: all of it works through the
+ * server, too.
+ */
 export function browserFindings(reaches: readonly BrowserReach[], now: Date): ProbeFinding[] {
   return reaches.map(({ origin, at, reach, detail, remedy, paste }) => ({
+    id: 'browsers',
     check: origin,
     ok: reach === 'reachable',
     critical: false,

@@ -1,4 +1,7 @@
-/** Where a key leads on the sheet. Pure: months and their layouts in, a target out; loading what it names is the caller's. */
+/**
+ * Where a key leads on the timeline. Pure: months and their layouts in, a target out; loading what it names
+ * is the caller's.
+ */
 import { itemNear, type MonthLayout, rowOf } from './layout.ts'
 
 export type Move =
@@ -15,7 +18,7 @@ export type Move =
   | 'start'
   | 'end'
 
-/** Next is down the sheet, to older photographs. */
+/** Next is down the timeline, to older photographs. */
 export const MOVE_KEYS: Record<string, Move> = {
   ArrowLeft: 'left',
   ArrowRight: 'right',
@@ -32,13 +35,15 @@ export const MOVE_KEYS: Record<string, Move> = {
 }
 
 export type MovableMonth = { key: string; count: number; layout: MonthLayout | null }
-/** `index` of a photograph, or which one to take once the month is loaded; `x` is the middle to stay near to. */
+/**
+ * `index` of a photograph, or which one to take once the month is loaded; `x` is the middle to stay near to.
+ */
 export type Target =
   | { month: number; index: number }
   | { month: number; pick: 'first' | 'last' | 'last-day' }
   | { month: number; pick: 'top-row' | 'bottom-row'; x: number }
 
-/** Null where the move leads off the sheet. The month that `from` names is loaded. */
+/** Null where the move leads off the timeline. The month that `from` names is loaded. */
 export function targetOf(
   months: readonly MovableMonth[],
   from: { month: number; index: number },
@@ -120,12 +125,18 @@ export function resolveTarget(layout: MonthLayout, count: number, target: Target
   }
 }
 
-/** The month that a typed date leads to: the newest that is not after it; the oldest of all where every one is. */
-export function monthForDate(
-  months: readonly { key: string }[],
-  date: { year: number; month: number | null },
-): number {
-  const wanted = `${String(date.year).padStart(4, '0')}-${String(date.month ?? 12).padStart(2, '0')}-01`
+/**
+ * The month that a date leads to (`YYYY-MM-DD`, the last day that is meant): the newest that is not after it;
+ * the oldest of all where every one is. Months may be in either order.
+ */
+export function monthForDate(months: readonly { key: string }[], date: string): number {
+  const wanted = `${date.slice(0, 7)}-01`
+  const isAscending = months.length > 1 && months[0]!.key < months[1]!.key
+  if (isAscending)
+    return Math.max(
+      0,
+      months.findLastIndex((month) => month.key <= wanted),
+    )
   const found = months.findIndex((month) => month.key <= wanted)
   return found < 0 ? months.length - 1 : found
 }

@@ -1,4 +1,4 @@
-/** The photographs of a month, as the sheet holds them. Pure. */
+/** The photographs of a month, as the timeline holds them. Pure. */
 import type { Asset, BucketColumns } from '../api-types.ts'
 import { formatClip } from '../format.ts'
 
@@ -9,35 +9,51 @@ export type Photo = {
   isFavorite: boolean
   isImage: boolean
   thumbhash: string | null
+  /** Its previews are still to be made. False with no thumbhash: there will be none. */
+  isPreparing: boolean
   durationMs: number | null
-  /** The wall clock where it was taken, as milliseconds since 1970 as if UTC. What the sheet is ordered by, newest first. */
+  /**
+   * The wall clock where it was taken, as milliseconds since 1970 as if UTC. What the timeline is ordered by,
+   * newest first.
+   */
   wallClockMs: number
 }
 
+/** What a timeline is ordered by: when it was taken, where it was, or when it came here (UTC). */
+export type Clock = 'taken' | 'added'
+
 export type MonthPhotos = readonly Photo[]
 
-export function fromColumns(columns: BucketColumns): Photo[] {
+export function fromColumns(columns: BucketColumns, clock: Clock = 'taken'): Photo[] {
+  const takenMs = (index: number) =>
+    Date.parse(columns.fileCreatedAt[index]!) + (columns.localOffsetHours[index] ?? 0) * 3_600_000
   return columns.id.map((id, index) => ({
     id,
     ratio: columns.ratio[index] ?? 1,
     isFavorite: columns.isFavorite[index] ?? false,
     isImage: columns.isImage[index] ?? true,
     thumbhash: columns.thumbhash[index] ?? null,
+    isPreparing: columns.isPending?.[index] ?? (columns.thumbhash[index] ?? null) === null,
     durationMs: columns.duration[index] ?? null,
-    wallClockMs:
-      Date.parse(columns.fileCreatedAt[index]!) + (columns.localOffsetHours[index] ?? 0) * 3_600_000,
+    wallClockMs: clock === 'added' ? Date.parse(columns.createdAt[index]!) : takenMs(index),
   }))
 }
 
-export function fromAsset(asset: Asset): Photo {
+/** Whether an asset's previews are still to be made: there is neither one nor a reason why there is none. */
+export function isPending(asset: Pick<Asset, 'thumbhash' | 'processingError'>): boolean {
+  return asset.thumbhash === null && !asset.processingError
+}
+
+export function fromAsset(asset: Asset, clock: Clock = 'taken'): Photo {
   return {
     id: asset.id,
     ratio: asset.width && asset.height ? asset.width / asset.height : 1,
     isFavorite: asset.isFavorite,
     isImage: asset.type === 'IMAGE',
     thumbhash: asset.thumbhash,
+    isPreparing: isPending(asset),
     durationMs: asset.duration,
-    wallClockMs: Date.parse(asset.localDateTime),
+    wallClockMs: Date.parse(clock === 'added' ? asset.createdAt : asset.localDateTime),
   }
 }
 
@@ -57,9 +73,10 @@ export function comparePhotos(a: Photo, b: Photo): number {
 }
 
 /** The month with these photographs in it: known ones replaced, new ones in their place. */
-export function mergePhotos(photos: MonthPhotos, changed: readonly Photo[]): Photo[] {
+export function mergePhotos(photos: MonthPhotos, changed: readonly Photo[], isAscending = false): Photo[] {
   const ids = new Set(changed.map((photo) => photo.id))
-  return [...photos.filter((photo) => !ids.has(photo.id)), ...changed].sort(comparePhotos)
+  const merged = [...photos.filter((photo) => !ids.has(photo.id)), ...changed].sort(comparePhotos)
+  return isAscending ? merged.reverse() : merged
 }
 
 /** What a screen reader says of a tile. */
@@ -70,5 +87,10 @@ export function describePhoto(photo: Photo): string {
     : photo.durationMs === null
       ? 'Video'
       : `Video of ${formatClip(photo.durationMs)}`
-  return `${kind}, ${at.slice(0, 10)} ${at.slice(11, 16)}${photo.isFavorite ? ', favourite' : ''}${photo.thumbhash === null ? ', no preview' : ''}`
+  return `${kind}, ${at.slice(0, 10)} ${at.slice(11, 16)}${photo.isFavorite ? ', favourite' : ''}${previewWords(photo)}`
+}
+
+function previewWords({ thumbhash, isPreparing }: Photo): string {
+  if (thumbhash !== null) return ''
+  return isPreparing ? ', preview being prepared' : ', no preview'
 }

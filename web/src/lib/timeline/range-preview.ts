@@ -2,7 +2,10 @@
 
 type LoadedMonth = { photos: readonly { id: string }[] | null }
 
-/** The ids from one photograph to the other, both included, in either order; empty where one of them is not loaded. */
+/**
+ * The ids from one photograph to the other, both included, in either order; empty where one of them is not
+ * loaded.
+ */
 export function rangePreview(months: readonly LoadedMonth[], from: string, to: string): Set<string> {
   const ids = new Set<string>()
   if (from === to) return ids.add(from)

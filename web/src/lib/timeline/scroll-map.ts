@@ -1,19 +1,21 @@
 /**
- * Where the reader is in a sheet that may be taller than any browser draws. Chrome cuts an element at about 33 million
- * device pixels and Firefox at 17.9 million; 888,198 photographs ask for 59.7 million CSS pixels. The scrolling element is therefore at
- * most 8,000,000 device pixels high, and content position = scroll position + `base`.
+ * Where the reader is in a timeline that may be taller than any browser draws. Chrome cuts an element at
+ * about 33 million device pixels and Firefox at 17.9 million; 888,198 photographs ask for 59.7 million CSS
+ * pixels. The scrolling element is therefore at most 8,000,000 device pixels high, and content position =
+ * scroll position + `base`.
  *
- * Small moves (wheel, touch, keys) leave `base` alone: one pixel of the wheel is one pixel of the sheet, anywhere. A jump
- * (the browser's own bar, Home, End) is read in proportion. When scrolling rests, `settle` moves `base` and the scroll
- * position against each other, so that both ends stay in reach; nothing on the screen moves by that.
+ * Small moves (wheel, touch, keys) leave `base` alone: one pixel of the wheel is one pixel of the timeline,
+ * anywhere. A jump (the browser's own bar, Home, End) is read in proportion. When scrolling rests, `settle`
+ * moves `base` and the scroll position against each other, so that both ends stay in reach; nothing on the
+ * screen moves by that.
  */
 export const LARGEST_SCROLL_DEVICE_PX = 8_000_000
 
-/** Within so many windows of an end, one pixel of the sheet is one of the element. */
+/** Within so many windows of an end, one pixel of the timeline is one of the element. */
 const END_WINDOWS = 12
 
 export type ScrollMap = {
-  /** Height of the sheet. */
+  /** Height of the timeline. */
   readonly contentPx: number
   /** Height of the scrolling element's inside: at most the cap. */
   readonly scrollPx: number
@@ -23,7 +25,7 @@ export type ScrollMap = {
   readonly scrollTop: number
 }
 
-/** A map for a sheet of that height, looking at content position 0. */
+/** A map for a timeline of that height, looking at content position 0. */
 export function openScrollMap(contentPx: number, viewportPx: number, devicePixelRatio: number): ScrollMap {
   const scrollPx = Math.min(contentPx, Math.floor(LARGEST_SCROLL_DEVICE_PX / Math.max(1, devicePixelRatio)))
   return { contentPx, scrollPx, viewportPx, base: 0, scrollTop: 0 }
@@ -34,14 +36,14 @@ export function contentTop(map: ScrollMap): number {
   return map.base + map.scrollTop
 }
 
-/** Whether the sheet is taller than the element that scrolls it. */
+/** Whether the timeline is taller than the element that scrolls it. */
 export function isScaled(map: ScrollMap): boolean {
   return map.contentPx > map.scrollPx
 }
 
 /**
- * The same sheet looked at from content position `top`. Near an end the scroll position is as far from that end as the
- * sheet is, so that both are met together; in between it is in proportion.
+ * The same timeline looked at from content position `top`. Near an end the scroll position is as far from
+ * that end as the timeline is, so that both are met together; in between it is in proportion.
  */
 export function jumpTo(map: ScrollMap, top: number): ScrollMap {
   const lastTop = Math.max(0, map.contentPx - map.viewportPx)
@@ -71,8 +73,11 @@ export function scrolledTo(map: ScrollMap, scrollTop: number): ScrollMap {
   return { ...map, base: Math.round(top - scrollTop), scrollTop }
 }
 
-/** Whether an end of the scrolling element is near while the sheet goes on: settle now, not when scrolling rests. */
-export function mustSettle(map: ScrollMap): boolean {
+/**
+ * Whether an end of the scrolling element is near while the timeline goes on: settle now, not when scrolling
+ * rests.
+ */
+export function mustRecentre(map: ScrollMap): boolean {
   if (!isScaled(map)) return false
   const margin = 2 * map.viewportPx
   const isAtStart = map.scrollTop < margin && map.base > 0
@@ -82,13 +87,13 @@ export function mustSettle(map: ScrollMap): boolean {
 }
 
 /** Scroll position in proportion again, the same pixel under the reader's eye. */
-export function settle(map: ScrollMap): ScrollMap {
+export function recentre(map: ScrollMap): ScrollMap {
   return jumpTo(map, contentTop(map))
 }
 
 /**
- * The sheet, the window or both changed size, and what was at content position `from` is now at `to`: the map that keeps
- * it where it was on the screen.
+ * The timeline, the window or both changed size, and what was at content position `from` is now at `to`: the
+ * map that keeps it where it was on the screen.
  */
 export function resized(map: ScrollMap, next: ScrollMap, from: number, to: number): ScrollMap {
   const top = contentTop(map) + (to - from)
@@ -97,7 +102,7 @@ export function resized(map: ScrollMap, next: ScrollMap, from: number, to: numbe
   const wanted = Math.round(Math.min(lastTop, Math.max(0, top)))
   const scrollTop = Math.min(map.scrollTop, next.scrollPx - next.viewportPx)
   const base = wanted - scrollTop
-  // Beyond these the sheet would begin or end before the element does.
+  // Beyond these the timeline would begin or end before the element does.
   if (base < 0 || base > next.contentPx - next.scrollPx) return jumpTo(next, wanted)
   return { ...next, base, scrollTop }
 }

@@ -1,6 +1,6 @@
 /**
- * The scrubber: a ruler beside the sheet. Its marks come from estimated heights only, which are known from the first
- * answer on and never change as months load; so it stands still.
+ * The scrubber: a track beside the timeline. Its marks come from estimated heights only, which are known from
+ * the first answer on and never change as months load; so it stands still.
  */
 
 /** `key` is `YYYY-MM-01`; `weight` the estimated height of the month in pixels. */
@@ -8,29 +8,32 @@ export type ScrubberMonth = { key: string; weight: number }
 /** `at` is 0 at the top and 1 at the bottom. A mark without `label` is a dot. */
 export type ScrubberMark = { month: number; at: number; label: string | null }
 
-export type Ruler = { months: readonly ScrubberMonth[]; starts: Float64Array; total: number }
+export type ScrubberTrack = { months: readonly ScrubberMonth[]; starts: Float64Array; total: number }
 
 const LABEL_SPACE_PX = 22
 const DOT_SPACE_PX = 7
 
-export function makeRuler(months: readonly ScrubberMonth[]): Ruler {
+export function makeRuler(months: readonly ScrubberMonth[]): ScrubberTrack {
   const starts = new Float64Array(months.length + 1)
   for (let index = 0; index < months.length; index++)
     starts[index + 1] = starts[index]! + months[index]!.weight
   return { months, starts, total: starts[months.length]! }
 }
 
-/** Years as labels, months as dots, each only where there is room for it; the first month of the sheet is always labelled. */
-export function scrubberMarks(ruler: Ruler, trackPx: number): ScrubberMark[] {
+/**
+ * Years as labels, months as dots, each only where there is room for it; the first month of the timeline is
+ * always labelled.
+ */
+export function scrubberMarks(track: ScrubberTrack, trackPx: number): ScrubberMark[] {
   const marks: ScrubberMark[] = []
-  if (ruler.total === 0) return marks
+  if (track.total === 0) return marks
   let lastLabelPx = Number.NEGATIVE_INFINITY
   let lastMarkPx = Number.NEGATIVE_INFINITY
   let year = ''
-  for (let month = 0; month < ruler.months.length; month++) {
-    const at = ruler.starts[month]! / ruler.total
+  for (let month = 0; month < track.months.length; month++) {
+    const at = track.starts[month]! / track.total
     const px = at * trackPx
-    const monthYear = ruler.months[month]!.key.slice(0, 4)
+    const monthYear = track.months[month]!.key.slice(0, 4)
     if (monthYear !== year && px - lastLabelPx >= LABEL_SPACE_PX) {
       // A dot too near above the label gives way to it.
       while (
@@ -51,36 +54,38 @@ export function scrubberMarks(ruler: Ruler, trackPx: number): ScrubberMark[] {
   return marks
 }
 
-/** A place on the sheet: a month and how far into it, 0 to 1. */
-export type SheetPlace = { month: number; within: number }
+/** A place on the timeline: a month and how far into it, 0 to 1. */
+export type TimelinePosition = { month: number; within: number }
 
-/** The place at a fraction of the ruler. */
-export function placeAt(ruler: Ruler, fraction: number): SheetPlace {
-  if (ruler.months.length === 0) return { month: -1, within: 0 }
-  const wanted = Math.min(1, Math.max(0, fraction)) * ruler.total
+/** The place at a fraction of the track. */
+export function placeAt(track: ScrubberTrack, fraction: number): TimelinePosition {
+  if (track.months.length === 0) return { month: -1, within: 0 }
+  const wanted = Math.min(1, Math.max(0, fraction)) * track.total
   let low = 0
-  let high = ruler.months.length - 1
+  let high = track.months.length - 1
   while (low < high) {
     const middle = (low + high + 1) >> 1
-    if (ruler.starts[middle]! <= wanted) low = middle
+    if (track.starts[middle]! <= wanted) low = middle
     else high = middle - 1
   }
-  const weight = ruler.months[low]!.weight
-  return { month: low, within: weight === 0 ? 0 : Math.min(1, (wanted - ruler.starts[low]!) / weight) }
+  const weight = track.months[low]!.weight
+  return { month: low, within: weight === 0 ? 0 : Math.min(1, (wanted - track.starts[low]!) / weight) }
 }
 
-/** Where a place is on the ruler, 0 to 1. */
-export function fractionOf(ruler: Ruler, place: SheetPlace): number {
-  if (ruler.total === 0 || place.month < 0) return 0
+/** Where a place is on the track, 0 to 1. */
+export function fractionOf(track: ScrubberTrack, place: TimelinePosition): number {
+  if (track.total === 0 || place.month < 0) return 0
   return Math.min(
     1,
-    (ruler.starts[place.month]! + place.within * ruler.months[place.month]!.weight) / ruler.total,
+    (track.starts[place.month]! + place.within * track.months[place.month]!.weight) / track.total,
   )
 }
 
-/** The month that a key on the scrubber leads to: arrows by month, Page keys by year. Null for any other key. */
-export function monthAfterKey(ruler: Ruler, month: number, key: string): number | null {
-  const last = ruler.months.length - 1
+/**
+ * The month that a key on the scrubber leads to: arrows by month, Page keys by year. Null for any other key.
+ */
+export function monthAfterKey(track: ScrubberTrack, month: number, key: string): number | null {
+  const last = track.months.length - 1
   if (last < 0) return null
   switch (key) {
     case 'ArrowUp':
@@ -90,9 +95,9 @@ export function monthAfterKey(ruler: Ruler, month: number, key: string): number 
     case 'ArrowLeft':
       return Math.min(last, month + 1)
     case 'PageUp':
-      return yearStart(ruler, month, -1)
+      return yearStart(track, month, -1)
     case 'PageDown':
-      return yearStart(ruler, month, 1)
+      return yearStart(track, month, 1)
     case 'Home':
       return 0
     case 'End':
@@ -102,10 +107,13 @@ export function monthAfterKey(ruler: Ruler, month: number, key: string): number 
   }
 }
 
-/** The first month of the next (1) or the previous (-1) year in sheet order; the sheet's end where there is none. */
-export function yearStart(ruler: Ruler, month: number, direction: 1 | -1): number {
-  const yearOf = (index: number) => ruler.months[index]!.key.slice(0, 4)
-  const last = ruler.months.length - 1
+/**
+ * The first month of the next (1) or the previous (-1) year in timeline order; the timeline's end where there
+ * is none.
+ */
+export function yearStart(track: ScrubberTrack, month: number, direction: 1 | -1): number {
+  const yearOf = (index: number) => track.months[index]!.key.slice(0, 4)
+  const last = track.months.length - 1
   let index = month
   if (direction === 1) {
     while (index < last && yearOf(index) === yearOf(month)) index++

@@ -1,6 +1,6 @@
 import { SvelteSet } from 'svelte/reactivity'
 
-/** What is selected on one sheet. `last` is where a shift-click's range begins. */
+/** What is selected on one timeline. `last` is where a shift-click's range begins. */
 export class Selection {
   readonly ids = new SvelteSet<string>()
   last = $state<string | null>(null)

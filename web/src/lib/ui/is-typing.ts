@@ -2,6 +2,6 @@
 export function isTyping(target: EventTarget | null): boolean {
   return (
     target instanceof HTMLElement &&
-    target.closest('input, textarea, select, dialog, [contenteditable]') !== null
+    target.closest('input:not([type=range]), textarea, select, dialog, [contenteditable]') !== null
   )
 }

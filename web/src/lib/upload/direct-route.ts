@@ -36,7 +36,10 @@ export async function findRoute(): Promise<Route> {
   return { reason, md5UpToBytes: config.maxSinglePutBytes }
 }
 
-/** Puts a little of the server's own into the bucket. The result is kept for all pages of this origin. Null: it worked. */
+/**
+ * Puts a little of the server's own into the bucket. The result is kept for all pages of this origin. Null:
+ * it worked.
+ */
 export async function checkBucket(): Promise<string | null> {
   const offer = await beginUploadCheck()
   const { canUpload, detail } = await finishUploadCheck(offer.id, await tryBucket(offer, thisPage()))
@@ -64,7 +67,10 @@ export function sendDirectly(
   return uploadDirectly(ports, file, announcement, { ...options, wait })
 }
 
-/** Uploads that were begun and not confirmed: by this page before it was closed, or by another one that is at it. */
+/**
+ * Uploads that were begun and not confirmed: by this page before it was closed, or by another one that is at
+ * it.
+ */
 export const getUnfinished = async () =>
   (await call<{ uploads: DirectUpload[] }>('GET', '/storage/uploads?state=open')).uploads
 export const giveUpUnfinished = (id: string) => call<void>('DELETE', `/storage/uploads/${id}`)

@@ -1,4 +1,7 @@
-/** Two workers that hash; each takes one file at a time. A worker whose file is given up is ended, for it cannot be stopped otherwise. */
+/**
+ * Two workers that hash; each takes one file at a time. A worker whose file is given up is ended, for it
+ * cannot be stopped otherwise.
+ */
 import type { Hashed, Wanted } from './hash-worker.ts'
 import HashWorker from './hash-worker.ts?worker'
 

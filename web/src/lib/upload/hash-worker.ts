@@ -1,10 +1,14 @@
 /**
- * Hashes files away from the page. In: `{ id, file, wanted }`. Out: `{ id, bytes }` as it goes, then `{ id, digests }` or
+ * Hashes files away from the page. In: `{ id, file, wanted }`. Out: `{ id, bytes }` as it goes, then `{ id,
+ * digests }` or
  * `{ id, error }`.
  */
 import { digestBlob, md5OfBlob, sha1OfBlob } from '../direct-upload/digests.ts'
 
-/** `sha1`: what the server recognises files by. `all`: what a direct upload announces. `md5`: what one part is bound to. */
+/**
+ * `sha1`: what the server recognises files by. `all`: what a direct upload announces. `md5`: what one part is
+ * bound to.
+ */
 export type Wanted = { what: 'sha1' } | { what: 'all'; md5UpToBytes: number } | { what: 'md5' }
 export type Hashed = { sha1: string | null; sha256: string | null; md5: string | null }
 

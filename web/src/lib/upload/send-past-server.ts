@@ -1,4 +1,7 @@
-/** One file past the server. Whatever ends that early must not stay announced: it counts against the quota until it is given up. */
+/**
+ * One file past the server. Whatever ends that early must not stay announced: it counts against the quota
+ * until it is given up.
+ */
 export type PastServer<Answer> = {
   /** Tells the id of the upload as soon as the server knows of it. */
   send(onAsked: (uploadId: string) => void): Promise<Answer>
@@ -9,7 +12,10 @@ export type PastServer<Answer> = {
   signal: AbortSignal
 }
 
-/** What was refused, or what the server did not answer, stays announced: tried again, it goes on with the parts that are there. */
+/**
+ * What was refused, or what the server did not answer, stays announced: tried again, it goes on with the
+ * parts that are there.
+ */
 export async function sendPastServer<Answer>({
   send,
   giveUp,

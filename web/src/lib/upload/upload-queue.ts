@@ -4,9 +4,10 @@
  * queued -> hashing -> checking -> waiting -> uploading -> (proving ->) done
  *                          |                      |-> here (the server had it after all)
  *                          |-> here
- * any of them -> failed, with a reason; retry leads back to queued, or to checking where the checksum is known.
- * `proving` is of files that went straight into the bucket: sent, and read back by the server before they count.
- * A file that the server cannot take is skipped from the start. A duplicate is not an error.
+ * any of them -> failed, with a reason; retry leads back to queued, or to checking where the checksum is
+ * known.
+ * `proving` is of files that went straight into the bucket: sent, and read back by the server before they
+ * count. A file that the server cannot take is skipped from the start. A duplicate is not an error.
  */
 export type UploadState =
   | 'queued'
@@ -55,7 +56,10 @@ export type UploadPorts<Source> = {
       onProgress: (bytes: number) => void
       /** All bytes are sent: the next file may begin while this one is proven. */
       onReceived: () => void
-      /** Resolves at once unless the queue is paused, and rejects when the item is stopped; for uploads in several steps. */
+      /**
+       * Resolves at once unless the queue is paused, and rejects when the item is stopped; for uploads in
+       * several steps.
+       */
       whilePaused: () => Promise<void>
       signal: AbortSignal
     },
@@ -79,6 +83,8 @@ export type UploadTotals = {
   open: number
   /** Of these, the ones that the server goes on with by itself. */
   proving: number
+  /** Of these, the ones of which nothing is left to send: those, and what the server is saving. */
+  sent: number
   bytes: number
   bytesDone: number
   bytesPerSecond: number
@@ -310,6 +316,7 @@ export function createUploadQueue<Source>(
         skipped: 0,
         open: 0,
         proving: 0,
+        sent: 0,
         bytes: 0,
         bytesDone: 0,
         bytesPerSecond: 0,
@@ -323,6 +330,7 @@ export function createUploadQueue<Source>(
         else if (item.state === 'skipped') totals.skipped++
         else totals.open++
         if (item.state === 'proving') totals.proving++
+        if (item.state === 'proving' || isAllSent(item)) totals.sent++
         if (item.state === 'skipped' || item.state === 'failed') continue
         totals.bytes += item.size
         if (item.state === 'done' || item.state === 'here' || item.state === 'proving')
@@ -346,6 +354,11 @@ export function createUploadQueue<Source>(
 /** Whether something is still to happen to an item without anybody's help. */
 export function isOpen(state: UploadState): boolean {
   return state !== 'done' && state !== 'here' && state !== 'failed' && state !== 'skipped'
+}
+
+/** All of its bytes have left; the answer is still to come. */
+function isAllSent({ state, size, progressBytes }: UploadItem<unknown>): boolean {
+  return state === 'uploading' && size > 0 && progressBytes >= size
 }
 
 /** Not what is sent and confirmed: the server proves it whoever leaves, and the asset appears. */

@@ -1,6 +1,7 @@
 /** The page's one upload queue, as the panel draws it. It outlives every page change. */
-import { checkUploads, getMediaTypes } from '../api.ts'
+import { addToAlbum, checkUploads, getMediaTypes } from '../api.ts'
 import type { DirectUpload } from '../direct-upload/protocol.ts'
+import { onLive } from '../live.svelte.ts'
 import { sayError } from '../toasts.svelte.ts'
 import {
   checkBucket,
@@ -16,9 +17,15 @@ import { hashBlob } from './hash-files.ts'
 import { type FoundFile, type MediaTypes, pairSidecars } from './pair-sidecars.ts'
 import { sendFile } from './send-file.ts'
 import { sendPastServer } from './send-past-server.ts'
+import { drawSentPicture, forgetSentPicture } from './sent-pictures.svelte.ts'
 import { createUploadQueue, type UploadItem, type UploadPorts, type UploadTotals } from './upload-queue.ts'
 
-type Source = { file: File; sidecar: File | null }
+/** `album`: what is uploaded, or found to be here already, is put into it. */
+type Source = { file: File; sidecar: File | null; album: Album | null }
+type Album = { id: string; name: string }
+
+/** The album whose page is open: files that are dropped or chosen there go into it. */
+export const uploadTarget = $state<{ album: Album | null }>({ album: null })
 
 /** Redraws at most so often: a thousand small files change state faster than anybody reads. */
 const REDRAW_MS = 120
@@ -26,7 +33,11 @@ const REDRAW_MS = 120
 const queue = createUploadQueue<Source>({
   hash,
   check: async (batch) => (await checkUploads(batch)).results,
-  send,
+  async send(source, options) {
+    const answer = await send(source, options)
+    if (answer.status !== 'duplicate') noteArrival(answer.id, source.file)
+    return answer
+  },
   now: () => performance.now(),
   onChange: redrawSoon,
 })
@@ -39,19 +50,52 @@ export const uploads = $state<{
   route: Route | null
   /** Begun and not confirmed; choosing the files again goes on with them. */
   unfinished: DirectUpload[]
+  /** How many new assets this page has sent: whoever shows assets looks again when it grows. */
+  arrived: number
+  /** Of these, the ones whose previews the server has not made yet. */
+  previewsToGo: number
 }>({
   totals: queue.totals(),
   rows: [],
   isOpen: true,
   route: null,
   unfinished: [],
+  arrived: 0,
+  previewsToGo: 0,
+})
+
+/** Ids of assets whose previews are awaited. A preview may be there before the upload's own answer is. */
+const awaited = new Set<string>()
+const early = new Set<string>()
+const EARLY_KEPT = 1000
+
+function noteArrival(assetId: string, file: File): void {
+  uploads.arrived++
+  if (early.delete(assetId)) return
+  awaited.add(assetId)
+  uploads.previewsToGo = awaited.size
+  void drawSentPicture(assetId, file)
+}
+
+onLive('on_upload_success', ({ id }) => {
+  forgetSentPicture(id)
+  if (awaited.delete(id)) uploads.previewsToGo = awaited.size
+  else if (early.size < EARLY_KEPT) early.add(id)
+})
+// What happened meanwhile is not told again.
+onLive('reconnected', () => {
+  awaited.clear()
+  uploads.previewsToGo = 0
 })
 
 let routeAsked: Promise<Route> | null = null
 /** Of files that go straight into the bucket: one reading gives all that they announce. */
 const digestsOf = new WeakMap<File, FileDigests>()
 
-/** The way of this page, found out once. Where the question fails, files go through the server, and the panel says why. */
+/**
+ * The way of this page, found out once. Where the question fails, files go through the server, and the panel
+ * says why.
+ */
 function findRouteOnce(): Promise<Route> {
   routeAsked ??= findRoute()
     .catch((error: Error) => ({ reason: error.message, md5UpToBytes: 0 }))
@@ -118,11 +162,15 @@ async function explainFallback(): Promise<void> {
     const reason = await checkBucket()
     if (reason !== null && uploads.route !== null) uploads.route = { ...uploads.route, reason }
   } catch {
-    // The server does not reach the bucket either, or has no time for a check: what the panel says is all that is known.
+    // The server does not reach the bucket either, or has no time for a check: what the panel says is all
+    // that is known.
   }
 }
 
-/** Why this file goes through the server while the others go straight into the bucket; null where it goes as they do. */
+/**
+ * Why this file goes through the server while the others go straight into the bucket; null where it goes as
+ * they do.
+ */
 export function ownWay({ source: { sidecar } }: UploadItem<Source>): string | null {
   if (uploads.route === null || uploads.route.reason !== null || sidecar === null) return null
   return 'through the server, for its sidecar has to come along'
@@ -167,14 +215,14 @@ function redrawSoon(): void {
   }, REDRAW_MS)
 }
 
-/** Rows drawn at most: what moves and what went wrong first, so that neither is ever out of sight. */
+/** Rows drawn at most: what went wrong and what moves first, so that neither is ever out of sight. */
 const ROWS_DRAWN = 200
 const ORDER = [
+  'failed',
   'uploading',
   'proving',
   'hashing',
   'checking',
-  'failed',
   'waiting',
   'queued',
   'skipped',
@@ -182,7 +230,34 @@ const ORDER = [
   'done',
 ]
 
+/** By the ids of their items. */
+const inAlbum = new Set<number>()
+
+/** What has come to an end since the last redrawing goes into its album, in one request for each. */
+function fillAlbums(): void {
+  const ended = queue.items.filter(
+    ({ id, source, assetId, state, isInTrash }) =>
+      source.album !== null &&
+      assetId !== null &&
+      (state === 'done' || state === 'here') &&
+      !isInTrash &&
+      !inAlbum.has(id),
+  )
+  for (const [albumId, items] of Map.groupBy(ended, (item) => item.source.album!.id)) {
+    for (const { id } of items) inAlbum.add(id)
+    void addToAlbum(
+      albumId,
+      items.map((item) => item.assetId!),
+    ).catch((error) => {
+      // The next redrawing tries again; the files themselves are safe.
+      for (const { id } of items) inAlbum.delete(id)
+      sayError(error)
+    })
+  }
+}
+
 function redraw(): void {
+  fillAlbums()
   uploads.totals = queue.totals()
   const rank = new Map(ORDER.map((state, index) => [state, index]))
   uploads.rows = [...queue.items]
@@ -194,7 +269,7 @@ function redraw(): void {
 }
 
 /** Takes files in: what the server has no format for is told so here, not after its bytes were sent. */
-export async function addUploads(found: FoundFile<File>[]): Promise<void> {
+export async function addUploads(found: FoundFile<File>[], album: Album | null = null): Promise<void> {
   if (found.length === 0) return
   try {
     mediaTypes ??= getMediaTypes()
@@ -203,7 +278,7 @@ export async function addUploads(found: FoundFile<File>[]): Promise<void> {
     if (queue.totals().open === 0) queue.clear()
     queue.add(
       chosen.map(({ source, name, size, sidecar, skip }) => ({
-        source: { file: source, sidecar },
+        source: { file: source, sidecar, album },
         name,
         size,
         skip,

@@ -5,7 +5,10 @@ export type View = { scale: number; x: number; y: number }
 
 export const FITTED: View = { scale: 1, x: 0, y: 0 }
 
-/** The picture's box at scale 1: inside the stage, and at most 1.5 times its own size, so that small scans stay sharp. */
+/**
+ * The picture's box at scale 1: inside the stage, and at most 1.5 times its own size, so that small scans
+ * stay sharp.
+ */
 export function fitBox(ratio: number, stage: Size, natural: Size | null): Size {
   const width = Math.min(
     stage.width,

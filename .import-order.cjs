@@ -1,0 +1,50 @@
+/**
+ * The folders of each room, in order: a file imports from its own folder and from those before it, never from a later
+ * one. `.` stands for the files of the room itself; where it is missing, they may import and be imported by all.
+ * A folder that is not named here fails the check, so a new one gets its place on the day it is made.
+ *
+ * `cache` comes before all of placement: it knows units of bytes, and no object.
+ */
+module.exports = {
+  storage: [
+    ...['.', 'bytes', 'memory', 'guards', 'disk'],
+    ...['s3/providers', 's3/requests', 'cdn', 's3/reads', 's3/writes', 's3', 's3/probe/checks', 's3/probe'],
+  ],
+  placement: [
+    ...[
+      'cache',
+      '.',
+      'ledger',
+      'locations',
+      'replica-io',
+      'removal',
+      'classes',
+      'reads',
+      'lifecycle',
+      'uploads',
+    ],
+    ...['listing', 'takeover', 'rebuild', 'scrub', 'collect', 'migration', 'reports', 'maintenance'],
+  ],
+  media: ['motion', 'metadata', 'pictures', 'video', 'processes'],
+  library: [
+    ...['.', 'credentials', 'users', 'assets', 'people', 'tags', 'stacks', 'processing', 'albums', 'sharing'],
+    ...[
+      'uploads',
+      'direct-uploads',
+      'external',
+      'browsing',
+      'memories',
+      'map',
+      'downloads',
+      'sync',
+      'adoption',
+      'server',
+    ],
+  ],
+  database: ['statements', 'embedded'],
+  jobs: ['library', 'objects', 'locations'],
+  http: [
+    ...['access', 'bodies', 'send', 'websocket'],
+    ...['routes/users', 'routes/assets', 'routes/albums', 'routes/storage', 'routes/server'],
+  ],
+}

@@ -1,0 +1,42 @@
+import { plural } from '../library/words.ts'
+import { requireLocation } from '../placement/locations/locations.ts'
+import { type CopyPlan, planCopy, useAsCopy } from '../placement/takeover/use-as-copy.ts'
+import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { bytes } from './text.ts'
+
+export type UseAsCopyOptions = { yes?: boolean; json?: boolean }
+
+/** Without --yes it says in numbers what it would do, and ends with 3: somebody has to decide. */
+export async function useAsCopyFromCli(
+  context: CliContext,
+  locationId: string,
+  options: UseAsCopyOptions,
+): Promise<ExitCode> {
+  return context.withPlacement(async (placement, config) => {
+    requireLocation(placement, locationId)
+    const plan = options.yes
+      ? await useAsCopy(placement, locationId, { region: config.storage.s3?.region ?? 'us-east-1' })
+      : await planCopy(placement, locationId)
+    if (options.json) context.print(JSON.stringify({ ...plan, isDone: options.yes === true }, null, 2))
+    else context.print(describeCopy(locationId, plan, options.yes === true))
+    return options.yes ? EXIT.done : EXIT.attention
+  })
+}
+
+export function describeCopy(
+  id: string,
+  { readThere, writtenTo, originalIs }: CopyPlan,
+  isDone: boolean,
+): string {
+  const files = `${plural(readThere.count, 'file')} (${bytes(readThere.bytes)})`
+  return [
+    `This installation ${isDone ? 'is' : 'becomes'} a copy. ${files} stay at the original's place and are read there:`,
+    `    ${originalIs}`,
+    'Nothing is ever written or removed there. What is new goes to:',
+    `    ${writtenTo}`,
+    '',
+    isDone
+      ? 'Start the server again: it works by this from then on.'
+      : `With the server stopped:\n    npx glassine storage use-as-copy ${id} --yes`,
+  ].join('\n')
+}

@@ -1,0 +1,136 @@
+/**
+ * Which folder of `src` each table and function of the schema belongs to. Import rules can't see into SQL, so
+ * this is the rule for it, and `tests/check/table-owners.test.ts` holds all statements against it:
+ *
+ * - The owner reads and writes its tables.
+ * - Other folders of the owner's room read them, and write those that `WRITERS` allows.
+ * - Other rooms use none of them, but for the statements of `CROSSINGS`. They ask the owner for a function,
+ * for an expression to
+ *   be part of their statement (`placement/ledger/object-sql.ts`, `queue/find-jobs.ts`), or are given their condition.
+ */
+import type { Schema } from './schema.ts'
+
+type NotInSchema =
+  | 'schema_migration'
+  | 'clock_seen'
+  | 'clock_gap'
+  | 'graphile_worker'
+  | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_stored_object' | 'lived_since'}()`
+  | `${'note_writable_key' | 'refuse_change' | 'search_text'}()`
+
+/**
+ * Functions with brackets. Those of `database` are for all to call; the others are called by triggers alone.
+ */
+export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
+  schema_migration: 'database',
+  clock_seen: 'database',
+  clock_gap: 'database',
+  'lived_since()': 'database',
+  'search_text()': 'database',
+
+  graphile_worker: 'queue',
+  worker_heartbeat: 'queue',
+  paused_queue: 'queue',
+  job_schedule: 'queue',
+  job_failure: 'queue',
+
+  stored_object: 'placement/ledger',
+  replica: 'placement/ledger',
+  used_key: 'placement/ledger',
+  placement_event: 'placement/ledger',
+  local_lease: 'placement/ledger',
+  home: 'placement/ledger',
+  'guard_stored_object()': 'placement/ledger',
+  'guard_reference()': 'placement/ledger',
+  'guard_replica()': 'placement/ledger',
+  'refuse_change()': 'placement/ledger',
+  location: 'placement/locations',
+  location_counter: 'placement/locations',
+  drill: 'placement/locations',
+  outage: 'placement/locations',
+  probe_change: 'placement/locations',
+  browser_probe: 'placement/locations',
+  key_to_clear: 'placement/ledger',
+  'note_writable_key()': 'placement/ledger',
+  class_change: 'placement/classes',
+  class_refusal: 'placement/classes',
+  class_sweep: 'placement/classes',
+  replica_restore: 'placement/classes',
+  'guard_class_change()': 'placement/classes',
+  unfinished_upload: 'placement/uploads',
+  location_listing: 'placement/listing',
+  adoption: 'placement/takeover',
+
+  session: 'library/credentials',
+  api_key: 'library/credentials',
+  'announce_credential()': 'library/credentials',
+  app_user: 'library/users',
+  asset: 'library/assets',
+  asset_file: 'library/assets',
+  asset_exif: 'library/assets',
+  asset_reading: 'library/processing',
+  reading_sweep: 'library/processing',
+  reading_day: 'library/processing',
+  album: 'library/albums',
+  album_user: 'library/albums',
+  album_asset: 'library/albums',
+  direct_upload: 'library/direct-uploads',
+  archive_download: 'library/downloads',
+  system_metadata: 'library/server',
+  version_history: 'library/server',
+}
+
+type Table = keyof typeof OWNERS
+
+/** Tables that another folder of the owner's room writes, too. */
+export const WRITERS: Record<string, readonly Table[]> = {
+  // All times that a clock which was ahead has written are brought back in one place.
+  'placement/ledger': [
+    'location',
+    'drill',
+    'outage',
+    'unfinished_upload',
+    'class_change',
+    'adoption',
+    'replica_restore',
+    'location_listing',
+    'class_refusal',
+    'browser_probe',
+  ],
+  'placement/removal': ['key_to_clear'],
+  'placement/replica-io': ['replica', 'replica_restore', 'class_refusal'],
+  'placement/classes': ['replica'],
+  'placement/lifecycle': ['stored_object'],
+  'placement/uploads': ['replica'],
+  // A copy of an installation forgets what the original has under way at the location.
+  'placement/takeover': [
+    'location',
+    'replica',
+    'unfinished_upload',
+    'key_to_clear',
+    'class_change',
+    'replica_restore',
+    'location_counter',
+  ],
+  'placement/maintenance': ['stored_object', 'local_lease'],
+  // A film that is hidden with its still leaves all albums, in the same transaction.
+  'library/assets': ['album', 'album_asset'],
+  'library/processing': ['asset', 'asset_exif'],
+  'library/uploads': ['asset_file'],
+  'library/direct-uploads': ['asset'],
+  'library/server': ['asset', 'direct_upload', 'session'],
+}
+
+/** Statements of one room on another's tables, and what makes each worth it. */
+export const CROSSINGS: readonly { file: string; reads: readonly Table[]; why: string }[] = [
+  {
+    file: 'library/assets/media-rows.ts',
+    reads: ['stored_object', 'replica', 'replica_restore'],
+    why: 'one statement instead of three in a row for each thumbnail, preview and range: who asks, for what, and where its bytes are',
+  },
+  {
+    file: 'library/direct-uploads/rows.ts',
+    reads: ['replica'],
+    why: 'one statement instead of two for each step of a direct upload: who asks, for which upload, and where it is written',
+  },
+]

@@ -1,0 +1,13 @@
+/**
+ * Whether a form could not be read because the body is no complete multipart/form-data: the client's doing.
+ * Errors of
+ * @fastify/busboy have neither code nor class, so their texts decide; malformed-form.test.ts provokes them.
+ */
+export function isMalformedForm(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { message, code } = error as Error & { code?: string }
+  if (code === 'FST_INVALID_MULTIPART_CONTENT_TYPE') return true
+  return /^(Multipart: Boundary not found|Unexpected end of multipart data|\w+ terminated early due to)/.test(
+    message,
+  )
+}

@@ -1,0 +1,64 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import type { Database } from '../../../database/connect.ts'
+import { requireAssets } from '../../../library/access.ts'
+import { requireAlbum } from '../../../library/albums/album-access.ts'
+import { actorOf } from '../../access/authenticate.ts'
+import { idParams, parse, uuid } from '../../validate.ts'
+
+/**
+ * Reads that pages of Immich's clients make whatever the server can do, answered with the truth: there are no
+ * memories, people, tags and so on here. Their writes do not exist and are 404, so that nothing claims to
+ * have been done.
+ */
+const EMPTY_LISTS: { url: string; permission: string }[] = [
+  { url: '/api/memories', permission: 'memory.read' },
+  { url: '/api/notifications', permission: 'notification.read' },
+  { url: '/api/tags', permission: 'tag.read' },
+  { url: '/api/partners', permission: 'partner.read' },
+  { url: '/api/shared-links', permission: 'sharedLink.read' },
+  { url: '/api/stacks', permission: 'stack.read' },
+  { url: '/api/map/markers', permission: 'map.read' },
+  { url: '/api/search/explore', permission: 'asset.read' },
+  { url: '/api/search/cities', permission: 'asset.read' },
+  { url: '/api/search/places', permission: 'asset.read' },
+  { url: '/api/search/person', permission: 'person.read' },
+]
+
+const activityQuery = z.object({ albumId: uuid, assetId: uuid.optional() })
+
+export function registerEmptyReadRoutes(app: FastifyInstance, { db }: { db: Database }): void {
+  const may = (permission: string) => ({ config: { access: { who: 'user' as const, permission } } })
+
+  for (const { url, permission } of EMPTY_LISTS) app.get(url, may(permission), async () => [])
+
+  app.get('/api/people', may('person.read'), async () => ({
+    people: [],
+    total: 0,
+    hidden: 0,
+    hasNextPage: false,
+  }))
+  app.get('/api/memories/statistics', may('memory.statistics'), async () => ({ total: 0 }))
+
+  // Those that belong to something the actor must be able to see.
+  app.get('/api/faces', may('face.read'), async (request) => {
+    await requireAssets(db, actorOf(request), [parse(idParams, request.query).id], 'asset.read')
+    return []
+  })
+  app.get('/api/assets/:id/ocr', may('asset.read'), async (request) => {
+    await requireAssets(db, actorOf(request), [parse(idParams, request.params).id], 'asset.read')
+    return []
+  })
+  app.get('/api/albums/:id/map-markers', may('album.read'), async (request) => {
+    await requireAlbum(db, actorOf(request), parse(idParams, request.params).id, 'album.read')
+    return []
+  })
+  app.get('/api/activities', may('activity.read'), async (request) => {
+    await requireAlbum(db, actorOf(request), parse(activityQuery, request.query).albumId, 'album.read')
+    return []
+  })
+  app.get('/api/activities/statistics', may('activity.statistics'), async (request) => {
+    await requireAlbum(db, actorOf(request), parse(activityQuery, request.query).albumId, 'album.read')
+    return { comments: 0, likes: 0 }
+  })
+}

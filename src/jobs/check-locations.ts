@@ -1,9 +1,0 @@
-import { checkLocations } from '../placement/health.ts'
-import type { JobHandlers } from '../queue/worker.ts'
-import type { JobParts } from './index.ts'
-
-export function checkLocationsJob({ placement, announceStorage }: JobParts): JobHandlers['check-locations'] {
-  return async () => {
-    if (await checkLocations(placement)) await announceStorage()
-  }
-}

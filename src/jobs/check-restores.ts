@@ -1,9 +1,0 @@
-import { checkRestores } from '../placement/check-restores.ts'
-import type { JobHandlers } from '../queue/worker.ts'
-import type { JobParts } from './index.ts'
-
-export function checkRestoresJob({ placement, announceStorage }: JobParts): JobHandlers['check-restores'] {
-  return async (_payload, { signal }) => {
-    if ((await checkRestores(placement, signal)) > 0) await announceStorage()
-  }
-}

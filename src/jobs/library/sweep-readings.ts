@@ -1,0 +1,15 @@
+import { enqueueOutdated } from '../../library/processing/outdated-readings.ts'
+import { DEFAULT_READING_BUDGET } from '../../library/processing/reading-budget.ts'
+import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobParts } from '../parts.ts'
+
+export function sweepReadingsJob({ db, placement, config, log }: JobParts): JobHandlers['sweep-readings'] {
+  return async () => {
+    const { enqueued, restores } = await enqueueOutdated(
+      { db, placement },
+      config.reading ?? DEFAULT_READING_BUDGET,
+    )
+    if (enqueued > 0) log.debug({ assets: enqueued }, 'metadata is read again')
+    if (restores > 0) log.info({ restores }, 'archived originals are restored, to read their metadata again')
+  }
+}

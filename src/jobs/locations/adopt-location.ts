@@ -1,0 +1,20 @@
+import { restartTrashTime } from '../../library/assets/trash.ts'
+import { adoptLocation } from '../../placement/takeover/adopt.ts'
+import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobParts } from '../parts.ts'
+
+export function adoptLocationJob({
+  db,
+  placement,
+  announceStorage,
+}: JobParts): JobHandlers['adopt-location'] {
+  return async (payload, { signal }) => {
+    // This ledger may be older than the trash: what somebody has taken out of it meanwhile lies in it again.
+    // Before the end, which a kill could come right after.
+    await restartTrashTime(db)
+    // Storage pages show how far it has come.
+    const onProgress = () => void announceStorage()
+    await adoptLocation(placement, payload, { signal, onProgress })
+    await announceStorage()
+  }
+}

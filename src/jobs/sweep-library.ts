@@ -1,9 +1,0 @@
-import { sweepLibrary } from '../library/sweep.ts'
-import type { JobHandlers } from '../queue/worker.ts'
-import type { JobParts } from './index.ts'
-
-export function sweepLibraryJob({ db, placement, log }: JobParts): JobHandlers['sweep-library'] {
-  return async () => {
-    await sweepLibrary({ db, placement, log })
-  }
-}

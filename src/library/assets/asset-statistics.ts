@@ -1,0 +1,30 @@
+import { sql } from 'kysely'
+import type { Database } from '../../database/connect.ts'
+import type { Visibility } from '../../database/schema.ts'
+import type { Actor } from '../access.ts'
+
+export type AssetStatistics = { images: number; videos: number; total: number }
+
+/**
+ * Counts of the actor's own assets. Without filters: what the timeline and the archive show, the trash left
+ * out.
+ */
+export async function assetStatistics(
+  db: Database,
+  actor: Actor,
+  filter: { isFavorite?: boolean; isTrashed?: boolean; visibility?: Visibility } = {},
+): Promise<AssetStatistics> {
+  let query = db
+    .selectFrom('asset')
+    .select([
+      sql<number>`count(*) filter (where type = 'IMAGE')`.as('images'),
+      sql<number>`count(*) filter (where type = 'VIDEO')`.as('videos'),
+    ])
+    .where('owner_id', '=', actor.userId)
+    .where('deleted_at', filter.isTrashed ? 'is not' : 'is', null)
+  if (filter.visibility) query = query.where('visibility', '=', filter.visibility)
+  else query = query.where('visibility', 'in', ['timeline', 'archive'])
+  if (filter.isFavorite !== undefined) query = query.where('is_favorite', '=', filter.isFavorite)
+  const { images, videos } = await query.executeTakeFirstOrThrow()
+  return { images, videos, total: images + videos }
+}

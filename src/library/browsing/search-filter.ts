@@ -1,0 +1,147 @@
+/** What `POST /api/search/*` can ask for, and its SQL. */
+import { type RawBuilder, sql } from 'kysely'
+import type { AssetType, Visibility } from '../../database/schema.ts'
+import { AppError } from '../../errors.ts'
+import { parseChecksum } from '../uploads/checksums.ts'
+
+/** Texts of `asset_exif` that are searched by equality; null asks for assets that have none. */
+export const EXIF_TEXTS = ['city', 'state', 'country', 'make', 'model', 'lensModel'] as const
+
+export type SearchFilter = {
+  id?: string | undefined
+  /** Assets that are in all of these albums, whoever owns them. */
+  albumIds?: string[] | undefined
+  isNotInAlbum?: boolean | undefined
+  /** Base64 or hex SHA-1. */
+  checksum?: string | undefined
+  /** Part of the name, in any case, with or without accents; so are the next two. */
+  originalFileName?: string | undefined
+  originalPath?: string | undefined
+  description?: string | undefined
+  type?: AssetType | undefined
+  /** Absent: what the timeline and the archive show. */
+  visibility?: Visibility | undefined
+  isFavorite?: boolean | undefined
+  isMotion?: boolean | undefined
+  isEncoded?: boolean | undefined
+  isOffline?: boolean | undefined
+  /** With those in the trash; so is a search by when they went there. */
+  withDeleted?: boolean | undefined
+  takenAfter?: Date | undefined
+  takenBefore?: Date | undefined
+  createdAfter?: Date | undefined
+  createdBefore?: Date | undefined
+  updatedAfter?: Date | undefined
+  updatedBefore?: Date | undefined
+  trashedAfter?: Date | undefined
+  trashedBefore?: Date | undefined
+  rating?: number | null | undefined
+  minFileSize?: number | undefined
+  /**
+   * Things this server has none of: people, tags, text in pictures, external libraries. Asking for one finds
+   * nothing.
+   */
+  personIds?: string[] | undefined
+  tagIds?: string[] | null | undefined
+  ocr?: string | undefined
+  libraryId?: string | null | undefined
+} & { [Name in (typeof EXIF_TEXTS)[number]]?: string | null | undefined }
+
+/**
+ * The conditions on `asset` and, where the second value says so, `exif` (left-joined `asset_exif`). Access to
+ * the albums is the caller's to check.
+ * @throws AppError invalid for a checksum that is none
+ */
+export function searchConditions(
+  filter: SearchFilter,
+  viewerId: string,
+): { where: RawBuilder<unknown>; usesExif: boolean } {
+  const asset: RawBuilder<unknown>[] = [sql`asset.visibility <> 'locked'`]
+  const exif: RawBuilder<unknown>[] = []
+  const isMine = sql`asset.owner_id = ${viewerId}::uuid`
+  const inAlbums = filter.albumIds?.length ? [...new Set(filter.albumIds)] : []
+
+  if (inAlbums.length === 0) asset.push(isMine)
+  for (const albumId of inAlbums) {
+    asset.push(sql`asset.id in (select asset_id from album_asset where album_id = ${albumId}::uuid)`)
+  }
+  if (filter.isNotInAlbum) {
+    asset.push(sql`not exists (select from album_asset where album_asset.asset_id = asset.id)`)
+  }
+  if (filter.id !== undefined) asset.push(sql`asset.id = ${filter.id}::uuid`)
+  if (filter.checksum !== undefined) asset.push(sql`asset.checksum = ${checksumOf(filter.checksum)}`)
+  if (filter.type !== undefined) asset.push(sql`asset.type = ${filter.type}`)
+  asset.push(
+    filter.visibility
+      ? sql`asset.visibility = ${filter.visibility}`
+      : sql`asset.visibility in ('timeline', 'archive')`,
+  )
+  if (filter.isFavorite !== undefined) {
+    asset.push(sql`(asset.is_favorite and ${isMine}) = ${filter.isFavorite}::boolean`)
+  }
+  if (filter.isMotion !== undefined) {
+    asset.push(sql`(asset.live_photo_video_id is not null) = ${filter.isMotion}::boolean`)
+  }
+  if (filter.isEncoded !== undefined) {
+    asset.push(sql`exists (select from asset_file where asset_file.asset_id = asset.id and kind = 'encoded-video')
+      = ${filter.isEncoded}::boolean`)
+  }
+  if (filter.originalFileName) asset.push(contains(sql`asset.original_file_name`, filter.originalFileName))
+  if (filter.originalPath) {
+    asset.push(
+      contains(
+        sql`('users/' || asset.owner_id || '/' || asset.id || '/' || asset.original_file_name)`,
+        filter.originalPath,
+      ),
+    )
+  }
+  if (filter.minFileSize !== undefined) asset.push(sql`asset.file_size >= ${filter.minFileSize}::bigint`)
+
+  const showsTrash =
+    filter.withDeleted || filter.trashedAfter !== undefined || filter.trashedBefore !== undefined
+  // The trash is its owner's: a member of an album does not see what another one threw away.
+  asset.push(showsTrash ? sql`(asset.deleted_at is null or ${isMine})` : sql`asset.deleted_at is null`)
+  asset.push(...between(sql`asset.file_created_at`, filter.takenAfter, filter.takenBefore))
+  asset.push(...between(sql`asset.created_at`, filter.createdAfter, filter.createdBefore))
+  asset.push(...between(sql`asset.updated_at`, filter.updatedAfter, filter.updatedBefore))
+  asset.push(...between(sql`asset.deleted_at`, filter.trashedAfter, filter.trashedBefore))
+
+  for (const name of EXIF_TEXTS) {
+    const wanted = filter[name]
+    const column = sql.ref(`exif.${name === 'lensModel' ? 'lens_model' : name}`)
+    if (wanted !== undefined) exif.push(wanted === null ? sql`${column} is null` : sql`${column} = ${wanted}`)
+  }
+  if (filter.rating !== undefined) {
+    exif.push(filter.rating === null ? sql`exif.rating is null` : sql`exif.rating = ${filter.rating}::int`)
+  }
+  if (filter.description) exif.push(contains(sql`exif.description`, filter.description))
+
+  if (
+    filter.isOffline ||
+    filter.personIds?.length ||
+    filter.tagIds?.length ||
+    filter.ocr ||
+    filter.libraryId
+  ) {
+    asset.push(sql`false`)
+  }
+  return { where: sql.join([...asset, ...exif], sql` and `), usesExif: exif.length > 0 }
+}
+
+function between(column: RawBuilder<unknown>, after?: Date, before?: Date): RawBuilder<unknown>[] {
+  const conditions: RawBuilder<unknown>[] = []
+  if (after !== undefined) conditions.push(sql`${column} >= ${after}`)
+  if (before !== undefined) conditions.push(sql`${column} <= ${before}`)
+  return conditions
+}
+
+/** Anywhere in it; without regard to case, accents, and how they are written (0018-search-text.sql). */
+function contains(column: RawBuilder<unknown>, part: string): RawBuilder<unknown> {
+  return sql`strpos(search_text(${column}), search_text(${part})) > 0`
+}
+
+function checksumOf(text: string): Buffer {
+  const checksum = parseChecksum(text)
+  if (checksum === null) throw new AppError('invalid', 'checksum: give a SHA-1 in base64 or hex')
+  return checksum
+}

@@ -1,0 +1,61 @@
+/** How a direct upload ends that becomes no asset. */
+import { sql } from 'kysely'
+import type { Database } from '../../database/connect.ts'
+import { AppError } from '../../errors.ts'
+import { abandonWrite } from '../../placement/uploads/direct-write.ts'
+import type { Actor } from '../access.ts'
+import { loadUpload } from './rows.ts'
+
+/**
+ * Gives an upload up that is no asset yet; a confirmed one, for want of its place, may be what nobody can
+ * prove. An administrator gives up those of others, too, once they are confirmed. Idempotent.
+ * @throws AppError not-found, conflict when it has become an asset, or ended otherwise
+ */
+export async function giveUpUpload(db: Database, actor: Actor, uploadId: string): Promise<void> {
+  const { upload } = await loadUpload(db, actor, uploadId, { isForAdmin: actor.isAdmin })
+  if (upload.state === 'abandoned') return
+  const reason = upload.owner_id === actor.userId ? 'you gave it up' : 'an administrator gave it up'
+  // Its proof and `done` are one transaction: what is still received was never an asset, as far as this
+  // ledger knows.
+  for (const from of ['open', 'received'] as const)
+    if (await endUpload(db, uploadId, 'abandoned', reason, { from })) return
+  const { state } = (await loadUpload(db, { userId: upload.owner_id }, uploadId)).upload
+  if (state === 'abandoned') return
+  throw new AppError(
+    'conflict',
+    state === 'done' || state === 'duplicate'
+      ? 'this upload is an asset already; delete that instead'
+      : `this upload is ${state}`,
+  )
+}
+
+/**
+ * open or received -> failed or abandoned, and its object is purged. False when it is not, or no longer, in
+ * `from`. `isLookedAt`: nobody has decided that its bytes go, and this ledger may be older than they are;
+ * right ones stay until the same file is safe as another object.
+ */
+export async function endUpload(
+  db: Database,
+  uploadId: string,
+  state: 'failed' | 'abandoned',
+  reason: string,
+  {
+    from = state === 'failed' ? 'received' : 'open',
+    isLookedAt = false,
+  }: { from?: 'open' | 'received'; isLookedAt?: boolean } = {},
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const ended = await tx
+      .updateTable('direct_upload')
+      .set({ state, reason, ended_at: sql<Date>`now()` })
+      .where('id', '=', uploadId)
+      .where('state', '=', from)
+      .returning('object_id')
+      .executeTakeFirst()
+    if (!ended) return false
+    // Its job may be making an object of the parts at this moment.
+    const isBeingProven = from === 'received' && state === 'abandoned'
+    await abandonWrite(tx, ended.object_id, { reason: isLookedAt ? 'duplicate' : 'refused', isBeingProven })
+    return true
+  })
+}

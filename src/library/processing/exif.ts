@@ -1,0 +1,58 @@
+import { sql } from 'kysely'
+import type { Tx } from '../../database/connect.ts'
+import type { MediaFacts } from '../../media/facts.ts'
+
+/**
+ * Saves what the file (and its sidecar) say, except where the user said otherwise. Returns what is the
+ * user's, and whether anything differs from before.
+ */
+export async function saveExif(
+  tx: Tx,
+  assetId: string,
+  facts: MediaFacts,
+): Promise<{ userSet: string[]; isChanged: boolean }> {
+  const existing = await tx
+    .selectFrom('asset_exif')
+    .select('user_set')
+    .where('asset_id', '=', assetId)
+    .forUpdate()
+    .executeTakeFirst()
+  const userSet = existing?.user_set ?? []
+  const said = {
+    make: facts.make,
+    model: facts.model,
+    lens_model: facts.lensModel,
+    exif_image_width: facts.exifImageWidth,
+    exif_image_height: facts.exifImageHeight,
+    orientation: facts.orientation === null ? null : String(facts.orientation),
+    date_time_original: facts.takenAt,
+    modify_date: facts.modifiedAt,
+    time_zone: facts.timeZone,
+    latitude: facts.latitude,
+    longitude: facts.longitude,
+    f_number: facts.fNumber,
+    focal_length: facts.focalLength,
+    iso: facts.iso,
+    exposure_time: facts.exposureTime,
+    fps: facts.fps,
+    description: facts.description ?? '',
+    rating: facts.rating,
+    projection_type: facts.projectionType,
+  }
+  const columns = Object.keys(said).filter((column) => !userSet.includes(column))
+  const values = Object.fromEntries(columns.map((column) => [column, said[column as keyof typeof said]]))
+  const row = (table: string) => sql.join(columns.map((column) => sql.ref(`${table}.${column}`)))
+  const written = await tx
+    .insertInto('asset_exif')
+    .values({ ...said, asset_id: assetId, city: null, state: null, country: null })
+    .onConflict((conflict) =>
+      conflict
+        .column('asset_id')
+        .doUpdateSet({ ...values, updated_at: sql`now()` })
+        // Who follows changes hears of none where there is none.
+        .where(sql<boolean>`row(${row('asset_exif')}) is distinct from row(${row('excluded')})`),
+    )
+    .returning('asset_id')
+    .execute()
+  return { userSet, isChanged: written.length > 0 }
+}

@@ -1,0 +1,121 @@
+/**
+ * Is everything safe? One sentence and the marks of the states, for the page, the command line and the API
+ * alike. Pure.
+ */
+import type { LocationStatus, StorageStatus } from '../../placement/reports/status.ts'
+import { ago, count, plural } from '../words.ts'
+
+/**
+ * `good`: every original is proven in object storage, elsewhere than on this machine. `warn`: every original
+ * has a verified copy, as far as is known; but some would be lost with this machine, or something needs
+ * attention.
+ */
+export type Safety = { text: string; tone: 'good' | 'warn' | 'bad' }
+
+export type OriginalState = Exclude<keyof StorageStatus['originals'], 'total'>
+/** `mark`: two squares, of this disk and of elsewhere. */
+export type StateWords = { key: OriginalState; mark: string; name: string; meaning: string }
+
+export const ORIGINAL_STATES: readonly StateWords[] = [
+  {
+    key: 'localOnly',
+    mark: '■□',
+    name: 'only on this disk',
+    meaning: 'Verified on the local disk, nowhere else yet',
+  },
+  { key: 'inFlight', mark: '■◪', name: 'being copied', meaning: 'Verified here, being written elsewhere' },
+  {
+    key: 'both',
+    mark: '■■',
+    name: 'here and in the bucket',
+    meaning: 'Verified on the local disk and in the bucket',
+  },
+  { key: 'offloaded', mark: '□■', name: 'in the bucket only', meaning: 'Verified in the bucket, not here' },
+  { key: 'atRisk', mark: '▨▨', name: 'at risk', meaning: 'No verified copy anywhere' },
+]
+
+/** Two listings that failed, and a half. */
+const LONG_AGO_MS = 60 * 3_600_000
+
+export function safetyOf(
+  { originals, locations }: Pick<StorageStatus, 'originals' | 'locations'>,
+  now: Date,
+): Safety {
+  const { total, atRisk } = originals
+  if (total.count === 0) return { text: 'No photos or videos yet.', tone: 'good' }
+  if (atRisk.count > 0) {
+    const are = atRisk.count === 1 ? 'is' : 'are'
+    const text = `${plural(atRisk.count, 'original')} of ${count(total.count)} ${are} at risk: no verified copy.`
+    return { text, tone: 'bad' }
+  }
+  const disputed = locations.filter(({ ledger }) => ledger.conflict !== null)
+  if (disputed.length > 0) return { text: disputedSentence(total.count, disputed), tone: 'warn' }
+  const longAgo = lookedAtLongAgo(locations, now)
+  if (originals.offloaded.count + originals.both.count > 0 && longAgo !== null) {
+    const text = `${plural(total.count, 'original')}, of which some were proven or seen last ${ago(longAgo, now)}: nobody knows whether they are still there.`
+    return { text, tone: 'warn' }
+  }
+  const isDemonstration = isInDemonstrationBucket(locations)
+  const text = whereTheyAre(originals, isDemonstration)
+  const ill = locations.filter(({ health }) => health === 'unhealthy')
+  const areElsewhere = originals.localOnly.count + originals.inFlight.count === 0 && !isDemonstration
+  if (ill.length === 0) return { text, tone: areElsewhere ? 'good' : 'warn' }
+  // Behind a colon: a bucket's name keeps its small letter.
+  return { text: `${text} Not working now: ${ill.map(({ label }) => label).join(', ')}.`, tone: 'warn' }
+}
+
+function disputedSentence(originals: number, disputed: readonly LocationStatus[]): string {
+  const names = disputed.map(({ id }) => id).join(' and ')
+  const isOne = disputed.length === 1
+  const all = `${plural(originals, 'original')}. What ${names} ${isOne ? 'holds' : 'hold'}`
+  return disputed.every(({ ledger }) => ledger.adoption?.state === 'running')
+    ? `${all} is being taken over.`
+    : `${all} of them is not certain: another database has used ${isOne ? 'it' : 'them'}.`
+}
+
+/** A demonstration bucket that was left behind for one of their own may still hold some. */
+function isInDemonstrationBucket(locations: readonly LocationStatus[]): boolean {
+  return (
+    locations.some((location) => location.isDemonstration && location.objects.count > 0) &&
+    !locations.some((location) => location.kind === 's3' && !location.isDemonstration)
+  )
+}
+
+function whereTheyAre(
+  { total, offloaded, both, localOnly, inFlight }: StorageStatus['originals'],
+  isDemonstration: boolean,
+): string {
+  const remote = offloaded.count + both.count
+  const where = isDemonstration
+    ? 'in the demonstration bucket, which is on this machine and lost with it'
+    : 'in object storage'
+  if (remote === total.count) {
+    return total.count === 1
+      ? `The one original is proven ${where}.`
+      : `All ${count(total.count)} originals are proven ${where}.`
+  }
+  const waiting = localOnly.count + inFlight.count
+  if (remote === 0) {
+    return waiting === 1
+      ? 'One original, with its only copy on this disk.'
+      : `${count(waiting)} originals, all with their only copy on this disk.`
+  }
+  const are = remote === 1 ? 'is' : 'are'
+  return `${count(remote)} of ${plural(total.count, 'original')} ${are} proven ${where}; ${count(waiting)} only on this disk.`
+}
+
+/**
+ * Until when, at some location elsewhere, everything was last proven or seen in a listing, where that is
+ * longer ago than listings should be; else null.
+ */
+export function lookedAtLongAgo(locations: readonly LocationStatus[], now: Date): string | null {
+  const looks = locations
+    .filter(({ kind, objects }) => kind !== 'disk' && objects.count > 0)
+    .flatMap(({ listing, oldestProofAt }) => {
+      const seen = [listing?.seenAt, oldestProofAt].filter((at) => at != null)
+      return seen.length === 0 ? [] : [seen.reduce((a, b) => (a > b ? a : b))]
+    })
+  const oldest = looks.toSorted()[0]
+  if (oldest === undefined || now.getTime() - new Date(oldest).getTime() < LONG_AGO_MS) return null
+  return oldest
+}

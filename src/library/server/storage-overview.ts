@@ -1,0 +1,64 @@
+/**
+ * What administrators are shown of the storage, and what everybody is told while it is in trouble: with the
+ * ways of uploads.
+ */
+import type { Database } from '../../database/connect.ts'
+import type { Placement } from '../../placement/placement.ts'
+import { type StorageHealth, storageHealth } from '../../placement/reports/degraded.ts'
+import { type StorageStatus, storageStatus } from '../../placement/reports/status.ts'
+import { type DirectMode, findDirectTarget } from '../../placement/uploads/direct-target.ts'
+import type { Actor } from '../access.ts'
+import {
+  describeRules,
+  strategyFor,
+  type UploadRules,
+  type UploadRulesInUse,
+} from '../uploads/upload-strategy.ts'
+import { ORIGINAL_STATES, type Safety, type StateWords, safetyOf } from './safety.ts'
+
+/** As configured; `direct` absent: `auto`. */
+export type UploadWays = UploadRules & { upload: { direct?: DirectMode } }
+
+export type UploadsOverview = UploadRulesInUse & {
+  /** Whether clients may put originals straight into the bucket now, and why not; null: switched off. */
+  direct: { isOffered: boolean; reason: string | null } | null
+}
+/**
+ * `safety` is the answer in one sentence; `states` says how each state of an original is marked and called.
+ */
+export type StorageOverview = StorageStatus & {
+  uploads: UploadsOverview
+  safety: Safety
+  states: readonly StateWords[]
+}
+
+type Parts = { db: Database; placement: Placement }
+
+export async function storageOverview({ db, placement }: Parts, ways: UploadWays): Promise<StorageOverview> {
+  const mode = ways.upload.direct ?? 'auto'
+  const [status, rules, target] = await Promise.all([
+    storageStatus(placement),
+    describeRules(db, ways),
+    findDirectTarget(placement, mode),
+  ])
+  const reason = 'location' in target ? null : target.cause
+  const direct = mode === 'off' ? null : { isOffered: reason === null, reason }
+  const safety = safetyOf(status, placement.now())
+  return { ...status, uploads: { ...rules, direct }, safety, states: ORIGINAL_STATES }
+}
+
+/**
+ * What holds for one user: the strategy of their uploads decides whether these go on. Null: for all but those
+ * of a rollout.
+ */
+export function storageHealthFor(
+  placement: Placement,
+  ways: UploadWays,
+  user: Pick<Actor, 'userId' | 'email'> | null,
+): Promise<StorageHealth> {
+  const strategy = user === null ? ways.upload.strategy : strategyFor(ways, user)
+  return storageHealth(placement, {
+    areWrittenThrough: strategy === 's3-first',
+    directMode: ways.upload.direct ?? 'auto',
+  })
+}

@@ -1,0 +1,29 @@
+/** How numbers and times are written for people. Pure. */
+
+/** `12,345`. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+/** `1 original`, `12 originals`. */
+export function plural(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
+}
+
+/** `3 minutes ago`. */
+export function ago(iso: string | null, now: Date): string {
+  if (iso === null) return 'never'
+  const seconds = Math.max(0, (now.getTime() - new Date(iso).getTime()) / 1_000)
+  const steps: [number, string][] = [
+    [60, 'second'],
+    [60, 'minute'],
+    [24, 'hour'],
+    [Number.POSITIVE_INFINITY, 'day'],
+  ]
+  let value = seconds
+  for (const [size, unit] of steps) {
+    if (value < size) return `${plural(Math.floor(value), unit)} ago`
+    value /= size
+  }
+  return 'long ago'
+}

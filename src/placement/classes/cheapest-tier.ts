@@ -1,0 +1,21 @@
+import type { Queryable } from '../../database/connect.ts'
+import { loadObject } from '../ledger/replicas.ts'
+import { locationOf } from '../locations/locations.ts'
+import type { Placement } from '../placement.ts'
+import { isArchiveClass, type RestoreTier, restoresOf } from '../storage-classes.ts'
+
+/** The slowest costs least, everywhere. */
+const CHEAPEST_FIRST: readonly RestoreTier[] = ['bulk', 'standard', 'expedited']
+
+/** The tier by which an archived object is restored for the least money; null: it is not archived. */
+export async function cheapestTierOf(
+  db: Queryable,
+  placement: Placement,
+  objectId: string,
+): Promise<RestoreTier | null> {
+  const loaded = await loadObject(db, objectId)
+  const replica = loaded?.replicas.find((one) => one.state === 'verified' && isArchiveClass(one.storageClass))
+  if (!replica) return null
+  const offered = restoresOf(locationOf(placement, replica.locationId).provider, replica.storageClass)
+  return CHEAPEST_FIRST.find((tier) => offered[tier] !== undefined) ?? null
+}

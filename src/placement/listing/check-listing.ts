@@ -1,0 +1,174 @@
+/**
+ * Missing and changed files are noticed by what a location lists: one request for a thousand keys. A listing
+ * alone is not believed: what it says is missing or changed is asked for by one HEAD, and the place is
+ * confirmed before anything is concluded. Nothing is removed here, least of all what the ledger doesn't know.
+ */
+import { AppError } from '../../errors.ts'
+import type { Location } from '../location.ts'
+import { locationOf } from '../locations/locations.ts'
+import type { Placement } from '../placement.ts'
+import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
+import { compareHeld } from '../replica-io/verify.ts'
+import { type Difference, type LedgerReplica, type ListedKey, listLocation } from './list-location.ts'
+import {
+  addCounts,
+  claimListing,
+  finishListing,
+  type ListingCounts,
+  type ListingRun,
+  noCounts,
+  releaseListing,
+  saveProgress,
+} from './listing-runs.ts'
+
+const ACTOR = 'daily listing'
+/** Entries between two saves of the progress. */
+const STRETCH = 1_000
+const HEADS_AT_ONCE = 8
+/**
+ * A listing that shows so many in a row as missing or changed that are as they should be is not gone on with:
+ * else a service that lists badly would be asked for every single object.
+ */
+const MAX_FALSE_ALARMS = 200
+
+export type ListingReport = {
+  locationId: string
+  /** Of this run, which may have gone on with an earlier one. */
+  found: ListingCounts
+  /** False: it was interrupted, and goes on there the next time. */
+  isFinished: boolean
+}
+type Options = {
+  signal?: AbortSignal | undefined
+  onProgress?: ((found: ListingCounts) => void) | undefined
+}
+
+/**
+ * Lists a location where that is due (`isNow`: in any case) and makes suspect what is missing or changed
+ * there. Goes on where an earlier run was cut. Null where it is not due, or another process is at it.
+ * @throws what the listing, a HEAD or the confirmation of the place fails with; then it goes on there the
+ *   next time
+ */
+export async function checkListing(
+  placement: Placement,
+  locationId: string,
+  { isNow = false, ...options }: Options & { isNow?: boolean } = {},
+): Promise<ListingReport | null> {
+  const location = locationOf(placement, locationId)
+  const run = await claimListing(placement, locationId, { isNow })
+  if (run === null) return null
+  const total = noCounts()
+  try {
+    await confirmLocationNow(placement, locationId)
+    const isFinished = await goThrough(placement, location, run, { ...options, total })
+    if (isFinished) await finishListing(placement, run, locationId)
+    else await releaseListing(placement, run, null)
+    return { locationId, found: total, isFinished }
+  } catch (error) {
+    const isInterrupted = options.signal?.aborted === true
+    await releaseListing(placement, run, isInterrupted ? null : (error as Error).message)
+    if (isInterrupted) return { locationId, found: total, isFinished: false }
+    throw error
+  }
+}
+
+/** True: to its end. */
+async function goThrough(
+  placement: Placement,
+  location: Location,
+  run: ListingRun,
+  { total, signal, onProgress }: Options & { total: ListingCounts },
+): Promise<boolean> {
+  const alarms = { falseOnes: 0 }
+  let stretch: Difference[] = []
+  const endStretch = async () => {
+    const last = stretch.at(-1)
+    if (last === undefined) return
+    const found = countListed(stretch)
+    await lookAtDoubtful(placement, location, { run, stretch, found, alarms })
+    if (!(await saveProgress(placement, run, (last.listed ?? last.replica)!.key, found)))
+      throw new AppError('conflict', `another process goes on with the listing of ${location.id}`)
+    addCounts(total, found)
+    onProgress?.(total)
+    stretch = []
+  }
+  for await (const entry of listLocation(placement, location, { after: run.afterKey, signal })) {
+    stretch.push(entry)
+    if (stretch.length < STRETCH) continue
+    await endStretch()
+    if (signal?.aborted) return false
+  }
+  await endStretch()
+  return true
+}
+
+function countListed(stretch: readonly Difference[]): ListingCounts {
+  const found = noCounts()
+  for (const entry of stretch) {
+    if (entry.listed === null) continue
+    found.listed.count += 1
+    found.listed.bytes += entry.listed.size
+    if (entry.replica !== null || entry.stray === 'under-way') continue
+    found.unknown.count += 1
+    found.unknown.bytes += entry.listed.size
+  }
+  return found
+}
+
+/**
+ * What the listing throws doubt on: each is asked for, and what is bad is noted once the place was confirmed
+ * after that.
+ */
+async function lookAtDoubtful(
+  placement: Placement,
+  location: Location,
+  {
+    run,
+    stretch,
+    found,
+    alarms,
+  }: { run: ListingRun; stretch: readonly Difference[]; found: ListingCounts; alarms: { falseOnes: number } },
+): Promise<void> {
+  const doubtful = stretch.flatMap(({ listed, replica }) =>
+    replica !== null && isDoubtful(run, listed, replica) ? [replica] : [],
+  )
+  const bad: { replica: LedgerReplica; isMissing: boolean; reason: string }[] = []
+  for (let at = 0; at < doubtful.length; at += HEADS_AT_ONCE) {
+    const looks = doubtful.slice(at, at + HEADS_AT_ONCE).map(async (replica) => {
+      const held = await location.backend.head(replica.key)
+      if (held === null) return { replica, isMissing: true, reason: 'nothing is held under the key' }
+      const { answer, reason } = compareHeld(replica, replica, held)
+      return answer === 'different' ? { replica, isMissing: false, reason } : null
+    })
+    const answers = await Promise.all(looks)
+    const worse = answers.filter((answer) => answer !== null)
+    bad.push(...worse)
+    alarms.falseOnes = worse.length > 0 ? 0 : alarms.falseOnes + answers.length
+    if (alarms.falseOnes > MAX_FALSE_ALARMS)
+      throw new AppError(
+        'unavailable',
+        `${location.label} leaves out of its listing, or lists otherwise, what is there: nothing is concluded from it`,
+      )
+  }
+  if (bad.length === 0) return
+  // Another bucket of that name, or a folder without its mount, says of everything that it is not there.
+  await confirmLocationNow(placement, location.id)
+  for (const { replica, isMissing, reason } of bad) {
+    const isNoted = await noteBadReplica(
+      placement,
+      { ...replica, locationId: location.id },
+      { actor: ACTOR, reason },
+    )
+    if (isNoted) found[isMissing ? 'missing' : 'different'] += 1
+  }
+}
+
+/** Of a copy that was proven since the listing began, an older page of it says nothing. */
+function isDoubtful(run: ListingRun, listed: ListedKey | null, replica: LedgerReplica): boolean {
+  if (replica.state !== 'verified' || replica.objectState !== 'live') return false
+  if (replica.verifiedAt === null || replica.verifiedAt >= run.begunAt) return false
+  if (listed === null) return true
+  if (listed.size !== replica.size) return true
+  const known = replica.proof?.etag
+  return known !== undefined && listed.etag !== null && listed.etag !== known
+}

@@ -1,0 +1,35 @@
+import type { StorageBackend } from '../storage/backend.ts'
+import type { Breaker } from '../storage/guards/breaker.ts'
+import type { BrowserProbe, ProbeOptions, ProbeReport } from '../storage/probe-report.ts'
+
+/**
+ * A configured place and the code that reaches it. `identity` says which place on earth it is, without
+ * secrets.
+ */
+export type Location = {
+  id: string
+  kind: 'disk' | 's3' | 'memory'
+  /** For people: a folder, or a bucket and its endpoint. */
+  label: string
+  identity: string
+  /** The demonstration bucket: works, but is no safer than the disk it lies on. */
+  isDemonstration: boolean
+  /**
+   * The configuration says under which address everybody reaches it: its signed URLs are good for every
+   * client.
+   */
+  hasPublicAddress?: boolean
+  /** Whose prices hold there: a name of the price list. Absent: none that is known. */
+  provider?: string
+  /**
+   * It belongs to another installation, which this one is a copy of: it is read, and never written to or
+   * relied on.
+   */
+  isReadOnly?: boolean
+  backend: StorageBackend
+  /** Stands before the backend of a place that can be away; absent at the media volume. */
+  breaker?: Breaker
+  probe(options?: ProbeOptions): Promise<ProbeReport>
+  /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
+  openBrowserProbe?(): Promise<BrowserProbe>
+}

@@ -1,0 +1,136 @@
+/** What this process knows of its locations from its last looks at them. */
+import { sql } from 'kysely'
+import type { Queryable } from '../../database/connect.ts'
+import { longestBetween, type Moment } from '../../storage/moment.ts'
+import { readLastEventId } from '../ledger/history.ts'
+import type { Placement } from '../placement.ts'
+import { processState } from '../process-state.ts'
+
+/** When it was found to be the one that the ledger knows; or that somebody is looking. */
+export type Look = { at: Moment } | { confirming: Promise<void> }
+
+/**
+ * Since when this process has owned a location's counter without a doubt, by `performance.now()`, which
+ * leaves out the time in which the machine slept: a wait is not over sooner for it. `lastEventId`: the
+ * ledger's history as far as it went then, which tells what is newer than that by no clock. `adoption`: the
+ * last one of the location, as it stood then.
+ */
+type Owning = { since: number; lastEventId: string; adoption: string | null }
+
+type State = {
+  looks: Map<string, Look>
+  owned: Map<string, Owning>
+  /** The token of each location's counter in the ledger, and when this process first saw it there. */
+  tokens: Map<string, { token: string | null; at: Moment }>
+}
+const stateOf = processState<State>(() => ({ looks: new Map(), owned: new Map(), tokens: new Map() }))
+
+/** Undefined: this process has not looked yet, or what it saw is not good any more. */
+export function lookOf(placement: Placement, locationId: string): Look | undefined {
+  return stateOf(placement).looks.get(locationId)
+}
+
+export function noteLook(placement: Placement, locationId: string, look: Look): void {
+  stateOf(placement).looks.set(locationId, look)
+}
+
+const LONG_AGO: Moment = {
+  steadyMs: Number.NEGATIVE_INFINITY,
+  bootMs: Number.NEGATIVE_INFINITY,
+  wallMs: Number.NEGATIVE_INFINITY,
+}
+
+/** A look that was good is so no more; the process has looked, though. One that is under way goes on. */
+export function endLook(placement: Placement, locationId: string): void {
+  const look = lookOf(placement, locationId)
+  if (look && 'at' in look) noteLook(placement, locationId, { at: LONG_AGO })
+}
+
+/** The next one who needs the location confirmed looks anew. */
+export function forgetLook(placement: Placement, locationId: string): void {
+  stateOf(placement).looks.delete(locationId)
+}
+
+/** As `forgetLook`, of all locations. */
+export function forgetLooks(placement: Placement): void {
+  stateOf(placement).looks.clear()
+}
+
+/** As if all looks had been made `ms` earlier. */
+export function ageLooks(placement: Placement, ms: number): void {
+  const { looks } = stateOf(placement)
+  for (const [id, look] of looks)
+    if ('at' in look) {
+      const { steadyMs, bootMs, wallMs } = look.at
+      looks.set(id, { at: { steadyMs: steadyMs - ms, bootMs: bootMs - ms, wallMs: wallMs - ms } })
+    }
+}
+
+/**
+ * From now on the location is this ledger's. Where that was known before nothing changes, unless an adoption
+ * has begun or ended since, in whichever process: until then another ledger used the location.
+ * `since`, for tests: by `performance.now()`.
+ */
+export async function beginOwning(placement: Placement, locationId: string, since?: number): Promise<void> {
+  const { owned } = stateOf(placement)
+  // In this order: what comes into the history after this look at it is younger than that adoption.
+  const adoption = await readAdoption(placement.db, locationId)
+  if (owned.get(locationId)?.adoption === adoption) return
+  const lastEventId = await readLastEventId(placement.db)
+  if (owned.get(locationId)?.adoption === adoption) return
+  owned.set(locationId, { since: since ?? performance.now(), lastEventId, adoption })
+}
+
+export function endOwning(placement: Placement, locationId: string): void {
+  stateOf(placement).owned.delete(locationId)
+}
+
+/** As `owningOf`, for those to whom it does not matter since when. Asks nobody. */
+export function isOwned(placement: Placement, locationId: string): boolean {
+  return stateOf(placement).owned.has(locationId)
+}
+
+/**
+ * Null: this process does not own the location, or not without a doubt. Asks the ledger whether an adoption
+ * has begun the owning anew.
+ */
+export async function owningOf(
+  placement: Placement,
+  locationId: string,
+): Promise<{ forMs: number; lastEventId: string } | null> {
+  const { owned } = stateOf(placement)
+  const before = owned.get(locationId)
+  if (before === undefined) return null
+  const adoption = await readAdoption(placement.db, locationId)
+  if (before.adoption !== adoption) {
+    const lastEventId = await readLastEventId(placement.db)
+    // Only what is still owned: a conflict may have ended it meanwhile.
+    if (owned.get(locationId) === before)
+      owned.set(locationId, { since: performance.now(), lastEventId, adoption })
+  }
+  const owning = owned.get(locationId)
+  return owning ? { forMs: performance.now() - owning.since, lastEventId: owning.lastEventId } : null
+}
+
+/** A name of the location's last adoption and of how it stands, to compare; null: there was none. */
+async function readAdoption(db: Queryable, locationId: string): Promise<string | null> {
+  const { rows } = await sql<{ name: string }>`
+    select state || ' ' || extract(epoch from started_at) as name
+    from adoption where location_id = ${locationId}`.execute(db)
+  return rows[0]?.name ?? null
+}
+
+/** The ledger holds this token of the location's counter now; where that was known, nothing changes. */
+export function noteToken(placement: Placement, locationId: string, token: string | null): void {
+  const { tokens } = stateOf(placement)
+  if (tokens.get(locationId)?.token !== token) tokens.set(locationId, { token, at: placement.clock() })
+}
+
+/**
+ * For how many milliseconds at least the ledger has held this token of the location's counter: since this
+ * process first saw it. The age by the database's clock is less where that was set back.
+ */
+export function tokenHeldForMs(placement: Placement, locationId: string, token: string | null): number {
+  noteToken(placement, locationId, token)
+  return longestBetween(stateOf(placement).tokens.get(locationId)!.at, placement.clock())
+}

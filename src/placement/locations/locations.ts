@@ -1,0 +1,331 @@
+/**
+ * Which place a location is. A folder whose mount is missing, or a bucket that became another one, must not
+ * be written to.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Queryable } from '../../database/connect.ts'
+import { AppError, isAppError } from '../../errors.ts'
+import { enqueue } from '../../queue/enqueue.ts'
+import type { JobName } from '../../queue/job-types.ts'
+import { wakeJobs } from '../../queue/wake.ts'
+import type { Features, StorageBackend } from '../../storage/backend.ts'
+import { longestBetween, type Moment } from '../../storage/moment.ts'
+import type { ProbeOptions, ProbeReport } from '../../storage/probe-report.ts'
+import type { Location } from '../location.ts'
+import type { Placement } from '../placement.ts'
+import { knownOrigins } from './browser-reach.ts'
+import { beginOwning, endOwning, forgetLook, lookOf, noteLook, owningOf } from './confirmations.ts'
+import { beginCounter, keepCounter, type Purpose } from './counter.ts'
+import { assertOneLedger } from './counter-conflict.ts'
+import { readMarker } from './counter-record.ts'
+import { beginOutage, endOutage } from './outage-log.ts'
+import { storeProbe } from './probe-changes.ts'
+
+const WAITING_FOR_A_LOCATION: JobName[] = [
+  'replicate-object',
+  'evict-replica',
+  'purge-object',
+  'process-asset',
+  'transcode-video',
+  'prove-upload',
+  'change-class',
+  'restore-replica',
+]
+
+/** Of a name that somebody typed. @throws AppError invalid, with the names that there are */
+export function requireLocation(placement: Pick<Placement, 'locations'>, locationId: string): Location {
+  const location = placement.locations.get(locationId)
+  if (location !== undefined) return location
+  const available = [...placement.locations.keys()].join(', ')
+  throw new AppError('invalid', `unknown location "${locationId}". Available: ${available}`)
+}
+
+/** The location by its id; throws `unavailable` when the configuration no longer names it. */
+export function locationOf(placement: Pick<Placement, 'locations'>, locationId: string): Location {
+  const location = placement.locations.get(locationId)
+  if (!location) {
+    throw new AppError(
+      'unavailable',
+      `location "${locationId}" holds replicas but is not configured; configure it again`,
+    )
+  }
+  return location
+}
+
+/**
+ * Makes sure that the place behind a location is the one that the ledger knows (its recorded identity is the
+ * configured one, and the marker in it is the recorded one), and that it knows no other ledger. A new
+ * location is recorded and marked. To be called before anything is written or removed there; asks the place
+ * once a minute at most. Throws `conflict` when it is another place or has another ledger, `unavailable` when
+ * it can't be asked now or is left alone for now.
+ */
+export async function confirmLocation(placement: Placement, location: Location): Promise<void> {
+  // Before an intent is written that could not be carried out, nor taken back, now.
+  location.breaker?.assertAdmits()
+  if (location.isReadOnly)
+    throw new AppError(
+      'conflict',
+      `${location.label} belongs to another installation: this one only reads there`,
+    )
+  const known = lookOf(placement, location.id)
+  const isGood = known && 'at' in known && isGoodLook(placement, known.at)
+  if (isGood) {
+    await orEndOwning(placement, location, assertOneLedger(placement, location))
+    return adoptProbe(placement, location)
+  }
+  // One look for all who come at the same time.
+  if (known && 'confirming' in known) return known.confirming
+  const confirming = confirmAnew(placement, location, known === undefined ? 'begin' : 'advance')
+  noteLook(placement, location.id, { confirming })
+  const beganAt = placement.clock()
+  try {
+    await orEndOwning(placement, location, confirming)
+    await beginOwning(placement, location.id)
+    noteLook(placement, location.id, { at: beganAt })
+  } catch (error) {
+    forgetLook(placement, location.id)
+    // Everybody is to know it at once, not at the next check.
+    if (isAppError(error, 'conflict') && error.details?.ledger !== undefined)
+      await recordHealth(placement, location.id, error.message)
+    throw error
+  }
+}
+
+/** Somebody else may have taken the location while the machine slept, so that this time counts. */
+function isGoodLook({ settings, clock }: Placement, at: Moment): boolean {
+  return longestBetween(at, clock()) < settings.counterGoodForMs
+}
+
+/** As `confirmLocation`, but looks in any case, and only looks: for the check of every minute. */
+export async function lookAtLocation(placement: Placement, location: Location): Promise<void> {
+  location.breaker?.assertAdmits()
+  if (location.isReadOnly) return assertOriginPresent(placement, location)
+  // The first look in a process is that of a writer.
+  if (lookOf(placement, location.id) === undefined) return confirmLocation(placement, location)
+  try {
+    await orEndOwning(placement, location, confirmAnew(placement, location, 'compare'))
+  } catch (error) {
+    forgetLook(placement, location.id)
+    throw error
+  }
+  // For an adoption that has ended meanwhile: the waits after it begin now, not when a copy is to be given up.
+  await owningOf(placement, location.id)
+}
+
+/** What a conflict that is found by a look means for this process: it does not own the location. */
+async function orEndOwning(placement: Placement, { id }: Location, looking: Promise<void>): Promise<void> {
+  try {
+    await looking
+  } catch (error) {
+    if (isAppError(error, 'conflict')) endOwning(placement, id)
+    throw error
+  }
+}
+
+/** Of the place of an original only its marker is looked at. */
+async function assertOriginPresent(placement: Pick<Placement, 'db'>, location: Location): Promise<void> {
+  const row = await placement.db
+    .selectFrom('location')
+    .select('marker')
+    .where('id', '=', location.id)
+    .executeTakeFirst()
+  if ((await readMarker(location)) !== row?.marker)
+    throw new AppError(
+      'conflict',
+      `${location.label} is not the place any more that this installation was copied from`,
+    )
+}
+
+/**
+ * Whether every place was looked at now and knows no other ledger: before anything is decided by what this
+ * one says alone.
+ */
+export async function knowNoOtherLedger(placement: Placement): Promise<boolean> {
+  for (const location of placement.locations.values()) {
+    try {
+      await lookAtLocation(placement, location)
+    } catch (error) {
+      placement.log.info(
+        { location: location.id, error: (error as Error).message },
+        'a place could not be confirmed: nothing is purged for now',
+      )
+      return false
+    }
+  }
+  return true
+}
+
+async function confirmAnew(placement: Placement, location: Location, purpose: Purpose): Promise<void> {
+  const recorded = await placement.db
+    .selectFrom('location')
+    .select(['identity', 'marker'])
+    .where('id', '=', location.id)
+    .executeTakeFirst()
+  // A row without a marker is of a place that was never reached: nothing is there, and its address may have
+  // been a mistake.
+  const isKnown = recorded !== undefined && recorded.marker !== null
+  if (isKnown && recorded.identity !== location.identity) {
+    throw new AppError(
+      'conflict',
+      `location "${location.id}" was ${recorded.identity} and is now configured as ${location.identity}; ` +
+        `its files are still at the first place. Configure that one again or, if this is a copy, run "npx glassine storage use-as-copy ${location.id} --yes".`,
+    )
+  }
+  if (isKnown) {
+    await keepCounter(placement, location, purpose)
+    return adoptProbe(placement, location)
+  }
+  const marker = await readMarker(location)
+  if (marker !== null) {
+    throw new AppError(
+      'conflict',
+      `${location.label} is in use by a database that is not this one (marker ${marker}). Choose an empty folder or another prefix; or, if this ` +
+        'database was put back from before the place was set up, put back a newer backup: this one knows nothing of what is there.',
+    )
+  }
+  await markNew(placement, location)
+}
+
+/** When the probe was made whose features this process works by, in milliseconds. */
+const probedAtOf = new WeakMap<StorageBackend, number>()
+
+/**
+ * Works by the features of the last stored probe from now on, whichever process made it: what a place no
+ * longer does must not be relied upon by anybody, and what it does now is used at once.
+ */
+export async function adoptProbe(placement: Pick<Placement, 'db'>, location: Location): Promise<void> {
+  if (location.kind === 'disk') return
+  const row = await placement.db
+    .selectFrom('location')
+    .select('probed_at')
+    .where('id', '=', location.id)
+    .executeTakeFirst()
+  const probedAt = row?.probed_at?.getTime()
+  if (probedAt === undefined || probedAtOf.get(location.backend) === probedAt) return
+  const { probe, probed_at } = await placement.db
+    .selectFrom('location')
+    .select(['probe', 'probed_at'])
+    .where('id', '=', location.id)
+    .executeTakeFirstOrThrow()
+  if (probe === null || probed_at === null) return
+  location.backend.useFeatures(probe.features as Features)
+  probedAtOf.set(location.backend, probed_at.getTime())
+}
+
+/** The row first: a second process that starts at the same moment finds it and waits for the same marker. */
+async function markNew(placement: Placement, location: Location): Promise<void> {
+  await placement.db.transaction().execute(async (tx) => {
+    const row = await tx
+      .insertInto('location')
+      .values({
+        id: location.id,
+        kind: location.kind,
+        identity: location.identity,
+        marker: randomUUID(),
+        probe: null,
+      })
+      .onConflict((conflict) =>
+        conflict.column('id').doUpdateSet(({ fn, ref }) => ({
+          identity: location.identity,
+          marker: fn.coalesce(ref('location.marker'), ref('excluded.marker')),
+        })),
+      )
+      .returning(({ ref }) => ref('marker').$notNull().as('marker'))
+      .executeTakeFirstOrThrow()
+    const held = await location.backend.readMarker()
+    if (held === null) await location.backend.writeMarker(row.marker)
+    else if (held !== row.marker)
+      throw new AppError('conflict', `${location.label} was taken by another installation`)
+  })
+  await beginCounter(placement, location)
+}
+
+/**
+ * Probes a location, stores what was found and works by it from now on. What a failed probe did not see is
+ * not trusted either: of a service that was caught lying, every byte is read back until a probe finds it
+ * well. What changed since the last probe is logged as an error and kept until it is acknowledged.
+ */
+export async function probeLocation(
+  placement: Placement,
+  locationId: string,
+  options: ProbeOptions = {},
+): Promise<ProbeReport> {
+  const location = locationOf(placement, locationId)
+  if (location.isReadOnly)
+    throw new AppError(
+      'conflict',
+      `${location.label} belongs to another installation: it is not probed from here`,
+    )
+  const origins = [...new Set([...(options.origins ?? []), ...(await knownOrigins(placement, locationId))])]
+  const report = await location.probe({ ...options, origins })
+  // A drill that began meanwhile: the place counts as away, whatever was seen before.
+  location.breaker?.assertNotBlocked()
+  if (report.ok) location.breaker?.close()
+  if (report.ok) await confirmLocation(placement, location)
+  location.backend.useFeatures(report.features)
+  probedAtOf.set(location.backend, report.at.getTime())
+  const problem = report.findings.find((finding) => !finding.ok && finding.critical)
+  await storeProbe(placement, locationId, report)
+  await recordHealth(
+    placement,
+    locationId,
+    problem ? [problem.detail, problem.remedy].filter(Boolean).join(' ') : null,
+  )
+  return report
+}
+
+/**
+ * Records whether a location is well, also of one that was never reached, and returns whether that is news.
+ * When it is well again, the jobs that waited for it run at once instead of at the end of their back-off.
+ * `isAway`: it is not to be reached, as opposed to one that answers and does not do its work; other processes
+ * leave such a place alone, too. What is said of a place while its breaker is open is older than that: it is
+ * away, whatever was found before.
+ */
+export async function recordHealth(
+  placement: Placement,
+  locationId: string,
+  error: string | null,
+  { isAway = false, isDrill = false }: { isAway?: boolean; isDrill?: boolean } = {},
+): Promise<boolean> {
+  const before = await placement.db
+    .selectFrom('location')
+    .select(['is_healthy', 'away_since'])
+    .where('id', '=', locationId)
+    .executeTakeFirst()
+  const location = locationOf(placement, locationId)
+  const { kind, identity, breaker } = location
+  // Asked right before the write, lest one that began earlier undo what the breaker has told meanwhile.
+  const isLeftAlone = breaker !== undefined && breaker.blockedFor === null && breaker.state !== 'closed'
+  const isHealthy = error === null
+  if (isHealthy && isLeftAlone) return false
+  const hasChanged = before?.is_healthy !== isHealthy
+  const health = {
+    is_healthy: isHealthy,
+    health_error: error,
+    away_since: isAway || isLeftAlone ? (before?.away_since ?? placement.now()) : null,
+    ...(hasChanged ? { health_changed_at: placement.now() } : {}),
+    ...(isHealthy ? { last_success_at: placement.now() } : {}),
+  }
+  await placement.db
+    .insertInto('location')
+    .values({ id: locationId, kind, identity, marker: null, probe: null, ...health })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(health))
+    .execute()
+  if (hasChanged && error !== null) await beginOutage(placement, location, { cause: error, isDrill })
+  // Also where nobody knew how it was any more: what lasts must end some time.
+  if (hasChanged && isHealthy) {
+    const waited = before?.is_healthy === false ? await wakeWaitingJobs(placement.db) : 0
+    await endOutage(placement, location, waited)
+  }
+  return hasChanged
+}
+
+/** Jobs that failed for want of a place run now instead of at the end of their back-off. @returns how many */
+export function wakeWaitingJobs(db: Queryable): Promise<number> {
+  return wakeJobs(db, WAITING_FOR_A_LOCATION)
+}
+
+/** Has the places looked at now instead of at the next check, once however often it is asked for. */
+export async function enqueueLocationCheck(db: Queryable): Promise<void> {
+  await enqueue(db, 'check-locations', {})
+}

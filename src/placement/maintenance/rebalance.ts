@@ -1,0 +1,122 @@
+/**
+ * Looking through all objects for ones that are not where they belong: how files move when
+ * `storage.locations` changed.
+ */
+import { sql } from 'kysely'
+import { enqueue } from '../../queue/enqueue.ts'
+import { anyJobExists, countJobs, jobExists } from '../../queue/find-jobs.ts'
+import { jobKeySql } from '../../queue/job-keys.ts'
+import { enqueueNextSteps, originalPlaces } from '../ledger/next-steps.ts'
+import { isReadableNowSql } from '../ledger/replicas.ts'
+import type { Placement } from '../placement.ts'
+import { processState } from '../process-state.ts'
+
+/** Suspect replicas looked at in one run. */
+const SUSPECTS = 500
+
+/** A look through all objects that is under way: begun when, and come how far. */
+type Look = { beganAt: Date; after: string | null }
+/** `doneAt`: when the last one that came to its end was begun. */
+type State = { doneAt: Date | null; look: Look | null }
+const stateOf = processState<State>(() => ({ doneAt: null, look: null }))
+
+/**
+ * Goes on with the look through all objects where it is due, for as long as there is work and not too many
+ * jobs wait for it already; `isMore` when it had to stop for that, or for `signal`. A million objects never
+ * become a million jobs at once.
+ */
+export async function rebalance(
+  placement: Placement,
+  signal?: AbortSignal,
+): Promise<{ count: number; isMore: boolean }> {
+  const state = stateOf(placement)
+  if (state.look === null) {
+    if (!isRebalanceDue(placement)) return { count: 0, isMore: false }
+    state.look = { beganAt: placement.now(), after: null }
+  }
+  let count = state.look.after === null ? await retrySuspects(placement) : 0
+  while (state.look !== null) {
+    if (signal?.aborted || (await jobsOfMoves(placement)) >= placement.settings.rebalanceJobs)
+      return { count, isMore: true }
+    count += await rebalanceBatch(placement, state.look, signal)
+  }
+  return { count, isMore: false }
+}
+
+/** As if this process had just started: the next call begins a look through all objects. */
+export function rebalanceAnew(placement: Placement): void {
+  Object.assign(stateOf(placement), { doneAt: null, look: null })
+}
+
+function isRebalanceDue(placement: Placement): boolean {
+  const { doneAt } = stateOf(placement)
+  const { settings, now } = placement
+  // Either way: after a clock went back, it would else not be due for as long.
+  return doneAt === null || Math.abs(now().getTime() - doneAt.getTime()) >= settings.rebalanceIntervalMs
+}
+
+/**
+ * Jobs that move something and are due, or will be soon; those that wait for the end of a hold are not in the
+ * way.
+ */
+async function jobsOfMoves(placement: Placement): Promise<number> {
+  return countJobs(placement.db, [
+    { name: 'replicate-object' },
+    { name: 'evict-replica', dueWithinMs: 60_000 },
+  ])
+}
+
+/**
+ * The next live objects, by their ids, that lack a verified replica where they belong, or have one too many,
+ * and no job that will see to it.
+ */
+async function rebalanceBatch(placement: Placement, look: Look, signal?: AbortSignal): Promise<number> {
+  const { settings, policy } = placement
+  const keepLocal = settings.deleteLocalAfterUpload ? null : placement.local.id
+  const homes = Object.entries(policy).map(([kind, wanted]) => ({ kind, wanted }))
+  const { rows } = await sql<{ id: string }>`
+    select o.id from stored_object o
+    join jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as home (kind text, wanted text[]) on home.kind = o.kind
+    where o.id > ${look.after ?? '00000000-0000-0000-0000-000000000000'}::uuid and o.state = 'live' and o.is_linked
+      and exists (select from replica r left join replica_restore a using (object_id, location_id)
+        where r.object_id = o.id and r.state = 'verified'
+          and ${isReadableNowSql})
+      and (
+        (select count(*) from replica r where r.object_id = o.id and r.state = 'verified'
+          and r.location_id = any(home.wanted)) < cardinality(home.wanted)
+        or exists (select from replica r where r.object_id = o.id and r.state in ('verified', 'suspect')
+          and r.location_id <> all(home.wanted) and r.location_id is distinct from ${keepLocal}
+          and r.verified_at < now() - ${settings.holdMs} * interval '1 millisecond'))
+      and not exists (select from replica r where r.object_id = o.id and r.state = 'verified'
+        and r.location_id = any(${originalPlaces(placement)}::text[]))
+      and not exists (select from local_lease l where l.object_id = o.id and l.expires_at > now())
+      and not ${anyJobExists(sql`
+        select ${jobKeySql('replicate-object', { objectId: sql`o.id`, to: sql`w` })} from unnest(home.wanted) w
+        union all
+        select ${jobKeySql('evict-replica', { objectId: sql`o.id`, from: sql`r.location_id` })} from replica r
+          where r.object_id = o.id`)}
+    order by o.id limit ${settings.rebalanceBatch}`.execute(placement.db)
+  for (const [index, { id }] of rows.entries()) {
+    if (signal?.aborted) return index
+    await enqueueNextSteps(placement.db, placement, id)
+    look.after = id
+  }
+  if (rows.length < settings.rebalanceBatch) {
+    Object.assign(stateOf(placement), { doneAt: look.beganAt, look: null })
+  }
+  return rows.length
+}
+
+/**
+ * Objects at risk: there is nothing to copy from, but a place that was misread, or was repaired, may hold
+ * them after all.
+ */
+async function retrySuspects(placement: Placement): Promise<number> {
+  const { rows } = await sql<{ objectId: string; to: string }>`
+    select r.object_id as "objectId", r.location_id as "to" from replica r join stored_object o on o.id = r.object_id
+    where r.state = 'suspect' and o.state = 'live'
+      and not ${jobExists('replicate-object', { objectId: sql`r.object_id`, to: sql`r.location_id` })}
+    limit ${SUSPECTS}`.execute(placement.db)
+  for (const { objectId, to } of rows) await enqueue(placement.db, 'replicate-object', { objectId, to })
+  return rows.length
+}

@@ -1,0 +1,73 @@
+import { enqueueNextSteps } from '../ledger/next-steps.ts'
+import { beginEviction, forgetReplica, keepReplica, lockObjectRow } from '../ledger/replicas.ts'
+import type { Placement } from '../placement.ts'
+import { decideRemoval, type RemovalCandidate, removeCandidate } from './remove.ts'
+
+/**
+ * `ended`: nothing of it is left. `kept`: its bytes are there and right, and it is verified. `untouched`: it
+ * was proven or given up meanwhile, or its writer is alive. `stays`: its bytes are wrong, and all that there
+ * is of an acknowledged file.
+ */
+export type AbandonResult = 'ended' | 'kept' | 'untouched' | 'stays'
+
+/**
+ * Ends a write that nobody will finish. What it left is looked at: right bytes become a verified replica, for
+ * a commit that this process believes failed may have happened, and this ledger may be older than the bytes.
+ * Otherwise the row turns first, so that no one can prove it any more, then its parts go, then its bytes,
+ * then the row.
+ */
+export async function abandonWriting(
+  placement: Placement,
+  replica: RemovalCandidate,
+  { actor, onlyIfDead, signal }: { actor: string; onlyIfDead: boolean; signal?: AbortSignal | undefined },
+): Promise<AbandonResult> {
+  const { db } = placement
+  if (!(await isEndable(placement, replica, onlyIfDead))) return 'untouched'
+  const decision = await decideRemoval(placement, replica, { first: 'own', actor, signal })
+  if (decision.do === 'stay') {
+    placement.log.warn(
+      { objectId: replica.objectId, location: replica.locationId, reason: decision.why },
+      'an unfinished write is kept though it is wrong',
+    )
+    return 'stays'
+  }
+  if (decision.do === 'keep') {
+    const { level, proof } = decision.check
+    return db.transaction().execute(async (tx) => {
+      await lockObjectRow(tx, replica.objectId)
+      if (!(await keepReplica(tx, replica, { level, proof, actor, onlyIfDead }))) return 'untouched'
+      await enqueueNextSteps(tx, placement, replica.objectId)
+      placement.log.info(
+        { objectId: replica.objectId, location: replica.locationId },
+        'an unfinished write turned out to be complete: it is kept',
+      )
+      return 'kept'
+    })
+  }
+  // So long nobody else decides anew, longer than the permit is good for.
+  const leaseMs = placement.settings.writeLeaseMs * 2
+  const isTurned = await db.transaction().execute(async (tx) => {
+    await lockObjectRow(tx, replica.objectId)
+    return beginEviction(tx, replica, { decision, actor, onlyIfDead, leaseMs })
+  })
+  if (!isTurned) return 'untouched'
+  await removeCandidate(placement, replica, decision)
+  await forgetReplica(db, replica)
+  return 'ended'
+}
+
+/** Asked before anything is looked at: most rows that a sweep finds late are settled by then. */
+async function isEndable(
+  placement: Pick<Placement, 'db'>,
+  replica: RemovalCandidate,
+  onlyIfDead: boolean,
+): Promise<boolean> {
+  const row = await placement.db
+    .selectFrom('replica')
+    .select(({ eb, fn }) => ['state', eb('lease_expires_at', '<', fn<Date>('now', [])).as('is_dead')])
+    .where('object_id', '=', replica.objectId)
+    .where('location_id', '=', replica.locationId)
+    .where('key', '=', replica.key)
+    .executeTakeFirst()
+  return row?.state === 'writing' && (!onlyIfDead || row.is_dead === true)
+}

@@ -1,0 +1,260 @@
+/**
+ * Every removal of bytes at a location is decided here, and nowhere else. It needs one of three reasons: the
+ * bytes were looked at now and are wrong; another verified copy was looked at now and holds them; the user
+ * has decided so. And always: the location was confirmed to be the one that this ledger knows, and to know no
+ * other ledger (`confirmLocation`).
+ *
+ * The ledger may be wrong about the world: it may be an older snapshot of itself, or a copy. So a row that
+ * says "nobody finished this write" is no reason to remove anything. What turns out to be right is kept.
+ */
+import type { Removal } from '../../database/schema.ts'
+import { AppError } from '../../errors.ts'
+import { RetryLater } from '../../queue/retry-later.ts'
+import { type PermitTerm, permitRemoval } from '../../storage/removal-permit.ts'
+import type { Replica, StoredObject } from '../ledger/objects.ts'
+import { type Leave, loadObject, noteClass, proveReplica } from '../ledger/replicas.ts'
+import { confirmLocation, locationOf } from '../locations/locations.ts'
+import type { Placement } from '../placement.ts'
+import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
+import { type Check, checkByReading, checkNow, type Same, thenRead } from '../replica-io/verify.ts'
+import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
+import { findTwin, standingOf } from './twins.ts'
+import { requireWaitIsOver, whyNotYet } from './waits.ts'
+
+/** Bytes that may have to go, and the object that they were to be of. `uploadId`: as of `Replica`. */
+export type RemovalCandidate = Pick<Replica, 'objectId' | 'locationId' | 'key'> & {
+  uploadId?: string | null | undefined
+}
+
+export type Decision =
+  | ({ do: 'remove' } & Leave)
+  /** Right bytes that nothing else stands for. */
+  | { do: 'keep'; check: Same }
+  /** Nothing stands for them, and they were not asked about, or are wrong and all that there is. */
+  | { do: 'stay'; why: string }
+
+/**
+ * What is to become of these bytes. `first`: what is looked at first. `own`, where a write was not finished:
+ * right bytes are kept, also where there are others. `others`, where a copy is given up: only where no other
+ * stands for it, the bytes themselves.
+ * `only-others`: those are not looked at, for they are believed to be good.
+ *
+ * Throws `RetryLater` or `unavailable` where something can't be looked at now: then nothing is known, and
+ * nothing goes; `conflict` where the location is another place, or has another ledger.
+ */
+export async function decideRemoval(
+  placement: Placement,
+  candidate: RemovalCandidate,
+  {
+    first,
+    actor,
+    signal,
+  }: { first: 'own' | 'others' | 'only-others'; actor: string; signal?: AbortSignal | undefined },
+): Promise<Decision> {
+  const location = locationOf(placement, candidate.locationId)
+  if (!location.isReadOnly) await confirmLocation(placement, location)
+  const loaded = await loadObject(placement.db, candidate.objectId)
+  const standing = await standingOf(placement, candidate.objectId)
+  // The original's: this copy of it forgets where they were.
+  if (location.isReadOnly)
+    return loaded?.object.state === 'live'
+      ? { do: 'stay', why: 'it belongs to another installation' }
+      : { do: 'remove', removal: 'decided', permit: null, confirmed: [] }
+  // Only objects whose deletion was decided lose their row.
+  if (!loaded || !standing) return remove(placement, candidate, 'decided')
+  const { object, replicas } = loaded
+  if (object.state === 'purging' && standing.purgeReason !== 'duplicate')
+    return remove(placement, candidate, 'decided')
+
+  let own: Check | undefined
+  if (first === 'own') {
+    const hasRow = replicas.some(
+      (one) => one.locationId === candidate.locationId && one.key === candidate.key,
+    )
+    own = await (hasRow ? lookTwice : lookAt)(placement, object, candidate, replicas, signal)
+    if (own.answer === 'different' && own.isAbsent)
+      return { do: 'remove', removal: 'nothing-there', permit: null, confirmed: [] }
+    if (own.answer === 'same' && object.state === 'live') return { do: 'keep', check: own }
+    if (own.answer === 'unknown' && own.couldNotAsk)
+      throw new AppError('unavailable', `${candidate.locationId}: ${own.reason}`)
+  }
+  const confirmed = await confirmOthers(placement, object, replicas, { besides: candidate, actor, signal })
+  const twin = confirmed.isEnough ? null : await findTwin(placement, object, standing, signal)
+  if (confirmed.isEnough || twin)
+    return remove(
+      placement,
+      candidate,
+      own?.answer === 'different' ? 'wrong-bytes' : 'other-copy',
+      confirmed.copies,
+    )
+  if (first === 'only-others') return notEnough(confirmed.doubt)
+
+  own ??= await lookTwice(placement, object, candidate, replicas, signal)
+  if (own.answer === 'different' && own.isAbsent)
+    return { do: 'remove', removal: 'nothing-there', permit: null, confirmed: [] }
+  if (own.answer === 'same') return { do: 'keep', check: own }
+  if (own.answer === 'unknown') throw new AppError('unavailable', `${candidate.locationId}: ${own.reason}`)
+  // An upload that was not acknowledged, and is not whole; or what another object stands for by now.
+  if (!standing.isLinked || object.state === 'purging') return remove(placement, candidate, 'wrong-bytes')
+  if (confirmed.copies.length > 0) return remove(placement, candidate, 'wrong-bytes', confirmed.copies)
+  return notEnough(confirmed.doubt)
+}
+
+/** Where another copy could not be looked at, the answer may be another one soon. */
+function notEnough(doubt: string | null): Decision {
+  if (doubt !== null) throw new RetryLater(`another copy can't be confirmed now: ${doubt}`, 30_000)
+  return { do: 'stay', why: 'no other verified copy holds the bytes' }
+}
+
+async function remove(
+  placement: Placement,
+  candidate: RemovalCandidate,
+  removal: Exclude<Removal, 'nothing-there'>,
+  confirmed: readonly Replica[] = [],
+): Promise<Decision> {
+  await requireWaitIsOver(placement, candidate)
+  return {
+    do: 'remove',
+    removal,
+    permit: permitRemoval([candidate.key], removal, termOf(placement)),
+    confirmed,
+  }
+}
+
+/**
+ * Removes what the decision was about: parts under way, and bytes. Nothing where there was nothing. What was
+ * looked at may have taken hours to read: the location is confirmed once more. @throws AppError as
+ * `confirmLocation`
+ */
+export async function removeCandidate(
+  placement: Placement,
+  candidate: RemovalCandidate,
+  { permit }: Leave,
+): Promise<void> {
+  await abortParts(placement, candidate)
+  if (permit === null) return
+  const location = locationOf(placement, candidate.locationId)
+  await confirmLocation(placement, location)
+  await location.backend.delete(permit)
+}
+
+/**
+ * Ends a write in parts that was not finished: the parts are billed until then, and were never an object. Its
+ * URLs are good for nothing afterwards. An upload that became an object meanwhile stays one.
+ */
+export async function abortParts(
+  placement: Placement,
+  { locationId, key, uploadId }: Pick<RemovalCandidate, 'locationId' | 'key' | 'uploadId'>,
+): Promise<void> {
+  const location = locationOf(placement, locationId)
+  const { multipart } = location.backend
+  if (uploadId == null || !multipart) return
+  await confirmLocation(placement, location)
+  const abort = (id: string) =>
+    multipart.abort(permitRemoval([key], 'unfinished-parts', termOf(placement)), id)
+  if (uploadId !== '') return abort(uploadId)
+  for await (const begun of multipart.listUnfinished(key)) {
+    if (begun.key === key) await abort(begun.uploadId)
+  }
+}
+
+/**
+ * As long as a writer counts as alive: whoever was stopped for longer than that between a look and the
+ * removal that rests on it looks again.
+ */
+function termOf({ settings, clock }: Placement): PermitTerm {
+  return { goodForMs: settings.writeLeaseMs, clock }
+}
+
+/**
+ * Looks at the bytes under a key, by HEAD and, where that is no word about the bytes, by reading. What can't
+ * be read is `unknown`.
+ */
+async function lookAt(
+  placement: Placement,
+  object: StoredObject,
+  candidate: RemovalCandidate,
+  replicas: readonly Replica[],
+  signal: AbortSignal | undefined,
+): Promise<Check> {
+  const replica = replicaOf(placement, candidate, replicas)
+  const check = await checkNow(placement, object, replica, signal)
+  if (check.answer !== 'different' || !check.isByEtag) return check
+  return thenRead(placement, object, replica, { held: check.held, signal })
+}
+
+/**
+ * As `lookAt`, where nobody looks again afterwards: one answer "not found" may be older than the bytes, so
+ * the place is confirmed and asked for the bytes themselves.
+ */
+async function lookTwice(...given: Parameters<typeof lookAt>): Promise<Check> {
+  const first = await lookAt(...given)
+  if (first.answer !== 'different' || !first.isAbsent) return first
+  const [placement, object, candidate, replicas, signal] = given
+  await confirmLocationNow(placement, candidate.locationId)
+  return checkByReading(placement, object, replicaOf(placement, candidate, replicas), signal)
+}
+
+function replicaOf(placement: Placement, candidate: RemovalCandidate, replicas: readonly Replica[]): Replica {
+  const known = replicas.find((one) => one.locationId === candidate.locationId && one.key === candidate.key)
+  return known ?? asReplica(placement, candidate)
+}
+
+/** Bytes of which nothing was ever proven. */
+export function asReplica(
+  { now }: Pick<Placement, 'now'>,
+  { objectId, locationId, key }: RemovalCandidate,
+): Replica {
+  return {
+    objectId,
+    locationId,
+    key,
+    state: 'writing',
+    proofLevel: null,
+    proof: null,
+    verifiedAt: null,
+    leaseLeftMs: null,
+    storageClass: null,
+    classSince: now(),
+    restore: null,
+  }
+}
+
+type Confirmed = { copies: Replica[]; isEnough: boolean; doubt: string | null }
+
+/**
+ * Looks at the other verified replicas now; what is found bad stops counting. `doubt`: one could not be
+ * looked at.
+ */
+async function confirmOthers(
+  placement: Placement,
+  object: StoredObject,
+  replicas: readonly Replica[],
+  { besides, actor, signal }: { besides: RemovalCandidate; actor: string; signal: AbortSignal | undefined },
+): Promise<Confirmed> {
+  const copies: Replica[] = []
+  let doubt: string | null = null
+  for (const other of replicas) {
+    const isItself = other.locationId === besides.locationId && other.key === besides.key
+    if (isItself || other.state !== 'verified') continue
+    const wait = await whyNotYet(placement, other)
+    if (wait !== null) {
+      doubt = wait
+      continue
+    }
+    const check = await checkNow(placement, object, other, signal)
+    if (check.held) await noteClass(placement.db, other, check.held.storageClass)
+    if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
+      if (check.level > (other.proofLevel ?? 0))
+        await proveReplica(placement.db, other, { level: check.level, proof: check.proof, actor })
+      copies.push(other)
+    } else if (check.answer === 'different') {
+      // At another bucket of that name everything is otherwise.
+      await confirmLocationNow(placement, other.locationId)
+      await noteBadReplica(placement, other, { actor, reason: check.reason })
+    } else {
+      doubt = `${other.locationId}: ${check.reason}`
+    }
+  }
+  return { copies, isEnough: copies.length >= Math.max(1, object.minCopies), doubt }
+}

@@ -1,0 +1,103 @@
+import { sql } from 'kysely'
+import type { Queryable, Tx } from '../../database/connect.ts'
+import { RetryLater } from '../../queue/retry-later.ts'
+import { knownKey } from '../keys.ts'
+import { clearingForMs, noteKeyToClear } from '../ledger/keys-to-clear.ts'
+import { leaseEnd, proveReplica, type ReplicaName } from '../ledger/replicas.ts'
+import { ORDINARY_CLASS } from '../storage-classes.ts'
+import type { Same } from './verify.ts'
+
+/** A writer that lost its replica so has ended by then; what it has put is looked at. */
+const WRITER_ENDS_MS = 10 * 60_000
+
+/**
+ * Makes bytes that were found at a location, and are the object's, its verified replica there. `taken`: there
+ * is a verified replica at that location already, under another key; then nothing changes, and these bytes
+ * are left alone. A key that the replica named before is noted: what lies there may be right after all. Under
+ * the object's lock. @throws RetryLater where somebody may be removing them
+ */
+export async function adoptBytes(
+  tx: Tx,
+  { objectId, locationId, key }: ReplicaName,
+  proven: Pick<Same, 'level' | 'proof' | 'held'> & { actor: string },
+): Promise<'adopted' | 'taken'> {
+  const replica = { objectId, locationId, key }
+  const heldIn = proven.held?.storageClass ?? ORDINARY_CLASS
+  const inClass = {
+    storage_class: heldIn === ORDINARY_CLASS ? null : heldIn,
+    class_since: sql<Date>`now()`,
+  }
+  const known = await tx
+    .selectFrom('replica')
+    .select(['key', 'state'])
+    .where('object_id', '=', objectId)
+    .where('location_id', '=', locationId)
+    .forUpdate()
+    .executeTakeFirst()
+  if (known?.state === 'verified') return known.key === key ? 'adopted' : 'taken'
+  if (known?.state === 'evicting') return 'taken'
+  const clearingMs = await clearingForMs(tx, replica)
+  if (clearingMs > 0) throw new RetryLater(`${key} is being cleared`, clearingMs)
+  if (known && known.key !== key) {
+    const before = { objectId, locationId, key: knownKey(known.key) }
+    await noteKeyToClear(tx, before, known.state === 'writing' ? WRITER_ENDS_MS : 0)
+    await tx
+      .updateTable('replica')
+      .set({
+        key,
+        state: 'verified',
+        proof_level: proven.level,
+        proof: JSON.stringify(proven.proof),
+        verified_at: sql<Date>`now()`,
+        lease_expires_at: null,
+        upload_id: null,
+        is_adopted: true,
+        actor: proven.actor,
+        ...inClass,
+      })
+      .where('object_id', '=', objectId)
+      .where('location_id', '=', locationId)
+      .execute()
+    // Of the bytes under the other key.
+    for (const table of ['replica_restore', 'class_refusal'] as const)
+      await tx
+        .deleteFrom(table)
+        .where('object_id', '=', objectId)
+        .where('location_id', '=', locationId)
+        .execute()
+    return 'adopted'
+  }
+  if (!known)
+    await tx
+      .insertInto('replica')
+      .values({
+        object_id: objectId,
+        location_id: locationId,
+        key,
+        state: 'writing',
+        actor: proven.actor,
+        lease_expires_at: leaseEnd(60_000),
+        is_adopted: true,
+        ...inClass,
+      })
+      .execute()
+  await proveReplica(tx, replica, proven)
+  return 'adopted'
+}
+
+/**
+ * Whether a replica names the key: then it lives and goes with that, whatever else an older row says of it.
+ */
+export async function isNamed(
+  db: Queryable,
+  { objectId, locationId, key }: Pick<ReplicaName, 'objectId' | 'locationId' | 'key'>,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('replica')
+    .select('key')
+    .where('object_id', '=', objectId)
+    .where('location_id', '=', locationId)
+    .where('key', '=', key)
+    .executeTakeFirst()
+  return row !== undefined
+}

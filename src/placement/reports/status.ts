@@ -1,0 +1,201 @@
+/**
+ * The four answers: is everything safe, where is it, are the places healthy; what is happening is the queue's
+ * to tell.
+ */
+import { sql } from 'kysely'
+import type { BrowserReach, ProbeFinding, ProbeReport } from '../../storage/probe-report.ts'
+import { type CacheUse, cacheUse } from '../cache/store.ts'
+import type { Amount } from '../ledger/objects.ts'
+import { type PendingMove, pendingMoves } from '../ledger/pending-moves.ts'
+import { type ListingStatus, listingStatuses } from '../listing/listing-runs.ts'
+import type { Location } from '../location.ts'
+import { reachesIn } from '../locations/browser-reach.ts'
+import { currentDrills } from '../locations/drill.ts'
+import { openChanges, type ProbeChange } from '../locations/probe-changes.ts'
+import type { Placement } from '../placement.ts'
+import { type LedgerStatus, ledgerStatuses } from '../takeover/ledger-status.ts'
+
+export type LocationStatus = {
+  id: string
+  kind: 'disk' | 's3' | 'memory'
+  label: string
+  isDemonstration: boolean
+  health: 'healthy' | 'unhealthy' | 'unknown'
+  error: string | null
+  /** Since when it is healthy or unhealthy. */
+  healthChangedAt: string | null
+  /** The drill that blocks it now. */
+  drill: { startedAt: string; endsAt: string } | null
+  lastProbeAt: string | null
+  latencyMs: number | null
+  /** The oldest proof among its verified replicas. */
+  oldestProofAt: string | null
+  /** What was last listed there; null: nothing yet. */
+  listing: ListingStatus | null
+  /** Whether it is this ledger's alone, and what is done about it where it is not. */
+  ledger: LedgerStatus
+  objects: Amount
+  freeBytes: number | null
+  totalBytes: number | null
+  findings: ProbeFinding[]
+  /**
+   * What the last probes found different from those before, until it is acknowledged or a probe finds nothing
+   * new.
+   */
+  changes: ProbeChange[]
+  /** What pages found out, the newest first: one result for each origin. */
+  browserReach: BrowserReach[]
+}
+
+/**
+ * Originals by where their verified replicas are. `total` is the sum of the other five: an original is
+ * `inFlight` when it is only local and a replica of it is being written elsewhere, `atRisk` when it has no
+ * verified replica at all.
+ */
+export type StorageStatus = {
+  originals: {
+    total: Amount
+    localOnly: Amount
+    both: Amount
+    offloaded: Amount
+    atRisk: Amount
+    inFlight: Amount
+  }
+  locations: LocationStatus[]
+  /** Empty: everything is where it belongs. */
+  moving: PendingMove[]
+  /**
+   * Files that belong to no photo and are not removed, for their upload may have been acknowledged: see
+   * `unlinked.ts`.
+   */
+  kept: Amount
+  /** Of what was read from a bucket, never counted as a copy; null where there is none. */
+  cache: CacheUse | null
+}
+
+type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
+
+export async function storageStatus(placement: Placement): Promise<StorageStatus> {
+  const [originals, locations, moving, kept] = await Promise.all([
+    originalsByPlace(placement),
+    locationStatuses(placement),
+    pendingMoves(placement),
+    keptFiles(placement),
+  ])
+  return { originals, locations, moving, kept, cache: placement.cache && cacheUse(placement.cache) }
+}
+
+/**
+ * Originals without any verified copy that have a replica which was found bad: what `atRisk` counts, but for
+ * those that never had a copy. Costs nothing while there are none.
+ */
+export async function countLost({ db }: Pick<Placement, 'db'>): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(distinct o.id)::int as count from replica r join stored_object o on o.id = r.object_id
+    where r.state = 'suspect' and o.kind = 'original' and o.state = 'live' and o.is_linked
+      and not exists (select from replica v where v.object_id = o.id and v.state = 'verified')`.execute(db)
+  return rows[0]!.count
+}
+
+async function originalsByPlace(
+  placement: Pick<Placement, 'locations' | 'db'>,
+): Promise<StorageStatus['originals']> {
+  const diskIds = [...placement.locations.values()].filter(({ kind }) => kind === 'disk').map(({ id }) => id)
+  const { rows } = await sql<{ place: Place; count: number; bytes: number }>`
+    select place, count(*)::bigint as count, coalesce(sum(size), 0)::bigint as bytes from (
+      select o.size,
+        case
+          when coalesce(bool_or(r.state = 'verified' and r.location_id = any(${diskIds}::text[])), false) then case
+            when bool_or(r.state = 'verified' and r.location_id <> all(${diskIds}::text[])) then 'both'
+            when bool_or(r.state = 'writing') then 'inFlight'
+            else 'localOnly' end
+          when coalesce(bool_or(r.state = 'verified'), false) then 'offloaded'
+          else 'atRisk'
+        end as place
+      from stored_object o left join replica r on r.object_id = o.id
+      where o.kind = 'original' and o.state = 'live' and o.is_linked
+      group by o.id
+    ) placed group by place`.execute(placement.db)
+  const none = (): Amount => ({ count: 0, bytes: 0 })
+  const result = {
+    total: none(),
+    localOnly: none(),
+    both: none(),
+    offloaded: none(),
+    atRisk: none(),
+    inFlight: none(),
+  }
+  for (const row of rows) {
+    result[row.place] = { count: Number(row.count), bytes: Number(row.bytes) }
+    result.total.count += Number(row.count)
+    result.total.bytes += Number(row.bytes)
+  }
+  return result
+}
+
+async function keptFiles({ db }: Placement): Promise<Amount> {
+  const { rows } = await sql<Amount>`
+    select count(*)::float8 as count, coalesce(sum(size), 0)::float8 as bytes from stored_object o
+    where not is_linked and state = 'live' and kept_since is not null
+      and exists (select from replica where object_id = o.id)`.execute(db)
+  return rows[0]!
+}
+
+async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
+  const [rows, drills, held, changes, listings, ledgers] = await Promise.all([
+    placement.db.selectFrom('location').selectAll().execute(),
+    currentDrills(placement.db),
+    placement.db
+      .selectFrom('replica as r')
+      .innerJoin('stored_object as o', 'o.id', 'r.object_id')
+      .where('r.state', '=', 'verified')
+      .groupBy('r.location_id')
+      .select(({ fn }) => [
+        'r.location_id',
+        fn.countAll<number>().as('count'),
+        sql<number>`coalesce(sum(o.size), 0)::bigint`.as('bytes'),
+        fn.min('r.verified_at').as('oldest'),
+      ])
+      .execute(),
+    openChanges(placement.db),
+    listingStatuses(placement),
+    ledgerStatuses(placement),
+  ])
+  const statuses: LocationStatus[] = []
+  for (const location of placement.locations.values()) {
+    const row = rows.find(({ id }) => id === location.id)
+    const drill = drills.find(({ locationId }) => locationId === location.id)
+    const holds = held.find(({ location_id }) => location_id === location.id)
+    const report = row?.probe as ProbeReport | null | undefined
+    statuses.push({
+      id: location.id,
+      kind: location.kind,
+      label: location.label,
+      isDemonstration: location.isDemonstration,
+      health: row?.is_healthy == null ? 'unknown' : row.is_healthy ? 'healthy' : 'unhealthy',
+      error: row?.health_error ?? null,
+      healthChangedAt: row?.health_changed_at?.toISOString() ?? null,
+      drill: drill ? { startedAt: drill.startedAt.toISOString(), endsAt: drill.endsAt.toISOString() } : null,
+      lastProbeAt: row?.probed_at?.toISOString() ?? null,
+      latencyMs: report?.latencyMs ?? null,
+      oldestProofAt: holds?.oldest ? new Date(holds.oldest).toISOString() : null,
+      listing: listings.get(location.id) ?? null,
+      ledger: ledgers.get(location.id)!,
+      objects: { count: Number(holds?.count ?? 0), bytes: Number(holds?.bytes ?? 0) },
+      ...(await spaceOf(location)),
+      findings: report?.findings ?? [],
+      changes: changes.get(location.id) ?? [],
+      browserReach: reachesIn(row?.probe ?? null),
+    })
+  }
+  return statuses
+}
+
+async function spaceOf(location: Location): Promise<{ freeBytes: number | null; totalBytes: number | null }> {
+  try {
+    const space = await location.backend.localFiles?.space()
+    return space ?? { freeBytes: null, totalBytes: null }
+  } catch {
+    return { freeBytes: null, totalBytes: null } // a mount that is gone; the location's health says so
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * An administrator decides that this ledger goes on with a location that another state of it has used
+ * meanwhile: it was restored from a backup, say. What the location holds is listed and laid beside the rows:
+ * right bytes become verified replicas, what is missing or wrong stops counting, and what the ledger doesn't
+ * know stays where it is. Nothing is removed, and nothing is put but the counter, which is taken over first,
+ * so that the other ledger stops, and bytes that were on their way out, once more under a fresh key.
+ *
+ * Until the end the location stays in conflict: nothing else writes or removes there. Killed at any point,
+ * the job goes on behind the last key that it noted; looking at a key twice changes nothing.
+ */
+import { sql } from 'kysely'
+import { AppError } from '../../errors.ts'
+import { RetryLater } from '../../queue/retry-later.ts'
+import { enqueueNextSteps } from '../ledger/next-steps.ts'
+import type { Replica } from '../ledger/objects.ts'
+import { keepReplica, loadObject, lockObject, proveReplica, type ReplicaName } from '../ledger/replicas.ts'
+import { type Difference, type ListedKey, listLocation } from '../listing/list-location.ts'
+import type { Location } from '../location.ts'
+import { endOwning, forgetLook } from '../locations/confirmations.ts'
+import { endConflict } from '../locations/counter-conflict.ts'
+import { locationOf, recordHealth, wakeWaitingJobs } from '../locations/locations.ts'
+import { assertOwnCounter } from '../locations/take-counter.ts'
+import type { Placement } from '../placement.ts'
+import { asFound, putAnew } from '../removal/put-anew.ts'
+import { asReplica } from '../removal/remove.ts'
+import { adoptBytes } from '../replica-io/adopt-bytes.ts'
+import { noteBadReplica } from '../replica-io/mark-bad.ts'
+import { type Check, checkNow, type Different, type Same } from '../replica-io/verify.ts'
+import { type AdoptionOptions, type AdoptionReport, add, noteProgress } from './adoption.ts'
+import { candidatesFor, looksRight } from './listed.ts'
+
+const ACTOR = 'adopt'
+/** Entries between two notes of the progress. */
+const STRETCH = 200
+/** The same in time: what has to be read takes long, and should not be read again after a kill. */
+const STRETCH_MS = 1_000
+/** Somebody who gives up a copy is done with it by then, or has died. */
+const GIVEN_UP_MS = 30_000
+
+/**
+ * The work of `beginAdoption`. Run again after any interruption it goes on. @throws what the place throws; a
+ * later try goes on
+ */
+export async function adoptLocation(
+  placement: Placement,
+  { locationId }: { locationId: string },
+  { signal, onProgress }: AdoptionOptions = {},
+): Promise<AdoptionReport | null> {
+  const { db } = placement
+  const location = locationOf(placement, locationId)
+  const row = await db
+    .selectFrom('adoption')
+    .select(['after_key', 'report', 'started_at'])
+    .where('location_id', '=', locationId)
+    .where('state', '=', 'running')
+    .executeTakeFirst()
+  if (!row) return null
+  await assertOwnCounter(placement, location)
+  const report = row.report as AdoptionReport
+  const stretch = { entries: 0, beganAt: performance.now() }
+  for await (const entry of listLocation(placement, location, { after: row.after_key, signal })) {
+    signal?.throwIfAborted()
+    if (entry.listed) add(report.held, entry.listed.size)
+    await takeIn(placement, location, entry, report, signal)
+    stretch.entries += 1
+    if (stretch.entries < STRETCH && performance.now() - stretch.beganAt < STRETCH_MS) continue
+    await noteProgress(
+      db,
+      { locationId, startedAt: row.started_at },
+      {
+        after_key: (entry.listed ?? entry.replica)!.key,
+        report: JSON.stringify(report),
+      },
+    )
+    stretch.entries = 0
+    stretch.beganAt = performance.now()
+    onProgress?.(report)
+  }
+  // Somebody else may have taken it over meanwhile, with another ledger.
+  await assertOwnCounter(placement, location)
+  await db.transaction().execute(async (tx) => {
+    await noteProgress(
+      tx,
+      { locationId, startedAt: row.started_at },
+      {
+        state: 'done',
+        report: JSON.stringify(report),
+        finished_at: sql<Date>`now()`,
+      },
+    )
+    await endConflict(tx, locationId)
+  })
+  placement.log.info({ location: locationId, ...report }, 'what the location holds was taken into the ledger')
+  // From here on it is ours, as after a start.
+  forgetLook(placement, locationId)
+  endOwning(placement, locationId)
+  await recordHealth(placement, locationId, null)
+  await wakeWaitingJobs(db)
+  return report
+}
+
+async function takeIn(
+  placement: Placement,
+  location: Location,
+  entry: Difference,
+  report: AdoptionReport,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { listed, replica } = entry
+  if (replica === null) {
+    const isAdopted = await adoptStray(placement, location, listed, signal)
+    add(isAdopted ? report.adopted : report.unknown, listed.size)
+    return
+  }
+  if (replica.objectState === 'purging') return
+  if (listed === null && replica.state !== 'verified') return
+  if (listed !== null && replica.state === 'verified' && looksRight(listed, replica)) {
+    add(report.confirmed, listed.size)
+    return
+  }
+  const loaded = await loadObject(placement.db, replica.objectId)
+  const now = loaded?.replicas.find((one) => one.locationId === location.id && one.key === replica.key)
+  if (!loaded || !now) return
+  // An upload past us is proven, and becomes a photo, when its time is over.
+  if (now.state === 'writing' && (await isAwaited(placement, replica.objectId))) return
+  const check = requireAnswer(location, await checkNow(placement, loaded.object, now, signal))
+  if (check.answer === 'same') {
+    // Its deletion may be on its way.
+    const isPut =
+      now.state === 'evicting' &&
+      (await putAnew(placement, loaded.object, now, { actor: ACTOR, signal })) !== 'not-now'
+    if (!isPut) await keep(placement, now, check)
+    add(replica.state === 'verified' ? report.confirmed : report.adopted, replica.size)
+    return
+  }
+  // A write that was not finished, or an eviction: what is to become of it is decided when the location is
+  // ours again.
+  if (now.state !== 'verified') {
+    if (!check.isAbsent) add(report.wrong, listed?.size ?? replica.size)
+    return
+  }
+  await noteBadReplica(placement, now, { actor: ACTOR, reason: check.reason })
+  add(check.isAbsent ? report.missing : report.wrong, replica.size)
+}
+
+async function isAwaited({ db, isAwaited }: Placement, objectId: string): Promise<boolean> {
+  const { rows } = await sql<{ yes: boolean }>`select ${isAwaited(sql`${objectId}::uuid`)} as yes`.execute(db)
+  return rows[0]!.yes
+}
+
+async function keep(placement: Placement, replica: Replica, check: Same): Promise<void> {
+  const { level, proof } = check
+  await placement.db.transaction().execute(async (tx) => {
+    await lockObject(tx, replica.objectId)
+    // A verified one is proven anew: only its ETag is another one.
+    if (replica.state === 'verified') await proveReplica(tx, replica, { level, proof, actor: ACTOR })
+    else if (!(await keepReplica(tx, replica, { level, proof, actor: ACTOR })))
+      throw new RetryLater(`a copy at ${replica.locationId} is being given up`, GIVEN_UP_MS)
+    await enqueueNextSteps(tx, placement, replica.objectId)
+  })
+}
+
+/** Bytes under a key that this ledger has no replica for: of a file that it knows, or not. */
+async function adoptStray(
+  placement: Placement,
+  location: Location,
+  listed: ListedKey,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  for (const object of await candidatesFor(placement, location, listed)) {
+    const found = { objectId: object.id, locationId: location.id, key: listed.key }
+    const check = requireAnswer(
+      location,
+      await checkNow(placement, object, asReplica(placement, found), signal),
+    )
+    if (check.answer !== 'same') continue
+    if (await isToGo(placement, found)) {
+      const result = await putAnew(placement, object, asFound(placement, found, check), {
+        actor: ACTOR,
+        signal,
+      })
+      if (result === 'done') return true
+      if (result === 'settled-meanwhile') continue
+    }
+    const { level, proof, held } = check
+    const result = await placement.db.transaction().execute(async (tx) => {
+      const now = await lockObject(tx, object.id)
+      // Given up while they were read: as replica of what is to go they would go with it, unseen.
+      if (now?.object.state !== 'live') return 'taken'
+      const adopted = await adoptBytes(tx, found, { level, proof, held, actor: ACTOR })
+      if (adopted === 'adopted') await enqueueNextSteps(tx, placement, object.id)
+      return adopted
+    })
+    if (result === 'adopted') return true
+  }
+  return false
+}
+
+/** Whether this ledger itself has written down that what lies there is to go, and may have had it removed. */
+async function isToGo({ db }: Pick<Placement, 'db'>, { locationId, key }: ReplicaName): Promise<boolean> {
+  const { rows } = await sql`
+    select from key_to_clear where location_id = ${locationId} and key = ${key}
+    union all select from class_change where location_id = ${locationId} and doomed_key = ${key}`.execute(db)
+  return rows.length > 0
+}
+
+function requireAnswer(location: Location, check: Check): Same | Different {
+  if (check.answer === 'unknown') throw new AppError('unavailable', `${location.label}: ${check.reason}`)
+  return check
+}

@@ -1,4 +1,0 @@
-import { openMemoryBackend } from '../../src/storage/memory.ts'
-import { storageSuite } from './storage-suite.ts'
-
-storageSuite('memory', async () => ({ backend: openMemoryBackend() }))

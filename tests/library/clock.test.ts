@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import { isClockInDoubt, observeClock } from '../../src/database/clock.ts'
+import { LIBRARY_CLOCK_REPAIRS } from '../../src/library/server/clock-repairs.ts'
+import { sweepLibrary } from '../../src/library/server/sweep.ts'
+import { silentLog } from '../../src/log.ts'
+import { placementClockRepairs } from '../../src/placement/ledger/clock-repairs.ts'
+import { checkListing } from '../../src/placement/listing/check-listing.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
+
+const jpeg = () => Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(1_000)])
+
+/**
+ * PostgreSQL's clock can't be set in a test; what it wrote can. That its clock jumps by so much is the same
+ * as all that was written before lying so much further back.
+ */
+async function jump({ pool }: TestServer, interval: string): Promise<void> {
+  await pool.query(`update clock_seen set seen_at = seen_at - $1::interval`, [interval])
+  await pool.query(
+    `update clock_gap set from_at = from_at - $1::interval, until_at = until_at - $1::interval`,
+    [interval],
+  )
+  await pool.query(`update asset set deleted_at = deleted_at - $1::interval`, [interval])
+  await pool.query(`update session set expires_at = expires_at - $1::interval`, [interval])
+}
+const look = (server: TestServer) =>
+  observeClock(server.db, silentLog, [...placementClockRepairs(server.placement), ...LIBRARY_CLOCK_REPAIRS])
+const sweep = ({ db, placement }: TestServer) => sweepLibrary({ db, placement, log: silentLog })
+
+async function withTrash(t: TestContext) {
+  const server = await startTestServer(t)
+  const { id } = await server.admin.upload(jpeg(), 'x.jpg')
+  await server.admin.call('/assets', {
+    method: 'DELETE',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ids: [id] }),
+  })
+  await look(server)
+  return { server, id }
+}
+
+test('A9: a clock that is 40 days ahead does not empty the trash, and what was lived through counts', async (t) => {
+  const { server } = await withTrash(t)
+  await server.pool.query(`update asset set deleted_at = now() - interval '29 days'`)
+  await jump(server, '40 days')
+  assert.equal(await look(server), 'gap')
+  assert.equal((await sweep(server)).purgedFromTrash, 0)
+  // The last day and a half, minute by minute: here as one, that somebody has seen pass.
+  await jump(server, '36 hours')
+  await server.pool.query('update clock_seen set seen_at = now()')
+  assert.equal(await look(server), 'steady')
+  assert.equal((await sweep(server)).purgedFromTrash, 1)
+})
+
+test('A9: a clock that was ahead and is right again costs the trash no day, in either direction', async (t) => {
+  const { server, id } = await withTrash(t)
+  await jump(server, '40 days')
+  await look(server)
+  const late = (await server.admin.upload(jpeg(), 'late.jpg')).id
+  await server.pool.query('update asset set deleted_at = now() where id = $1', [late])
+  await jump(server, '-40 days')
+  assert.equal(await look(server), 'went-back')
+  const gaps = await server.pool.query(`select from clock_gap where until_at - from_at > interval '1 hour'`)
+  assert.equal(gaps.rowCount, 0, 'the jump is taken back')
+  const { rows } = await server.pool.query(
+    `select id, deleted_at <= now() as "isPast" from asset order by id`,
+  )
+  assert.deepEqual(
+    rows,
+    [id, late].sort().map((each) => ({ id: each, isPast: true })),
+  )
+  await server.pool.query(`update asset set deleted_at = now() - interval '31 days'`)
+  assert.equal((await sweep(server)).purgedFromTrash, 2)
+})
+
+test('A9: a clock that was ahead for a while logs nobody out for good', async (t) => {
+  const { server } = await withTrash(t)
+  const user = await server.newUser('away')
+  await server.pool.query(`update session set expires_at = now() + interval '1 day' where user_id = $1`, [
+    user.userId,
+  ])
+  await jump(server, '40 days')
+  await look(server)
+  assert.equal((await sweep(server)).endedSessions, 0)
+  await jump(server, '-40 days')
+  await look(server)
+  assert.equal((await user.call('/users/me')).status, 200)
+})
+
+test('A9: after a jump nothing goes by its age alone for two days', async (t) => {
+  const { server } = await withTrash(t)
+  assert.equal(await isClockInDoubt(server.db), false)
+  await jump(server, '2 hours')
+  assert.equal(await look(server), 'gap')
+  assert.equal(await isClockInDoubt(server.db), false, 'a night without power is no wrong clock')
+  await jump(server, '40 days')
+  assert.equal(await look(server), 'gap')
+  assert.equal(await isClockInDoubt(server.db), true)
+})
+
+test('A9: leases, drills and bytes to clear that a clock ahead has dated hold nobody up when it is right again', async (t) => {
+  const { server, id } = await withTrash(t)
+  const { pool } = server
+  await server.runJobs()
+  const { rows } = await pool.query('select original_object_id as id from asset where id = $1', [id])
+  await pool.query(`insert into local_lease (id, object_id, purpose, expires_at)
+    select gen_random_uuid(), id, 'test', now() + interval '40 days' from stored_object limit 1`)
+  await pool.query(`insert into drill (location_id, started_at, ends_at, actor)
+    values ('s3', now() + interval '40 days', now() + interval '40 days 10 minutes', 'test')`)
+  await pool.query(
+    `insert into replica (object_id, location_id, key, state, lease_expires_at, actor)
+    values ($1, 'local', 'x/y/z', 'writing', now() + interval '40 days', 'test')`,
+    [rows[0].id],
+  )
+  await jump(server, '-40 days')
+  assert.equal(await look(server), 'went-back')
+  const later = async (table: string, column: string, than: string) =>
+    (await pool.query(`select from ${table} where ${column} > now() + $1::interval`, [than])).rowCount
+  assert.equal(await later('local_lease', 'expires_at', '7 days'), 0)
+  assert.equal(await later('drill', 'ends_at', '0'), 0)
+  assert.equal(await later('replica', 'lease_expires_at', '41 seconds'), 0)
+})
+
+test('nothing that a clock ahead has dated is still to come when it is right again', async (t) => {
+  const { server } = await withTrash(t)
+  const { pool } = server
+  await server.runJobs()
+  await checkListing(server.placement, 's3', { isNow: true })
+  await pool.query(`insert into location_listing (location_id, holder, lease_expires_at)
+    values ('local', gen_random_uuid(), now())`)
+  await pool.query(`insert into class_refusal (object_id, location_id, to_class, reason, refused_until)
+    select original_object_id, 's3', 'GLACIER', 'test', now() + interval '30 days' from asset`)
+  await pool.query(`insert into browser_probe (id, location_id, key, origin, expires_at)
+    values (gen_random_uuid(), 's3', '.glassine-probe/x', 'https://photos.example', now())`)
+  await pool.query('update stored_object set kept_since = now()')
+  // By the column: the longest that it lies ahead when the clock is right.
+  const longest = {
+    'location_listing.begun_at': '0',
+    'location_listing.finished_at': '0',
+    'location_listing.lease_expires_at': '5 minutes',
+    'replica.class_since': '0',
+    'class_refusal.refused_until': '180 days',
+    'browser_probe.expires_at': '10 minutes',
+    'stored_object.kept_since': '0',
+    'asset.created_at': '0',
+    'session.updated_at': '0',
+  }
+  for (const name of Object.keys(longest)) {
+    const [table, column] = name.split('.')
+    const dated = await pool.query(`update ${table} set ${column} = ${column} + interval '300 days'
+      where ${column} is not null`)
+    assert.ok(dated.rowCount! > 0, `${name}: there is one`)
+  }
+  await jump(server, '-300 days')
+  assert.equal(await look(server), 'went-back')
+  for (const [name, than] of Object.entries(longest)) {
+    const [table, column] = name.split('.')
+    const late = await pool.query(`select from ${table} where ${column} > now() + $1::interval`, [than])
+    assert.equal(late.rowCount, 0, name)
+  }
+})

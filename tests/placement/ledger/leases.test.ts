@@ -1,0 +1,64 @@
+/**
+ * The end of a lease beside the end of its object. What removes an object locks its row and then, by the cascade,
+ * its leases; so whoever ends a lease locks in that order, too.
+ */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, test } from 'node:test'
+import { releaseLease, releaseProcessingLease, takeLease } from '../../../src/placement/ledger/leases.ts'
+import { eventually } from '../../support/eventually.ts'
+import { ingestBytes, testPlacement } from '../../support/placement.ts'
+import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
+
+let database: TestDatabase
+let rig: Awaited<ReturnType<typeof testPlacement>>
+let objectId: string
+
+beforeEach(async () => {
+  database = await testDatabase()
+  rig = await testPlacement(database.db)
+  objectId = await ingestBytes(rig.placement, randomBytes(1_000))
+})
+afterEach(async () => {
+  await rig.close()
+  await database.drop()
+})
+
+/** Runs `release` while another transaction holds the object's row and wants its leases next. */
+async function releaseBesideRemoval(release: () => Promise<unknown>): Promise<void> {
+  const removal = await database.pool.connect()
+  try {
+    await removal.query('begin')
+    await removal.query('select from stored_object where id = $1 for update', [objectId])
+    const released = release()
+    await eventually(async () => {
+      const { rowCount } = await database.pool.query(
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      )
+      assert.equal(rowCount, 1, 'the release waits for the removal')
+    })
+    const { rowCount } = await removal.query(
+      'select from local_lease where object_id = $1 for update nowait',
+      [objectId],
+    )
+    assert.equal(rowCount, 1)
+    await removal.query('commit')
+    await released
+    const left = await database.pool.query('select from local_lease')
+    assert.equal(left.rowCount, 0)
+  } finally {
+    removal.release()
+  }
+}
+
+test('a reader gives its lease back while its object is removed', async () => {
+  const leaseId = await takeLease(database.db, objectId, 'recall', 60_000)
+  await releaseBesideRemoval(() => releaseLease(rig.placement, objectId, leaseId))
+})
+
+test('processing ends while its object is removed', async () => {
+  await takeLease(database.db, objectId, 'processing', 60_000)
+  await releaseBesideRemoval(() =>
+    database.db.transaction().execute((tx) => releaseProcessingLease(tx, rig.placement, objectId)),
+  )
+})

@@ -1,0 +1,51 @@
+/** What suites of the page share: the page as it is built now, and one browser for all tests of a file. */
+import { execFile } from 'node:child_process'
+import { after, before, type TestContext } from 'node:test'
+import { promisify } from 'node:util'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { ADMIN } from '../client.ts'
+import { launchBrowser, openPage, type WatchedPage } from './browser.ts'
+import { logIn } from './sheet-page.ts'
+
+const PROJECT = new URL('../../..', import.meta.url).pathname
+
+/** What a phone's browser says of itself. */
+export const PHONE: BrowserContextOptions = {
+  viewport: { width: 390, height: 844 },
+  isMobile: true,
+  hasTouch: true,
+}
+
+export type PageSuite = {
+  browser(): Browser
+  /** A page on which somebody is logged in, the administrator if nobody is named; it goes with the test. */
+  open(
+    t: TestContext,
+    url: string,
+    options?: BrowserContextOptions & { who?: { email: string; password: string } },
+  ): Promise<WatchedPage>
+}
+
+/** Call it inside of `describe`. */
+export function pageSuite(): PageSuite {
+  let browser: Browser
+  before(async () => {
+    await promisify(execFile)(process.execPath, ['web/build.ts', '--if-stale'], { cwd: PROJECT })
+    browser = await launchBrowser()
+  })
+  after(() => browser?.close())
+  return {
+    browser: () => browser,
+    async open(t, url, { who = ADMIN, ...options } = {}) {
+      const watched = await openPage(browser, url, options)
+      t.after(() => watched.page.context().close())
+      await logIn(watched.page, who)
+      return watched
+    },
+  }
+}
+
+/** A touch, as a finger makes it: `page.tap` would wait for an element that takes it. */
+export async function tapAt(page: Page, x: number, y: number): Promise<void> {
+  await page.touchscreen.tap(x, y)
+}
