@@ -10,7 +10,7 @@
  * second (32 jobs of 8 at a time).
  */
 import { sql } from 'kysely'
-import type { Database, Queryable } from '../database/connect.ts'
+import type { Database, Queryable, Tx } from '../database/connect.ts'
 import { COMMITTING_LATER } from '../database/statements/commit-later.ts'
 import { compileOnce } from '../database/statements/compile-once.ts'
 import { OWNER_FLAG } from './enqueue.ts'
@@ -158,23 +158,28 @@ export async function postponeJob(
   job: ClaimedJob,
   delayMs: number,
 ): Promise<boolean> {
-  if (await removeSuperseded(db, workerId, job)) return true
-  const { rows } = await sql`
-    update graphile_worker._private_jobs
-    set attempts = greatest(0, attempts - 1), run_at = now() + ${delayMs} * interval '1 millisecond',
-      locked_by = null, locked_at = null
-    where id = ${job.id} and locked_by = ${workerId} returning id`.execute(db)
-  return rows.length === 1
+  return db.transaction().execute(async (tx) => {
+    if (await removeSuperseded(tx, workerId, job)) return true
+    const { rows } = await sql`
+      update graphile_worker._private_jobs
+      set attempts = greatest(0, attempts - 1), run_at = now() + ${delayMs} * interval '1 millisecond',
+        locked_by = null, locked_at = null
+      where id = ${job.id} and locked_by = ${workerId} returning id`.execute(tx)
+    return rows.length === 1
+  })
 }
 
-async function removeSuperseded(db: Queryable, workerId: string, job: ClaimedJob): Promise<boolean> {
-  if (job.key === null) return false
-  const { rows } = await sql`
-    delete from graphile_worker._private_jobs
-    where id = ${job.id} and locked_by = ${workerId} and key is distinct from ${job.key} returning id`.execute(
-    db,
-  )
-  return rows.length === 1
+/**
+ * Locks the job first, and so waits for a transaction that supersedes it just now. Where the row was only
+ * looked at, that transaction came between the look and what followed, and a job without a key ran on beside
+ * the one that had replaced it.
+ */
+async function removeSuperseded(tx: Tx, workerId: string, job: ClaimedJob): Promise<boolean> {
+  const { rows } = await sql<{ key: string | null }>`
+    select key from graphile_worker._private_jobs
+    where id = ${job.id} and locked_by = ${workerId} for update`.execute(tx)
+  if (rows[0] === undefined || rows[0].key !== null) return false
+  return remove(tx, workerId, job)
 }
 
 /**
@@ -187,13 +192,17 @@ export async function releaseUnknownJobs(
   runningIds: string[],
   olderThanMs: number,
 ): Promise<number> {
-  const { rows } = await sql`
-    update graphile_worker._private_jobs
-    set attempts = greatest(0, attempts - 1), locked_by = null, locked_at = null
-    where locked_by = ${workerId} and id <> all(${runningIds}::bigint[])
-      and locked_at < now() - ${olderThanMs} * interval '1 millisecond'
-    returning id`.execute(db)
-  return rows.length
+  const isMeant = sql`locked_by = ${workerId} and id <> all(${runningIds}::bigint[])
+    and locked_at < now() - ${olderThanMs} * interval '1 millisecond'`
+  return db.transaction().execute(async (tx) => {
+    await sql`select id from graphile_worker._private_jobs where ${isMeant} for update`.execute(tx)
+    await sql`delete from graphile_worker._private_jobs where ${isMeant} and key is null`.execute(tx)
+    const { rows } = await sql`
+      update graphile_worker._private_jobs
+      set attempts = greatest(0, attempts - 1), locked_by = null, locked_at = null
+      where ${isMeant} returning id`.execute(tx)
+    return rows.length
+  })
 }
 
 /** Unlocks all that this worker still holds, at its end; the attempts are not counted. */

@@ -87,6 +87,9 @@ async function buryDead(db: Database, ownId: string, deadAfterMs: number | null,
   if (dead.length === 0) return
 
   const released = await db.transaction().execute(async (tx) => {
+    // Waits for whoever supersedes one just now.
+    await sql`
+      select id from graphile_worker._private_jobs where locked_by = any(${dead}) for update`.execute(tx)
     // A job whose last attempt it was stays dead, and that must be seen.
     await sql`
       insert into job_failure (job, queue, payload, attempt, error, is_final, key, code)
@@ -96,6 +99,9 @@ async function buryDead(db: Database, ownId: string, deadAfterMs: number | null,
         job.key, 'interrupted'
       from graphile_worker.jobs as job join graphile_worker._private_jobs as raw using (id)
       where job.locked_by = any(${dead})`.execute(tx)
+    // Of a superseded job the newer one does the work; unlocked, it would be shown as failed for 30 days.
+    await sql`
+      delete from graphile_worker._private_jobs where locked_by = any(${dead}) and key is null`.execute(tx)
     const { rows: jobs } = await sql`
       select id from graphile_worker.jobs where locked_by = any(${dead})`.execute(tx)
     await sql`select graphile_worker.force_unlock_workers(${dead})`.execute(tx)

@@ -1,0 +1,69 @@
+/**
+ * A job that is superseded in the moment in which it ends: the transaction that enqueues its key again is
+ * under way, and commits after the end has begun.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { sql } from 'kysely'
+import { silentLog } from '../../src/log.ts'
+import {
+  awaitPlace,
+  type ClaimedJob,
+  claimJobs,
+  completeJob,
+  failJob,
+  postponeJob,
+  releaseAllJobs,
+} from '../../src/queue/claimed-job.ts'
+import { enqueue } from '../../src/queue/enqueue.ts'
+import { startHeartbeat } from '../../src/queue/heartbeat.ts'
+import { until } from '../support/eventually.ts'
+import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+
+const WORKER = 'a worker'
+const ASKED = { objectId: 'o', to: 's3' }
+
+type End = (database: TestDatabase, job: ClaimedJob) => Promise<unknown>
+
+const ENDS: Record<string, End> = {
+  'it is done': ({ db }, job) => completeJob(db, WORKER, job),
+  'it fails': ({ db }, job) =>
+    failJob(db, WORKER, job, {
+      queue: 'replication',
+      error: 'of a test',
+      code: 'internal',
+      delayMs: 0,
+      isFinal: false,
+    }),
+  'its place is away': ({ db }, job) => awaitPlace(db, WORKER, job, { error: 'away', delayMs: 0 }),
+  'it is postponed': ({ db }, job) => postponeJob(db, WORKER, job, 0),
+  'its worker stops': ({ db }) => releaseAllJobs(db, WORKER),
+  'its worker is found dead': async ({ db }) => {
+    const times = { beatMs: 60_000, deadAfterMs: 0 }
+    const heartbeat = await startHeartbeat(db, 'another', times, silentLog, async () => undefined)
+    await heartbeat.stop()
+  },
+}
+
+for (const [name, end] of Object.entries(ENDS))
+  test(`superseded while ${name}: only the newer job is left`, async (t) => {
+    const database = await testDatabase(t)
+    await enqueue(database.db, 'replicate-object', ASKED)
+    const [job] = await claimJobs(database.db, WORKER, [{ names: ['replicate-object'], jobs: 1, avoid: [] }])
+    assert.ok(job)
+    let ending: Promise<unknown> | undefined
+    await database.db.transaction().execute(async (tx) => {
+      await enqueue(tx, 'replicate-object', ASKED)
+      ending = end(database, job)
+      await until('the end waits for the transaction', async () => {
+        const { rowCount } = await database.pool.query(
+          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        return rowCount === 1
+      })
+    })
+    await ending
+    const { rows } = await sql`
+      select key is not null as "hasKey", attempts, locked_by from graphile_worker.jobs`.execute(database.db)
+    assert.deepEqual(rows, [{ hasKey: true, attempts: 0, locked_by: null }])
+  })
