@@ -44,6 +44,9 @@ const LIMIT_MS = 15 * 60_000
  * the heap may reach this before the first marking.
  */
 const HEAP = ['--external-memory-accounted-in-global-limit', '--initial-heap-size=512']
+const PRELOADED = ['file-times.ts', 'untracked-promises.ts'].map(
+  (name) => `--import=${new URL(`support/runner/${name}`, import.meta.url)}`,
+)
 
 async function findFiles(patterns: string[]): Promise<string[]> {
   const files: string[] = []
@@ -109,7 +112,7 @@ const events = run({
   concurrency: AT_ONCE,
   timeout: LIMIT_MS,
   signal: terminated.signal,
-  execArgv: [`--import=${new URL('support/runner/file-times.ts', import.meta.url)}`, ...HEAP],
+  execArgv: [...PRELOADED, ...HEAP],
 })
 let isSuccess = false
 events.on('test:summary', ({ file, success }) => {
