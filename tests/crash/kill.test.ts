@@ -21,7 +21,7 @@ import { createLog } from '../../src/log.ts'
 import { purgeObject } from '../../src/placement/lifecycle/purge.ts'
 import { sweepPlacement } from '../../src/placement/maintenance/sweep.ts'
 import { type Client, connectClient } from '../support/client.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, until } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
 import { type SpawnedServer, spawnServer, WRITE_LEASE_SECONDS } from '../support/spawn-server.ts'
 
@@ -79,6 +79,8 @@ async function killOverAndOver(strategy: Strategy): Promise<void> {
       client ??= await connectClient(server.url)
       const load = startLoad(client, manifest, strategy)
       await sleep(randomInt(300, 2_500))
+      // However slow the machine is: each round has something to lose.
+      await until('an upload of this round is acknowledged', () => manifest.size > round, 60_000)
       if (strategy === 's3-first' && round === 0) await someUploadStopsAfterItsFirstPart(bucket)
       const status = await client.json<Status>('/storage/status').catch(() => null)
       const writing = bucket.openConnections()
@@ -94,7 +96,6 @@ async function killOverAndOver(strategy: Strategy): Promise<void> {
       if (inFlight > 0) uploadsCut += 1
       if (writing > 0 || (status?.originals.inFlight.count ?? 0) > 0) offloadsCut += 1
     }
-    assert.ok(manifest.size >= ROUNDS, `only ${manifest.size} uploads were acknowledged`)
     assert.ok(uploadsCut >= ROUNDS / 2, `only ${uploadsCut} of ${ROUNDS} kills cut an upload`)
     assert.ok(offloadsCut >= 1, 'no kill cut a write to the bucket')
     if (strategy === 's3-first') assert.ok(largeCut >= 1, 'no kill cut an upload of which parts were there')

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { PUBLIC_BODY } from '../../../src/http/bodies/limits.ts'
 import { ADMIN } from '../../support/client.ts'
 import { startAttackedServer } from '../../support/http/attacked-server.ts'
+import { assertNobodyWaited } from '../../support/http/longest-stall.ts'
 import { shoot } from '../../support/http/shoot.ts'
 
 const MIB = 1024 * 1024
@@ -44,8 +45,7 @@ test('B1: a login of 10 MB of brackets is refused by its size, and freezes nothi
     [small.status, JSON.parse(small.text)],
     [400, { message: 'The JSON body is nested deeper than 20 levels' }],
   )
-  const { longestStallMs } = await server.facts()
-  assert.ok(longestStallMs < 250, `${longestStallMs} ms`)
+  assertNobodyWaited(await server.facts())
 })
 
 test('B2: 250 unfinished logins of 10 MB take no memory', async (t) => {
