@@ -1,6 +1,8 @@
+import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { beginEviction, forgetReplica, keepReplica, lockObjectRow } from '../ledger/replicas.ts'
 import type { Placement } from '../placement.ts'
+import { isNamed } from '../replica-io/adopt-bytes.ts'
 import { decideRemoval, type RemovalCandidate, removeCandidate } from './remove.ts'
 
 /**
@@ -22,7 +24,10 @@ export async function abandonWriting(
   { actor, onlyIfDead, signal }: { actor: string; onlyIfDead: boolean; signal?: AbortSignal | undefined },
 ): Promise<AbandonResult> {
   const { db } = placement
-  if (!(await isEndable(placement, replica, onlyIfDead))) return 'untouched'
+  if (!(await isEndable(placement, replica, onlyIfDead))) {
+    if (!onlyIfDead) await noteLatePut(placement, replica)
+    return 'untouched'
+  }
   const decision = await decideRemoval(placement, replica, { first: 'own', actor, signal })
   if (decision.do === 'stay') {
     placement.log.warn(
@@ -54,6 +59,14 @@ export async function abandonWriting(
   await removeCandidate(placement, replica, decision)
   await forgetReplica(db, replica)
   return 'ended'
+}
+
+/**
+ * Of our own write: while this process or its machine slept, somebody took it for dead, found nothing and gave the
+ * row up. What was put after that is looked for under its key.
+ */
+async function noteLatePut({ db }: Pick<Placement, 'db'>, replica: RemovalCandidate): Promise<void> {
+  if (!(await isNamed(db, replica))) await noteKeyToClear(db, replica, 0)
 }
 
 /** Asked before anything is looked at: most rows that a sweep finds late are settled by then. */

@@ -1,3 +1,4 @@
+import { forgetObject } from '../cache/store.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica } from '../ledger/objects.ts'
 import { lockObject, suspectReplica } from '../ledger/replicas.ts'
@@ -19,8 +20,9 @@ export async function confirmLocationNow(placement: Placement, locationId: strin
 
 /**
  * A verified replica was looked at and is not what it should be: from now on it is no copy, and what follows
- * is enqueued (where there is another copy, it is made anew). False where it is no longer verified under that
- * key. The reason is kept in its history. The caller has confirmed the location.
+ * is enqueued (where there is another copy, it is made anew). What the cache has of it goes as well: a part that
+ * was read there can't be told from a right one. False where it is no longer verified under that key. The reason
+ * is kept in its history. The caller has confirmed the location.
  */
 export async function noteBadReplica(
   placement: Placement,
@@ -35,6 +37,9 @@ export async function noteBadReplica(
     return true
   })
   const { objectId, locationId: location } = replica
-  if (isNoted) placement.log.error({ objectId, location, reason, by: actor }, 'a replica is bad')
-  return isNoted
+  if (!isNoted) return false
+  placement.log.error({ objectId, location, reason, by: actor }, 'a replica is bad')
+  if (placement.cache && location !== placement.local.id)
+    await forgetObject(placement.cache, { id: objectId, size: null })
+  return true
 }

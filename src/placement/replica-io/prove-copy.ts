@@ -25,7 +25,7 @@ export async function proveCopy(
   signal: AbortSignal,
 ): Promise<CopyVerdict> {
   const at = source.locationId
-  const copy: Replica = { ...asItsCopy(placement, source), key: toKey }
+  const copy = asItsCopy(placement, source, toKey)
   const seen = await checkByHead(placement, object, copy)
   const heldIn = seen.held?.storageClass ?? ORDINARY_CLASS
   if (seen.held && heldIn !== toClass) {
@@ -50,12 +50,13 @@ export async function proveCopy(
  * what a copy can be proven by without reading.
  */
 export function checkAsCopy(placement: Placement, object: StoredObject, replica: Replica): Promise<Check> {
-  return checkByHead(placement, object, asItsCopy(placement, replica))
+  return checkByHead(placement, object, asItsCopy(placement, replica, replica.key))
 }
 
-function asItsCopy(placement: Placement, replica: Replica): Replica {
-  const { backend } = locationOf(placement, replica.locationId)
-  return { ...replica, proof: comparableProof(backend, replica) }
+/** A replica under another key, with what is known of the one that it may be a copy of. */
+export function asItsCopy(placement: Placement, source: Replica, key: Replica['key']): Replica {
+  const { backend } = locationOf(placement, source.locationId)
+  return { ...source, key, proof: comparableProof(backend, source) }
 }
 
 /**

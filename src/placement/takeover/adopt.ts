@@ -13,7 +13,14 @@ import { AppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica } from '../ledger/objects.ts'
-import { keepReplica, loadObject, lockObject, proveReplica, type ReplicaName } from '../ledger/replicas.ts'
+import {
+  doubtReplica,
+  keepReplica,
+  loadObject,
+  lockObject,
+  proveReplica,
+  type ReplicaName,
+} from '../ledger/replicas.ts'
 import { type Difference, type ListedKey, listLocation } from '../listing/list-location.ts'
 import type { Location } from '../location.ts'
 import { endOwning, forgetLook } from '../locations/confirmations.ts'
@@ -25,9 +32,12 @@ import { asFound, putAnew } from '../removal/put-anew.ts'
 import { asReplica } from '../removal/remove.ts'
 import { adoptBytes } from '../replica-io/adopt-bytes.ts'
 import { noteBadReplica } from '../replica-io/mark-bad.ts'
-import { type Check, checkNow, type Different, type Same } from '../replica-io/verify.ts'
+import { asItsCopy } from '../replica-io/prove-copy.ts'
+import { type Check, checkByHead, checkNow, type Different, type Same } from '../replica-io/verify.ts'
+import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
+import { isArchiveClass } from '../storage-classes.ts'
 import { type AdoptionOptions, type AdoptionReport, add, noteProgress } from './adoption.ts'
-import { candidatesFor, looksRight } from './listed.ts'
+import { type Candidate, candidatesFor, isNamedElsewhere, looksRight } from './listed.ts'
 
 const ACTOR = 'adopt'
 /** Entries between two notes of the progress. */
@@ -108,7 +118,7 @@ async function takeIn(
 ): Promise<void> {
   const { listed, replica } = entry
   if (replica === null) {
-    const isAdopted = await adoptStray(placement, location, listed, signal)
+    const isAdopted = await adoptStray(placement, location, listed, { report, signal })
     add(isAdopted ? report.adopted : report.unknown, listed.size)
     return
   }
@@ -124,6 +134,8 @@ async function takeIn(
   // An upload past us is proven, and becomes a photo, when its time is over.
   if (now.state === 'writing' && (await isAwaited(placement, replica.objectId))) return
   const check = requireAnswer(location, await checkNow(placement, loaded.object, now, signal))
+  // Nobody can tell now, nor on any later try: its row stays as it is.
+  if (check.answer === 'unknown') return
   if (check.answer === 'same') {
     // Its deletion may be on its way.
     const isPut =
@@ -165,15 +177,18 @@ async function adoptStray(
   placement: Placement,
   location: Location,
   listed: ListedKey,
-  signal: AbortSignal | undefined,
+  { report, signal }: { report: AdoptionReport; signal: AbortSignal | undefined },
 ): Promise<boolean> {
-  for (const object of await candidatesFor(placement, location, listed)) {
+  for (const candidate of await candidatesFor(placement, location, listed)) {
+    const { object } = candidate
     const found = { objectId: object.id, locationId: location.id, key: listed.key }
-    const check = requireAnswer(
-      location,
-      await checkNow(placement, object, asReplica(placement, found), signal),
-    )
+    const named = isNamedElsewhere(candidate)
+      ? await lookAtNamed(placement, location, candidate, signal)
+      : null
+    if (named !== null && named.answer !== 'different') continue
+    const check = requireAnswer(location, await lookAtFound(placement, candidate, found, signal))
     if (check.answer !== 'same') continue
+    if (named !== null) await leaveNamed(placement, candidate, named, report)
     if (await isToGo(placement, found)) {
       const result = await putAnew(placement, object, asFound(placement, found, check), {
         actor: ACTOR,
@@ -196,6 +211,56 @@ async function adoptStray(
   return false
 }
 
+/**
+ * The bytes of a replica may have got another key since: a change of class, a repair. Its key may come first or
+ * last in the listing, so it is looked at when the other one is found.
+ */
+async function lookAtNamed(
+  placement: Placement,
+  location: Location,
+  { object, here }: Candidate,
+  signal: AbortSignal | undefined,
+): Promise<Check> {
+  return requireAnswer(location, await checkNow(placement, object, here!, signal))
+}
+
+/** What the replica names is not there any more, or is wrong. */
+async function leaveNamed(
+  placement: Placement,
+  { object, here }: Candidate,
+  { isAbsent, reason }: Different,
+  report: AdoptionReport,
+): Promise<void> {
+  if (here!.state === 'verified') {
+    if (await noteBadReplica(placement, here!, { actor: ACTOR, reason }))
+      add(isAbsent ? report.missing : report.wrong, object.size)
+    return
+  }
+  if ((here!.leaseLeftMs ?? 0) > 0)
+    throw new RetryLater(`a copy at ${here!.locationId} is being given up`, GIVEN_UP_MS)
+  await placement.db.transaction().execute(async (tx) => {
+    await lockObject(tx, object.id)
+    await doubtReplica(tx, here!, ACTOR)
+  })
+}
+
+/**
+ * Found bytes may be a copy that the location has made itself, as of a class change: what is known of the replica
+ * tells them, where nobody can read them. Where it does not, they are any bytes.
+ */
+async function lookAtFound(
+  placement: Placement,
+  { object, here }: Candidate,
+  found: ReplicaName,
+  signal: AbortSignal | undefined,
+): Promise<Check> {
+  if (here !== null && (here.proofLevel ?? 0) >= LEVEL_TO_GIVE_UP_ANOTHER) {
+    const check = await checkByHead(placement, object, asItsCopy(placement, here, found.key))
+    if (check.answer === 'same') return check
+  }
+  return checkNow(placement, object, asReplica(placement, found), signal)
+}
+
 /** Whether this ledger itself has written down that what lies there is to go, and may have had it removed. */
 async function isToGo({ db }: Pick<Placement, 'db'>, { locationId, key }: ReplicaName): Promise<boolean> {
   const { rows } = await sql`
@@ -204,7 +269,8 @@ async function isToGo({ db }: Pick<Placement, 'db'>, { locationId, key }: Replic
   return rows.length > 0
 }
 
-function requireAnswer(location: Location, check: Check): Same | Different {
-  if (check.answer === 'unknown') throw new AppError('unavailable', `${location.label}: ${check.reason}`)
-  return check
+/** `unknown` only of what is archived, which no later try could read either. */
+function requireAnswer(location: Location, check: Check): Check {
+  if (check.answer !== 'unknown' || isArchiveClass(check.held?.storageClass ?? null)) return check
+  throw new AppError('unavailable', `${location.label}: ${check.reason}`)
 }

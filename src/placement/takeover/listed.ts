@@ -2,32 +2,39 @@
 import { sql } from 'kysely'
 import type { ObjectKind } from '../../database/schema.ts'
 import { partsOfKey } from '../keys.ts'
-import type { StoredObject } from '../ledger/objects.ts'
+import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { loadObject } from '../ledger/replicas.ts'
 import type { LedgerReplica, ListedKey } from '../listing/list-location.ts'
 import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
 
-/**
- * Objects that the key may be of, by the ids in it and by its size, and that have no verified replica at the
- * location.
- */
+/** `here`: its replica at the location, which names another key; null: it has none there. */
+export type Candidate = { object: StoredObject; here: Replica | null }
+
+/** Objects that the key may be of, by the ids in it and by its size. */
 export async function candidatesFor(
   placement: Pick<Placement, 'db'>,
   location: Location,
   listed: ListedKey,
-): Promise<StoredObject[]> {
+): Promise<Candidate[]> {
   const parts = partsOfKey(listed.key)
   if (parts === null) return []
   const { rows } = await sql<{ id: string }>`
     select id from stored_object o
     where owner_id = ${parts.ownerId} and asset_id is not distinct from ${parts.assetId}::uuid
       and kind = ${parts.kind as ObjectKind} and size = ${listed.size} and state = 'live'
-      and not exists (select from replica r
-        where r.object_id = o.id and r.location_id = ${location.id} and r.state in ('verified', 'evicting'))
     order by created_at limit 20`.execute(placement.db)
   const loaded = await Promise.all(rows.map(({ id }) => loadObject(placement.db, id)))
-  return loaded.flatMap((one) => (one ? [one.object] : []))
+  return loaded.flatMap((one) => {
+    if (!one) return []
+    const here = one.replicas.find(({ locationId }) => locationId === location.id) ?? null
+    return [{ object: one.object, here }]
+  })
+}
+
+/** Its replica, as far as the ledger knows, lies under the key that it names, or may: other bytes are one too many. */
+export function isNamedElsewhere({ here }: Candidate): boolean {
+  return here?.state === 'verified' || here?.state === 'evicting'
 }
 
 /**

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { afterEach, beforeEach, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
@@ -22,10 +22,13 @@ import type { Placement } from '../../../src/placement/placement.ts'
 import { withLocalFile } from '../../../src/placement/reads/recall.ts'
 import { findServable } from '../../../src/placement/reads/serve.ts'
 import { storageStatus } from '../../../src/placement/reports/status.ts'
+import { lookEverywhere } from '../../../src/placement/uploads/look-everywhere.ts'
+import { ensureCopy } from '../../../src/placement/uploads/repair.ts'
+import { stageStream } from '../../../src/placement/uploads/stage.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
 import { s3TestSettings } from '../../storage/contract/s3-subject.ts'
 import { eventually } from '../../support/eventually.ts'
-import { ingestBytes, locationOfBackend, policyOf, testPlacement } from '../../support/placement.ts'
+import { ingestBytes, locationOfBackend, placesOf, policyOf, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
 const CREDENTIALS = { accessKeyId: 'cache', secretAccessKey: 'cache-secret' }
@@ -218,6 +221,23 @@ test('a part of an object that was replaced in the bucket is not kept', async ()
   await quiet()
   assert.deepEqual(await cachedFiles(), [])
   assert.equal((await loadObject(database.db, film.id))!.replicas[0]!.state, 'suspect')
+})
+
+test('a part of a replica that has rotted is not kept when that is found out, nor given to anybody after a repair', async () => {
+  const { key } = (await loadObject(database.db, film.id))!.replicas[0]!
+  await server.stored.tamper(key, { offset: CHUNK + 5 })
+  const part = { start: CHUNK, end: CHUNK + 10 }
+  assert.notDeepEqual(await read(film, part), film.bytes.subarray(CHUNK, CHUNK + 11))
+  await quiet()
+  assert.equal((await lookEverywhere(rig.placement, film.id)).answer, 'different')
+  const sent = await stageStream(rig.placement, Readable.from([film.bytes]), { maxBytes: 1e7 })
+  assert.equal(await ensureCopy(rig.placement, film.id, sent), 'repaired')
+  await sent.discard()
+  await replicateObject(rig.placement, { objectId: film.id, to: 's3' })
+  await replicateObject(rig.placement, { objectId: film.id, to: 's3' })
+  await evictReplica(rig.placement, { objectId: film.id, from: 'local' })
+  assert.deepEqual(await placesOf(database.db, film.id), ['s3 verified'])
+  assert.deepEqual(await read(film, part), film.bytes.subarray(CHUNK, CHUNK + 11))
 })
 
 test('right bytes under a new ETag are judged once, proven anew, and then served', async () => {

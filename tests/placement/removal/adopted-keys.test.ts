@@ -112,6 +112,26 @@ test('nothing is left for good under the key of a write that was not finished, w
   assert.deepEqual(await places(id), ['local verified', 's3 verified'])
 })
 
+test('what a writer puts that was taken for dead while it slept is found and removed', async () => {
+  const bytes = randomBytes(20_000)
+  const id = await ingestBytes(rig.placement, bytes)
+  const { backend } = s3()
+  const { put } = backend
+  backend.put = async (...given) => {
+    backend.put = put
+    await database.pool.query(`update replica set lease_expires_at = now() where state = 'writing'`)
+    assert.equal((await sweepPlacement(rig.placement)).abandonedWrites, 1)
+    return put(...given)
+  }
+  await assert.rejects(replicateObject(rig.placement, { objectId: id, to: 's3' }), { code: 'conflict' })
+  assert.deepEqual(await places(id), ['local verified'])
+  await replicateObject(rig.placement, { objectId: id, to: 's3' })
+  assert.equal(s3().inner.held.size, 2)
+  await sweepKeys()
+  assert.deepEqual([...s3().inner.held.keys()], [(await replicaAt(id, 's3')).key])
+  assert.deepEqual(await places(id), ['local verified', 's3 verified'])
+})
+
 test('bytes that somebody may be removing are adopted when that is over, where they can not be put anew', async () => {
   const bytes = randomBytes(20_000)
   const id = await ingestBytes(rig.placement, bytes)
