@@ -57,7 +57,7 @@ test('A2: a decision is shown until it is made, then its progress, then for a da
 
 test('A2: the two ways on depend on what may have happened', () => {
   const bucket = place('s3', { conflict: 'another-ledger' })
-  assert.match(whatHappened(bucket), /older backup of its database .* or this is a copy/)
+  assert.match(whatHappened(bucket), /older backup of its database .* or this server is a copy/)
   assert.match(takeOver(bucket).text, /Nothing there is removed or overwritten/)
   const copy = otherWay(bucket)
   assert.equal(copy.title, 'This is a copy')

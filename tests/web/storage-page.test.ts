@@ -179,7 +179,7 @@ test('the mark: one square per location in config order, the best replica counts
 test('a proof level has words', () => {
   const words = [null, 0, 1, 2, 3, 4].map(proofInWords)
   assert.equal(new Set(words).size, 6)
-  assert.match(proofInWords(4), /SHA-256/)
+  assert.match(proofInWords(4), /read back/)
 })
 
 test('queues are named once, twins and strangers left out', () => {
