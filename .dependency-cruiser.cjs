@@ -3,7 +3,10 @@ const ORDER = require('./.import-order.cjs')
 
 const room = (name) => `^src/${name}/`
 
-/** Wires its room, so that it imports from every folder; `only-the-app-opens-placement` keeps it out of all of them. */
+/**
+ * Wires its room, so that it imports from every folder; `only-the-app-opens-placement` keeps it out of all of
+ * them.
+ */
 const WIRING = { placement: '^src/placement/open\\.ts$' }
 
 /** Only the files of the folder itself: `s3/probe` is a folder of its own. */

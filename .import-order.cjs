@@ -1,7 +1,8 @@
 /**
- * The folders of each room, in order: a file imports from its own folder and from those before it, never from a later
- * one. `.` stands for the files of the room itself; where it is missing, they may import and be imported by all.
- * A folder that is not named here fails the check, so a new one gets its place on the day it is made.
+ * The subfolders of each top folder of `src/`, in order: a file imports from its own folder and from those
+ * before it, never from a later one. `.` stands for the files of the top folder itself; where it is missing,
+ * they may import and be imported by all. A folder that is not named here fails the check, so a new one gets
+ * its place on the day it is made.
  *
  * `cache` comes before all of placement: it knows units of bytes, and no object.
  */

@@ -1,6 +1,6 @@
 /**
  * How fast a queue of photos is worked off with as many processes as there are cores (the default) and with
- * one, and how long whoever looks at thumbnails meanwhile waits for them.
+ * one, and how long requests for thumbnails wait meanwhile.
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'

@@ -57,7 +57,7 @@ export type App = {
   kill(): void
 }
 
-/** Ids of the configured places, as they stand in the ledger. */
+/** Ids of the configured locations, as the ledger has them. */
 const LOCAL = 'local'
 const S3 = 's3'
 const DEMONSTRATION = 'demonstration'
@@ -144,8 +144,8 @@ export type OpenDatabase = {
   pool: pg.Pool
   close(): Promise<void>
   /**
-   * `close` is to be over in so many milliseconds from now: the embedded PostgreSQL, which is last, gets what
-   * is left.
+   * The milliseconds within which `close` must be over: the embedded PostgreSQL, which is last, gets what is
+   * left.
    */
   finishWithin(withinMs: number): void
   kill(): void
@@ -211,7 +211,7 @@ function fromHere(path: string): string {
   return short.startsWith('..') || short === '' ? path : `./${short}`
 }
 
-/** A connection that somebody still holds must not keep the process alive. */
+/** A connection that is still in use must not keep the process alive. */
 async function endPool(pool: pg.Pool): Promise<void> {
   await Promise.race([pool.end(), new Promise((resolve) => setTimeout(resolve, 500).unref())])
 }
@@ -254,13 +254,15 @@ async function openLocations(
     if (locations.some((location) => location.id === id)) continue
     log.error(
       { location: id },
-      'a location holds files but is not configured: they can not be read. Configure it again',
+      'a location holds files but is not configured: they cannot be read. Configure it again',
     )
   }
   return { demonstrationBucket, locations, bucket }
 }
 
-/** The id of the configured bucket in the ledger: that of the original belongs to the original. */
+/**
+ * The id of the configured bucket in the ledger. In a copy of an installation it differs from the original's.
+ */
 async function bucketIdOf({ storage }: Config, db: Database): Promise<string> {
   if (storage.s3 === null) return DEMONSTRATION
   const origins = await originsOf(db)
@@ -289,7 +291,9 @@ function openLocalLocation(config: Config, log: Log): Location {
   }
 }
 
-/** What only this place can check of the configuration: it alone knows both the file and the providers. */
+/**
+ * Checks of the configuration that are possible only here, where both the file and the providers are known.
+ */
 function requireProvider({ provider }: S3Settings): void {
   const names = s3Providers.map(({ name }) => name)
   if (provider === 'auto' || names.includes(provider)) return
@@ -304,7 +308,7 @@ function requireProvider({ provider }: S3Settings): void {
   ])
 }
 
-/** Loads the AWS SDK, which takes longest of all: only where a bucket is used. */
+/** Loads the AWS SDK only where a bucket is used, because loading it takes longer than anything else. */
 async function openBucket(
   id: string,
   settings: S3Settings,
@@ -324,8 +328,8 @@ async function openBucket(
     isDemonstration ? 'the demonstration bucket' : `bucket ${settings.bucket}`,
     outage,
   )
-  // The breaker under the limits (see there), the tries above both: each is a call that may be refused, and a
-  // refusal ends them.
+  // The breaker is under the limits (see there), the retries are above both: each try may be refused, and a
+  // refusal ends the retries.
   const silence = {
     answerWithinMs: outage.answerWithinMs,
     onSilence: probeOnStall(breaker, (signal) => bare.readMarker({ signal })),
@@ -340,7 +344,7 @@ async function openBucket(
     label: isDemonstration
       ? 'demonstration bucket'
       : `${where} at ${settings.endpoint ?? `AWS ${settings.region}`}`,
-    // Of the demonstration bucket the port may change, and there is one per data folder.
+    // The port of the demonstration bucket may change, and there is one such bucket for each data folder.
     identity: isDemonstration ? 'the demonstration bucket' : identityOfS3(settings),
     isDemonstration,
     hasPublicAddress: settings.publicEndpoint != null,

@@ -21,8 +21,8 @@ import type { PriceList } from './placement/storage-prices.ts'
 /** Where the files of a kind belong. */
 export type Place = 'local' | 's3'
 /**
- * `local-first`: an upload is acknowledged when it is safe on the disk, offloaded afterwards. `s3-first`:
- * when the bucket has proven it.
+ * `local-first`: an upload is acknowledged when it is safe on the disk, and offloaded afterwards. `s3-first`:
+ * it is acknowledged when the bucket has proven it.
  */
 export type UploadStrategy = 'local-first' | 's3-first'
 
@@ -31,7 +31,7 @@ type Storage = ConfigFile['storage']
 export type Config = {
   host: string
   port: number
-  /** Addresses whose X-WrittenThrough-* headers are believed. */
+  /** Addresses whose X-Forwarded-* headers are believed. */
   trustedProxies: string[]
   /** Where browsers find this server; null: wherever they ask. */
   publicUrl: string | null
@@ -81,7 +81,7 @@ export type Config = {
   jobs: { processingConcurrency: number; storageConcurrency: number; videoConcurrency: number }
   /** `memory`: bytes for all decoders of pictures together; null: half of what the machine has. */
   media: { thumbnailPx: number; previewPx: number; colorspace: 'p3' | 'srgb'; memory: number | null }
-  /** What is not wrong, but not well either: sentences for the log. */
+  /** What is not a mistake, but not good either: sentences for the log. */
   warnings: string[]
   /** Something belongs in S3, and no bucket is configured. */
   demonstrationBucket: boolean
@@ -104,12 +104,13 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const given = withEnvironment(value, env)
   const parsed = FILE_SCHEMA.safeParse(given)
   const issues = parsed.success ? [] : parsed.error.issues
-  // A variable that is missing was reported already; that its place is now empty is no second mistake.
+  // A missing variable was reported already; that its value is now empty is not a second mistake.
   const reported = new Set(mistakes.map((mistake) => mistake.path.join('.')))
   const add = (found: readonly Mistake[]) =>
     mistakes.push(...found.filter((mistake) => !reported.has(mistake.path.join('.'))))
   add(issues.flatMap((issue) => toMistakes(issue, given, env)))
-  // What contradicts is looked for in what is right by itself, so that all is told at once.
+  // Contradictions are looked for among values that are right by themselves, so that all mistakes are
+  // reported at once.
   const rest = parsed.success ? parsed.data : parseWithout(given, issues)
   if (rest !== null) {
     const areRight = (...sections: string[]) => !issues.some(({ path }) => sections.includes(String(path[1])))
@@ -150,7 +151,7 @@ function withEnvironment(value: unknown, env: NodeJS.ProcessEnv): unknown {
   return { ...file, server: { ...file.server, ...given } }
 }
 
-/** The document without what is wrong in it, which has its defaults then; null where that is not enough. */
+/** The document without the wrong values, which then have their defaults; null where that is not enough. */
 function parseWithout(given: unknown, issues: readonly z.core.$ZodIssue[]): ConfigFile | null {
   const rest = structuredClone(given)
   for (const issue of issues) {
@@ -221,7 +222,7 @@ function findContradictions(
     if (!areRight('locations', 'default')) continue
     mistakes.push({
       path: ['storage', key, 'strategy'],
-      wrong: 'originals belong at local, so that there is no bucket for them to go to first',
+      wrong: 'originals stay at local, so there is no bucket that could take them first',
       right: 'write local-first, or set storage.locations.originals to s3',
     })
   }
@@ -230,7 +231,7 @@ function findContradictions(
   if (storage.cache.maxBytes > 0 && storage.cache.maxBytes < SMALLEST_CACHE_BYTES) {
     mistakes.push({
       path: ['storage', 'cache', 'maxBytes'],
-      wrong: 'so small a cache holds next to nothing',
+      wrong: 'such a small cache is of no use',
       right: 'write 256 MiB or more, or 0 for none',
     })
   }
@@ -265,7 +266,7 @@ function toConfig(
     reading: file.reading,
     jobs: {
       ...file.jobs,
-      // One core stays for requests.
+      // All cores: media processes have a lower priority than the server.
       processingConcurrency: file.jobs.processingConcurrency ?? availableParallelism(),
     },
     media: file.media,

@@ -1,4 +1,4 @@
-/** The data folder, before anything is written to it: is it one, is there an installation in it. */
+/** The data folder, before anything is written to it: can it be one, and is there an installation in it? */
 import { constants } from 'node:fs'
 import { access, mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -9,7 +9,7 @@ import { AppError } from './errors.ts'
  * Makes the folder where it is missing, and tries whether it can be written.
  *
  * Folder by folder: `mkdir` with `recursive` never ends below /proc (Node 24: 100 s of a whole core for
- * `/proc/x`), since a folder that can't be made there is said not to exist.
+ * `/proc/x`), since the kernel reports a folder that can't be made there as missing.
  * @throws AppError invalid, with what is wrong and what helps
  */
 export async function prepareDataFolder(dataDir: string): Promise<void> {
@@ -24,7 +24,7 @@ export async function prepareDataFolder(dataDir: string): Promise<void> {
   }
 }
 
-/** By the code of the operating system: what is wrong, and what helps. */
+/** What is wrong, and what helps, by the error code of the operating system. */
 const REASONS: Record<string, string> = {
   ENOTDIR: 'there is a file where a folder is expected: move it away',
   EACCES: 'this user may not write there: give it to this user (chown -R)',
@@ -58,7 +58,7 @@ export async function holdsCluster(dataDir: string): Promise<boolean> {
   return !(found instanceof Error) || !['ENOENT', 'ENOTDIR'].includes(found.code ?? '')
 }
 
-/** What a command says that has nothing to look at. */
+/** The message of a command that finds no installation. */
 export function noInstallation(where: string, remedy: string): AppError {
   return new AppError('not-found', `There is no installation in ${where}; ${remedy}`)
 }

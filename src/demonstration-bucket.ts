@@ -1,7 +1,7 @@
 /**
- * The bucket of those who have none yet: our strict S3 server on a folder of the data directory, on loopback.
- * It takes the same road as any other S3 service, so that offload, proof and ranges really run from the first
- * minute.
+ * The bucket for people who have none yet: our strict S3 server on a folder of the data directory, on
+ * loopback. Glassine uses it like any other S3 service, so that offload, proof and ranges really run from the
+ * first minute.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -50,7 +50,7 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
       store: { kind: 'folder', path: folder },
       credentials: { accessKeyId, secretAccessKey },
       buckets: [DEMONSTRATION_BUCKET],
-      // Pages of any address of this machine; what they may do, presigned URLs say.
+      // Pages of any address of this machine; presigned URLs limit what they may do.
       cors: [
         {
           id: undefined,

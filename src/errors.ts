@@ -12,8 +12,8 @@
  * | too-large | a limit on size was passed |
  * | too-slow | the body did not arrive in the time it has |
  * | storage-full | the local disk has no room |
- * | unavailable | a place or the database cannot be reached; trying again later helps |
- * | archived | the bytes are safe, and must be restored before they can be read; `details` say how that stands |
+ * | unavailable | a location or the database cannot be reached; trying again later helps |
+ * | archived | the bytes are safe, but must be restored before they can be read; `details` has the state |
  * | corrupt | bytes are not what their digest says |
  * | last-copy | the operation would give up the last verified copy |
  */

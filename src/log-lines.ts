@@ -5,14 +5,14 @@ import { styleText } from 'node:util'
 
 type Entry = { level: number; time: number; msg?: string; err?: { message?: string; stack?: string } }
 
-/** pino's numbers, by the least that each name stands for. */
+/** pino's numbers of levels: the lowest number of each name. */
 const LEVELS: readonly [least: number, name: string, format: 'red' | 'yellow' | 'dim' | 'none'][] = [
   [50, 'error', 'red'],
   [40, 'warn', 'yellow'],
   [30, 'info', 'none'],
   [0, 'debug', 'dim'],
 ]
-/** Longer values are cut: a line is to be read. All of them are in the JSON. */
+/** Longer values are cut, so that the line can be read. The JSON has them in full. */
 const MOST_LETTERS = 300
 
 /**

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { readableLine } from './log-lines.ts'
 
-/** The subset of a logger that rooms below the edges may use. */
+/** The part of a logger that folders below the edges may use. */
 export type Log = {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void
@@ -25,7 +25,7 @@ const SECRET_FIELDS = [
 /** Where the log goes to: `hasColours` is for a terminal alone. */
 export type LogReader = { isTerminal: boolean; hasColours: boolean }
 
-/** Who reads this process's standard error. @param noColor the variable NO_COLOR (no-color.org) */
+/** Who reads the standard error of this process? @param noColor the variable NO_COLOR (no-color.org) */
 export function logReader(noColor: string | undefined): LogReader {
   const isTerminal = process.stderr.isTTY === true
   return { isTerminal, hasColours: isTerminal && (noColor === undefined || noColor === '') }

@@ -1,7 +1,7 @@
 /**
- * Whoever else uses this machine has no business in the photos. What Glassine writes is its own user's alone,
- * by the umask that
- * `bin/` sets; here the folders are closed that an older Glassine, or whoever prepared them, has left open.
+ * Other users of this machine must not see the photos. What Glassine writes is open to its own user alone, by
+ * the umask that `bin/` sets; here, folders are closed that an older Glassine, or the person who prepared
+ * them, has left open.
  */
 import { chmod, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import type { Log } from './log.ts'
 export const PRIVATE_UMASK = 0o077
 
 const OTHERS = 0o077
-/** What others need of a folder to pass through it to one below that is theirs. */
+/** The right that others need on a folder to reach a folder below it that is theirs. */
 const PASS = 0o011
 /** What Glassine makes on the media volume, which may hold folders of others beside it. */
 const MEDIA_FOLDERS = ['users', 'staging', 'recall', 'cache', '.incoming']
@@ -19,7 +19,7 @@ const MEDIA_FOLDERS = ['users', 'staging', 'recall', 'cache', '.incoming']
 /**
  * Closes the data folder and the folders at its top, and ours at the top of the media volume: those keep
  * everybody from what lies below, at a cost that does not grow with the library. What belongs to another user
- * can't be closed, and is told.
+ * can't be closed, and is reported.
  * @param isShared PostgreSQL runs as another user, who has to pass through the data folder
  */
 export async function closeToOthers(

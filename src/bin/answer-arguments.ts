@@ -25,6 +25,6 @@ export function answerArguments(argv: readonly string[], command: string, about:
     process.stdout.write(`glassine ${VERSION}\n`)
     process.exit(0)
   }
-  process.stderr.write(`error: unknown argument "${first}"; glassine ${command} --help says what there is\n`)
+  process.stderr.write(`error: unknown argument "${first}"; glassine ${command} --help lists what there is\n`)
   process.exit(2)
 }

@@ -6,9 +6,9 @@ const REMEDIES: Record<string, string> = {
   EACCES: 'make it writable, or set GLASSINE_DATA to another folder',
   EPERM: 'start as the user who owns it, or set GLASSINE_DATA to another folder',
   EROFS:
-    'its disk is not mounted, or may only be read: mount it for writing, or set GLASSINE_DATA to another folder',
+    'its disk is not mounted, or is mounted read-only: mount it for writing, or set GLASSINE_DATA to another folder',
   ENOSPC: 'its disk is full, or can take no more files: free some room, then start again. Nothing is lost',
-  EDQUOT: "the user's share of its disk is used up: free some room, then start again. Nothing is lost",
+  EDQUOT: 'the disk quota of its user is used up: free some room, then start again. Nothing is lost',
   ENOTDIR: 'there is a file where a folder is expected: move it away, or set GLASSINE_DATA to another folder',
   EEXIST: 'there is a file where a folder is expected: move it away, or set GLASSINE_DATA to another folder',
   EISDIR: 'there is a folder where a file is expected: move it away',
@@ -16,7 +16,7 @@ const REMEDIES: Record<string, string> = {
   EMFILE: 'this process may open too few files: raise the limit (ulimit -n 4096)',
   ENFILE: 'this machine has too many files open: end other programs',
   ENOMEM: 'this machine has no memory left: end other programs',
-  EIO: 'its disk can no longer be read or written: look after the disk (dmesg), before anything else',
+  EIO: 'its disk can no longer be read or written: check the disk first (dmesg)',
 }
 
 /** By the SQLSTATE of the database. */
@@ -26,13 +26,13 @@ const SQL_REMEDIES: readonly [RegExp, string][] = [
   [/^53300$/, 'It takes no more connections: end other programs that use it, or raise max_connections'],
   [/^57P0[1-5]$/, 'It is starting or ending: start again in a moment'],
   [/^42501$/, 'Its user lacks a right: make it the owner of the database'],
-  [/^28/, 'User or password are wrong: look at database.url'],
-  [/^(58|XX)/, 'A file of it is missing or damaged: look after its disk, and put a backup back'],
+  [/^28/, 'The user or the password is wrong: check database.url'],
+  [/^(58|XX)/, 'One of its files is missing or damaged: check its disk, and restore a backup'],
 ]
 
 /**
- * What somebody at a terminal is told of an error: a sentence with a remedy where one is known, else the
- * stack.
+ * The message about an error for a person at a terminal: a sentence with a remedy where one is known, else
+ * the stack.
  * @param begin what could not be done, before the sentence; not before mistakes of the configuration
  */
 export function explain(error: unknown, begin = ''): string {

@@ -74,7 +74,7 @@ async function closeHttp(http: FastifyInstance): Promise<void> {
   }
 }
 
-/** Where it is, and what is not well: whoever has started it looks here, and nowhere else. */
+/** Where the server is, and what is not well: the person who has started it looks here, and nowhere else. */
 async function welcome({ app, http }: Running): Promise<string> {
   const address = http.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : app.config.port

@@ -23,7 +23,7 @@ export type CliContext = {
   withPlacement<T>(use: (placement: Placement, config: Config) => Promise<T>): Promise<T>
   /** As `withPlacement`; `work` has this process do the jobs of these names, until it is stopped. */
   withWorker<T>(use: (placement: Placement, work: StartWork) => Promise<T>): Promise<T>
-  /** What is told of an error that no command foresees. */
+  /** The message for an error that no command foresees. */
   explain(error: unknown): string
   /** Aborted by Ctrl-C from the first call on; a second Ctrl-C ends the process. */
   untilInterrupted(): AbortSignal

@@ -38,13 +38,15 @@ export async function runCommand(
     .addHelpText(
       'after',
       '\nExit codes: 0 done, 1 failed, 2 usage error, 3 done and something needs attention.\n' +
-        'glassine server and glassine worker start those.',
+        'To start the server or a worker: glassine server, glassine worker.',
     )
 
   const storage = program.command('storage').description('where the files are, and how well that is proven')
   storage
     .command('status')
-    .description('is everything safe, where is it, what is happening, are the places healthy')
+    .description(
+      'whether everything is safe, where it is, what is happening, and whether the locations are healthy',
+    )
     .option('--json', 'as JSON')
     .action(async (options: Json) => {
       code = await printStorageStatus(context, options)
@@ -59,7 +61,7 @@ export async function runCommand(
     })
   storage
     .command('probe')
-    .description('try out what every place can do, and store what is found')
+    .description('test what every location can do, and store the result')
     .option('--json', 'as JSON')
     .option('--origin <url...>', 'where your pages are: their CORS rules are tried too')
     .action(async (options: Json & { origin?: string[] }) => {
@@ -68,7 +70,9 @@ export async function runCommand(
 
   storage
     .command('check')
-    .description('list what the places hold now, and find what is missing or changed; else done once a day')
+    .description(
+      'list what the locations hold, and find what is missing or changed; it happens by itself once a day',
+    )
     .argument('[location]', 'such as s3 (default: all)')
     .option('--json', 'as JSON')
     .action(async (location: string | undefined, options: Json) => {
@@ -77,9 +81,11 @@ export async function runCommand(
 
   storage
     .command('use-as-copy')
-    .description('this installation is a copy: it only reads at the original, and has a place of its own')
+    .description(
+      'make this installation a copy: it reads the files of the original, and writes to a location of its own',
+    )
     .argument('<location>', 'such as s3')
-    .option('--yes', 'do it; without, it says what it would do')
+    .option('--yes', 'do it; without this option, only show what would be done')
     .option('--json', 'as JSON')
     .action(async (location: string, options: UseAsCopyOptions) => {
       code = await useAsCopyFromCli(context, location, options)
@@ -106,10 +112,10 @@ export async function runCommand(
     })
   storage
     .command('restore')
-    .description('how an archived original stands and what its restore costs; with --tier, asks for it')
+    .description('whether an original is archived, and what restoring it costs; with --tier, restore it')
     .argument('<asset>', 'its id')
     .option('--tier <tier>', 'bulk, standard or expedited')
-    .option('--days <days>', 'how long it can be opened then', '7')
+    .option('--days <days>', 'for how many days it can be opened then', '7')
     .option('--json', 'as JSON')
     .action(async (asset: string, options: { tier?: string; days: string } & Json) => {
       code = await restoreFromCli(context, asset, options)
@@ -117,15 +123,17 @@ export async function runCommand(
 
   storage
     .command('adopt')
-    .description('what taking over a place would mean that another database has used; with --yes, does it')
+    .description('show what taking over a location means that another database has used; with --yes, do it')
     .argument('<location>', 'such as s3')
-    .option('--yes', 'go on with what is there; removes nothing')
+    .option('--yes', 'continue with what is there; nothing is removed')
     .option('--json', 'as JSON')
     .action(async (location: string, options: AdoptOptions) => {
       code = await adoptFromCli(context, location, options)
     })
 
-  const metadata = program.command('metadata').description('what photos and videos say about themselves')
+  const metadata = program
+    .command('metadata')
+    .description('dates, places and other facts that are read from photos and videos')
   metadata
     .command('status')
     .description('how far the reading of older originals is after an upgrade, and what it may cost')
@@ -194,7 +202,7 @@ export async function runCommand(
   }
 }
 
-/** To every command: whoever reports a fault types it wherever they are. */
+/** To every command, so that people who report a fault can use it with any command. */
 function addVersion(command: Command): void {
   command.version(`glassine ${VERSION}`, '-V, --version', 'say which version this is')
   for (const sub of command.commands) addVersion(sub)

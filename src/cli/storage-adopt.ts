@@ -40,7 +40,7 @@ export async function adoptFromCli(
     const location = placement.locations.get(locationId)
     if (!location) {
       const names = [...placement.locations.keys()].join(', ')
-      throw new AppError('invalid', `no location is named "${locationId}"; there are ${names}`)
+      throw new AppError('invalid', `unknown location "${locationId}". Available: ${names}`)
     }
     const { conflict, adoption } = await standingOf(placement, location)
     if (conflict === null) {
@@ -53,7 +53,7 @@ export async function adoptFromCli(
       return follow(context, placement, { location, work, isJson: options.json === true })
     }
     if (adoption?.state === 'running') {
-      const running = `${locationId} is being taken over: ${progressOf(adoption.report)}. With --yes, this command shows how far it comes.`
+      const running = `${locationId} is being taken over: ${progressOf(adoption.report)}. With --yes, this command shows its progress.`
       context.print(
         options.json ? JSON.stringify({ location: locationId, conflict, adoption }, null, 2) : running,
       )
@@ -113,7 +113,7 @@ async function follow(
     if (interrupted.aborted) {
       context.progress('')
       const when = isOurs ? 'when the server starts, or with this command' : 'in the server'
-      context.print(`Taking over ${location.id} is not ended: it goes on ${when}.`)
+      context.print(`Taking over ${location.id} is not finished: it continues ${when}.`)
       return EXIT.attention
     }
     const what = adoption === null ? 'begins' : progressOf(adoption.report)
@@ -150,7 +150,7 @@ export function describePlan(
     '',
     ...amounts(plan, 'plan', style),
     '',
-    'If this installation is to go on with what is there:',
+    'If this installation should continue with what is there:',
     `    glassine storage adopt ${id} --yes`,
     'Nothing there is removed by that, and nothing is overwritten.',
     '',
@@ -164,13 +164,13 @@ function otherWay(
 ): string[] {
   if (!mayBeAnOriginals(location, conflict))
     return [
-      'If the database and this place do not belong together: stop the server, put back the one that fits, start again.',
-      'Nothing has been changed.',
+      'If the database and this location do not belong together: stop the server, restore the one that fits, start again.',
+      'Nothing has been changed yet.',
     ]
   return [
-    'If this is a copy of an installation that goes on, do not do that. Write another prefix into its glassine.yaml,',
+    'If this is a copy of an installation that goes on, do not do that. Write another prefix into its glassine.yaml:',
     '    storage: { s3: { prefix: copy/ } }',
-    'and then:',
+    'Then run:',
     `    npx glassine storage use-as-copy ${location.id} --yes`,
   ]
 }
@@ -186,7 +186,10 @@ export function describeAdoption(
     ...amounts(report, 'result', style),
   ]
   if (report.missing.count + report.wrong.count > 0)
-    lines.push('', 'glassine storage status tells whether other copies stand for what is missing or wrong.')
+    lines.push(
+      '',
+      'Run glassine storage status to see whether there are other copies of what is missing or wrong.',
+    )
   return lines.join('\n')
 }
 

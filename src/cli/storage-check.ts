@@ -52,11 +52,11 @@ export function describeCheck({ id, report, error }: Checked, style: Style): str
   if (error !== null) return style.red(`▨  ${id}: ${error}`)
   if (report === null) return `□  ${id}: another process is listing it; see storage status`
   const { listed, unknown, missing, different } = report.found
-  const held = `${plural(listed.count, 'file')} (${bytes(listed.bytes)}) are listed`
+  const held = `${plural(listed.count, 'file')} (${bytes(listed.bytes)}) listed`
   const strays =
     unknown.count === 0
       ? ''
-      : `; ${plural(unknown.count, 'file')} (${bytes(unknown.bytes)}) of them unknown here, and left alone`
+      : `; ${plural(unknown.count, 'file')} (${bytes(unknown.bytes)}) of them not known to Glassine, and left alone`
   if (missing + different === 0) return `■  ${id}: ${held}, and nothing that was proven is missing${strays}`
   return style.red(
     `▨  ${id}: ${plural(missing, 'proven file')} missing and ${plural(different, 'changed file')}; ${held}${strays}`,

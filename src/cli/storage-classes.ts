@@ -12,10 +12,10 @@ export async function printClasses(context: CliContext, options: { json?: boolea
 }
 
 const WAITS: Record<NonNullable<PlannedChange['why']>, string> = {
-  'too-soon': 'later: its present class is paid for first',
+  'too-soon': 'later: its present class has a minimum time that is billed anyway',
   archived: 'only while it is restored',
   unprovable: 'not here: the copy could not be proven',
-  'no-copies': 'not here: this place makes no copies; let storage.classes give fresh files their class',
+  'no-copies': 'not here: this location makes no copies; let storage.classes give fresh files their class',
   refused: 'not now: a copy failed or could not be proven; tried again later',
 }
 
@@ -29,7 +29,7 @@ export function describeClasses({ held, changes }: ClassReport, style: Style): s
       : `${plural(total, 'file')} would change class.`
   const table = columns(
     [
-      ['place', 'kind', 'class', 'files', 'size'].map(style.dim),
+      ['location', 'kind', 'class', 'files', 'size'].map(style.dim),
       ...held.map((row) => [row.locationId, row.kind, row.storageClass, count(row.count), bytes(row.bytes)]),
     ],
     [3, 4],
@@ -37,7 +37,7 @@ export function describeClasses({ held, changes }: ClassReport, style: Style): s
   if (changes.length === 0) return [style.bold(sentence), '', ...table].join('\n')
   const plan = columns(
     [
-      ['place', 'kind', 'from', 'to', 'files', 'size', 'at once', 'a month', ''].map(style.dim),
+      ['location', 'kind', 'from', 'to', 'files', 'size', 'at once', 'a month', ''].map(style.dim),
       ...changes.map((change) => [
         change.locationId,
         change.kind,

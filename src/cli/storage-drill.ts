@@ -50,7 +50,7 @@ export async function runDrill(
 function onlyLocation(placement: Placement): string {
   const [only, ...others] = blockableLocations(placement)
   if (only === undefined) throw new AppError('invalid', 'there is no bucket whose outage could be simulated')
-  if (others.length > 0) throw new AppError('invalid', `say which location: ${[only, ...others].join(', ')}`)
+  if (others.length > 0) throw new AppError('invalid', `name a location: ${[only, ...others].join(', ')}`)
   return only
 }
 

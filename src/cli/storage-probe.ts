@@ -70,7 +70,7 @@ export function describeProbe({ id, label, report, error, changes }: Probed, sty
   const drawbacks = findings.filter(({ ok, critical }) => !ok && !critical)
   const remarks = drawbacks.length === 0 ? '' : `, with ${plural(drawbacks.length, 'drawback')}`
   const sentence = report.ok
-    ? `${id} is fine${remarks}. ${report.latencyMs.toFixed(0)} ms away.`
+    ? `${id} is fine${remarks}. It answers within ${report.latencyMs.toFixed(0)} ms.`
     : `${id} can't be used as it is.`
   const sorted = [
     ...findings.filter(({ ok, critical }) => !ok && critical),

@@ -87,11 +87,11 @@ function keptLines({ count: files, bytes: size }: StorageOverview['kept']): stri
   const one = files === 1
   return [
     `${plural(files, 'file')} (${bytes(size)}) ${one ? 'belongs' : 'belong'} to no photo and ${one ? 'is' : 'are'} kept: ` +
-      `${one ? 'its upload' : 'their uploads'} may have been acknowledged. Sent again, ${one ? 'it goes' : 'they go'} by themselves.`,
+      `${one ? 'its upload' : 'their uploads'} may have been acknowledged. When ${one ? 'it is' : 'they are'} uploaded again, Glassine removes ${one ? 'this copy' : 'these copies'} by itself.`,
   ]
 }
 
-/** Of each kind of trouble so many causes are told; the rest is on the storage page and in --json. */
+/** How many causes are shown for each kind of trouble; the rest is on the storage page and in --json. */
 const MOST_CAUSES = 3
 
 /** How much of the bar is in which state, without colour. */
@@ -155,7 +155,7 @@ function whatHappens(queues: Queues, failures: StorageFailures, style: Style, no
   const busy = QUEUE_NAMES.map((name) => ({ label: QUEUES[name].label, queue: queues[name] })).filter(
     ({ queue }) => queue.active + queue.waiting + queue.delayed + queue.failed > 0 || queue.isPaused,
   )
-  if (busy.length === 0) return ['Nothing waits and nothing runs.', ...unreadableLines(failures)]
+  if (busy.length === 0) return ['Nothing is waiting or running.', ...unreadableLines(failures)]
   const lines = columns(
     [
       ['queue', 'running', 'waiting', 'later', 'failed', ''].map(style.dim),
@@ -210,7 +210,7 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
       const leftMs = Math.max(0, new Date(ledger.waiting.until).getTime() - now.getTime())
       return [
         style.amber(
-          `  ${id}: this installation was moved or copied; it writes there when no other one was seen, ${timeLeft(leftMs)}`,
+          `  ${id}: this installation was moved or copied; it writes there again if it sees no other one by then, ${timeLeft(leftMs)}`,
         ),
       ]
     }
@@ -251,7 +251,7 @@ function listingLines(locations: LocationStatus[], style: Style, now: Date): str
     if (unknown.count > 0)
       lines.push(
         style.dim(
-          `  ${id}: ${plural(unknown.count, 'file')} (${bytes(unknown.bytes)}) unknown here, left alone`,
+          `  ${id}: ${plural(unknown.count, 'file')} (${bytes(unknown.bytes)}) that Glassine does not know, left alone`,
         ),
       )
     return lines
@@ -276,6 +276,6 @@ function conflictLines(
     style.red(
       `  ${id}: ${what} (noticed ${ago(since, now)}); nothing is written or removed there until you decide:`,
     ),
-    `      glassine storage adopt ${id}    shows the two ways on, in numbers`,
+    `      glassine storage adopt ${id}    shows what you can do, in numbers`,
   ]
 }

@@ -30,13 +30,13 @@ export function describeCopy(
 ): string {
   const files = `${plural(readThere.count, 'file')} (${bytes(readThere.bytes)})`
   return [
-    `This installation ${isDone ? 'is' : 'becomes'} a copy. ${files} stay at the original's place and are read there:`,
+    `This installation ${isDone ? 'is' : 'becomes'} a copy. ${files} stay at the location of the original and are read there:`,
     `    ${originalIs}`,
     'Nothing is ever written or removed there. What is new goes to:',
     `    ${writtenTo}`,
     '',
     isDone
-      ? 'Start the server again: it works by this from then on.'
-      : `With the server stopped:\n    npx glassine storage use-as-copy ${id} --yes`,
+      ? 'Start the server again: from then on it works as a copy.'
+      : `Stop the server, then run:\n    npx glassine storage use-as-copy ${id} --yes`,
   ].join('\n')
 }

@@ -14,7 +14,7 @@ export type Style = {
 /** Plain where output is no terminal or NO_COLOR is set (no-color.org). */
 export function styleFor(isTerminal: boolean, noColor: boolean): Style {
   const paint = (format: 'bold' | 'dim' | 'red' | 'yellow') => (text: string) =>
-    // Who asks knows the stream; `styleText` would look at the stdout of this process.
+    // The caller knows the stream; `styleText` would look at the stdout of this process.
     isTerminal && !noColor && text !== '' ? styleText(format, text, { validateStream: false }) : text
   return { bold: paint('bold'), dim: paint('dim'), red: paint('red'), amber: paint('yellow') }
 }

@@ -86,6 +86,6 @@ export function parseQuota(text: string): number | null {
   if (text === 'none') return null
   const size = parseSize(text)
   if (size === null)
-    throw new AppError('invalid', `"${text}" is no size: write one such as 50GiB, or none for no quota`)
+    throw new AppError('invalid', `"${text}" is not a size: write one such as 50GiB, or none for no quota`)
   return size
 }

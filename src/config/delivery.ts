@@ -23,14 +23,14 @@ export function findDeliveryMistakes(storage: Storage): Mistake[] {
     if (delivery[kind] === 'proxy' || LOCATIONS_OF[kind].some((name) => locations[name] === 's3')) continue
     mistakes.push({
       path: ['storage', 'delivery', kind],
-      wrong: `this is ${delivery[kind]}, and they stay on the disk, where nobody but us gets to`,
+      wrong: `this is ${delivery[kind]}, and they stay on the disk, which only Glassine can read`,
       right: `write proxy, or set storage.locations.${kind} to s3`,
     })
   }
   for (const kind of KINDS.filter((name) => delivery[name] === 'cdn' && cdn === null)) {
     mistakes.push({
       path: ['storage', 'delivery', kind],
-      wrong: 'this is cdn, and there is no storage.cdn',
+      wrong: 'this is cdn, but there is no storage.cdn',
       right: 'describe the network in storage.cdn, or write proxy or redirect',
     })
   }
@@ -41,7 +41,7 @@ export function findDeliveryMistakes(storage: Storage): Mistake[] {
   if (s3 === null)
     at(
       'baseUrl',
-      'a network needs a bucket to stand in front of',
+      'a content delivery network needs a bucket to fetch files from',
       'configure storage.s3, or leave storage.cdn out',
     )
   const { search, hash, username, password, protocol } = new URL(cdn.baseUrl)
@@ -50,7 +50,7 @@ export function findDeliveryMistakes(storage: Storage): Mistake[] {
   if (cdn.type === 'hmac') {
     if (cdn.secret === null) at('secret', 'this is missing', 'write the secret, best from the environment')
     else if (cdn.secret.length < MIN_SECRET_LENGTH)
-      at('secret', 'this is too short', `write at least ${MIN_SECRET_LENGTH} characters of chance`)
+      at('secret', 'this is too short', `write at least ${MIN_SECRET_LENGTH} random characters`)
     for (const key of ['keyPairId', 'privateKey', 'cookieDomain', 'policy'] as const) {
       if (cdn[key] !== null) at(key, 'this is for type cloudfront', 'leave it out, or write type: cloudfront')
     }
@@ -66,7 +66,7 @@ export function findDeliveryMistakes(storage: Storage): Mistake[] {
   if (cdn.privateKey === null)
     at('privateKey', 'this is missing', 'write the RSA private key in PEM, from the environment')
   else if (!isRsaKey(cdn.privateKey))
-    at('privateKey', 'this is no RSA private key', 'write it in PEM, with its first and last line')
+    at('privateKey', 'this is not an RSA private key', 'write it in PEM, with its first and last line')
   if (cdn.cookieDomain !== null) {
     const host = new URL(cdn.baseUrl).hostname
     if (!`.${host}`.endsWith(`.${cdn.cookieDomain}`))

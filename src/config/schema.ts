@@ -4,8 +4,9 @@ import { ORDINARY_CLASS, STORAGE_CLASSES } from '../placement/storage-classes.ts
 import { parseSize } from './size.ts'
 
 /*
- * The configuration file. Every key has a row in docs/configuration.md; tests/config compares the two both ways.
- * The `error` of each field says what would be right, and nothing about the value, which might be a secret.
+ * The configuration file. Every key has a row in docs/configuration.md; tests/config compares the two both
+ * ways. The `error` of each field says what would be right, and nothing about the value, which might be a
+ * secret.
  */
 
 /** A number of bytes, or text such as `20 GiB`. */

@@ -1,14 +1,14 @@
 /**
  * Clocks jump: a battery is empty, a virtual machine was paused, an NTP server is wrong. All times in the
- * ledger are PostgreSQL's, and whoever runs notes every minute what its clock shows. From that, two things
- * are seen:
+ * ledger are PostgreSQL's, and every running process notes every minute what its clock shows. From that, two
+ * things are seen:
  *
  * - The clock went back. What was written while it was ahead lies in the future: leases that would hold for
  * days, jobs that
- *   would wait for days. Those times are brought back.
+ * would wait for days. Those times are brought back.
  * - Time passed that nobody saw: the clock jumped ahead, or nothing ran. Both look the same, so neither
  * counts for what is
- *   removed after a time: see `lived_since` (0014-decoders-and-clock.sql).
+ * removed after a time: see `lived_since` (0014-decoders-and-clock.sql).
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Log } from '../log.ts'
@@ -68,9 +68,7 @@ async function forgetGapsToCome(tx: Tx): Promise<void> {
   await sql`update clock_gap set until_at = now() where until_at > now()`.execute(tx)
 }
 
-/**
- * Within so many hours after a gap of a day or more, nothing is begun that goes by the age of things alone.
- */
+/** For how many hours after a gap of a day or more nothing begins that depends on the age of things alone. */
 const DOUBT_HOURS = 48
 
 /**

@@ -5,8 +5,8 @@ import type { Queryable } from './connect.ts'
 import { type Listener, listen } from './listen.ts'
 
 /**
- * What other processes are told, so that open pages follow. Ids only: who may see what is decided where it is
- * sent on.
+ * Events for the other processes, so that open pages stay up to date. Ids only: who may see what is decided
+ * where it is sent on.
  */
 export type LibraryEvent =
   | { type: 'asset-processed'; assetId: string; userId: string }

@@ -35,7 +35,7 @@ export async function listen(
       if (drop !== dropThis) return
       dropThis()
       log.debug({ channel, error: error?.message }, 'the listening connection was lost')
-      // Before that, whoever called `connect` learns of it and decides.
+      // Before that, the caller of `connect` gets the error and decides.
       if (isListening) connectLater()
     }
     client.on('error', onLost)

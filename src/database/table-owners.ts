@@ -4,9 +4,10 @@
  *
  * - The owner reads and writes its tables.
  * - Other folders of the owner's room read them, and write those that `WRITERS` allows.
- * - Other rooms use none of them, but for the statements of `CROSSINGS`. They ask the owner for a function,
- * for an expression to
- *   be part of their statement (`placement/ledger/object-sql.ts`, `queue/find-jobs.ts`), or are given their condition.
+ * - Other top folders use none of them, except in the statements of `CROSSINGS`. They ask the owner for a
+ * function, for an expression to
+ * be part of their statement (`placement/ledger/object-sql.ts`, `queue/find-jobs.ts`), or are given their
+ * condition.
  */
 import type { Schema } from './schema.ts'
 
@@ -121,7 +122,7 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'library/server': ['asset', 'direct_upload', 'session'],
 }
 
-/** Statements of one room on another's tables, and what makes each worth it. */
+/** Statements of one top folder on another's tables, each with its reason. */
 export const CROSSINGS: readonly { file: string; reads: readonly Table[]; why: string }[] = [
   {
     file: 'library/assets/media-rows.ts',

@@ -34,11 +34,11 @@ const STATUS: { [Code in ErrorCode]: number } = {
   'last-copy': 409,
 }
 
-/** Seconds after which a client asks again where nothing better is known. */
+/** Seconds after which a client should ask again, where nothing better is known. */
 const RETRY_AFTER_SECONDS = 10
 
 /**
- * Seconds for `Retry-After` of a 503: until the place is tried again, where an error in the chain of causes
+ * Seconds for `Retry-After` of a 503: until the location is tried again, if an error in the chain of causes
  * says when. At least 1, at most an hour.
  */
 export function retryAfterSeconds(error: unknown, now: Date): number {
@@ -54,7 +54,8 @@ export function retryAfterSeconds(error: unknown, now: Date): number {
 const bounded = (ms: number) => Math.min(3_600, Math.max(1, Math.ceil(ms / 1_000)))
 
 /**
- * Status and body for any thrown value. What we did not foresee says nothing of its inside: the log has that.
+ * Status and body for any thrown value. The answer for an unforeseen error tells nothing of the cause: the
+ * log has that.
  */
 export function toErrorResponse(error: unknown): { status: number; body: ErrorBody } {
   if (isAppError(error)) {
@@ -69,7 +70,7 @@ export function toErrorResponse(error: unknown): { status: number; body: ErrorBo
       body: { message: 'The database cannot be reached at the moment; try again shortly' },
     }
   }
-  // What a job would put off. Its words name objects and places, and stay in the log.
+  // What a job would put off. Its message names objects and locations, and stays in the log.
   if (error instanceof RetryLater)
     return { status: 503, body: { message: 'This is being worked on at the moment; try again shortly' } }
   const storage = storageOutage(error)
@@ -80,7 +81,7 @@ export function toErrorResponse(error: unknown): { status: number; body: ErrorBo
 }
 
 /**
- * Errors of the storage room and of the file system: their messages name paths and buckets and stay in the
+ * Errors of `storage/` and of the file system: their messages name paths and buckets, and stay in the
  * log.
  */
 function storageOutage(error: unknown): { status: number; body: ErrorBody } | null {

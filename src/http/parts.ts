@@ -14,7 +14,7 @@ export type HttpParts = {
     uploads: { maxBytes: number }
     /** Absent: local-first for all, and past the server where the bucket is fit for it. */
     storage?: UploadWays
-    /** Addresses or networks whose X-WrittenThrough-* headers are believed; absent: nobody's. */
+    /** Addresses or networks whose X-Forwarded-* headers are believed; absent: nobody's. */
     trustedProxies?: readonly string[]
     /** Where browsers find this server; absent or null: wherever they ask. */
     publicUrl?: string | null

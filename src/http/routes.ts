@@ -24,8 +24,8 @@ import { registerSessionRoutes } from './routes/users/sessions.ts'
 import { registerUserRoutes } from './routes/users/users.ts'
 
 /**
- * Every route under /api, one file per resource. An endpoint costs its route here, one domain function, one
- * test.
+ * Every route under /api, one file for each resource. An endpoint needs its route here, one function of the
+ * domain, and one test.
  */
 export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerAssetRoutes(app, parts)

@@ -25,7 +25,9 @@ const HEADERS_TIMEOUT_MS = 30_000
  */
 const IDLE_CONNECTION_MS = 5 * 60_000
 
-/** How long requests in flight may go on after `close`; a client cut off then asks or uploads again. */
+/**
+ * How long requests in flight may go on after `close`; a client that is cut off then asks or uploads again.
+ */
 const SHUTDOWN_GRACE_MS = 5_000
 
 /** What a route says of itself. */
@@ -100,8 +102,8 @@ export async function buildHttpServer(parts: HttpParts): Promise<FastifyInstance
 }
 
 /**
- * Throws while routes are registered when one does not state who may use it. Those that do are in
- * `app.statedRoutes`.
+ * Throws, while routes are registered, when one does not state who may use it. `app.statedRoutes` lists the
+ * others.
  */
 export function denyByDefault(app: FastifyInstance): void {
   const stated: StatedRoute[] = []

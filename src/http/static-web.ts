@@ -12,8 +12,8 @@ const YEAR_S = 31_536_000
 const IMMUTABLE_PREFIX = '/_app/immutable/'
 
 /**
- * Everything outside /api: the built web page's files, and its index for whatever else a browser navigates
- * to. Nothing under /api ever answers HTML: clients that asked for JSON take it for a broken server.
+ * Everything outside /api: the files of the built page, and its index for any other address that a browser
+ * opens. Nothing under /api ever answers HTML: clients that asked for JSON take it for a broken server.
  */
 export async function addStaticWeb(
   app: FastifyInstance,
@@ -35,7 +35,8 @@ export async function addStaticWeb(
       (request.method === 'GET' || request.method === 'HEAD') &&
       !isApi(request.url) &&
       !request.url.startsWith(IMMUTABLE_PREFIX) &&
-      // The front page for everybody: whoever watches whether the server lives asks for it, and accepts anything.
+      // The front page goes to everybody: programs that watch whether the server lives ask for it, and accept
+      // any type.
       (request.url.split('?')[0] === '/' || (request.headers.accept ?? '').includes('text/html'))
     if (!isPage)
       return reply.status(404).send({ message: `Cannot ${request.method} ${request.url.split('?')[0]}` })
@@ -88,8 +89,8 @@ async function readIndex(folder: string): Promise<string | null> {
 }
 
 /**
- * Besides ours: what pictures and videos may come from, and the buckets that the page's own requests with
- * presigned URLs go to.
+ * Other origins than ours: those that pictures and videos may come from, and the buckets to which the page
+ * sends requests with presigned URLs.
  */
 export type PageOrigins = { media: readonly string[]; buckets: readonly string[] }
 

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import { isRealDay, isStorableTime, toStorableTime } from '../library/wall-clock.ts'
 
-/** Mistakes that are told; of a list with 200,000 wrong elements nobody reads more. */
+/** How many mistakes are reported; nobody reads more, even of a list with 200,000 wrong elements. */
 const MAX_MISTAKES = 20
 
 /**
@@ -48,7 +48,7 @@ export function list<Element extends z.ZodType>(element: Element, { max = Number
   })
 }
 
-/** As `list(uuid)`, for lists of all photos that somebody has: a quarter of its time. */
+/** Like `list(uuid)`, in a quarter of its time, for lists that may hold all photos of a user. */
 export const ids = idsUpTo(Number.POSITIVE_INFINITY)
 
 export function idsUpTo(max: number) {
@@ -106,8 +106,8 @@ export const instant = z
   .refine(isStorableTime, WRONG_DATE)
 
 /**
- * The date of a file, as its file system has it: of any year, and moved into those that are stored. A day that
- * no calendar has is no reason to refuse a photo.
+ * The date of a file, as its file system has it: of any year, and moved into those that are stored. A day
+ * that no calendar has is no reason to refuse a photo.
  */
 export const fileTime = anyDate
   .refine((date) => !Number.isNaN(date.getTime()), WRONG_DATE)

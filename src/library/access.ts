@@ -33,9 +33,8 @@ export type Holder = {
 }
 
 /**
- * What a route demands. Each route states it (`config.access`), or the server does not start.
- * `permission` is what an API key needs; a route without one needs a key that holds `all`; null: any key will
- * do.
+ * What a route demands. Each route states it (`config.access`), or the server does not start. `permission` is
+ * what an API key needs; a route without one needs a key that holds `all`; null: every key may do.
  */
 export type Access = { who: 'public' | 'user' | 'admin'; permission?: string | null }
 

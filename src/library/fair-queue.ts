@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 
-/** Work in turns: so much of it at once, and whoever asks for much waits for it himself. */
+/** Work in turns: a limited number at once, and an owner who asks for much waits alone for it. */
 export type FairQueue = {
   /** Runs `work` when it is its turn. @throws AppError unavailable at once where too much waits already */
   run<T>(owner: string, work: () => Promise<T>): Promise<T>

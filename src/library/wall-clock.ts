@@ -49,7 +49,7 @@ export function toWallClock(instant: Date, zone: string): string {
   if (text === null) {
     throw new AppError(
       'invalid',
-      `timeZone: "${zone}" is none; use an IANA name or an offset such as UTC+02:00`,
+      `timeZone: "${zone}" is not a time zone; use an IANA name or an offset such as UTC+02:00`,
     )
   }
   return text

@@ -33,7 +33,8 @@ const STAMP_FRACTION = 4
  * Makes `thumbnail.webp`, `preview.jpg` and the thumbhash of a picture, or of a representative frame of a
  * video, in `outFolder`, upright, decoding the original once. Colours beyond sRGB are kept in Display P3,
  * unless `colorspace` says otherwise. Transparent pixels become white in the preview. A damaged file is shown
- * as far as its decoder reads it. Throws `MediaError` for a file that cannot be shown, and then leaves nothing in the folder.
+ * as far as its decoder reads it. Throws `MediaError` for a file that cannot be shown, and then leaves
+ * nothing in the folder.
  * `owner`: whose file it is, since owners take turns.
  */
 export async function deriveImages(
@@ -97,8 +98,8 @@ async function makeImages(
 }
 
 /**
- * The camera's own picture, which costs nothing; developed where there is none, it is damaged, or no more than
- * a stamp.
+ * The camera's own picture, which costs nothing; developed where there is none, it is damaged, or no more
+ * than a stamp.
  */
 async function makeImagesOfRaw(
   tools: MediaTools,

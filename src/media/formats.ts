@@ -1,6 +1,6 @@
 /**
- * The file formats that Immich's clients offer to upload, and what each one is. Names only: what a file
- * really holds is told by `sniff.ts`.
+ * The file formats that Immich's clients offer to upload, and what each one is. Names only: `sniff.ts` finds
+ * out what a file really holds.
  */
 export type MediaType = 'IMAGE' | 'VIDEO'
 
@@ -133,8 +133,8 @@ const SAME_CONTAINER = [
 ]
 
 /**
- * The type to serve a file with whose bytes are of `mimeType`: that, unless its name claims another one of the
- * same container.
+ * The type to serve a file with whose bytes are of `mimeType`: that, unless its name claims another one of
+ * the same container.
  */
 export function servedType(mimeType: string, fileName: string): string {
   const claimed = formatOf(fileName)?.mimeType

@@ -13,7 +13,7 @@ import type { TaskMessage, TaskName, TaskReply, Tasks } from './tasks.ts'
 /** Raising the own one needs no right (proc_pid_oom_score_adj(5)). */
 const OOM_SCORE = '/proc/self/oom_score_adj'
 
-// Whoever waits for an answer from the API comes first when both want the CPU.
+// Requests to the API come first when both want the CPU.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
 // A machine without memory is to end this process, not the server or its database.
 if (existsSync(OOM_SCORE)) writeFileSync(OOM_SCORE, '800')
@@ -40,9 +40,9 @@ process.on('message', (message: TaskMessage) => {
 const MOST_GARBAGE_BYTES = 64 * 2 ** 20
 
 /**
- * Pixels are memory outside of V8's heap, which hardly grows with them, so that they would lie there until the
- * process holds too much for another file and is replaced: after every third photo of 12 megapixels, which
- * made each cost 213 instead of 157 ms of CPU.
+ * Pixels are memory outside of V8's heap, which hardly grows with them, so that they would lie there until
+ * the process holds too much for another file and is replaced: after every third photo of 12 megapixels,
+ * which made each cost 213 instead of 157 ms of CPU.
  */
 function collectPixels(): void {
   if (process.memoryUsage().external > MOST_GARBAGE_BYTES) globalThis.gc?.()

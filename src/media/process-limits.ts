@@ -21,7 +21,7 @@ export type ProcessLimits = {
 const OWN_BYTES = 640 * 2 ** 20
 /** Of the memory for decoding, what an idle process may still hold and be given another file. */
 const MOST_LEFT_OVER = 1 / 4
-/** Whoever ignores SIGXCPU is killed so much later. */
+/** How much later a process that ignores SIGXCPU is killed. */
 const XCPU_GRACE_SECONDS = 5
 
 /**

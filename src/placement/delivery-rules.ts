@@ -17,7 +17,7 @@ export type Delivery = {
   modes: { readonly [Kind in ObjectKind]?: DeliveryMode }
   /** Whether clients that are not known to be browsers are redirected as well. */
   immichClients: 'proxy' | 'same'
-  /** The least time for which a URL holds that a client is sent to; it holds for twice as long at most. */
+  /** How long a URL holds, at least, when a client is sent to it; it holds for twice as long at most. */
   windowMs: number
   /** The network, and the location that it stands in front of. */
   cdn: { locationId: string; cdn: Cdn } | null
@@ -31,8 +31,8 @@ export const PROXY_EVERYTHING: Delivery = {
 }
 
 /**
- * For how long the URL of a file of this kind holds at most that somebody was sent to just now, in
- * milliseconds; 0: nobody is.
+ * How long, at most, the URL of a file of this kind holds when a client is sent to it now, in milliseconds;
+ * 0: no client is.
  */
 export function longestRedirectMs({ modes, windowMs }: Delivery, kind: ObjectKind): number {
   return (modes[kind] ?? 'proxy') === 'proxy' ? 0 : 2 * windowMs

@@ -3,7 +3,7 @@ import type { Breaker } from '../storage/guards/breaker.ts'
 import type { BrowserProbe, ProbeOptions, ProbeReport } from '../storage/probe-report.ts'
 
 /**
- * A configured place and the code that reaches it. `identity` says which place on earth it is, without
+ * A configured location and the code that reaches it. `identity` names the real disk or bucket, without
  * secrets.
  */
 export type Location = {
@@ -19,10 +19,10 @@ export type Location = {
    * client.
    */
   hasPublicAddress?: boolean
-  /** Whose prices hold there: a name of the price list. Absent: none that is known. */
+  /** Whose prices apply there: a name of the price list. Absent: no known prices. */
   provider?: string
   /**
-   * It belongs to another installation, which this one is a copy of: it is read, and never written to or
+   * It belongs to another installation, of which this one is a copy: it is read, but never written to or
    * relied on.
    */
   isReadOnly?: boolean

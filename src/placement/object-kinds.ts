@@ -9,7 +9,7 @@ type Row = {
   configKey: string
   /** Its key in `storage.delivery`; null: no client gets it by itself. */
   deliveryKey: 'originals' | 'previews' | 'encodedVideos' | null
-  /** Nobody waits for it on a page, so that its class may be one that must be restored before it is read. */
+  /** No page shows it at once, so its class may be one that must be restored before it is read. */
   mayBeArchived: boolean
 }
 

@@ -22,13 +22,13 @@ import { closeRechecks } from './replica-io/recheck-replica.ts'
 import type { ClassPolicy } from './storage-classes.ts'
 import { type PriceList, SHIPPED_PRICES } from './storage-prices.ts'
 
-/** How long a start waits for the places that are not this disk. */
+/** How long a start waits for the locations other than this disk. */
 const CONFIRM_PATIENCE_MS = 1_000
 
 export type PlacementParts = {
   db: Database
   log: Log
-  /** All places that are configured or still hold replicas; one of kind `disk` is named by `localId`. */
+  /** All locations that are configured or still hold replicas; `localId` names one of kind `disk`. */
   locations: readonly Location[]
   localId: string
   mediaLocation: string
@@ -46,14 +46,14 @@ export type PlacementParts = {
 }
 
 /**
- * Wires placement and confirms the media volume: refuses (`conflict`) a media location whose mount is missing
- * rather than write beside it. A bucket that can't be reached at start stops nothing; it is confirmed before
- * the first write to it.
+ * Wires placement and confirms the media volume: refuses (`conflict`) a media location whose mount is
+ * missing, instead of writing beside it. A bucket that can't be reached does not stop the start; it is
+ * confirmed before the first write to it.
  */
 export async function openPlacement(parts: PlacementParts): Promise<Placement> {
   const locations = new Map(parts.locations.map((location) => [location.id, location]))
   const local = locations.get(parts.localId)
-  if (!local) throw new AppError('invalid', `no location is named "${parts.localId}"`)
+  if (!local) throw new AppError('invalid', `unknown location "${parts.localId}"`)
   for (const [kind, ids] of Object.entries(parts.policy)) {
     for (const id of ids) {
       if (!locations.has(id))
@@ -83,7 +83,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
   }
   await applyDrills(placement)
   await confirmLocation(placement, local).catch((error: unknown) => {
-    // Somebody has to be able to look at photos, and to decide. Whatever writes there is refused.
+    // People must be able to look at photos, and an administrator to decide. Every write there is refused.
     if (!isAppError(error, 'conflict') || error.details?.ledger === undefined) throw error
     parts.log.error({ location: local.id }, error.message)
   })
@@ -104,9 +104,12 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
   return placement
 }
 
-/** One line tells of it, once, and whoever starts the server is told. Never throws: nobody may wait for it. */
+/**
+ * Writes one line to the log, once, and tells the person who starts the server. Never throws: nothing waits
+ * for it.
+ */
 async function noteUnusable(placement: Placement, { id, breaker }: Location, error: Error): Promise<void> {
-  // What a drill blocks is known by the drill's row.
+  // The row of the drill says what it blocks.
   if (breaker?.blockedFor != null) return
   try {
     if (isAway(error)) return void (await recordHealth(placement, id, error.message, { isAway: true }))
@@ -119,7 +122,7 @@ async function noteUnusable(placement: Placement, { id, breaker }: Location, err
   placement.log.warn({ location: id, error: error.message }, 'a location is not usable yet')
 }
 
-/** Resolves when what lies in the cache is known; what is there may be served before. */
+/** Resolves when the contents of the cache are known; they may be served before. */
 async function openCacheFolder(placement: Placement): Promise<void> {
   const {
     cacheMaxBytes: maxBytes,
@@ -128,7 +131,7 @@ async function openCacheFolder(placement: Placement): Promise<void> {
   } = placement.settings
   const folder = join(placement.mediaLocation, 'cache')
   if (maxBytes === 0) {
-    // Switched off: what is left of it only takes room.
+    // The cache is switched off: its old files only take space.
     await rm(folder, { recursive: true, force: true }).catch((error: Error) => {
       placement.log.warn({ folder, error: error.message }, 'the former cache could not be removed')
     })
@@ -150,7 +153,7 @@ async function openCacheFolder(placement: Placement): Promise<void> {
   await placement.cache.scan.isRunning
 }
 
-/** Recalled copies belong to a process; one that was killed leaves its folder. */
+/** Recalled copies belong to a process; a process that was killed leaves its folder behind. */
 async function removeDeadRecallFolders(placement: Placement): Promise<void> {
   const parent = join(placement.mediaLocation, 'recall')
   await mkdir(parent, { recursive: true })

@@ -16,7 +16,7 @@ export type PlacementSettings = {
   deleteLocalAfterUpload: boolean
   /** The most that recalled copies may take on the media volume. */
   recallMaxBytes: number
-  /** So long people wait for the first byte from a place that isn't this disk. */
+  /** How long people wait for the first byte from a location that isn't this disk. */
   answerWithinMs: number
   /**
    * The most that the cache of what was read from a bucket may take on the media volume; 0: there is none.
@@ -26,40 +26,41 @@ export type PlacementSettings = {
   cacheWholeBytes: number
   cacheChunkBytes: number
   /**
-   * A writer that has not renewed its lease for so long is taken for dead. It renews four times in that span.
+   * A writer that has not renewed its lease for so long is regarded as dead. It renews the lease four times
+   * in that time.
    */
   writeLeaseMs: number
-  /** For so long a comparison of a location's counter with the ledger's is good for writes and removals. */
+  /** How long a comparison of a location's counter with the ledger's allows writes and removals. */
   counterGoodForMs: number
   /**
-   * After a start nothing that is older than it is removed for so long: longer than a comparison is good for,
-   * so that whoever used the location until then has noticed.
+   * How long after a start nothing is removed that is older than the start: longer than a comparison is good
+   * for, so that an installation that used the location until then has noticed.
    */
   removalWaitMs: number
   /**
-   * For so long a request that was cut off here may still be carried out there. After a start, a bucket's
-   * copies that are older than it may have an old deletion on its way, and nothing is given up for them.
+   * How long a request that was cut off here may still be carried out there. After a start, an old deletion
+   * may be on its way to copies in a bucket that are older than the start, so nothing is given up for them.
    */
   lateRequestMs: number
   /**
-   * A counter in a bucket that is not the expected one is looked at again after so long, before that is taken
-   * for another ledger's.
+   * After how long a counter in a bucket that is not the expected one is looked at again, before it is
+   * regarded as another ledger's.
    */
   counterDoubtMs: number
   /**
-   * The counter is advanced that often while nothing is written; a copied installation waits a little longer
+   * How often the counter is advanced while nothing is written; a copied installation waits a little longer
    * before it writes.
    */
   idleAdvanceMs: number
-  /** A staged upload untouched for so long is taken for abandoned. */
+  /** A staged upload that nothing has touched for so long is regarded as abandoned. */
   stagingLeaseMs: number
   /**
    * How often all objects are looked through for ones that are not where they belong; a million take seconds.
    */
   rebalanceIntervalMs: number
-  /** How often what each location lists is laid beside the ledger. */
+  /** How often each location is listed and compared with the ledger. */
   listingIntervalMs: number
-  /** Objects that are sent on their way together, and the jobs that may wait for it at a time. */
+  /** How many objects start moving together, and how many jobs for that may wait at a time. */
   rebalanceBatch: number
   rebalanceJobs: number
 }
@@ -87,12 +88,12 @@ export type Placement = {
   /** Null where `cacheMaxBytes` is 0. */
   cache: Cache | null
   /**
-   * True in a statement for an object that nothing is linked to and that the library still waits for: an
-   * upload that goes past us and has an end of its own, which proves what has come.
+   * True in a statement for an object that no asset is linked to and that the library still waits for: a
+   * direct upload, whose own end proves what has arrived.
    */
   isAwaited(objectId: RawBuilder<string>): RawBuilder<boolean>
   now(): Date
-  /** For what is good for a limited time only: it tells also the time in which the machine slept. */
+  /** For what is good for a limited time only: it also counts the time in which the machine slept. */
   clock: Clock
 }
 

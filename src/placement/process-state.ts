@@ -1,8 +1,8 @@
 import type { Placement } from './placement.ts'
 
 /**
- * What one module remembers in this process for each placement. Only who has the returned function can read
- * or change it: keep that in the module, and it ends with the placement.
+ * What one module remembers in this process for each placement. Only code that has the returned function can
+ * read or change it: keep that function in the module. What is remembered ends with the placement.
  */
 export function processState<State>(begin: () => State): (placement: Placement) => State {
   const states = new WeakMap<Placement, State>()

@@ -8,8 +8,8 @@
  * - *proof level*: how well a replica is known to hold the object's bytes (see `PROOF`).
  * - *evict*: to remove one replica of a live object, never the last verified one. *Purge*: to remove all of
  * an object.
- *   A write that nobody will finish is looked at: right bytes are kept (`proven`), wrong ones are evicted as well. No bytes are ever
- *   removed under a row that could still be proven.
+ *   A write that nobody will finish is looked at: right bytes are kept (`proven`), wrong ones are evicted as
+ *   well. No bytes are ever removed under a row that could still be proven.
  * - *kept*, *doubted*: an eviction that was cut short is decided anew, and the bytes stay.
  *
  * The database enforces the same table (`guard_replica`): a mistake here cannot lose a photo.
@@ -35,8 +35,8 @@ export type ReplicaEvent =
  * | --- | --- |
  * | 0 exists | the location said yes |
  * | 1 size | HEAD shows the right size |
- * | 2 transport | the location checked a digest of the whole while receiving; the probe saw it refuse wrong ones |
- * | 3 attested | the location reports a digest that it computed over what it holds, and it is ours |
+ * | 2 transport | the location checked a digest while receiving, and the probe saw it refuse wrong ones |
+ * | 3 attested | the location reports a digest that it computed over what it holds; it is ours |
  * | 4 read back | all bytes were read from the location and their SHA-256 is ours |
  */
 export const PROOF = { exists: 0, size: 1, transport: 2, attested: 3, readBack: 4 } as const

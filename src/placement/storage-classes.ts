@@ -15,13 +15,13 @@ export type StorageClass = {
   name: string
   minDays: number
   minBytes: number
-  /** How long a restore typically takes at most by each tier, in minutes; null: readable at once. */
+  /** How many minutes a restore by each tier typically takes at most; null: readable at once. */
   restoreMinutes: RestoreMinutes | null
 }
 export type RestoreMinutes = Partial<Record<RestoreTier, number>>
 
 const KIB = 1024
-/** What a location keeps an object in where nothing else was said. */
+/** The class in which a location keeps an object when no other was named. */
 export const ORDINARY_CLASS = 'STANDARD'
 const ORDINARY: StorageClass = { name: ORDINARY_CLASS, minDays: 0, minBytes: 0, restoreMinutes: null }
 
@@ -31,9 +31,10 @@ const ORDINARY: StorageClass = { name: ORDINARY_CLASS, minDays: 0, minBytes: 0, 
  * expedited ones of 250 MB and more take longer). Minimum durations and sizes: aws.amazon.com/s3/pricing, as
  * quoted in June 2026 (usage.ai, cloudcostkit.com). All looked up in November 2026. Cloudflare R2 has
  * STANDARD_IA with the same 30 days and no minimum size
- * (developers.cloudflare.com/r2/buckets/storage-classes), Scaleway ONEZONE_IA and GLACIER; what a service
- * does not have it refuses by name. For GLACIER and DEEP_ARCHIVE no minimum size is billed, but 40 KB beside
- * each object: small ones cost more there than they save, so the same 128 KiB are our own rule for them.
+ * (developers.cloudflare.com/r2/buckets/storage-classes), Scaleway ONEZONE_IA and GLACIER; a service refuses
+ * the name of a class that it does not have. For GLACIER and DEEP_ARCHIVE no minimum size is billed, but 40
+ * KB beside each object: small ones cost more there than they save, so the same 128 KiB are our own rule for
+ * them.
  */
 export const STORAGE_CLASSES: readonly StorageClass[] = [
   ORDINARY,
@@ -75,7 +76,10 @@ export function restoresOf(provider: string | undefined, storageClass: string | 
 
 const DAY_MS = 24 * 3_600_000
 
-/** The class of that name; null is the ordinary one, and so, cautiously, is one that is not known. */
+/**
+ * The class of that name; null is the ordinary one. An unknown name, to be cautious, also means the ordinary
+ * one.
+ */
 export function classOf(name: string | null): StorageClass {
   return STORAGE_CLASSES.find((one) => one.name === name) ?? ORDINARY
 }

@@ -1,7 +1,7 @@
 import { isStorageError } from '../storage/backend.ts'
 
 /**
- * What an error of a location, or of the file system, means to whoever made a request: no room is left
+ * What an error of a location, or of the file system, means to the client of a request: no room is left
  * (`full`), or trying again later helps (`unavailable`). Null: it is neither.
  */
 export function storageFailureOf(error: unknown): 'full' | 'unavailable' | null {

@@ -1,5 +1,5 @@
 /**
- * What classes and restores cost, about: list prices with their date and source, in `storage-prices.json` or
+ * About what classes and restores cost: list prices with their date and source, in `storage-prices.json` or
  * in a file of yours (`storage.pricesFile`). Taxes, discounts and data that leaves the provider are not in
  * them.
  */
@@ -9,7 +9,7 @@ import shipped from './storage-prices.json' with { type: 'json' }
 export type ClassPrice = {
   storagePerGbMonth: number
   putsPer1000: number
-  /** What reading costs beside the request, a copy into another class as well; absent: nothing. */
+  /** What reading costs in addition to the request; a copy into another class reads, too. Absent: nothing. */
   readsPerGb?: number | undefined
   restore?: Partial<Record<RestoreTier, { perGb: number; per1000: number }>> | undefined
   /**
@@ -21,7 +21,7 @@ export type ProviderPrices = {
   /** Year and month. */
   asOf: string
   source: string
-  /** What no public source could be found for, such as `GLACIER_IR.putsPer1000`: an estimate. */
+  /** Prices for which no public source was found, such as `GLACIER_IR.putsPer1000`: an estimate. */
   unverified?: string[] | undefined
   currency: string
   classes: Record<string, ClassPrice>
@@ -37,7 +37,7 @@ export const SHIPPED_PRICES: PriceList = shipped
 const GB = 2 ** 30
 const DAYS_A_MONTH = 30
 
-/** Whose prices hold where the files are: a name of the price list. */
+/** Whose prices apply where the files are: a name of the price list. */
 type Held = { provider?: string }
 
 function pricesAt(prices: PriceList, provider: string | undefined): ProviderPrices | null {

@@ -1,12 +1,12 @@
 /** What the database said a few seconds ago, for questions that come with every request. */
 
 const LOOK_AGAIN_MS = 5_000
-/** Names may be what clients say, of which there is any number. */
+/** Names may come from clients, so there can be any number of them. */
 const MAX_NAMES = 100
 
 /**
- * Keeps answers, of an owner and by name, for five seconds; of those who ask at once only the first looks.
- * What failed, and what `isKept` says no to, is looked up again by the next.
+ * Keeps answers by owner and name for five seconds; of several callers at the same time only the first looks
+ * it up. The next caller looks up again what failed, and what `isKept` says no to.
  */
 export function ttlCache<Owner extends object, Answer>(
   isKept: (answer: Answer) => boolean = () => true,

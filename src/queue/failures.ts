@@ -72,10 +72,7 @@ export type FailureGroup = Omit<OpenFailure, 'key' | 'isFinal'> & {
 const MOST_GROUPS = 100
 const MOST_SAMPLES = 5
 
-/**
- * The newest first. What only an unexpected error says of itself is told apart by its words, since nothing
- * else tells it apart.
- */
+/** The newest first. Unexpected errors have no code, so only their words tell them apart. */
 export async function failureGroups(db: Queryable): Promise<FailureGroup[]> {
   const latest = (column: RawBuilder<unknown>) => sql`(array_agg(${column} order by at desc))[1]`
   const { rows } = await sql<FailureGroup>`

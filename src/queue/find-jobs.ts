@@ -1,4 +1,4 @@
-/** Questions for jobs, so that no other room has to know graphile-worker's tables. */
+/** Questions for jobs, so that no other top folder has to know graphile-worker's tables. */
 import { type RawBuilder, sql } from 'kysely'
 import type { Queryable } from '../database/connect.ts'
 import { jobKey, jobKeySql, type PayloadSql } from './job-keys.ts'

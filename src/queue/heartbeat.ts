@@ -34,8 +34,9 @@ export async function startHeartbeat(
       insert into worker_heartbeat (worker_id) values (${workerId})
       on conflict (worker_id) do update set beaten_at = now()`.execute(db)
     const now = performance.now()
-    // After an outage of the database every heartbeat is old. Whoever comes back first must not bury the
-    // others, so it judges by time only once it has itself been beating for as long as they are given.
+    // After an outage of the database every heartbeat is old. The process that comes back first must not
+    // declare the others dead, so it judges by time only once it has itself been beating for as long as they
+    // are given.
     if (now - beatenAt > 2 * times.beatMs) steadySince = now
     beatenAt = now
     await buryDead(db, workerId, now - steadySince >= times.deadAfterMs ? times.deadAfterMs : null, log)

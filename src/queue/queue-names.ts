@@ -26,17 +26,17 @@ export const QUEUES = {
   },
   replication: {
     label: 'Copying',
-    what: 'Originals to where the policy wants them, with proof',
+    what: 'Originals to where they should be, with proof',
     immich: 'migration',
   },
   eviction: {
     label: 'Freeing local space',
-    what: 'Only of what is proven elsewhere',
+    what: 'Removes local copies of what is proven elsewhere',
     immich: 'eviction',
   },
   maintenance: {
     label: 'Housekeeping',
-    what: 'Sweeps and probes',
+    what: 'Regular checks and clean-up',
     immich: 'backgroundTask',
   },
 } as const satisfies Record<QueueName, Naming>

@@ -3,9 +3,9 @@
  *
  * The tables, `add_job` with its keys, and the notifications are graphile-worker's; its runner is not used.
  * Tried with
- * 0.18.0: it does not wait for the statement that ends a job, so PostgreSQL being away at that moment is an unhandled
- * rejection that ends the process; with batching on, the runner stops for good after the first such error
- * instead.
+ * 0.18.0: it does not wait for the statement that ends a job, so PostgreSQL being away at that moment is an
+ * unhandled rejection that ends the process; with batching on, the runner stops for good after the first such
+ * error instead.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'

@@ -1,9 +1,9 @@
 /**
- * What every kind of location can do. Bytes in, bytes out; no asset, no table, no policy.
+ * What every kind of location can do. It takes and gives bytes; it knows no asset, no table and no policy.
  *
  * Words: an *object key* names bytes at a location and is used once, ever. A *body* is re-openable, so that a
- * retry starts from the first byte. A *digest* is of the whole object, in lower-case hex.
- * Names that begin with a dot at the root of a location are its own (marker, incoming, probe): never listed.
+ * retry starts from the first byte. A *digest* is of the whole object, in lower-case hex. Names that begin
+ * with a dot at the root of a location are its own (marker, incoming, probe): never listed.
  *
  * Every backend and every decorator passes `tests/storage/contract/storage-suite.ts`.
  */
@@ -86,7 +86,7 @@ export type ObjectInfo = {
 
 /** What the probe found out about a location; see `probe` of each backend. `null`: not known, count as no. */
 export type Features = {
-  /** A second put to one key is refused by the location itself (If-None-Match, hard link). */
+  /** The location itself refuses a second put to one key (If-None-Match, hard link). */
   conditionalPut: boolean | null
   /** A put with If-Match replaces only what it names, and is refused otherwise. Absent: as null. */
   conditionalReplace?: boolean | null
@@ -168,8 +168,8 @@ export interface StorageBackend {
   get(key: ObjectKey, options?: GetOptions): Promise<ObjectInfo & { stream: Readable }>
   /**
    * Never overwrites (`already-exists`); stores all of the body or nothing; verifies SHA-256 of what it reads
-   * on the way. What a location stored and then reports another digest of stays there, and is the caller's to
-   * look at (`corrupt`).
+   * on the way. When a location has stored an object but reports another digest of it, the object stays
+   * there, and the caller must look at it (`corrupt`).
    */
   put(key: ObjectKey, body: Body, options?: PutOptions): Promise<PutResult>
   /**
@@ -196,8 +196,8 @@ export interface StorageBackend {
   /**
    * Replaces the counter if `expected` is the version that is held (null: none is), and gives the new
    * version; `already-exists` where another one is. With `features.conditionalReplace` the location itself
-   * compares; else it is read first, and who writes at the same moment is found out at the next comparison
-   * only.
+   * compares; else it is read first, and another writer of the same moment is noticed only at the next
+   * comparison.
    */
   writeCounter(text: string, expected: string | null): Promise<string>
   /** Optional abilities are optional objects, never methods that throw. */
@@ -224,14 +224,14 @@ export type LocalFiles = {
   space(): Promise<{ freeBytes: number; totalBytes: number }>
 }
 
-/** To be sent with exactly these headers, until it expires. */
+/** The request must have exactly these headers, and is good until it expires. */
 export type SignedPut = { url: string; headers: Record<string, string>; expiresAt: Date }
 
 export type Presign = {
   /** Scheme, host and port of all its URLs. */
   origin(): Promise<string>
   /**
-   * A URL for one key, whose answer says of itself what is given here. The same URL for the same arguments,
+   * A URL for one key, whose answer has the headers that are given here. The same URL for the same arguments,
    * whenever it is called, so that browsers may keep what they got under it. `expiresAt` is earlier than
    * asked for where the credentials that it was signed with end before.
    */
@@ -325,8 +325,8 @@ export type StreamingPuts = {
 export type StreamingPut = {
   readonly uploadId: string
   /**
-   * So many bytes of the file may be read by now: sends every full part of them, and waits while enough are
-   * under way, so that the location keeps up with whoever appends. Throws what a part failed with;
+   * Says how many bytes of the file may be read by now: sends every full part of them, and waits while enough
+   * parts are under way, so that the sender is not faster than the location. Throws what a part failed with;
    * `too-large` over the most parts.
    */
   advance(availableBytes: number): Promise<void>
@@ -348,9 +348,9 @@ export type StreamingPut = {
 export type Copies = {
   /**
    * Makes another object of the same bytes. `to` must be fresh. `size` is the source's; `partBytes`: how it
-   * was cut, where it was put in parts, so that the copy, cut alike, gets the same ETag. What is held
-   * afterwards is the caller's to look at. Throws `not-found`, and `archived` where the source would have to
-   * be restored first.
+   * was cut, where it was put in parts, so that the copy, cut alike, gets the same ETag. The caller must look
+   * at what is held afterwards. Throws `not-found`, and `archived` where the source would have to be restored
+   * first.
    */
   copy(
     from: ObjectKey,
@@ -404,20 +404,23 @@ export type StorageErrorKind =
 
 export class StorageError extends Error {
   readonly kind: StorageErrorKind
-  /** Of `unavailable`: the place will be tried again then, and asking earlier is in vain. */
+  /** Of `unavailable`: when the location will be tried again; asking earlier is useless. */
   readonly retryAt: Date | undefined
   /**
-   * Of `unavailable`: it concerns one object (two writers met, it is archived), and proves that the place
+   * Of `unavailable`: it concerns one object (two writers met, it is archived), and proves that the location
    * answers.
    */
   readonly isOfOneObject: boolean
   /** What an administrator can do about it. The message ends with it, in brackets. */
   readonly remedy: string | undefined
   readonly withoutRemedy: string
-  /** What the location itself answered, without the call; where that is not known, as `withoutRemedy`. */
+  /**
+   * What the location itself answered, without the name of the call; if that is not known, the same as
+   * `withoutRemedy`.
+   */
   readonly said: string
 
-  /** `message` without the remedy, which is put behind it. */
+  /** `message` without the remedy at its end. */
   constructor(
     kind: StorageErrorKind,
     message: string,

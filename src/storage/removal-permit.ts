@@ -1,7 +1,7 @@
 import { type ObjectKey, type RemovalPermit, type RemovalReason, StorageError } from './backend.ts'
 import { type Clock, longestBetween, type Moment } from './moment.ts'
 
-/** `goodForMs`: so long after it was made bytes may be removed by it. */
+/** `goodForMs`: how long after it was made it allows removals. */
 export type PermitTerm = { goodForMs: number; clock: Clock }
 
 /** Type assertions could forge the type; what was not made here is refused at run time too. */
@@ -22,8 +22,8 @@ export function permitRemoval(
 }
 
 /**
- * Every backend asks this right before each request that removes anything: between the look that a permit
- * rests on and the removal the process may have stood still, and what was looked at may be otherwise by now.
+ * Every backend asks this right before each request that removes anything: the process may have stood still
+ * between the look that a permit rests on and the removal, and the bytes may be different by now.
  * @throws StorageError denied for what `permitRemoval` did not make; unavailable where it is too old
  */
 export function assertPermitted(permit: RemovalPermit): void {

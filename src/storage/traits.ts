@@ -3,7 +3,7 @@
  * so that the next probe can tell what changed.
  */
 
-/** `good`: which answer Glassine works better with; null: either will do. */
+/** `good`: the answer with which Glassine works better; null: both are fine. */
 export const TRAITS = {
   conditionalPut: { words: 'a second put to a key is refused (If-None-Match)', good: true },
   conditionalReplace: { words: 'a put replaces only what it names (If-Match)', good: true },
@@ -45,7 +45,7 @@ export type Traits = Partial<Record<Trait, boolean>>
 /** `isWeaker`: it now does less of what Glassine builds on. */
 export type TraitChange = { trait: Trait; before: boolean; after: boolean; isWeaker: boolean }
 
-/** What both name and answer differently, in the order of the table. */
+/** Traits that both probes name and answer differently, in the order of the table. */
 export function compareTraits(before: Traits, after: Traits): TraitChange[] {
   return traitNames.flatMap((trait) => {
     const [was, is] = [before[trait], after[trait]]

@@ -125,7 +125,7 @@ test('A1: Ctrl-C ends the command and not the work, which the server goes on wit
   command.kill('SIGINT')
   const [code] = (await once(command, 'close')) as [number | null]
   assert.equal(code, 3, output)
-  assert.match(output, /Taking over s3 is not ended: it goes on when the server starts/)
+  assert.match(output, /Taking over s3 is not finished: it continues when the server starts/)
   listing.remove()
   release.resolve()
 

@@ -321,11 +321,11 @@ test('A5: "all are proven" is not said of what nobody has looked at for days, an
     underWay: null,
   }
   bucket.oldestProofAt = '2025-11-02T11:00:00Z'
-  assert.match(sentence(found)!, /^9 originals, of which some were proven or seen last .* nobody knows/)
+  assert.match(sentence(found)!, /^9 originals, some of which were last proven or seen .* not known whether/)
   bucket.listing = listing
   assert.equal(sentence(found), 'All 9 originals are proven in object storage.')
   bucket.listing = { ...listing, seenAt: '2025-12-28T09:00:00Z' }
-  assert.match(sentence(found)!, /nobody knows/)
+  assert.match(sentence(found)!, /it is not known whether/)
 
   bucket.listing = {
     ...listing,
@@ -335,7 +335,7 @@ test('A5: "all are proven" is not said of what nobody has looked at for days, an
   const text = describeStatus(standing(found), style, now)
   assert.match(text, /s3: 5 proven files missing and 0 changed files in the listing of/)
   assert.match(text, /s3: its listing can't go on now: no answer/)
-  assert.match(text, /s3: 2 files \(.*\) unknown here, left alone/)
+  assert.match(text, /s3: 2 files \(.*\) that Glassine does not know, left alone/)
   assert.match(text, /being listed: 3/)
 })
 
@@ -380,7 +380,7 @@ test('A2: a moved installation says how long it still waits', () => {
   }
   assert.match(
     describeStatus(standing(found), style, now),
-    /s3: this installation was moved or copied; it writes there when no other one was seen, 2 min 05 s left/,
+    /s3: this installation was moved or copied; it writes there again if it sees no other one by then, 2 min 05 s left/,
   )
 })
 
@@ -421,14 +421,14 @@ test('A1: a plan says in numbers what taking over would mean, and what to type',
   const text = describePlan(bucket, 'another-ledger', plan, style)
   assert.match(
     text,
-    /^photos at https:\/\/s3\.example\.org: Since this server last wrote there, something else has/,
+    /^photos at https:\/\/s3\.example\.org: Something else has written there since this server last did/,
   )
   assert.match(text, /^Files there +7 +7\.00 KiB$/m)
-  assert.match(text, /^Found again +2 +2\.00 KiB +Of photos that this server has/m)
+  assert.match(text, /^Found again +2 +2\.00 KiB +This server has their photos/m)
   assert.match(text, /^Of these, to be read +2 /m)
   assert.match(
     text,
-    /^Unknown +1 +1\.00 KiB +Of no photo that this server remembers; they stay where they are$/m,
+    /^Unknown +1 +1\.00 KiB +They belong to no photo that this server remembers; they stay where they are$/m,
   )
   assert.doesNotMatch(text, /^(Missing|Wrong)/m)
   assert.match(text, /^ {4}glassine storage adopt s3 --yes$/m)
@@ -442,7 +442,7 @@ test('A1: a plan says in numbers what taking over would mean, and what to type',
     describePlan(bucket, 'older-place', plan, style),
   ]) {
     assert.doesNotMatch(other, /use-as-copy/)
-    assert.match(other, /put back the one that fits/)
+    assert.match(other, /restore the one that fits/)
   }
 })
 
@@ -454,7 +454,7 @@ test('A1: a result says what it came to', () => {
   assert.doesNotMatch(text, /storage status/)
   const bad = describeAdoption(bucket, { report: reportOf({ held: 5, missing: 1 }) }, style)
   assert.match(bad, /^Missing +1 /m)
-  assert.match(bad, /glassine storage status tells whether other copies stand for what is missing/)
+  assert.match(bad, /glassine storage status to see whether there are other copies of what is missing/)
 })
 
 test('the reading of metadata: how much waits where, and what a day may cost', () => {

@@ -276,10 +276,10 @@ describe('the life of a server', { concurrency: 1 }, () => {
   test('users are listed, have a quota, and get a new password; what is wrong is said before anything is done', async () => {
     const bad = await glassine(['users', 'create', '--email', 'bad'])
     assert.deepEqual([bad.code, bad.stdout], [2, ''])
-    assert.match(bad.stderr, /--email: "bad" is no e-mail address; write one such as/)
+    assert.match(bad.stderr, /--email: "bad" is not an e-mail address; write one such as/)
     const noSize = await glassine(['users', 'quota', 'bob@example.org', 'much'])
     assert.equal(noSize.code, 2)
-    assert.match(noSize.stderr, /"much" is no size: write one such as 50GiB, or none/)
+    assert.match(noSize.stderr, /"much" is not a size: write one such as 50GiB, or none/)
     const nobody = await glassine(['users', 'quota', 'nobody@example.org', '1GB'])
     assert.deepEqual([nobody.code, nobody.stderr], [1, 'no user has the address "nobody@example.org"\n'])
 

@@ -1,4 +1,6 @@
-/** Commands where there is nothing, each as a process of its own: what they say, and that they make nothing. */
+/**
+ * Commands where there is nothing, each as a process of its own: what they say, and that they make nothing.
+ */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'

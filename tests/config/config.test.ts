@@ -299,7 +299,7 @@ test('s3-first where originals belong at local is a mistake, in the rollout as w
 `,
   )
   assert.deepEqual(paths(both), ['storage.rollout.strategy', 'storage.upload.strategy'])
-  assert.match(both.message, /no bucket for them to go to first/)
+  assert.match(both.message, /no bucket that could take them first/)
   const { storage } = await load(
     t,
     `storage:

@@ -226,7 +226,8 @@ test('a cluster of another major version is refused with a remedy', async (t) =>
 
 test('a start that fails says why, with the log of PostgreSQL', async (t) => {
   const dataDir = await temporaryFolder(t)
-  const postgres = await start(dataDir, squatter(t, 1)) // a taken port that is in the log already is not the cause
+  // A taken port that is in the log already is not the cause.
+  const postgres = await start(dataDir, squatter(t, 1))
   await postgres.stop()
   await writeFile(join(dataDir, 'postgres', 'cluster', 'postgresql.conf'), 'nonsense = 1\n')
   let choices = 0

@@ -1,4 +1,7 @@
-/* What an installation does with bytes: uploads, offloads, evictions, the sweep, purges. One inline is one move. */
+/*
+ * What an installation does with bytes: uploads, offloads, evictions, the sweep, purges. One inline is one
+ * move.
+ */
 
 #define RUNS(l) ((l) == ORIGINAL || isStarted)
 /* Some moves are left out of some runs. */
@@ -10,7 +13,10 @@
 #define MAY_TOUCH(l) (IS(without_R3) || owns[l]) /* as it believes: until its next look at the token */
 /* R3c: nothing is removed before the bucket has held this process's own token for a whole period. */
 #define MAY_REMOVE(l) (MAY_TOUCH(l) && (IS(without_R3) || IS(without_R3c) || isSettled[l]))
-/* Also not on the own disk: who gives up a local replica relies on the bucket, and must own what it relies on. */
+/*
+ * Also not on the own disk: who gives up a local replica relies on the bucket, and must own what it relies
+ * on.
+ */
 #define MAY_REMOVE_LOCAL(l) ((IS(without_R3c_at_home) && !IS(one_disk)) || MAY_REMOVE(l))
 #define HELD(l, o) bucket[SLOT(o, key[AT(l, o)])]
 #define MAY_DELETE_KEY(l, o) !isDeleting[SLOT(o, key[AT(l, o)])]
@@ -24,7 +30,9 @@
 /* The deletion is carried out at once, or, with `late_deletes`, whenever the network lets it. */
 #define DELETE_REMOTE(l, o) \
   isDeleting[SLOT(o, key[AT(l, o)])] = IS(late_deletes); HELD(l, o) = (IS(late_deletes) -> HELD(l, o) : NONE)
-/* R6: what a process finds in the bucket may have a deletion on its way to it that an earlier process sent. */
+/*
+ * R6: what a process finds in the bucket may have a deletion on its way to it that an earlier process sent.
+ */
 #define IS_PATIENT(l, o) (!IS(late_deletes) || IS(without_R6) || areOldRequestsOver[l] || isKeyYoung[AT(l, o)])
 #if OBJECTS == 2
 /* Both objects have the same bytes: two uploads of one file. */
@@ -52,8 +60,8 @@ inline upload_is_acknowledged(l, o) { d_step {
 } }
 
 /*
- * Direct upload: the client puts to the bucket, comes back, at any time and to any server that knows its upload, and
- * the server looks and acknowledges.
+ * Direct upload: the client puts to the bucket, comes back, at any time and to any server that knows its
+ * upload, and the server looks and acknowledges.
  */
 inline direct_upload_begins(l, o) { d_step {
   RUNS_DIRECT(l) && !born[o] && usedKeys[o] < KEYS && MAY_TOUCH(l) ->
@@ -99,7 +107,8 @@ inline offload_is_proven(l, o) { d_step {
 } }
 
 /*
- * A class change: a copy in the bucket under a fresh key, which is proven, and the row turns to it. The old bytes are left to
+ * A class change: a copy in the bucket under a fresh key, which is proven, and the row turns to it. The old
+ * bytes are left to
  * `clears_stray`.
  */
 inline changes_class(l, o) { d_step {

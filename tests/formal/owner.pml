@@ -1,6 +1,7 @@
 /*
- * R3, one ledger for each location: ledger and bucket hold a token that they advance together. A token is new whenever
- * one is made; only whether two are equal matters, so the model takes the smallest one that nobody holds any more.
+ * R3, one ledger for each location: ledger and bucket hold a token that they advance together. A token is new
+ * whenever one is made; only whether two are equal matters, so the model takes the smallest one that nobody
+ * holds any more.
  */
 #define IS_OTHERS(l, t) (current[OTHER(l)] == (t) || intended[0] == (t) || intended[1] == (t) || seen == (t))
 /* Whoever advances at once may take its old token for the new one, if nobody else holds it. */
@@ -49,7 +50,10 @@ inline intends_token(l) { d_step {
   makes_token(l, intended[l]);
   DID(intends_token, l, 0)
 } }
-/* The conditional put. Nobody hears its answer before `commits_token`: a lost answer and a crash are the same here. */
+/*
+ * The conditional put. Nobody hears its answer before `commits_token`: a lost answer and a crash are the same
+ * here.
+ */
 inline advances_token(l) { d_step {
   MAY_LOOK(l) && intended[l] != 0 && token == current[l] ->
   token = intended[l];
@@ -76,8 +80,9 @@ inline notices_conflict(l) { d_step {
 } }
 
 /*
- * An administrator's decision. Known keys, and other keys of known objects, are looked at; the rest stays as it is. (The other
- * decision, another prefix for a copy, is a conflict that never ends: the copy touches nothing there.)
+ * An administrator's decision. Known keys, and other keys of known objects, are looked at; the rest stays as
+ * it is. (The other decision, another prefix for a copy, is a conflict that never ends: the copy touches
+ * nothing there.)
  */
 inline adopts_object(l, o) {
   if
@@ -119,8 +124,9 @@ inline adopts_location(l) { d_step {
 } }
 
 /*
- * A whole period has passed since this process advanced the token, and the bucket still holds it. Whoever else believes
- * to own it has looked and noticed, or its own clock says that it must look before it removes anything.
+ * A whole period has passed since this process advanced the token, and the bucket still holds it. Whoever
+ * else believes to own it has looked and noticed, or its own clock says that it must look before it removes
+ * anything.
  */
 inline settles(l) { d_step {
   !IS(without_R3) && !IS(without_R3c) && RUNS(l) && owns[l] && !isSettled[l] && token == current[l] ->
@@ -128,7 +134,9 @@ inline settles(l) { d_step {
   DID(settles, l, 0)
 } }
 
-/* A copy (another disk) lets the time pass in which a live owner advances the token. Only then it may do so. */
+/*
+ * A copy (another disk) lets the time pass in which a live owner advances the token. Only then it may do so.
+ */
 inline wait_begins() { d_step {
   isStarted && waiting == NOT_BEGUN ->
   waiting = WAITS; didOriginalLook = 0; seen = token;
@@ -137,11 +145,14 @@ inline wait_begins() { d_step {
 inline wait_is_over() { d_step {
   isStarted && waiting == WAITS && (IS(without_R3b) || token == seen) ->
   waiting = (didOriginalLook -> SAW_LIFE : SAW_SLEEP); didOriginalLook = 0; seen = 0; isStale[COPY] = 0;
-  /* R3c: a paused process looks at the clock before its next removal: longer than a period ago, it owns nothing. */
+  /*
+   * R3c: a paused process looks at the clock before its next removal: longer than a period ago, it owns
+   * nothing.
+   */
   if :: IS(without_R3c) :: else -> owns[ORIGINAL] = 0 fi;
   /*
-   * R3a: the intent came with the copied ledger. Its maker may still carry it out, and both would take the token for
-   * their own.
+   * R3a: the intent came with the copied ledger. Its maker may still carry it out, and both would take the
+   * token for their own.
    */
   if
   :: IS(without_R3a)

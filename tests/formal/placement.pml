@@ -1,7 +1,8 @@
 /*
- * Where the bytes of an acknowledged original are, and who may remove them: a model that `spin` explores exhaustively.
- * README.md beside this file explains it. Each line of the loop at the end of `moves.pml` is one move; between two moves
- * everything may crash. `switches.pml` takes rules away and chooses what may happen.
+ * Where the bytes of an acknowledged original are, and who may remove them: a model that `spin` explores
+ * exhaustively. README.md beside this file explains it. Each line of the loop at the end of `moves.pml` is
+ * one move; between two moves everything may crash. `switches.pml` takes rules away and chooses what may
+ * happen.
  */
 #ifndef OBJECTS
 #define OBJECTS 1
@@ -9,8 +10,8 @@
 #define KEYS 2 /* keys in the bucket for each object: each attempt to put takes a fresh one */
 
 /*
- * An installation is a ledger and a disk. The second slot holds the copy; or, with `restore`, the snapshot, which
- * doesn't run.
+ * An installation is a ledger and a disk. The second slot holds the copy; or, with `restore`, the snapshot,
+ * which doesn't run.
  */
 #define ORIGINAL 0
 #define COPY 1
@@ -70,7 +71,8 @@ bit didAdvance[2]; /* since its start */
 bit inConflict[2];
 bit isSettled[2]; /* and since then a period has passed */
 bit isRequestOpen[2 * OBJECTS];
-bit areOldRequestsOver[2]; /* with late_deletes: so long has it run that none of an earlier process is on its way */
+/* With late_deletes: it has run for so long that no request of an earlier process is on its way. */
+bit areOldRequestsOver[2];
 bit isWriterWaiting[2 * OBJECTS];
 byte eviction[2 * OBJECTS];
 bit isKeyYoung[2 * OBJECTS]; /* with late_deletes: this process took the key itself */
@@ -86,7 +88,8 @@ bit didOriginalLook;
 
 /* What only the invariants know. */
 bit acknowledged[OBJECTS];
-bit isSuperseded; /* the copy became the installation: while the original was silent, or by an administrator's decision */
+/* The copy became the installation: while the original was silent, or by an administrator's decision. */
+bit isSuperseded;
 bit isStale[2]; /* the other one has advanced the token since */
 
 #include "switches.pml"

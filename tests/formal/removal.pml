@@ -4,14 +4,18 @@
 #define IF_CONFIRMING(condition) (IS(without_R2) || (condition))
 #define IF_OWNING(condition) (IS(without_R4) || (condition))
 #define MAY_RELY_ON_REMOTE(l, o) (REMOTE_IS_CONFIRMED(l, o) && IS_PATIENT(l, o))
-/* "Duplicate" is said after a look; without one, of what the ledger believes; without the rule, of every known file. */
+/*
+ * "Duplicate" is said after a look; without one, of what the ledger believes; without the rule, of every
+ * known file.
+ */
 #define IS_DUPLICATE(l, o) (IS(without_duplicate_check) || LOCAL_IS_CONFIRMED(l, o) || \
   REMOTE_IS_CONFIRMED(l, o) || \
   (IS(duplicate_without_look) && (diskRow[AT(l, o)] == VERIFIED || bucketRow[AT(l, o)] == VERIFIED)))
 
 /*
- * R1, look before removal: the sweep and rows whose writer is gone. Right bytes are adopted, also those of an object that is
- * not linked; wrong ones go if nobody was promised them, or if another replica is confirmed now.
+ * R1, look before removal: the sweep and rows whose writer is gone. Right bytes are adopted, also those of an
+ * object that is not linked; wrong ones go if nobody was promised them, or if another replica is confirmed
+ * now.
  */
 inline adopts_written_remote(l, o) { d_step {
   RUNS(l) && !IS(without_R1) && bucketRow[AT(l, o)] == WRITING && !isWriterWaiting[AT(l, o)] &&
@@ -39,7 +43,10 @@ inline gives_up_written_local(l, o) { d_step {
   DID(gives_up_written, l, o)
 } }
 
-/* R1 again: a row that a crash left evicting. The key's bytes are deleted only after another look at the other replica. */
+/*
+ * R1 again: a row that a crash left evicting. The key's bytes are deleted only after another look at the
+ * other replica.
+ */
 inline goes_on_deleting_remote(l, o) { d_step {
   RUNS(l) && MAY_REMOVE(l) && object[AT(l, o)] != PURGING && bucketRow[AT(l, o)] == EVICTING &&
     eviction[AT(l, o)] == IDLE &&
@@ -55,7 +62,10 @@ inline goes_on_deleting_local(l, o) { d_step {
     disk[ON(l, o)] = NONE;
   DID(deletes_local, l, o)
 } }
-/* R6: under a fresh key, for a deletion may be on its way to the old one. Where deletions take no time, the old one does as well. */
+/*
+ * R6: under a fresh key, for a deletion may be on its way to the old one. Where deletions take no time, the
+ * old one does as well.
+ */
 #define RETURNS_ANEW (IS(late_deletes) && !IS(without_R6))
 inline returns_remote(l, o) { d_step {
   RUNS(l) && !IS(without_R1) && object[AT(l, o)] != PURGING && bucketRow[AT(l, o)] == EVICTING &&
@@ -78,9 +88,9 @@ inline returns_local(l, o) { d_step {
 } }
 
 /*
- * Keys that no row names: old bytes of a class change, a put that landed after its row had gone. They go for another copy that is
- * confirmed now. Right bytes become the replica where there is none, R6: under a fresh key, for an earlier look may have sent
- * their deletion.
+ * Keys that no row names: old bytes of a class change, a put that landed after its row had gone. They go for
+ * another copy that is confirmed now. Right bytes become the replica where there is none, R6: under a fresh
+ * key, for an earlier look may have sent their deletion.
  */
 #define IS_STRAY(l, o, k) (TO_CLEAR(l, o, k) && (bucketRow[AT(l, o)] == ABSENT || key[AT(l, o)] != (k)))
 #define ADOPTS_ANEW (RETURNS_ANEW && !IS(without_R6_for_strays))
@@ -118,8 +128,9 @@ inline row_goes_local(l, o) { d_step {
 } }
 
 /*
- * R2: offload, second half. A look at the other replica; the turn in a transaction; the deletion; a crash may come before it.
- * Look and turn are one move here: the turn changes nothing that others see, so it may as well follow at once.
+ * R2: offload, second half. A look at the other replica; the turn in a transaction; the deletion; a crash may
+ * come before it. Look and turn are one move here: the turn changes nothing that others see, so it may as
+ * well follow at once.
  */
 inline turns_local(l, o) { d_step {
   RUNS_ALL_WAYS(l) && MAY_REMOVE_LOCAL(l) && object[AT(l, o)] == LINKED && (diskRow[AT(l, o)] == VERIFIED ||
@@ -156,7 +167,10 @@ inline deletion_lands(o, k) { d_step {
   DID(deletion_lands, ORIGINAL, o)
 } }
 
-/* R1, twins: an unlinked object's right bytes go only when the linked one with the same bytes is confirmed now. */
+/*
+ * R1, twins: an unlinked object's right bytes go only when the linked one with the same bytes is confirmed
+ * now.
+ */
 inline twin_gives_up_remote(l, o) { d_step {
   RUNS(l) && MAY_REMOVE(l) && object[AT(l, o)] == UNLINKED && !isRequestOpen[AT(l, o)] &&
     bucketRow[AT(l, o)] == VERIFIED &&
@@ -217,7 +231,10 @@ inline purges_local(l, o) { d_step {
   if
   :: OWNS_NOW(l) -> leaves_model(o)
   :: else ->
-    /* A user's decision counts for the disk of the ledger where it was made, also where the last bytes are on it. */
+    /*
+     * A user's decision counts for the disk of the ledger where it was made, also where the last bytes are on
+     * it.
+     */
     disk[ON(l, o)] = NONE; diskRow[AT(l, o)] = ABSENT;
     if
     :: IS(one_disk) || WILL_STAY_IN_BUCKET(o) || disk[ON(OTHER(l), o)] == RIGHT
@@ -257,7 +274,10 @@ inline finds_good(l, o) { d_step {
   DID(finds_good, l, o)
 } }
 
-/* A user sends an original again. "Duplicate" is an acknowledgement: the user's own file may be gone the moment after. */
+/*
+ * A user sends an original again. "Duplicate" is an acknowledgement: the user's own file may be gone the
+ * moment after.
+ */
 inline duplicate_is_acknowledged(l, o) { d_step {
   RUNS_WITH_ALL(l) && object[AT(l, o)] == LINKED && IS_DUPLICATE(l, o) ->
   acknowledged[o] = 1;

@@ -1,6 +1,7 @@
 /*
- * Switches of a run, read from the environment (`SWITCHES="restore without_R1"`), so that one build serves all runs.
- * Those that begin with `without` take a rule away; the others say what may happen. README.md explains each.
+ * Switches of a run, read from the environment (`SWITCHES="restore without_R1"`), so that one build serves
+ * all runs. Those that begin with `without` take a rule away; the others say what may happen. README.md
+ * explains each.
  */
 #define ALL_SWITCHES(X) \
   X(alone) X(restore) X(one_disk) X(late_deletes) X(strays) X(outside_loss) X(only_tokens) X(advance_at_once) \

@@ -1,4 +1,7 @@
-/* The names of all moves, how often each was taken (the test asserts that none is dead), and what a trace prints. */
+/*
+ * The names of all moves, how often each was taken (the test asserts that none is dead), and what a trace
+ * prints.
+ */
 #define MOVES(X) \
   X(upload_begins) X(upload_arrives) X(upload_is_acknowledged) X(duplicate_is_acknowledged) X(row_goes) \
   X(direct_upload_begins) X(direct_upload_is_acknowledged) \

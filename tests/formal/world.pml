@@ -35,7 +35,9 @@ inline snapshot_is_taken() { d_step {
   IS(restore) && !isSnapshotTaken -> isSnapshotTaken = 1; copies_ledger(ORIGINAL, COPY);
   DID(snapshot_is_taken, ORIGINAL, 0)
 } }
-/* In place: every process of the installation has ended, the disk is as it is now. It may be restored again. */
+/*
+ * In place: every process of the installation has ended, the disk is as it is now. It may be restored again.
+ */
 inline snapshot_is_restored() { d_step {
   isSnapshotTaken -> forgets_processes(ORIGINAL); copies_ledger(COPY, ORIGINAL); isStale[ORIGINAL] = 0;
   DID(snapshot_is_restored, ORIGINAL, 0)
@@ -49,14 +51,20 @@ inline copy_starts() { d_step {
 #endif
   DID(copy_starts, COPY, 0)
 } }
-/* One fault only, on a disk, never the last intact bytes, and not in the moment between a look and what rests on it. */
+/*
+ * One fault only, on a disk, never the last intact bytes, and not in the moment between a look and what rests
+ * on it.
+ */
 inline bit_flips(l, o) { d_step {
   !IS(few_moves) && !isFlipped && disk[ON(l, o)] == RIGHT && WILL_STAY_IN_BUCKET(o) &&
     eviction[AT(l, o)] != TURNED_REMOTE ->
   isFlipped = 1; disk[ON(l, o)] = WRONG;
   DID(bit_flips, l, o)
 } }
-/* Somebody else deletes from the bucket: what was promised before is excused, not what is promised from then on. */
+/*
+ * Somebody else deletes from the bucket: what was promised before is excused, not what is promised from then
+ * on.
+ */
 inline is_lost_outside(o) { d_step {
   IS(outside_loss) && !isFlipped && IS_RIGHT_IN_BUCKET(o) ->
   isFlipped = 1; bucket[SLOT(o, 0)] = NONE; bucket[SLOT(o, 1)] = NONE; acknowledged[o] = 0;

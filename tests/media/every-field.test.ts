@@ -8,8 +8,8 @@ import { listTestMedia, testMedia } from '../support/files/media.ts'
 import { mediaTestBench } from '../support/files/media-tools.ts'
 
 /*
- * Every field of every real file, compared with what the command `exiftool` prints: by groups, so that it is told
- * where each value comes from, and interpreted by the few lines below instead of the product's.
+ * Every field of every real file, compared with what the command `exiftool` prints: by groups, so that it is
+ * told where each value comes from, and interpreted by the few lines below instead of the product's.
  */
 
 const bench = await mediaTestBench()

@@ -1,4 +1,7 @@
-/** A long timeline in a moment: many assets that share the files of one that was really uploaded and processed. */
+/**
+ * A long timeline in a moment: many assets that share the files of one that was really uploaded and
+ * processed.
+ */
 import type { Pool } from 'pg'
 
 /**

@@ -106,8 +106,8 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
     await database.drop()
   })
 
-  // Jobs in their short back-off are waited for, holds of hours are not. One that runs counts also when another
-  // of its key was enqueued meanwhile: then the queue gives it no more attempts.
+  // Jobs in their short back-off are waited for, holds of hours are not. One that runs counts also when
+  // another of its key was enqueued meanwhile: then the queue gives it no more attempts.
   const isWorkDue = async () => {
     const { rowCount } = await database.pool.query(`select from graphile_worker.jobs
       where locked_at is not null

@@ -57,7 +57,7 @@ test('A2: a decision is shown until it is made, then its progress, then for a da
 
 test('A2: the two ways on depend on what may have happened', () => {
   const bucket = place('s3', { conflict: 'another-ledger' })
-  assert.match(whatHappened(bucket), /older backup of its database .* or this is a copy/)
+  assert.match(whatHappened(bucket), /older backup of its database .* or this server is a copy/)
   assert.match(takeOver(bucket).text, /Nothing there is removed or overwritten/)
   const copy = otherWay(bucket)
   assert.equal(copy.title, 'This is a copy')
@@ -108,9 +108,12 @@ test('A1: the numbers of a plan and of a result leave out what is nothing', () =
 
 test('A1: a result says what is missing, and that unknown files stay', () => {
   assert.equal(resultSentence(reportOf({ held: 3 })), 'Everything that this server remembers is there.')
-  assert.match(resultSentence(reportOf({ unknown: 2 })), /2 files of no photo stay there untouched\.$/)
+  assert.match(
+    resultSentence(reportOf({ unknown: 2 })),
+    /2 files that belong to no photo stay there untouched\.$/,
+  )
   assert.match(
     resultSentence(reportOf({ missing: 1, unknown: 1 })),
-    /^1 file that this server remembers is missing or wrong there; .* 1 file of no photo stays there untouched\.$/,
+    /^1 file that this server remembers is missing or wrong there; .* 1 file that belongs to no photo stays there untouched\.$/,
   )
 })

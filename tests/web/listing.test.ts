@@ -18,7 +18,7 @@ test('A5: the storage page says when a place was last listed, and what was missi
   assert.match(listingWhen(listing, now), /3 hours? ago|3 h/)
   assert.match(
     listingWhen({ ...listing, unknown: { count: 2, bytes: 10 } }, now),
-    /2 files .* unknown here, left alone/,
+    /2 files .* that Glassine does not know, left alone/,
   )
   const underWay = { begunAt: '2026-01-02T11:00:00Z', count: 1_500, error: null }
   assert.equal(listingWhen({ ...listing, underWay }, now), 'under way, 1,500 so far')

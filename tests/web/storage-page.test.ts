@@ -70,7 +70,7 @@ test('what goes on, in one sentence', () => {
     jobCounts: { active: 0, waiting: 0, delayed: 0, failed: 0, ...jobCounts },
     queueStatus: { isActive: false, isPaused },
   })
-  assert.equal(workSentence({ migration: queue({}) }), 'Nothing waits and nothing runs.')
+  assert.equal(workSentence({ migration: queue({}) }), 'Nothing is waiting or running.')
   assert.equal(
     workSentence({
       metadataExtraction: queue({ active: 2, waiting: 10 }),
@@ -98,12 +98,9 @@ test('what still fails is told with its number, and with when it is tried again'
     nextAt: '2026-05-04T12:04:00Z',
     examples: [],
   } satisfies Failure
-  assert.equal(failureLine(failure, now), '12 pieces of work in Copying, tried again in 4 min')
-  assert.equal(
-    failureLine({ ...failure, count: 1, nextAt: null }, now),
-    '1 piece of work in Copying, tried again now',
-  )
-  assert.equal(failureLine({ ...failure, givenUp: 12 }, now), '12 pieces of work in Copying, given up')
+  assert.equal(failureLine(failure, now), '12 tasks in Copying, tried again in 4 min')
+  assert.equal(failureLine({ ...failure, count: 1, nextAt: null }, now), '1 task in Copying, tried again now')
+  assert.equal(failureLine({ ...failure, givenUp: 12 }, now), '12 tasks in Copying, given up')
 })
 
 test('an outage is one event', () => {
@@ -112,11 +109,11 @@ test('an outage is one event', () => {
   const outage = { location: 'Photos', cause: 'refused', isDrill: false, waited: 1220 }
   assert.equal(
     outageLine({ ...outage, startedAt: at('18:39:00'), endedAt: at('18:41:00') }, now),
-    'Photos was away on 4 May, 18:39 to 18:41 (2 min). 1,220 pieces of work waited and went on by themselves.',
+    'Photos could not be reached on 4 May, 18:39 to 18:41 (2 min). 1,220 tasks waited and went on by themselves.',
   )
   assert.equal(
     outageLine({ ...outage, startedAt: at('19:55:00'), endedAt: null, isDrill: true, waited: 0 }, now),
-    'Photos is blocked by a drill since 19:55 (5 min ago).',
+    "Photos can't be reached since 19:55 (5 min ago), in a simulated outage.",
   )
 })
 
@@ -127,7 +124,7 @@ test('the cache in words', () => {
     cacheSentence({ ...cache, limitBytes: 1.5 * 2 ** 30 }),
     /of 1\.50 GiB, less than its 2\.00 GiB, because the disk is nearly full/,
   )
-  assert.match(cacheSentence({ ...cache, isCounted: false }), /being counted; it may take 2\.00 GiB/)
+  assert.match(cacheSentence({ ...cache, isCounted: false }), /being counted; its limit is 2\.00 GiB/)
 })
 
 test('one original at risk is seen among a million', () => {
@@ -182,7 +179,7 @@ test('the mark: one square per location in config order, the best replica counts
 test('a proof level has words', () => {
   const words = [null, 0, 1, 2, 3, 4].map(proofInWords)
   assert.equal(new Set(words).size, 6)
-  assert.match(proofInWords(4), /SHA-256/)
+  assert.match(proofInWords(4), /read back/)
 })
 
 test('queues are named once, twins and strangers left out', () => {
@@ -222,15 +219,15 @@ test('the banner', () => {
   assert.match(troubleSentence({ ...place, isAway: false, since: null }, now), / is not well\.$/)
   assert.match(
     troubleSentence({ ...place, drillEndsAt: '2026-05-04T12:13:20Z' }, now),
-    /has been blocked by a drill since \d\d:05 \(5 min ago\); it ends by itself in 4 min\.$/,
+    /is closed by a simulated outage since \d\d:05 \(5 min ago\), which ends by itself in 4 min\.$/,
   )
   assert.match(
     troubleSentence({ ...place, conflict: 'another-ledger' }, now),
-    / was used by another database; you decide how it goes on\. Noticed \d\d:05 \(5 min ago\)\.$/,
+    / was used by another database; you have to decide how it continues\. Noticed \d\d:05 \(5 min ago\)\.$/,
   )
   assert.match(
     troubleSentence({ ...place, conflict: 'older-place', since: null }, now),
-    / holds an older state than the database; you decide how it goes on\.$/,
+    / holds an older state than the database; you have to decide how it continues\.$/,
   )
   assert.match(
     troubleSentence({ ...place, conflict: 'another-ledger', isBeingAdopted: true, since: null }, now),
@@ -238,7 +235,7 @@ test('the banner', () => {
   )
   assert.match(
     troubleSentence({ ...place, waitsUntil: '2026-05-04T12:17:00Z' }, now),
-    / is written to again in 7 min, if no other server was seen there; there is nothing to do\.$/,
+    / is written to again in 7 min, if no other server is seen there by then; you need not do anything\.$/,
   )
   assert.equal(
     effects({ works: ['browsing', 'uploading'], waits: ['opening originals', 'copying'] }),

@@ -1,4 +1,6 @@
-/** Addresses that people bring along: those of Immich's page, where the same thing is called otherwise here. */
+/**
+ * Addresses that people bring along: those of Immich's page, where the same thing is called otherwise here.
+ */
 const SAME: Record<string, string> = {
   '/favorites': '/favourites',
   '/user-settings': '/settings',

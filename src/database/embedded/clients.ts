@@ -4,7 +4,8 @@ import { findProcess } from './process-identity.ts'
 
 /**
  * Who uses an embedded PostgreSQL: a file per process, named by its pid. The server, a separate worker and
- * the command line may share one; whoever leaves last stops it. Files of dead processes count for nothing.
+ * the command line may share one; the last client to leave stops it. Files of dead processes count for
+ * nothing.
  */
 export async function addClient(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })

@@ -36,7 +36,7 @@ export type EmbeddedPostgres = {
    * immediate one.
    */
   stop(withinMs?: number): Promise<void>
-  /** Ends the server at once, whoever uses it, and does not wait. It recovers at the next start. */
+  /** Ends the server at once, even if others use it, and does not wait. It recovers at the next start. */
   kill(): void
 }
 

@@ -26,8 +26,8 @@ declare module 'fastify' {
 }
 
 /**
- * Looks up what the request is about together with who asks. Answers null where the credentials are nobody's;
- * is null itself where the request is malformed, and will be refused.
+ * Looks up what the request is about together with who asks. It answers null where the credentials belong to
+ * nobody. It is null itself where the request is malformed, and will be refused.
  */
 export type AuthenticatedQuery<Found> = (
   request: FastifyRequest,
@@ -35,7 +35,7 @@ export type AuthenticatedQuery<Found> = (
   credentials: QueryCredentials,
 ) => Promise<Authenticated<Found> | null> | null
 
-/** They change nothing. */
+/** Methods that change nothing. */
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 
 /** The names of the cookies that Immich's clients know. */
@@ -54,7 +54,7 @@ type Credentials = {
   kind: 'share-key' | 'share-slug' | 'session' | 'api-key'
   value: string
   /**
-   * Sent by the browser itself, whoever's page asks: what changes something is looked at by `requireOwnPage`.
+   * The browser sends it by itself, for any page: `requireOwnPage` checks the requests that change something.
    */
   isCookie: boolean
 }
@@ -109,8 +109,8 @@ export function requireAccess(actor: Actor, access: Access): void {
 }
 
 /**
- * Sets `request.authenticated` before anything of the body is read, and refuses who may not enter, and pages
- * of others.
+ * Sets `request.authenticated` before anything of the body is read, and refuses clients without the right,
+ * and pages of other origins.
  * @param publicUrl where browsers find this server, if the configuration says so
  */
 export function addAuthentication(app: FastifyInstance, db: Database, publicUrl: string | null = null): void {

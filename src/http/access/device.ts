@@ -4,8 +4,8 @@ import type { Device } from '../../library/credentials/sessions.ts'
 
 /**
  * The client's device, for the list of sessions. Immich's apps name theirs (`deviceModel`, `deviceType`
- * headers, and `immich-android/3.2.2` as the user agent); browsers are told by their user agent. Texts of
- * strangers: cut to length.
+ * headers, and `immich-android/3.2.2` as the user agent); browsers are recognised by their user agent. These
+ * texts come from strangers, so they are cut to length.
  */
 export function deviceOf(request: FastifyRequest): Device {
   const userAgent = request.headers['user-agent'] ?? ''

@@ -1,7 +1,6 @@
 /**
- * Whether the page that asks is ours. A browser sends its cookies along with whatever page asks; who that is
- * stands in headers that no page can change. Clients that are no browsers send neither header, and have no
- * pages of others to fear.
+ * Whether the page that asks is ours. A browser sends its cookies for every page; headers that no page can
+ * change say which page it is. Clients other than browsers send neither header, and open no foreign pages.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { AppError } from '../../errors.ts'
@@ -21,7 +20,7 @@ export function requireOwnPage(headers: IncomingHttpHeaders, publicUrl: string |
 }
 
 function isOwnPage(headers: IncomingHttpHeaders, publicUrl: string | null): boolean {
-  // What the browser itself found, whatever a proxy did to our name. Sent on https and to localhost only.
+  // What the browser itself found out, even if a proxy changed our name. Sent on https and to localhost only.
   // `none`: a person's doing.
   const site = headers['sec-fetch-site']
   if (site === 'same-origin' || site === 'none') return true
@@ -32,8 +31,8 @@ function isOwnPage(headers: IncomingHttpHeaders, publicUrl: string | null): bool
   if (publicUrl !== null && page.origin === new URL(publicUrl).origin) return true
   // The browser has compared them already, and better: with the scheme and by the address that it sees.
   if (site !== undefined) return false
-  // Hosts alone: whoever ends TLS before us need not have said so. X-WrittenThrough-Host is believed from
-  // anybody: a page can't set it.
+  // Only hosts are compared, since a proxy that ends TLS before us may not say so. X-Forwarded-Host is
+  // believed from anybody: a page can't set it.
   const names = [headers.host, ...String(headers['x-forwarded-host'] ?? '').split(',')]
   return names.some((name) => name !== undefined && hostOf(name.trim(), page.protocol) === page.host)
 }

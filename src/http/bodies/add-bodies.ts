@@ -1,6 +1,4 @@
-/**
- * How bodies come in: which kinds, how much of them, how fast, and what becomes of those that nobody reads.
- */
+/** How bodies come in: which kinds, how large, how fast, and what happens to those that nobody reads. */
 import type { IncomingMessage } from 'node:http'
 import { setImmediate } from 'node:timers/promises'
 import { errorCodes, type FastifyInstance, type FastifyRequest } from 'fastify'
@@ -45,7 +43,7 @@ export function addBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
 
   app.addHook('onRequest', (request, reply, done) => {
-    // With a body alone: what becomes of it is in memory until the request is answered, or its client gone.
+    // Only with a body: it is in memory until the request is answered or its client is gone.
     if (hasBody(request.raw)) {
       const held = { isOver: false, release: () => {} }
       request.heldBody = held
@@ -68,9 +66,10 @@ export function addBodies(app: FastifyInstance): void {
   })
 
   app.addHook('onSend', (request, reply, payload, done) => {
-    // Answered before the body was here as a whole. Whoever sends slowly on purpose is not waited for.
+    // The answer came before the whole body was here. The server does not wait for clients that send slowly
+    // on purpose.
     if (request.heldBody !== null && !request.raw.complete && reply.statusCode !== 408) {
-      // Closed at once, the connection would be reset, and the answer perhaps lost.
+      // If the connection were closed at once, it would be reset, and the answer could get lost.
       reply.removeHeader('connection')
       reply.raw.shouldKeepAlive = true
       drainRequest(request.raw, reply.raw)
@@ -79,7 +78,7 @@ export function addBodies(app: FastifyInstance): void {
   })
 
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
-    // Nothing is done with it: it is read away when the answer is out.
+    // The body is not used: it is read and dropped when the answer is sent.
     if (request.is404) return undefined
     const { heldBody } = request
     const actor = request.authenticated?.actor ?? null
@@ -101,7 +100,7 @@ export function addBodies(app: FastifyInstance): void {
     return ESCAPES_TO_LOOK_AT.test(text) ? makeStorable(value) : value
   })
 
-  // Dart's client calls an empty body text/plain. Apart from that, JSON and forms are all that is taken.
+  // Dart's client calls an empty body text/plain. Apart from that, only JSON and forms are accepted.
   app.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) => {
     if (request.is404 || (await isEmpty(payload))) return undefined
     throw new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE()

@@ -21,9 +21,9 @@ export type BodyBudget = {
 type Held = { owner: string; bytes: number; isArriving: boolean; giveUp: () => void }
 
 /**
- * Bounds what all bodies together hold. Where there is no room, the body of the owner who holds most that has
- * been arriving longest is given up: whoever sends slowly, and much of it, makes room for everybody else, and
- * locks out nobody.
+ * Bounds what all bodies together hold. Where there is no room, one body is given up: of the owner who holds
+ * most, the one that has been arriving for the longest time. So a client that sends slowly, and much, makes
+ * room for everybody else, and locks out nobody.
  */
 export function createBodyBudget(maxBytes: number): BodyBudget {
   // In the order in which they began.

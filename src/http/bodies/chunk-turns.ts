@@ -8,9 +8,9 @@ let isScheduled = false
 const waiting: (() => void)[] = []
 
 /**
- * Resolves when a chunk of an upload may be worked on. All uploads of this process take turns; who sends
- * slowly keeps nobody waiting. Without turns, 200 uploads whose bytes are all here were hashed in a row, and
- * every other request waited for a second.
+ * Resolves when a chunk of an upload may be worked on. All uploads of this process take turns; a slow sender
+ * keeps nobody waiting. Without turns, 200 uploads whose bytes are all here were hashed in a row, and every
+ * other request waited for a second.
  */
 export async function chunkTurn(): Promise<void> {
   if (!isScheduled) {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /**
- * What of an unwanted body is read and thrown away so that the answer gets through to a client that is still
+ * How much of an unwanted body is read and thrown away, so that the answer reaches a client that is still
  * sending.
  */
 const MAX_DRAIN_BYTES = 64 * 1024 * 1024

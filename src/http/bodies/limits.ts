@@ -1,6 +1,6 @@
 /**
- * What a route takes as its JSON body; docs/security-limits.md has the reasons for people. A route that needs
- * more than the default of its audience states it (`config.body`).
+ * What a route accepts as its JSON body; docs/security-limits.md has the reasons. A route that needs more
+ * than the default of its audience states it (`config.body`).
  */
 export type BodyLimits = {
   maxBytes: number

@@ -1,6 +1,6 @@
 /**
- * Whether a form could not be read because the body is no complete multipart/form-data: the client's doing.
- * Errors of
+ * Whether a form could not be read because the body is not complete multipart/form-data, which is the
+ * client's fault. Errors of
  * @fastify/busboy have neither code nor class, so their texts decide; malformed-form.test.ts provokes them.
  */
 export function isMalformedForm(error: unknown): boolean {

@@ -98,7 +98,7 @@ function gather(
   }
 
   payload.on('data', onData).on('end', onEnd).on('close', onClose)
-  // A connection that breaks is told twice, as an error and as the end; the second is heard.
+  // A broken connection emits two events, an error and the end; this listens to the second.
   payload.on('error', onClose)
   promise.catch(() => undefined)
   return { done: promise, size: () => size, stop }

@@ -61,8 +61,8 @@ async function* readFiles(
       headerPairs: MAX_HEADERS_OF_PART,
       fieldSize: MAX_FIELD_BYTES,
     },
-    // What is no text field that we read is taken as a file: it comes as a stream, and can be dropped while
-    // it does.
+    // Everything but the text fields that we read is treated as a file: it comes as a stream, and can be
+    // dropped meanwhile.
     isPartAFile: (name: string | undefined, contentType: string | undefined, fileName: string | undefined) =>
       isFile(contentType, fileName) || !wanted.fields.includes(name ?? ''),
   }
@@ -78,7 +78,7 @@ async function* readFiles(
         for await (const chunk of part.file) {
           unwantedBytes += (chunk as Buffer).length
           if (unwantedBytes > MAX_UNWANTED_BYTES) {
-            throw new AppError('too-large', `${part.fieldname}: more bytes than anybody asked for`)
+            throw new AppError('too-large', `${part.fieldname}: more bytes than this request needs`)
           }
         }
         continue
@@ -121,7 +121,8 @@ async function* freeingChunks(source: AsyncIterable<Buffer>): AsyncGenerator<Buf
     for await (const chunk of source) {
       await chunkTurn()
       yield chunk
-      // Only memory that is all this chunk's: a slice may share it with fields or with the rest of the file.
+      // Only memory that belongs to this chunk alone: a slice may share it with fields or with the rest of
+      // the file.
       if (chunk.byteLength === chunk.buffer.byteLength) (chunk.buffer as ArrayBuffer).transfer(0)
     }
   } catch (error) {
@@ -148,7 +149,7 @@ function describeFormError(error: unknown): unknown {
     return new AppError('invalid', 'The upload was cut off; nothing of it was kept', { cause: error })
   }
   if (isMalformedForm(error)) {
-    return new AppError('invalid', 'The body is no complete multipart/form-data; nothing of it was kept', {
+    return new AppError('invalid', 'The body is not complete multipart/form-data; nothing of it was kept', {
       cause: error,
     })
   }

@@ -4,8 +4,8 @@ export function storableText(text: string): string {
 }
 
 /**
- * Makes every text in a parsed query, path or body storable, in place. Keys are ours to know, and stay as
- * they are.
+ * Makes every text in a parsed query, path or body storable, in place. Keys are names that we know, and stay
+ * as they are.
  */
 export function makeStorable(root: unknown): unknown {
   if (typeof root === 'string') return storableText(root)

@@ -1,7 +1,7 @@
 /**
- * Texts that this process makes, compressed for whoever takes it: JSON, and the page's first HTML. A month of
- * 3,000 photos is 684 KB, of which gzip leaves 153; files of the page are compressed when it is built, and
- * photos and videos are compressed by nature.
+ * Compresses the texts that this process makes, for clients that accept it: JSON, and the page's first HTML.
+ * A month of 3,000 photos is 684 KB, of which gzip leaves 153; files of the page are compressed when it is
+ * built, and photos and videos are compressed by nature.
  */
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
@@ -18,7 +18,7 @@ const SMALLEST_BYTES = 2048
  */
 const GZIP_LEVEL = 1
 const BROTLI_QUALITY = 4
-/** Beyond it the answer goes as it is: the whole of it would be twice in memory. */
+/** A longer answer is not compressed: it would be in memory twice. */
 const LARGEST_BYTES = 32 * 1024 * 1024
 
 const compressors = {
@@ -32,13 +32,13 @@ const compressors = {
   gzip: (text: Buffer) => promisify(gzip)(text, { level: GZIP_LEVEL }),
 }
 
-/** Every answer that is a string: what is sent as a stream or a buffer knows best itself. */
+/** Every answer that is a string; the code that sends a stream or a buffer decides by itself. */
 export function addJsonCompression(app: FastifyInstance): void {
   app.addHook('onSend', async (request: FastifyRequest, reply: FastifyReply, payload: unknown) => {
     if (typeof payload !== 'string' || reply.hasHeader('content-encoding')) return payload
     // The length in characters is at most that in bytes, and good enough to decide by.
     if (payload.length < SMALLEST_BYTES || payload.length > LARGEST_BYTES) return payload
-    // A cache on the way must not give it to whoever doesn't take it.
+    // A cache on the way must not give it to a client that does not accept it.
     reply.header('vary', 'accept-encoding')
     const encoding = chooseEncoding(request.headers['accept-encoding'])
     if (encoding === null) return payload

@@ -3,7 +3,8 @@
  * memory with a full collection every 35 MB or so (44 of them in 1.5 GB, 20 to 100 ms of CPU each), though
  * the chunks died young. A young collection frees them for less than a millisecond. Measured, 500 MB proxied
  * from S3: 1.3 CPU-seconds without,
- * 0.4 with, where a bare node:http pipe with next to nothing on its heap takes 0.5; peak memory 271 and 193 MB.
+ * 0.4 with, where a bare node:http pipe with next to nothing on its heap takes 0.5; peak memory 271 and 193
+ * MB.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'

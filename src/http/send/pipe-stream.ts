@@ -9,9 +9,9 @@ import { countAnswered, countStreamed } from './minor-gc.ts'
 const AHEAD_BYTES = 512 * 1024
 
 /**
- * `pipe` with the two endings that it lacks: the source goes when the client goes, and a source that fails or
- * ends early aborts the connection. Bytes are counted because node would keep a client waiting for the rest
- * of a short body.
+ * Like `pipe`, with the two endings that it lacks: the source is destroyed when the client leaves, and a
+ * source that fails or ends early aborts the connection. Bytes are counted because node would keep a client
+ * waiting for the rest of a short body.
  */
 export function pipeStream(
   source: Readable,

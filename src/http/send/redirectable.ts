@@ -1,6 +1,6 @@
 /**
- * Which clients may be sent elsewhere for a file, and where they get to. What is not known for certain is
- * proxied: every client can read what we send ourselves.
+ * Which clients may be redirected for a file, and what they can reach. In doubt the file is proxied: every
+ * client can read what we send ourselves.
  */
 import { BlockList, isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
@@ -15,7 +15,7 @@ const BROWSER_DESTINATIONS = new Map([
   ['no-cors', ['image', 'video', 'audio']],
   ['navigate', ['document', 'empty']],
 ])
-/** Sent along by some clients to wherever they are redirected, and refused by S3 beside a signed URL. */
+/** Some clients send this along wherever they are redirected, and S3 refuses it beside a signed URL. */
 const CREDENTIAL_HEADERS = ['authorization', 'x-api-key', 'x-immich-user-token', 'x-immich-session-token']
 /** Set by proxies between the client and us. */
 const FORWARDED_HEADERS = ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip']
@@ -47,9 +47,9 @@ export function mayRedirect(request: FastifyRequest, { immichClients }: Delivery
 }
 
 /**
- * Whether the client gets to an address. One of this machine or of a private network is good for clients of
- * the same only, unless the configuration says that it is public. A page that came by https can't show what
- * comes by http.
+ * Whether the client can reach an address. One of this machine or of a private network can be reached by
+ * clients of the same only, unless the configuration says that it is public. A page that came by https can't
+ * show what comes by http.
  */
 export function canReach(
   request: FastifyRequest,

@@ -1,7 +1,7 @@
 /**
- * The one way media leaves: ranges, HEAD without reading, validators, and headers that keep a hostile file
- * from running in our origin. A client that goes away frees its source at once; a source that fails aborts
- * the answer, so that a short body is never taken for the whole.
+ * The one way in which media leave the server: ranges, HEAD without reading, validators, and headers that
+ * keep a hostile file from running in our origin. A client that goes away frees its source at once; a source
+ * that fails aborts the answer, so that a short body is never taken for the whole.
  */
 import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -139,7 +139,8 @@ async function redirectTarget(
   return object.redirectTarget({
     contentType: isSafe ? object.contentType : 'application/octet-stream',
     contentDisposition: contentDisposition(isSafe && !isLink ? 'inline' : 'attachment', fileName),
-    // A cookie for a folder leaves the type of an answer to whoever asks: not for what could run.
+    // With a cookie for a folder the client chooses the type of an answer: so not for files that a browser
+    // could run.
     browserOfUserId: isSafe && isBrowser(request) ? (request.authenticated?.actor.userId ?? null) : null,
     pageOrigin: isBrowser(request) ? originOf(request) : null,
     canReach: (address, which) => canReach(request, address, which),

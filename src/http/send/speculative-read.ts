@@ -18,7 +18,9 @@ declare module 'fastify' {
     speculative: { read: SpeculativeRead | null; remember(source: ReadSource): void } | null
   }
   interface FastifyContextConfig {
-    /** Ranges of one file are asked for here, one after another: each is begun before it is known who asks. */
+    /**
+     * Ranges of one file are asked for here, one after another: each is begun before it is known who asks.
+     */
     readsSpeculatively?: boolean
   }
 }

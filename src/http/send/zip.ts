@@ -73,7 +73,7 @@ export async function* zipStream(entries: readonly ZipEntry[]): AsyncGenerator<B
 
 type Opening = { source: Promise<Readable>; discard(): void }
 
-/** A failure is thrown to who awaits the source, and to nobody else. */
+/** A failure is thrown where the source is awaited, and nowhere else. */
 function beginToOpen(entry: ZipEntry): Opening {
   const source = entry.open()
   source.catch(() => undefined)

@@ -1,6 +1,7 @@
 /**
- * Who hears what on the websocket: each socket as much as its credential may read, for as long as that holds.
- * Sockets sit in rooms; whoever sends names the permission that reading the same by a request would take.
+ * Who hears what on the websocket: each socket hears what its credential may read, for as long as the
+ * credential is valid. Sockets are in rooms; the sender of an event names the permission that a request for
+ * the same facts would need.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
@@ -14,7 +15,8 @@ import type { HttpParts } from '../parts.ts'
 import { handshakeCredentials } from './handshake.ts'
 
 /**
- * What is asked of a user's credential for what happens to the user's own, and what for news of the server.
+ * The permissions that a credential needs: for events about the user's own things, and for news of the
+ * server.
  */
 const OWN = ['asset.read', 'album.read'] as const
 const NEWS = ['server.about', 'server.storage', 'user.read'] as const
@@ -79,7 +81,8 @@ export function gatherAudience(app: FastifyInstance, io: Server, parts: HttpPart
     } catch (error) {
       if (looks.get(socket) !== turn) return
       if (isAppError(error, 'unauthenticated')) return refuse(socket)
-      // The database is away, say. Closed from below, the client comes back by itself.
+      // For example, the database is away. When the server closes the connection, the client connects again
+      // by itself.
       parts.log.warn({ error: (error as Error).message }, "a websocket's credential could not be looked up")
       socket.conn.close()
     }
@@ -91,7 +94,7 @@ export function gatherAudience(app: FastifyInstance, io: Server, parts: HttpPart
     if (seated.has(socket)) return actor
     void socket.join(credentialRooms(actor))
     seated.add(socket)
-    // Once more: from here on its end is heard of, until here it was not.
+    // Looked at once more: only from here on is the end of the credential noticed.
     return findActor(parts.db, credentials)
   }
 

@@ -1,6 +1,6 @@
 /**
  * Socket.IO as Immich's clients use it: websocket only. Events come from the database, so that it does not
- * matter which process did the work. Who hears what is websocket-audience.ts.
+ * matter which process did the work. `audience.ts` decides who hears what.
  */
 import type { FastifyInstance } from 'fastify'
 import { Server } from 'socket.io'
@@ -42,7 +42,7 @@ export function attachWebsocket(app: FastifyInstance, parts: HttpParts): void {
   const sendHealth = throttle(STATUS_INTERVAL_MS, async () => {
     const health = await storageHealthFor(parts.placement, ways, null)
     const told = health.isDegraded ? JSON.stringify(health) : WELL
-    // To everybody, without a word of what it is: each page asks for what its user may see.
+    // This goes to everybody, without any details: each page asks for what its user may see.
     if (told !== lastTold) io.to(HEALTH_ROOM).emit('storage_health')
     lastTold = told
   })
@@ -59,7 +59,7 @@ export function attachWebsocket(app: FastifyInstance, parts: HttpParts): void {
   app.addHook('onReady', async () => {
     listener = await subscribe(parts.pool, parts.log, forward, audience.lookAtAll)
   })
-  // Before the server waits for its connections to end: websockets never do by themselves.
+  // Before the server waits for its connections to end, because websockets never end by themselves.
   app.addHook('preClose', async () => {
     await listener?.close()
     // Not io.close(), which would close the HTTP server under Fastify.
@@ -106,7 +106,7 @@ async function forwardEvent(
       return
     }
     case 'restore-refused':
-      // Why is for administrators: it names the bucket, and stands among the failures.
+      // The reason is for administrators: it names the bucket, and is listed among the failures.
       io.to(usersSockets(event.userId, 'asset.read')).emit('on_archive_refuse', event.assetId)
       return
     case 'album-updated':

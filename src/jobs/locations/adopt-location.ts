@@ -10,7 +10,7 @@ export function adoptLocationJob({
 }: JobParts): JobHandlers['adopt-location'] {
   return async (payload, { signal }) => {
     // This ledger may be older than the trash: what somebody has taken out of it meanwhile lies in it again.
-    // Before the end, which a kill could come right after.
+    // This comes before the end, because a kill may follow right after the end.
     await restartTrashTime(db)
     // Storage pages show how far it has come.
     const onProgress = () => void announceStorage()

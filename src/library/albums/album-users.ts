@@ -64,8 +64,8 @@ export async function updateAlbumMember(
 }
 
 /**
- * Ends a membership: one's own, or, by who may share the album, anybody's but the owner's. @throws AppError
- * invalid
+ * Ends a membership: the caller's own, or, if the caller may share the album, anybody's but the owner's.
+ * @throws AppError invalid
  */
 export async function removeAlbumMember(
   db: Database,
@@ -82,7 +82,7 @@ export async function removeAlbumMember(
       .returning('role')
       .executeTakeFirst()
     if (removed === undefined) throw new AppError('invalid', 'Album not shared with user')
-    // Rolled back with what was removed. Whoever is to be rid of the album deletes it.
+    // Rolled back with what was removed. An owner who does not want the album deletes it.
     if (removed.role === 'owner') throw new AppError('invalid', 'Cannot remove the last album owner')
     await announceAlbum(tx, albumId)
     await publish(tx, { type: 'album-updated', albumId, userIds: [userId] })

@@ -15,8 +15,8 @@ export type AlbumView = {
   description: string
   albumThumbnailAssetId: string | null
   /**
-   * The owner first: clients take `albumUsers[0]` for the owner without asking. Then editors, then viewers; of
-   * each the one who asks first, then by name.
+   * The owner first: clients take `albumUsers[0]` for the owner without asking. Then editors, then viewers;
+   * of each the one who asks first, then by name.
    */
   albumUsers: { role: AlbumRole; user: UserView }[]
   assetCount: number

@@ -185,7 +185,9 @@ function toExifResponse(asset: AssetRow, exif: ExifRow | undefined): ExifRespons
   }
 }
 
-/** `2023-11-20T01:11:00+00:00`, with as much of a fraction as there is: Immich's come out of the database so. */
+/**
+ * `2023-11-20T01:11:00+00:00`, with as much of a fraction as there is: Immich's come out of the database so.
+ */
 function asJsonOfPostgres(at: Date): string {
   return at.toISOString().replace(/\.?0*Z$/, '+00:00')
 }

@@ -4,7 +4,7 @@ import type { Actor } from '../access.ts'
 import { toWallClock } from '../wall-clock.ts'
 import { restoreFromTrash } from './trash.ts'
 
-/** What is said of a file by whoever brings it. */
+/** What the sender says about a file. */
 export type UploadFields = {
   fileCreatedAt: Date
   fileModifiedAt: Date
@@ -28,8 +28,8 @@ type NewAsset = {
 }
 
 /**
- * Makes the row of an asset whose original is proven in the same transaction. The video that it names comes out
- * of the trash, so `advanceWhereDue` is to follow where it names one. @throws SameBytesArrived
+ * Makes the row of an asset whose original is proven in the same transaction. The video that it names comes
+ * out of the trash, so `advanceWhereDue` is to follow where it names one. @throws SameBytesArrived
  */
 export async function insertAsset(
   tx: Tx,

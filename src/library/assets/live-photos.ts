@@ -17,8 +17,8 @@ import { restoreFromTrash } from './trash.ts'
 export const LINK_OF_THE_USER = 'live_photo_video_id'
 
 /**
- * In Immich's words. Asked early, too: before gigabytes are sent. @throws AppError invalid unless the id names
- * a video of the actor
+ * In Immich's words. Asked early, too: before gigabytes are sent. @throws AppError invalid unless the id
+ * names a video of the actor
  */
 export async function requireLivePhotoVideo(
   db: Queryable,
@@ -71,8 +71,8 @@ export async function hideLivePhotoVideo(
 }
 
 /**
- * A film that was taken out of a photo's file has been sent by itself: it outlives the photo, and is seen where
- * the photo is, so that nothing leaves the locked folder by it.
+ * A film that was taken out of a photo's file has been sent by itself: it outlives the photo, and is seen
+ * where the photo is, so that nothing leaves the locked folder by it.
  */
 export async function makeOwnVideo(tx: Tx, actor: Pick<Actor, 'userId'>, videoId: string): Promise<void> {
   const shown = await tx
@@ -115,8 +115,8 @@ async function leaveAlbums(tx: Tx, assetId: string): Promise<void> {
 }
 
 /**
- * Links a still that is here already and has no film: it came again with one, since the first time failed half
- * way. Nothing happens to one that has a film, was unlinked by its user, or is gone.
+ * Links a still that is here already and has no film: it came again with one, since the first time failed
+ * half way. Nothing happens to one that has a film, was unlinked by its user, or is gone.
  * @throws AppError invalid unless `videoId` names a video of the actor
  */
 export async function linkIfAlone(
@@ -162,8 +162,8 @@ type Carrier = { id: string; ownerId: string; type: AssetType; livePhotoId: stri
 
 /**
  * Notes the id that an asset's file carries, and links every still that carries it and has no film with the
- * first film that does, in whichever order they came. Who reads another file of the same id at this moment
- * waits, so that one of both sees the other. To be called before anything of the asset is locked.
+ * first film that does, in whichever order they came. A job that reads another file of the same id at this
+ * moment waits, so that one of the two sees the other. To be called before anything of the asset is locked.
  */
 export async function pairLivePhotos(tx: Tx, { id, ownerId, type, livePhotoId }: Carrier): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`${ownerId} ${livePhotoId}`}, 0))`.execute(tx)
@@ -175,7 +175,7 @@ export async function pairLivePhotos(tx: Tx, { id, ownerId, type, livePhotoId }:
       and deleted_at is null and visibility <> 'locked' and not is_embedded
     order by asset.created_at, asset.id`
   const ids = [...new Set([id, ...(await carriers.execute(tx)).rows.map((row) => row.id)])]
-  // In the order in which whoever purges several locks them.
+  // In the order in which a purge of several locks them.
   await sql`select from asset where id = any(${ids}::uuid[]) order by id for update`.execute(tx)
   // Once more: one may have been linked, trashed or locked by its user before it was held here.
   const rows = (await carriers.execute(tx)).rows.filter((row) => ids.includes(row.id))

@@ -1,9 +1,10 @@
 /**
- * The moving parts of live photos: hidden videos that one still uses, or several. They go where their stills go:
+ * The moving parts of live photos: hidden videos that one still uses, or several. They go where their stills
+ * go:
  *
  * - Into the trash with the last still that was not in it, and out of it with the first that leaves it.
- * - A purge takes one only when it is in the trash and no still that stays uses it. One that was uploaded again
- *   by itself while its stills were in the trash has been acknowledged since, and stays.
+ * - A purge takes one only when it is in the trash and no still that stays uses it. One that was uploaded
+ *   again by itself while its stills were in the trash has been acknowledged since, and stays.
  * - What the user does to one by its own id is done. But only a purge by its id takes it from a still.
  */
 import { sql } from 'kysely'
@@ -12,9 +13,9 @@ import { publish } from '../../database/events.ts'
 import { uuidArray } from '../../database/statements/uuid-array.ts'
 
 /**
- * Locks the assets and the videos that they use until the transaction is over, in the order of ids as everybody
- * who locks several does. Whoever makes another still of such a video, or takes one out of the trash, waits, and
- * so what is asked about them afterwards holds. Returns all of their ids.
+ * Locks the assets and the videos that they use until the transaction is over, in the order of ids as
+ * everybody who locks several does. Whoever makes another still of such a video, or takes one out of the
+ * trash, waits, and so what is asked about them afterwards holds. Returns all of their ids.
  */
 export async function lockWithMotionParts(tx: Tx, assetIds: readonly string[]): Promise<string[]> {
   const ids = [...new Set([...assetIds, ...(await partsOf(tx, assetIds))])]
@@ -42,8 +43,8 @@ async function lockInOrder(tx: Tx, ids: readonly string[]): Promise<void> {
 }
 
 /**
- * Which of the locked assets go into the trash with those of these that are not in it yet: hidden videos that no
- * still uses which stays out of it.
+ * Which of the locked assets go into the trash with those of these that are not in it yet: hidden videos that
+ * no still uses which stays out of it.
  */
 export async function findPartsToTrash(
   tx: Tx,
@@ -61,8 +62,8 @@ export async function findPartsToTrash(
 }
 
 /**
- * Hidden videos whose last still goes, and that don't go with it, would be seen by nobody any more: they take its
- * place. To be called before the stills' rows go.
+ * Hidden videos whose last still goes, and that don't go with it, would be seen by nobody any more: they take
+ * its place. To be called before the stills' rows go.
  */
 export async function showPartsLeftBy(tx: Tx, goneIds: readonly string[]): Promise<void> {
   const { rows } = await sql<{ id: string; userId: string }>`

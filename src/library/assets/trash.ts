@@ -76,8 +76,8 @@ export async function restoreAssets(
 
 /**
  * Out of the trash, with the moving parts of live photos, whoever else uses them; null: everything of the
- * actor's. Returns the ids of what was in it. To be followed by `advanceWhereDue` when it is committed: in an older snapshot of this
- * database they lie in the trash, and their time runs.
+ * actor's. Returns the ids of what was in it. To be followed by `advanceWhereDue` when it is committed: in an
+ * older snapshot of this database they lie in the trash, and their time runs.
  */
 export async function restoreFromTrash(
   tx: Tx,
@@ -99,7 +99,9 @@ export async function restoreFromTrash(
   return restored.map(({ id }) => id)
 }
 
-/** What must still hold of an asset when it is locked, for it may have been restored. Null: the user named it. */
+/**
+ * What must still hold of an asset when it is locked, for it may have been restored. Null: the user named it.
+ */
 type OnlyWhere = RawBuilder<boolean> | null
 
 const IN_TRASH = sql<boolean>`asset.deleted_at is not null`
@@ -107,7 +109,10 @@ const IN_TRASH = sql<boolean>`asset.deleted_at is not null`
 const EXPIRED = sql<boolean>`(asset.deleted_at < now() - ${TRASH_MS} * interval '1 millisecond'
   and lived_since(asset.deleted_at) > ${TRASH_MS} * interval '1 millisecond')`
 
-/** Purges all that the actor has in the trash, but not the moving part of a still that stays. Returns how many. */
+/**
+ * Purges all that the actor has in the trash, but not the moving part of a still that stays. Returns how
+ * many.
+ */
 export async function emptyTrash(db: Database, actor: Actor): Promise<number> {
   const rows = await db
     .selectFrom('asset')
@@ -123,8 +128,8 @@ export async function emptyTrash(db: Database, actor: Actor): Promise<number> {
 }
 
 /**
- * Purges what has been in the trash for longer than `TRASH_MS`, but not the moving part of a still that stays.
- * Returns how many.
+ * Purges what has been in the trash for longer than `TRASH_MS`, but not the moving part of a still that
+ * stays. Returns how many.
  */
 export async function purgeExpiredTrash(db: Database): Promise<number> {
   const rows = await db.selectFrom('asset').select('id').where(EXPIRED).execute()
@@ -185,7 +190,9 @@ async function purgeBatch(tx: Tx, assetIds: readonly string[], onlyWhere: OnlyWh
 
 type Going = { id: string; owner_id: string; original_object_id: string }
 
-/** Of the locked assets those that go: the named, and the moving parts in the trash that no still needs then. */
+/**
+ * Of the locked assets those that go: the named, and the moving parts in the trash that no still needs then.
+ */
 async function findGoing(
   tx: Tx,
   assetIds: readonly string[],

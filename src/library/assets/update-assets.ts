@@ -109,8 +109,9 @@ async function updateAssetRows(tx: Tx, actor: Actor, ids: string[], change: Asse
 }
 
 /**
- * Unlinked, or replaced by another one, a film is a thing of its own again and is seen where its still is, unless
- * another still has it. @throws AppError invalid where one is unlinked that is a part of its still's file
+ * Unlinked, or replaced by another one, a film is a thing of its own again and is seen where its still is,
+ * unless another still has it. @throws AppError invalid where one is unlinked that is a part of its still's
+ * file
  */
 async function showLivePhotoVideos(
   tx: Tx,
@@ -169,7 +170,7 @@ async function setTime(tx: Tx, ids: string[], text: string): Promise<void> {
   if (!time) {
     throw new AppError(
       'invalid',
-      `dateTimeOriginal: "${text}" is no date; use ISO 8601, e.g. 2024-05-01T12:00:00+02:00`,
+      `dateTimeOriginal: "${text}" is not a date; use ISO 8601, e.g. 2024-05-01T12:00:00+02:00`,
     )
   }
   await tx

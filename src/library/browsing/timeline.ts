@@ -59,8 +59,8 @@ export async function timelineBuckets(
 
 /**
  * The assets of one month as JSON text of Immich's `TimeBucketAssetResponseDto`: one array per field, all of
- * one length. Besides, `isPending` says whose previews are still to be made. PostgreSQL builds the text: this process, which all requests share, neither reads the rows nor
- * writes the JSON.
+ * one length. Besides, `isPending` says whose previews are still to be made. PostgreSQL builds the text: this
+ * process, which all requests share, neither reads the rows nor writes the JSON.
  * @param month any `YYYY-MM-DD` of the month
  * @throws AppError as `timelineBuckets`
  */

@@ -180,8 +180,8 @@ async function endAsDuplicate(parts: Parts, upload: Received): Promise<void> {
     await endUpload(db, upload.id, 'failed', SAME_SHA1)
     return
   }
-  // First, as in `acknowledgeSent`: whoever reads `duplicate` may delete their file, and the place with the copy
-  // may turn out to have another ledger.
+  // First, as in `acknowledgeSent`: whoever reads `duplicate` may delete their file, and the place with the
+  // copy may turn out to have another ledger.
   if (!winner || !(await keepOutOfTrash({ db, placement }, { userId: upload.owner_id }, winner))) throw lost
   if (!(await hasCopyNow(placement, winner.originalId))) throw lost
   await linkAgain(parts, upload, winner.id)

@@ -14,9 +14,9 @@ type PlannedFile = { id: string; size: number }
 export type DownloadFile = { objectId: string; name: string; size: number; takenAt: Date }
 
 /**
- * Cuts a download into archives of at most `archiveSize` bytes (a larger file gets one of its own). The films of
- * live photos come after all that was asked for; those that were taken out of their stills' files, which hold
- * them already, only where the user prefers it (`download.includeEmbeddedVideos`).
+ * Cuts a download into archives of at most `archiveSize` bytes (a larger file gets one of its own). The films
+ * of live photos come after all that was asked for; those that were taken out of their stills' files, which
+ * hold them already, only where the user prefers it (`download.includeEmbeddedVideos`).
  */
 export async function planDownload(db: Database, actor: Actor, wish: DownloadWish): Promise<DownloadPlan> {
   const chosen = await chooseFiles(db, actor, wish)

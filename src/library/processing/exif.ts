@@ -49,7 +49,7 @@ export async function saveExif(
       conflict
         .column('asset_id')
         .doUpdateSet({ ...values, updated_at: sql`now()` })
-        // Who follows changes hears of none where there is none.
+        // Programs that follow changes get no event where nothing has changed.
         .where(sql<boolean>`row(${row('asset_exif')}) is distinct from row(${row('excluded')})`),
     )
     .returning('asset_id')

@@ -1,6 +1,6 @@
 /**
- * The film inside of a picture's file (Android's motion photos) becomes an asset of its own: an object with its
- * own digest, hidden, and played when its still is. The picture's file stays as it is, bit for bit.
+ * The film inside of a picture's file (Android's motion photos) becomes an asset of its own: an object with
+ * its own digest, hidden, and played when its still is. The picture's file stays as it is, bit for bit.
  */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -22,8 +22,8 @@ import { lockWithMotionParts } from '../assets/motion-parts.ts'
 const TRIES = 3
 
 /**
- * Takes the film out of the still's file at `path`, and links both. A film that its owner has already, sent by
- * itself or taken out of a copy, is linked instead. Nothing happens to a still that has a film, or
+ * Takes the film out of the still's file at `path`, and links both. A film that its owner has already, sent
+ * by itself or taken out of a copy, is linked instead. Nothing happens to a still that has a film, or
  * whose user has taken it away.
  * @throws AssetIsGone, AppError storage-full, unavailable
  */
@@ -62,8 +62,8 @@ async function isSettled(db: Queryable, stillId: string): Promise<boolean> {
 }
 
 /**
- * False: the owner has no such film. One in the trash stays there, and its still without it. One that was sent by
- * itself stays where it is seen: it outlives the photo.
+ * False: the owner has no such film. One in the trash stays there, and its still without it. One that was
+ * sent by itself stays where it is seen: it outlives the photo.
  */
 async function linkKnown(db: Database, still: AssetRow, sha1: Buffer): Promise<boolean> {
   return db.transaction().execute(async (tx) => {

@@ -14,7 +14,9 @@ export type ReadingParts = { db: Database; placement: Placement }
 
 /** More jobs than these never wait: a pause, or a smaller budget, is heeded within a minute. */
 const MOST_WAITING = 1_000
-/** A look at 1,000 takes 60 ms on a busy machine; those of a library of a million are looked at in 3 hours. */
+/**
+ * A look at 1,000 takes 60 ms on a busy machine; those of a library of a million are looked at in 3 hours.
+ */
 const PAGE = 1_000
 const MOST_LOOKED_AT = 5_000
 /** As many restores as one run asks for. */

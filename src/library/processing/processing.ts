@@ -163,8 +163,8 @@ function isEqual(asset: AssetRow, column: string, value: unknown): boolean {
 }
 
 /**
- * When it was taken: as the file says, else the earlier of what the uploader said of the file. A file that was
- * copied is created then, and modified before; a time of zero is what nobody knew.
+ * When it was taken: as the file says, else the earlier of what the uploader said of the file. A file that
+ * was copied is created then, and modified before; a time of zero is what nobody knew.
  */
 function timesOf(asset: AssetRow, facts: MediaFacts) {
   if (facts.takenAt) {

@@ -51,7 +51,7 @@ export async function readAgain(
     await db.transaction().execute((tx) => saveAnew(tx, asset, facts))
   } catch (error) {
     if (await isOfDeletedAsset(db, assetId, error)) return
-    // What it is kept from is told where it is shown; the next version of the reader tries again.
+    // The cause is shown where the asset is shown; the next version of the reader tries again.
     if (error instanceof MediaError && error.fault === 'file') {
       await db.transaction().execute((tx) => saveReading(tx, assetId, null))
       return

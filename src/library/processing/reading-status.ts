@@ -1,4 +1,4 @@
-/** What administrators are told of the reading of metadata: how far it is, and what it may cost. */
+/** What administrators see of the reading of metadata: how far it is, and what it may cost. */
 import type { Database } from '../../database/connect.ts'
 import { READER_VERSION } from '../../media/metadata/reader-version.ts'
 import type { Placement } from '../../placement/placement.ts'

@@ -8,9 +8,9 @@ import type { AdoptionReport } from '../../placement/takeover/adoption.ts'
 
 export const WHAT_HAPPENED: { readonly [Conflict in CounterConflict]: string } = {
   'another-ledger':
-    'Since this server last wrote there, something else has. Either an older backup of its database was put back, or this is a copy and the original goes on.',
+    'Something else has written there since this server last did. Either an older backup of its database was restored, or this server is a copy and the original goes on.',
   'older-place':
-    'This place holds an older state than this server remembers. It was put back from a backup, or it is another place than before.',
+    'This location holds an older state than this server remembers. It was restored from a backup, or it is not the same location as before.',
 }
 
 /**
@@ -35,12 +35,16 @@ export function adoptionRows(report: AdoptionReport, what: 'plan' | 'result'): A
     [
       'adopted',
       isPlan ? 'Found again' : 'Taken over',
-      'Of photos that this server has, and did not know to be there',
+      'This server has their photos, but did not know that they are there',
     ],
-    ['toRead', 'Of these, to be read', 'Only their bytes tell whether they are right'],
+    ['toRead', 'Of these, to be read', 'They must be read to find out whether they are right'],
     ['missing', 'Missing', 'This server counts on them, and they are not there'],
-    ['wrong', 'Wrong', 'Other bytes than this server remembers; they stay and do not count'],
-    ['unknown', 'Unknown', 'Of no photo that this server remembers; they stay where they are'],
+    [
+      'wrong',
+      'Wrong',
+      'Their bytes differ from what this server remembers; they stay, and do not count as copies',
+    ],
+    ['unknown', 'Unknown', 'They belong to no photo that this server remembers; they stay where they are'],
   ]
   return rows.flatMap(([key, label, meaning]) =>
     report[key].count === 0 && key !== 'held'

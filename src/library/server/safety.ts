@@ -52,7 +52,7 @@ export function safetyOf(
   if (disputed.length > 0) return { text: disputedSentence(total.count, disputed), tone: 'warn' }
   const longAgo = lookedAtLongAgo(locations, now)
   if (originals.offloaded.count + originals.both.count > 0 && longAgo !== null) {
-    const text = `${plural(total.count, 'original')}, of which some were proven or seen last ${ago(longAgo, now)}: nobody knows whether they are still there.`
+    const text = `${plural(total.count, 'original')}, some of which were last proven or seen ${ago(longAgo, now)}: it is not known whether they are still there.`
     return { text, tone: 'warn' }
   }
   const isDemonstration = isInDemonstrationBucket(locations)

@@ -1,4 +1,6 @@
-/** What still fails, grouped by cause; which files can't be read; when places were away. For administrators. */
+/**
+ * What still fails, grouped by cause; which files can't be read; when places were away. For administrators.
+ */
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import { type Outage, recentOutages } from '../../placement/locations/outage-log.ts'
@@ -87,7 +89,9 @@ async function examplesOf(
   return new Map(rows.map(({ subject, ...example }) => [subject, example]))
 }
 
-/** Of films that could not be converted as well: their poster is there, their sound and picture may not play. */
+/**
+ * Of films that could not be converted as well: their poster is there, their sound and picture may not play.
+ */
 async function unreadableGroups(db: Database): Promise<UnreadableGroup[]> {
   const { rows } = await sql<UnreadableGroup>`
     select processing_error as error, count(*)::int as count,

@@ -1,6 +1,6 @@
 /**
- * What administrators are shown of the storage, and what everybody is told while it is in trouble: with the
- * ways of uploads.
+ * What administrators see of the storage, and what everybody sees while it is in trouble, with the ways of
+ * uploads.
  */
 import type { Database } from '../../database/connect.ts'
 import type { Placement } from '../../placement/placement.ts'

@@ -1,7 +1,7 @@
 /**
- * *Duplicate* is an acknowledgement: whoever is told so may delete their file. So it is said of an asset with
- * a verified copy only, and never of one that the next emptying of the trash takes away. Right bytes repair
- * an asset that has no copy.
+ * *Duplicate* is an acknowledgement: people who get this answer may delete their file. So it is said of an
+ * asset with a verified copy only, and never of one that the next emptying of the trash takes away. Right
+ * bytes repair an asset that has no copy.
  */
 import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
@@ -131,9 +131,10 @@ export async function acknowledgeSent(
 }
 
 /**
- * Takes it out of the trash, and shows that at the places before anybody is told. False where it is not there
- * any more. One that the user deletes after this is deleted by the user. A film that was a part of a photo only
- * is a thing of its own from now on: deleting the photo must not delete what was sent by itself.
+ * Takes it out of the trash, and advances the counters of the locations before the answer is sent. False
+ * where it is not there any more. One that the user deletes after this is deleted by the user. A film that
+ * was a part of a photo only is a thing of its own from now on: deleting the photo must not delete what was
+ * sent by itself.
  */
 export async function keepOutOfTrash(
   { db, placement }: Parts,
@@ -156,8 +157,8 @@ export async function keepOutOfTrash(
 }
 
 /**
- * True: the asset is there, and not in the trash, until the user deletes it anew. As `restoreFromTrash`, to be
- * followed by `advanceWhereDue`.
+ * True: the asset is there, and not in the trash, until the user deletes it anew. As `restoreFromTrash`, to
+ * be followed by `advanceWhereDue`.
  */
 async function takeOutOfTrash(tx: Tx, actor: Pick<Actor, 'userId'>, assetId: string): Promise<boolean> {
   await restoreFromTrash(tx, actor, [assetId])

@@ -40,7 +40,9 @@ export type IncomingUpload = {
   files: AsyncIterable<IncomingFile>
   /** Those fields that have arrived. They may follow the file, so that null proves nothing yet. */
   fieldsSoFar(): { fileName: string | null; livePhotoVideoId: string | null }
-  /** All of them, when the last file has ended. `fileName` null: by the file's own. @throws AppError invalid */
+  /**
+   * All of them, when the last file has ended. `fileName` null: by the file's own. @throws AppError invalid
+   */
   fields(): UploadFields & { fileName: string | null }
 }
 
@@ -55,7 +57,7 @@ type Parts = {
 
 /**
  * Uploads become assets so many at once: each needs a connection to the database for some 20 ms of waiting
- * for the platter. With all of them at once, whoever asked for anything stood in line behind 200.
+ * for the platter. With all of them at once, every other request waited behind 200.
  */
 export function openAcceptingQueue(connections: number): FairQueue {
   return createFairQueue({

@@ -111,8 +111,8 @@ async function unlessAnotherArrived(act: () => Promise<unknown>): Promise<boolea
 }
 
 /**
- * Whether a sidecar is to be kept: there is none yet, or the one that is here is certainly lost. The same bytes
- * are taken whenever the present ones have no copy: those are looked at before they go.
+ * Whether a sidecar is to be kept: there is none yet, or the one that is here is certainly lost. The same
+ * bytes are taken whenever the present ones have no copy: those are looked at before they go.
  * @throws AppError unavailable where the present one, of other bytes, can't be looked at now
  */
 async function isWanted({ db, placement }: Parts, known: KnownAsset, sha256: Buffer): Promise<boolean> {
@@ -129,11 +129,13 @@ function notReplaced(reason: string): AppError {
   return new AppError(
     'unavailable',
     "sidecarData: the photo is safe, but it has another sidecar, which can't be looked at now and was not replaced " +
-      `(${reason}). Send it again when "glassine storage status" finds nothing wrong with its place, or send the photo alone.`,
+      `(${reason}). Send it again when "glassine storage status" finds nothing wrong with the location of that sidecar, or send the photo alone.`,
   )
 }
 
-/** In the place of the one that was known of the asset. @throws AssetIsGone, AnotherSidecarArrived, AppError */
+/**
+ * In the place of the one that was known of the asset. @throws AssetIsGone, AnotherSidecarArrived, AppError
+ */
 async function linkToKnown(
   tx: Tx,
   actor: Pick<Actor, 'userId'>,
@@ -146,7 +148,10 @@ async function linkToKnown(
   await enqueueProcessing(tx, { id, ownerId: actor.userId })
 }
 
-/** @throws AnotherSidecarArrived; AppError unavailable where it was taken for left over while its photo arrived */
+/**
+ * @throws AnotherSidecarArrived; AppError unavailable where it was taken for left over while its photo
+ * arrived
+ */
 export async function linkSidecar(tx: Tx, assetId: string, objectId: string): Promise<void> {
   await requireHeld(tx, objectId)
   const inserted = await tx

@@ -20,6 +20,6 @@ export function requireEmail(text: string, field: string): string {
   if (parsed.success) return parsed.data
   throw new AppError(
     'invalid',
-    `${field}: "${text}" is no e-mail address; write one such as anna@example.org`,
+    `${field}: "${text}" is not an e-mail address; write one such as anna@example.org`,
   )
 }

@@ -8,9 +8,9 @@ import { createFairQueue } from '../fair-queue.ts'
  * the answer comes late instead of being refused: after five free failures each further one doubles the
  * delay, up to 10 s, and attempts run one after another, so that a thousand parallel guesses gain nothing.
  *
- * It counts per account *and* network address. Per account alone, whoever knows your e-mail address could
- * lock you out of your own photos; per address alone, one guest behind a shared address could lock out the
- * house.
+ * It counts per account *and* network address. If it were by account alone, anybody who knows your e-mail
+ * address could lock you out of your own photos; per address alone, one guest behind a shared address could
+ * lock out the house.
  *
  * Attempts whose time has come run two at a time (`passwords.ts` hashes no faster), and the addresses take
  * turns: of a thousand attempts from one address, a log-in from another waits for two. What one address may

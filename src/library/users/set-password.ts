@@ -13,7 +13,7 @@ import { endOtherSessions } from '../credentials/sessions.ts'
 /**
  * Sets a password for a user, who is asked for another one at the next log-in unless they have chosen it
  * themselves (`isTemporary` false). All their sessions end; their API keys stay, for the programs that use
- * them. Who asks must be allowed to: a session of an administrator, or the command line.
+ * them. The caller must be allowed to do this: a session of an administrator, or the command line.
  * @throws AppError not-found; invalid where the password is too short or too long
  */
 export async function resetPassword(
@@ -31,9 +31,9 @@ export async function resetPassword(
 }
 
 /**
- * Replaces a password that was set by somebody else by one's own, without asking for the old one: it was
- * typed a moment ago, and is known to whoever set it. Where the password is one's own already, changing it
- * takes the old one. Other sessions end.
+ * Replaces a password that was set by somebody else by the user's own, without asking for the old one: it was
+ * typed a moment ago, and the person who set it knows it, too. Where the password is one's own already,
+ * changing it takes the old one. Other sessions end.
  * @throws AppError invalid where it is one's own; forbidden with an API key
  */
 export async function replaceTemporaryPassword(

@@ -290,10 +290,7 @@ export async function insertUser(
   return describeOwnUser(row, 0)
 }
 
-/**
- * Makes whoever else wants to add a user or change an address wait until this transaction is over; reads go
- * on.
- */
+/** Other transactions that add a user or change an address wait until this one is over; reads go on. */
 async function lockUsers(tx: Tx): Promise<void> {
   await sql`lock table app_user in share row exclusive mode`.execute(tx)
 }

@@ -32,10 +32,10 @@ const UNSET_MS = new Set([Date.UTC(1904, 0), Date.UTC(1970, 0)])
 
 /**
  * When a picture or film was taken. A sidecar's date comes before the file's, and one with a time before a
- * bare date, wherever the list has them. `localDateTime` is the wall clock as written; the zone is that of the
- * date itself, else one that exiftool-vendored inferred (offset tags, the GPS position, another time of the
- * file that is in UTC). Without a zone the wall clock is read as UTC, so that the answer does not depend on
- * where the server stands.
+ * bare date, wherever the list has them. `localDateTime` is the wall clock as written; the zone is that of
+ * the date itself, else one that exiftool-vendored inferred (offset tags, the GPS position, another time of
+ * the file that is in UTC). Without a zone the wall clock is read as UTC, so that the answer does not depend
+ * on where the server stands.
  */
 export function takenAtOf(tags: Tags, sidecar: Tags | null, isVideo: boolean): TakenAt {
   const zone = zoneOf(sidecar) ?? zoneOf(tags)

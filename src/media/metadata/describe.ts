@@ -32,7 +32,9 @@ async function readSidecar(path: string): Promise<Tags | null> {
   }
 }
 
-/** What `irot` says (ISO/IEC 23008-12, 6.5.10), as ExifTool words it, and the EXIF orientation of the same. */
+/**
+ * What `irot` says (ISO/IEC 23008-12, 6.5.10), as ExifTool words it, and the EXIF orientation of the same.
+ */
 const CONTAINER_ROTATIONS: Record<string, number> = {
   'Horizontal (normal)': 1,
   'Rotate 90 CW': 6,

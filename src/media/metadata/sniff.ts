@@ -97,7 +97,10 @@ const OTHER_CODED_BRANDS = ['avci', 'avcs', 'jpeg', 'jpgs', 'j2ki', 'j2is', 'vvi
 /** Any coding: what it is, other brands tell. */
 const PICTURE_BRANDS = ['mif1', 'mif2', 'mif3', 'msf1', 'miaf', 'heif']
 const ALL_PICTURE_BRANDS = [...AVIF_BRANDS, ...HEVC_BRANDS, ...OTHER_CODED_BRANDS, ...PICTURE_BRANDS]
-/** Of films; whoever writes one of these first means a film, unless name and other brands agree on a picture. */
+/**
+ * Of films; a file whose first brand is one of these is a film, unless its name and its other brands say that
+ * it is a picture.
+ */
 const FILM_BRAND =
   /^(?:qt {2}|isom|iso[2-9a-c]|mp4[12]|avc1|dash|3g|mmp4|m4[avpb]|f4[vp]|xavc|msnv|ndxc|ndas|hvc1|av01)/i
 

@@ -102,7 +102,10 @@ function pngFrames(file: FileWindow): Frames {
   return frames
 }
 
-/** AVIF and HEIC sequences are films without sound: the head of the film says its time (ISO/IEC 14496-12, 8.2.2). */
+/**
+ * AVIF and HEIC sequences are films without sound: the head of the film says its time (ISO/IEC 14496-12,
+ * 8.2.2).
+ */
 function sequenceFrames(file: FileWindow): Frames {
   const film = findBox(file, 'moov')
   const header = film && findBox(file, 'mvhd', film)

@@ -1,6 +1,6 @@
 /**
- * Runs in a media process. The film that phones put into the file of a picture. What metadata say of its place
- * is often a little off (appended blocks, padding), so that nothing counts before a film begins there.
+ * Runs in a media process. The film that phones put into the file of a picture. What metadata say of its
+ * place is often a little off (appended blocks, padding), so that nothing counts before a film begins there.
  */
 import type { Tags } from 'exiftool-vendored'
 import { type ByteRange, beginsWithFilm, findBox } from './boxes.ts'
@@ -53,8 +53,8 @@ function containedFilm(file: FileWindow): ByteRange | null {
 
 /**
  * As XMP says. Before 2018 how far from the end the film begins (`MicroVideoOffset`). Since then the lengths
- * of all that follows the picture, in order (`Container:Directory`); each may be followed by padding. ExifTool
- * lists the lengths without saying whose they are, so that each that may be meant is looked at.
+ * of all that follows the picture, in order (`Container:Directory`); each may be followed by padding.
+ * ExifTool lists the lengths without saying whose they are, so that each that may be meant is looked at.
  */
 function appendedFilm(file: FileWindow, tags: Tags): ByteRange | null {
   const all = tags as Record<string, unknown>

@@ -1,4 +1,7 @@
-/** Runs in a media process. Which colours a picture's numbers stand for: its ICC profile, read no further than that. */
+/**
+ * Runs in a media process. Which colours a picture's numbers stand for: its ICC profile, read no further than
+ * that.
+ */
 import sharp from 'sharp'
 
 /** Every ICC profile (ICC.1, 7.2): a head of 128 bytes, then a table of tags of 12 bytes each. */
@@ -65,8 +68,8 @@ function xyzOf(profile: Buffer, name: string): Vector | null {
 }
 
 /**
- * True where an ISO media file (HEIF, AVIF) says by numbers alone that its primaries are Display P3's (ISO/IEC
- * 23091-2: 12), with an ordinary curve: no decoder turns that into a profile.
+ * True where an ISO media file (HEIF, AVIF) says by numbers alone that its primaries are Display P3's
+ * (ISO/IEC 23091-2: 12), with an ordinary curve: no decoder turns that into a profile.
  */
 export function saysDisplayP3(file: Buffer): boolean {
   if (file.toString('latin1', 4, 8) !== 'ftyp') return false

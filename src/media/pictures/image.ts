@@ -26,14 +26,14 @@ sharp.cache(false)
 const MAX_PIXELS = 512 * 1024 * 1024
 const TIMEOUT_SECONDS = 60
 const PAPER = '#ffffff'
-/** Immich's rule, too: whoever wants a small file wants coarser colours. */
+/** This is Immich's rule, too: with small files, coarser colours are wanted. */
 const LEAST_QUALITY_OF_FULL_CHROMA = 80
 /** To the owner of a file whose decoder gave up before its end. */
 const DAMAGED = 'The picture is damaged. What can be decoded of it is shown.'
 
 /**
- * `raw`: the source is bare pixels. `dropAlpha`: its fourth channel means nothing. `profile`: what its numbers
- * stand for, where the file says so in a way that sharp does not read.
+ * `raw`: the source is bare pixels. `dropAlpha`: its fourth channel means nothing. `profile`: what its
+ * numbers stand for, where the file says so in a way that sharp does not read.
  */
 type SourceOptions = { raw?: CreateRaw; dropAlpha?: boolean; profile?: Buffer | undefined }
 
@@ -173,7 +173,7 @@ function withProfile({ data, info }: Reduced, profile: Buffer): Sharp {
   return sharp(Buffer.concat([head, data]))
 }
 
-/** Once more through 16 bits, so that no steps appear in what was smooth. */
+/** It goes through 16 bits, so that no steps appear in smooth areas. */
 function toDisplayP3(reduced: Reduced, from: Buffer): Promise<Reduced> {
   return withProfile(reduced, from)
     .pipelineColourspace('rgb16')

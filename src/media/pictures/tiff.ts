@@ -1,6 +1,7 @@
 /**
- * The head of an uncompressed RGB or RGBA TIFF whose pixels follow at once: the cheapest container in which sharp
- * accepts a colour profile beside bare pixels (TIFF 6.0, sections 2 and 18; ICC.1 annex B.4 for tag 34675).
+ * The head of an uncompressed RGB or RGBA TIFF whose pixels follow at once: the cheapest container in which
+ * sharp accepts a colour profile beside bare pixels (TIFF 6.0, sections 2 and 18; ICC.1 annex B.4 for tag
+ * 34675).
  */
 const ENTRIES = 11
 const IFD_AT = 8

@@ -55,7 +55,9 @@ export function decodeNeed(
   }
 }
 
-/** Developing a RAW file: its data, three channels of 16 bits and a fourth, the file, and the result twice. */
+/**
+ * Developing a RAW file: its data, three channels of 16 bits and a fourth, the file, and the result twice.
+ */
 const DEVELOP_BYTES_A_PIXEL = 24
 
 export function developNeed(facts: Pick<MediaFacts, 'width' | 'height'>): DecodeNeed {

@@ -15,7 +15,7 @@ export type DecodeQueue = {
    * Resolves to what gives the place back. Rejects with the signal's reason, or with the error of `close`.
    */
   enter(request: DecodeRequest, signal?: AbortSignal): Promise<() => void>
-  /** Whoever waits is refused with `error`, and whoever comes later. */
+  /** Waiting callers are refused with `error`, and so are later ones. */
   close(error: Error): void
 }
 

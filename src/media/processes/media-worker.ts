@@ -52,7 +52,8 @@ export function startMediaWorker(limits: ProcessLimits, watchesParent = findSetp
     // lets tasks end.
     detached: true,
     // Strangers' files are parsed there: it gets no secret to leak.
-    // glibc keeps what one of its arenas had for the next file in the same one, and makes up to eight for each core.
+    // glibc keeps what one of its arenas had for the next file in the same one, and makes up to eight for
+    // each core.
     env: { MALLOC_ARENA_MAX: '2' },
   })
   let hasEnded = false

@@ -27,10 +27,10 @@ const SLOW_FILM_MS = 120_000
 const LEAST_MEMORY_BYTES = 2 ** 30
 
 /**
- * `threads`: how many pictures are worked on at once (default: as many as there are cores, since media processes
- * yield to whoever else wants the CPU);
- * `encodings`: how many videos; `memoryBytes`: for all pictures at once, and again for all videos (default:
- * half of what this machine or container has, at least 1 GiB); `slowAfterMs`: for tests.
+ * `threads`: how many pictures are worked on at once (default: as many as there are cores, since media
+ * processes have a lower priority); `encodings`: how many videos; `memoryBytes`: for all pictures at once,
+ * and again for all videos (default: half of what this machine or container has, at least 1 GiB);
+ * `slowAfterMs`: for tests.
  */
 export function openMediaTools(options: {
   log: Log

@@ -93,7 +93,7 @@ export type Fill = {
   /** Bytes that may be read: all that came, but the last only after they are proven. */
   available: number
   readers: number
-  /** To be finished, whoever leaves. */
+  /** It is finished even if all readers leave. */
   isWanted: boolean
   error: Error | null
   /** The file is there; readers go on from it. */

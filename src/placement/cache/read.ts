@@ -12,8 +12,8 @@ import { dropUnit, openCached } from './store.ts'
 
 const PIECE_BYTES = 256 * 1024
 /**
- * One reading brings at most this part of the limit in; the rest of it streams past, lest one film push out
- * everything.
+ * One reading brings at most this part of the limit in; the rest of it bypasses the cache, so that one film
+ * does not push out everything.
  */
 const MAX_SHARE = 1 / 8
 /** Fills of one unit that a reading tries before it goes past the cache. */
@@ -187,7 +187,7 @@ async function takeFromFill(reading: Reading, fill: Fill, unit: Unit): Promise<B
     leaveUnit(reading)
     return null
   }
-  // A copy, lest the piece keep it there.
+  // A copy, so that the piece does not keep the large buffer in memory.
   if (offset < fill.available)
     return Buffer.from(fill.bytes.subarray(offset, Math.min(fill.available, offset + PIECE_BYTES)))
   if (fill.error === null) {

@@ -134,8 +134,8 @@ async function lookAtSpace(cache: Cache): Promise<void> {
 }
 
 /**
- * Forgotten at once, lest a file that comes in its place be forgotten instead; its bytes count until it is
- * gone.
+ * Forgotten at once, so that a file that takes its place is not forgotten instead; its bytes count until it
+ * is gone.
  */
 async function removeFile(cache: Cache, name: string): Promise<void> {
   const bytes = cache.files.get(name) ?? 0

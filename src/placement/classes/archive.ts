@@ -160,7 +160,7 @@ export async function restoreReplica(
   const location = locationOf(placement, at)
   await confirmLocation(placement, location)
   const { archive } = location.backend
-  if (!archive) throw new AppError('unavailable', `${location.label} restores nothing by itself`)
+  if (!archive) throw new AppError('unavailable', `${location.label} offers no restore from its archive`)
   try {
     await archive.restore(knownKey(row.key), { tier: row.tier, days: row.days })
   } catch (error) {

@@ -257,7 +257,7 @@ async function decideCandidate(
     const now = await findClassChange(tx, change.objectId, change.locationId)
     const replica = loaded?.replicas.find((one) => one.locationId === change.locationId)
     const isTurned = replica?.key === change.toKey
-    // Forgotten: whoever took the writer for dead has removed the copy, perhaps before it was made.
+    // Forgotten: a process that regarded the writer as dead has removed the copy, perhaps before it was made.
     if (now?.toKey !== change.toKey) return { key: isTurned ? null : change.toKey, leftMs: 0, isLive }
     if (now.keyToDelete === change.fromKey) return { key: now.keyToDelete, leftMs: now.leftMs, isLive }
     // The turn and its verdict are one transaction: without a verdict, the copy was found and adopted.

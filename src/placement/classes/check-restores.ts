@@ -31,7 +31,9 @@ export async function checkRestores(placement: Placement, signal?: AbortSignal):
   return (await pursueUnaccepted(placement)) + (await checkAccepted(placement, signal))
 }
 
-/** `restore-replica` gives up after some days; whoever wished for the restore must not wait for ever. */
+/**
+ * `restore-replica` gives up after some days; the person who asked for the restore must not wait for ever.
+ */
 async function pursueUnaccepted(placement: Placement): Promise<number> {
   const { rows } = await sql<{ objectId: string; locationId: string; expectedAt: Date }>`
     select a.object_id as "objectId", a.location_id as "locationId", a.expected_at as "expectedAt" from replica_restore a

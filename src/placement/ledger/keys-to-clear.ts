@@ -1,4 +1,6 @@
-/** The rows of `key_to_clear`: keys that no replica names, and what may come to lie, or be left, under them. */
+/**
+ * The rows of `key_to_clear`: keys that no replica names, and what may come to lie, or be left, under them.
+ */
 import { sql } from 'kysely'
 import type { Queryable, Tx } from '../../database/connect.ts'
 import type { Removal } from '../../database/schema.ts'
@@ -35,9 +37,9 @@ export async function noteKeyToClear(
 }
 
 /**
- * Whoever put to a key of its own is about to name it: nothing is to be cleared there any more. False where
- * it was put for so long that its removal was begun meanwhile, or where it is not noted: then it is not to be
- * named. Under the object's lock.
+ * A replica is about to name this key, which its own writer has put: nothing must be cleared there any more.
+ * False where it was put for so long that its removal was begun meanwhile, or where it is not noted: then it
+ * is not to be named. Under the object's lock.
  */
 export async function takeKeyBack(tx: Tx, { locationId, key }: ReplicaName): Promise<boolean> {
   const { numDeletedRows } = await tx

@@ -59,8 +59,8 @@ export function stepsOf(
     holdMs: placement.settings.holdMs,
     keepLocal: placement.settings.deleteLocalAfterUpload ? null : placement.local.id,
   })
-  // What the original holds is not copied over: whoever tries something out with a copy would pay for reading
-  // all of it.
+  // Files of the original installation are not copied over: people who try something with a copy would pay
+  // for reading all of them.
   return steps.filter(
     (step) => step.do !== 'replicate' || !replicas.some((one) => isAtOriginal(placement, one)),
   )

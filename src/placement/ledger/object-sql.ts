@@ -37,8 +37,7 @@ export async function hasVerifiedReplica(db: Queryable, objectId: string): Promi
 }
 
 /**
- * Of which asset it is said to be: what an adoption goes by when it looks for the place of bytes that it
- * finds.
+ * The asset to which it belongs by name: an adoption uses it to find where the bytes belong that it finds.
  */
 export async function giveToAsset(tx: Queryable, objectId: string, assetId: string): Promise<void> {
   await tx.updateTable('stored_object').set({ asset_id: assetId }).where('id', '=', objectId).execute()

@@ -5,7 +5,7 @@ import { originalPlaces } from './next-steps.ts'
 
 /**
  * Files that belong at `to` since the configuration changed, and are not there yet. Uploads that wait for
- * their first copy are none: where they are is told with the originals.
+ * their first copy are none: the counts of originals include them.
  */
 export type PendingMove = {
   to: string

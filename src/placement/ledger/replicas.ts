@@ -277,10 +277,10 @@ export async function suspectReplica(
 export type Leave = { removal: Removal; permit: RemovalPermit | null; confirmed: readonly Replica[] }
 
 /**
- * -> evicting, by a decision of `remove.ts`. The database refuses the last verified copy of a live object, and what was written and
- * is wrong while no other copy is verified (`last-copy`). False: it is in another state by now or, where
- * `onlyIfDead`, its writer is alive after all. For `leaseMs` whoever turned it is at work on the bytes:
- * nobody else decides anew.
+ * -> evicting, by a decision of `remove.ts`. The database refuses the last verified copy of a live object,
+ * and what was written and is wrong while no other copy is verified (`last-copy`). False: it is in another
+ * state by now or, where `onlyIfDead`, its writer is alive after all. For `leaseMs` the process that turned
+ * it works on the bytes: no other process decides anew.
  */
 export async function beginEviction(
   tx: Queryable,
@@ -311,8 +311,8 @@ export async function beginEviction(
 }
 
 /**
- * An eviction that was cut short is gone on with, by a new decision: for `leaseMs` whoever does so is at work
- * on the bytes. False when it is no longer being given up.
+ * An eviction that was interrupted continues, by a new decision: for `leaseMs` this process works on the
+ * bytes. False when it is no longer being given up.
  */
 export async function renewEviction(
   tx: Queryable,
@@ -337,9 +337,9 @@ export function areStillVerified(confirmed: readonly Replica[], replicas: readon
 }
 
 /**
- * Its bytes were looked at and are right: whatever was believed of it, it is verified. Also one whose eviction
- * was cut short. False when it is gone, names another key by now, somebody may be removing its bytes at this
- * moment or, where `onlyIfDead`, its writer is alive after all.
+ * Its bytes were looked at and are right: whatever was believed of it, it is verified. Also one whose
+ * eviction was cut short. False when it is gone, names another key by now, somebody may be removing its bytes
+ * at this moment or, where `onlyIfDead`, its writer is alive after all.
  */
 export async function keepReplica(
   tx: Queryable,

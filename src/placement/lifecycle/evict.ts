@@ -101,7 +101,9 @@ async function turnAgain(placement: Placement, replica: Replica, decision: Leave
     throw new RetryLater(`the copies of ${replica.objectId} changed while they were looked at`, 1_000)
 }
 
-/** @throws RetryLater where somebody else has taken the eviction up meanwhile, and may be removing the bytes */
+/**
+ * @throws RetryLater where somebody else has taken the eviction up meanwhile, and may be removing the bytes
+ */
 async function stayWhereItLies(
   placement: Placement,
   replica: Replica,

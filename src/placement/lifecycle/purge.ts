@@ -111,8 +111,8 @@ export async function discardObject(placement: Placement, objectId: string, acto
 
 /**
  * An object of which nothing is anywhere, as far as this ledger knows: its row goes. Under its lock, for an
- * adoption may find its bytes at this moment; then it stays. `unsure`: something of it may lie under a key that
- * is still looked after, and that without the row would be cleared unseen.
+ * adoption may find its bytes at this moment; then it stays. `unsure`: something of it may lie under a key
+ * that is still looked after, and that without the row would be cleared unseen.
  */
 export async function discardEmptyObject(
   placement: Pick<Placement, 'db'>,
@@ -175,8 +175,8 @@ type Bytes = Pick<Selectable<Schema['stored_object']>, 'owner_id' | 'kind' | 'si
 /**
  * What waits for another copy of bytes that their owner has deleted, and would wait for ever: the decision is
  * about the bytes, so it is about these as well, unless the library refers to yet another object with them.
- * Asked when the row goes, when nobody can become its duplicate any more: of two twins that are deleted at the
- * same moment each would see the other alive.
+ * Asked when the row goes, when nobody can become its duplicate any more: of two twins that are deleted at
+ * the same moment each would see the other alive.
  */
 async function decideDuplicatesOf(tx: Tx, { owner_id, kind, size, sha256 }: Bytes): Promise<void> {
   const decided = await tx
@@ -210,7 +210,8 @@ async function decideDuplicatesOf(tx: Tx, { owner_id, kind, size, sha256 }: Byte
 
 /**
  * Under the object's lock, also where it was turned before: another run of the same purge may have relied on
- * this replica meanwhile, and be giving up those that this one relies on. Of a live object the database sees to that. @throws RetryLater
+ * this replica meanwhile, and be giving up those that this one relies on. Of a live object the database sees
+ * to that. @throws RetryLater
  */
 async function turnToEvicting(
   placement: Placement,

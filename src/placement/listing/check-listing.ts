@@ -147,7 +147,7 @@ async function lookAtDoubtful(
     if (alarms.falseOnes > MAX_FALSE_ALARMS)
       throw new AppError(
         'unavailable',
-        `${location.label} leaves out of its listing, or lists otherwise, what is there: nothing is concluded from it`,
+        `${location.label} does not list correctly what it holds: this listing is ignored`,
       )
   }
   if (bad.length === 0) return

@@ -172,8 +172,8 @@ async function storeReach(
 }
 
 /**
- * What a page at that origin found out about the location; null: no page has tried. Whoever sends browsers to
- * the bucket asks this first.
+ * What a page at that origin found out about the location; null: no page has tried. Code that redirects
+ * browsers to the bucket asks this first.
  */
 export async function browserReachOf(
   db: Queryable,

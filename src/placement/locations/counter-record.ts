@@ -77,7 +77,7 @@ export async function assertPlace(
   throw new AppError(
     'conflict',
     marker === null
-      ? `${location.label} does not hold the marker of location "${location.id}": is it mounted, and is it the right place? ` +
+      ? `${location.label} does not hold the marker of location "${location.id}": is it mounted, and is it the right one? ` +
           'Nothing is written there until the marker is back.'
       : `${location.label} holds the marker of another installation (${marker}); nothing is written there.`,
   )

@@ -6,10 +6,10 @@
  * a copy that was started beside it. From then on nothing is written or removed there, until an administrator
  * decides (`adopt.ts`, `use-as-copy.ts`); reads go on.
  *
- * It is advanced at the first use in each process, before a write or a removal when a minute has passed, after
- * a promise without either (`due-advance.ts`), and every ten minutes while nothing happens. All processes of
- * an installation share it, for they share the ledger. What happens within that minute is not seen by it:
- * there `remove.ts` keeps the promise.
+ * It is advanced at the first use in each process, before a write or a removal when a minute has passed,
+ * after a promise without either (`due-advance.ts`), and every ten minutes while nothing happens. All
+ * processes of an installation share it, for they share the ledger. What happens within that minute is not
+ * seen by it: there `remove.ts` keeps the promise.
  *
  * Costs one small request in a minute with writes where the location compares and replaces at once, else
  * three, and one look in the check of every minute; nothing by the file.
@@ -156,7 +156,10 @@ function isAdvanceDueNow(placement: Placement, location: Location, row: CounterR
   return row.next_token !== null || isIdle || isAdvanceDue(placement, location, row)
 }
 
-/** Something was promised since the last token was drawn, and that is longer ago than a comparison is good for. */
+/**
+ * Something was promised since the last token was drawn, and that is longer ago than a comparison is good
+ * for.
+ */
 export function isAdvanceDue(placement: Placement, location: Location, row: CounterRow): boolean {
   return row.is_advance_due && leastAgeMs(placement, location, row) >= placement.settings.counterGoodForMs
 }

@@ -1,7 +1,7 @@
 /**
  * A drill makes a place unreachable for some minutes, to see that everything copes. It lives in a row with an
- * end, which every process looks at every two seconds: it ends by itself whoever is alive by then, and it
- * never touches bytes.
+ * end, which every process looks at every two seconds: it ends by itself, no matter which processes are alive
+ * by then, and it never touches bytes.
  */
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'

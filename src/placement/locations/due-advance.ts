@@ -1,7 +1,7 @@
 /**
  * A ledger may promise more without writing anything at a place: what is taken out of the trash is kept from
- * then on, while an older snapshot would purge it when its time is over. So such a promise has the counters
- * advanced, by which that snapshot is told.
+ * then on, while an older snapshot would purge it when its time is over. So such a promise advances the
+ * counters, by which that snapshot is recognised.
  */
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
@@ -16,8 +16,8 @@ import { confirmLocation } from './locations.ts'
 
 /**
  * In the transaction that promises: the counters are to be advanced after it. Each with its lock, whatever it
- * says already: an advance that is drawn meanwhile must come before this or wait for it. As the last lock that
- * the transaction takes on what others wait for.
+ * says already: an advance that is drawn meanwhile must come before this or wait for it. As the last lock
+ * that the transaction takes on what others wait for.
  */
 export async function noteAdvanceDue(tx: Tx): Promise<void> {
   await sql`
@@ -27,10 +27,10 @@ export async function noteAdvanceDue(tx: Tx): Promise<void> {
 }
 
 /**
- * After that transaction, before anybody is told: advances where the last time is longer ago than a comparison
- * is good for, by one small request for all who come at the same moment. Elsewhere, and where a place does not
- * answer, the check of every minute does. Never throws: what is promised is committed, and a conflict that is
- * found here is noted for everybody.
+ * After that transaction, before anybody is told: advances where the last time is longer ago than a
+ * comparison is good for, by one small request for all who come at the same moment. Elsewhere, and where a
+ * place does not answer, the check of every minute does. Never throws: what is promised is committed, and a
+ * conflict that is found here is noted for everybody.
  */
 export async function advanceWhereDue(placement: Placement): Promise<void> {
   for (const location of placement.locations.values()) {

@@ -44,7 +44,7 @@ async function checkLocation(placement: Placement, location: Location): Promise<
     else if (isHealthy) await recordHealth(placement, location.id, null)
   } catch (error) {
     const problem = (error as Error).message
-    // What a drill blocks is known by the drill's row.
+    // The row of the drill says what it blocks.
     const isGone = location.breaker?.blockedFor == null && isAway(error)
     await recordHealth(placement, location.id, problem, { isAway: isGone })
     placement.log.debug({ location: location.id, error: problem }, 'a location is not healthy')

@@ -108,7 +108,8 @@ export async function lookAtLocation(placement: Placement, location: Location): 
     forgetLook(placement, location.id)
     throw error
   }
-  // For an adoption that has ended meanwhile: the waits after it begin now, not when a copy is to be given up.
+  // For an adoption that has ended meanwhile: the waits after it begin now, not when a copy is to be given
+  // up.
   await owningOf(placement, location.id)
 }
 
@@ -132,7 +133,7 @@ async function assertOriginPresent(placement: Pick<Placement, 'db'>, location: L
   if ((await readMarker(location)) !== row?.marker)
     throw new AppError(
       'conflict',
-      `${location.label} is not the place any more that this installation was copied from`,
+      `${location.label} is no longer the location that this installation was copied from`,
     )
 }
 
@@ -168,7 +169,7 @@ async function confirmAnew(placement: Placement, location: Location, purpose: Pu
     throw new AppError(
       'conflict',
       `location "${location.id}" was ${recorded.identity} and is now configured as ${location.identity}; ` +
-        `its files are still at the first place. Configure that one again or, if this is a copy, run "npx glassine storage use-as-copy ${location.id} --yes".`,
+        `its files are still at the first one. Configure that one again or, if this is a copy, run "npx glassine storage use-as-copy ${location.id} --yes".`,
     )
   }
   if (isKnown) {
@@ -180,7 +181,7 @@ async function confirmAnew(placement: Placement, location: Location, purpose: Pu
     throw new AppError(
       'conflict',
       `${location.label} is in use by a database that is not this one (marker ${marker}). Choose an empty folder or another prefix; or, if this ` +
-        'database was put back from before the place was set up, put back a newer backup: this one knows nothing of what is there.',
+        'database was restored from a backup that is older than this location, restore a newer one: this database knows nothing of what is there.',
     )
   }
   await markNew(placement, location)
@@ -294,7 +295,8 @@ export async function recordHealth(
     .executeTakeFirst()
   const location = locationOf(placement, locationId)
   const { kind, identity, breaker } = location
-  // Asked right before the write, lest one that began earlier undo what the breaker has told meanwhile.
+  // Asked right before the write, so that a check that began earlier does not undo what the breaker has
+  // written meanwhile.
   const isLeftAlone = breaker !== undefined && breaker.blockedFor === null && breaker.state !== 'closed'
   const isHealthy = error === null
   if (isHealthy && isLeftAlone) return false
@@ -312,7 +314,7 @@ export async function recordHealth(
     .onConflict((conflict) => conflict.column('id').doUpdateSet(health))
     .execute()
   if (hasChanged && error !== null) await beginOutage(placement, location, { cause: error, isDrill })
-  // Also where nobody knew how it was any more: what lasts must end some time.
+  // Also where nobody knew any more how it was: whatever began must end some time.
   if (hasChanged && isHealthy) {
     const waited = before?.is_healthy === false ? await wakeWaitingJobs(placement.db) : 0
     await endOutage(placement, location, waited)

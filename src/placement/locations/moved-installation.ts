@@ -75,9 +75,10 @@ export function isShared(placement: Placement, { id }: Location, { value }: Coun
 }
 
 /**
- * This installation was moved or copied: its disk is another one than that of whoever advanced the counter
- * last. A living original advances it every ten minutes at least, so whoever waits for longer than that sees
- * it, and a copy does not block its original. The age of the counter is told by the location's own clock.
+ * This installation was moved or copied: its disk is not the one of the installation that advanced the
+ * counter last. A living original advances it every ten minutes at least, so an installation that waits for
+ * longer than that sees it, and a copy does not block its original. The location's own clock gives the age of
+ * the counter.
  */
 export function assertWaited(placement: Placement, location: Location, held: Held): void {
   const { waits } = stateOf(placement)

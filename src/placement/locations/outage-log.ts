@@ -35,7 +35,7 @@ export async function beginOutage(
     .onConflict((conflict) => conflict.column('location_id').where('ended_at', 'is', null).doNothing())
     .returning('id')
     .executeTakeFirst()
-  // Of a drill each process tells that heeds it (outages.ts): whoever began it may be a command that is over.
+  // Each process that obeys a drill reports it (outages.ts), because the command that began it may be over.
   if (begun !== undefined && !isDrill)
     log.warn({ location: id, cause }, `an outage begins: ${label} (${cause})`)
 }

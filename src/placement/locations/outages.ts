@@ -65,7 +65,7 @@ export function watchOutages(
     }
     await readOtherProcesses()
     for (const { breaker, backend } of guarded) {
-      // Through the breaker, whose trial it becomes; how it went is told by the change.
+      // Through the breaker, whose trial it becomes; the change reports the result.
       if (breaker?.isTrialDue()) backend.readMarker().catch(() => undefined)
     }
   }
@@ -101,7 +101,8 @@ export function watchOutages(
     try {
       await location?.backend.readMarker()
     } catch (error) {
-      if (!isStorageError(error, 'unavailable')) return // it answers: a check of the locations says what is wrong
+      // It answers: a check of the locations says what is wrong.
+      if (!isStorageError(error, 'unavailable')) return
       isHearing = true
       location?.breaker?.open(problem ?? error.message)
       isHearing = false

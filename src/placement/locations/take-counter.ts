@@ -9,8 +9,8 @@ import { assertPlace, judgeCounter, loadCounter, markerOf, readHeld } from './co
 import { holderFor } from './moved-installation.ts'
 
 /**
- * An administrator's decision: this ledger goes on with the location. Whoever else advanced the counter finds
- * ours there at the next comparison, and stops. The conflict stays noted until `endConflict`.
+ * An administrator's decision: this ledger goes on with the location. Another installation that advanced the
+ * counter finds ours there at its next comparison, and stops. The conflict stays noted until `endConflict`.
  * @throws AppError conflict where it is another place, or nothing is in conflict; `unavailable` where
  * somebody advanced it just now
  */

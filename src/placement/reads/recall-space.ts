@@ -46,14 +46,14 @@ export function copyOf(placement: Placement, objectId: string): RecalledFile | u
   return stateOf(placement).copies.get(objectId)
 }
 
-/** From now on whoever wants a copy of the object finds this one. */
+/** From now on, every caller that wants a copy of the object finds this one. */
 export function shareCopy(placement: Placement, file: RecalledFile): void {
   stateOf(placement).copies.set(file.objectId, file)
 }
 
 /**
- * Whoever wants a copy of the object makes a new one; `file` itself stays. Without `file`: whichever there
- * is.
+ * A caller that wants a copy of the object makes a new one; `file` itself stays. Without `file`: whichever
+ * there is.
  */
 export function unshareCopy(placement: Placement, objectId: string, file?: RecalledFile): void {
   const { copies } = stateOf(placement)

@@ -28,8 +28,8 @@ import { copyOf, dropCopy, type RecalledFile, reserveSpace, shareCopy, unshareCo
 const ACTOR = 'recall'
 /**
  * A local file up to this size is read and compared before work begins on it, which takes a hundredth of what
- * the work does. Work on a larger one, a film, reads parts of it: of that only size and time are compared, as
- * for whoever asks for a part.
+ * the work does. Work on a larger one, a film, reads parts of it: of such a file only size and time are
+ * compared, as for a request for a part.
  */
 const CHECKED_BYTES = 256 * 1024 ** 2
 /** Longer than any single piece of work on a file; a dead holder's lease ends by itself. */
@@ -59,7 +59,7 @@ export async function withLocalFile<T>(
     file.users -= 1
     file.lastUsedAt = Date.now()
     if (file.users === 0 && file.filling !== null) {
-      // Nobody waits for it any more. Whoever comes now begins anew.
+      // Nobody waits for it any more. A caller that comes now begins anew.
       unshareCopy(placement, objectId, file)
       file.filling.abort(new AppError('unavailable', 'nobody waits for the local copy any more'))
     }

@@ -1,6 +1,6 @@
 /**
- * Of a large object the first bytes are on their way before all of them are known to be right. Whoever was
- * cut off then may ask for the rest, of a copy that is right, and would put both together. The condition
+ * Of a large object the first bytes are on their way before all of them are known to be right. A client that
+ * was cut off may ask for the rest, get it from a right copy, and would join the two. The condition
  * `If-Range` is how they ask; it is not met while this is remembered, so that they get all of it anew.
  */
 import type { Placement } from '../placement.ts'

@@ -1,9 +1,9 @@
 /**
- * Reads that begin before it is known whether they may. Who seeks in a video asks for one range after
- * another, with the same credentials; each time the ledger is asked who they are, what they may see and where
- * it is. Meanwhile the bucket may already be asked for what it was asked for a moment ago. Nothing of it
- * leaves before the ledger has said, for this very request, that this replica is verified and may be read by
- * who asks; else it is thrown away.
+ * Reads that begin before it is known whether they may. Seeking in a video means one range after another,
+ * with the same credentials; each time the ledger is asked who they are, what they may see and where it is.
+ * Meanwhile the bucket may already be asked for what it was asked for a moment ago. Nothing of it leaves
+ * before the ledger has said, for this very request, that this replica is verified and may be read by who
+ * asks; else it is thrown away.
  */
 import type { Readable } from 'node:stream'
 import type { ObjectKey } from '../../storage/backend.ts'

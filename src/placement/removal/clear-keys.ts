@@ -72,7 +72,7 @@ async function keep(placement: Placement, late: RemovalCandidate, check: Same): 
   }
   const again = await decideRemoval(placement, late, { first: 'others', actor: ACTOR })
   if (again.do === 'remove') return removeUnnamed(placement, late, again)
-  // What was taken for a replica there is none: the next look finds that place free.
+  // The bytes taken for a replica are not one: the next look finds that key free.
   if (again.do === 'keep' && !isTaken) await nameWhereItLies(placement, late, again.check)
 }
 

@@ -159,8 +159,8 @@ export async function abortParts(
 }
 
 /**
- * As long as a writer counts as alive: whoever was stopped for longer than that between a look and the
- * removal that rests on it looks again.
+ * As long as a writer counts as alive: a process that was stopped for longer than that, between a look and
+ * the removal that rests on it, looks again.
  */
 function termOf({ settings, clock }: Placement): PermitTerm {
   return { goodForMs: settings.writeLeaseMs, clock }

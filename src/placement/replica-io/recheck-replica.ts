@@ -30,11 +30,11 @@ export async function closeRechecks(placement: Placement): Promise<void> {
 }
 
 /**
- * Other bytes arrived, or bytes of another time or ETag: were they damaged on the way, or are they so over
- * there? All of the replica is read, once for whoever asks meanwhile. Only wrong bytes make it suspect, and
- * what then is to be done is enqueued; right ones under another time or ETag (a backup that was put back, a
- * bucket that was copied) are proven with that from now on. What is cached of the object is given up. Never
- * rejects; `unknown` when it can't be read now.
+ * Wrong bytes arrived, or bytes with another time or ETag: were they damaged on the way, or are they wrong at
+ * the location? The whole replica is read, once for all callers that ask meanwhile. Only wrong bytes make it
+ * suspect, and what then is to be done is enqueued; right ones under another time or ETag (a backup that was
+ * put back, a bucket that was copied) are proven with that from now on. What is cached of the object is given
+ * up. Never rejects; `unknown` when it can't be read now.
  */
 export function recheckReplica(
   placement: Placement,
@@ -75,7 +75,7 @@ async function judge(
   const held = now?.replicas.find(({ key }) => key === replica.key)
   if (held?.state === 'suspect') return different(replica, object)
   if (held?.state !== 'verified') return unknown(replica, `${locationId} gave its copy up meanwhile`)
-  // Proven anew since whoever failed had looked.
+  // The replica was proven anew since the failed read.
   if (!isSameProof(held.proof, replica.proof)) return same(held, held.proof)
   if (placement.cache && !locationOf(placement, locationId).backend.localFiles)
     await forgetObject(placement.cache, object)

@@ -1,4 +1,4 @@
-/** What people are told while a place is in trouble: what goes on, what waits, and that nothing is lost. */
+/** What people see while a location is in trouble: what works, what waits, and that nothing is lost. */
 import type { CounterConflict, ObjectKind } from '../../database/schema.ts'
 import { currentDrills } from '../locations/drill.ts'
 import type { Placement } from '../placement.ts'
@@ -44,9 +44,12 @@ const WELL: StorageHealth = {
   places: [],
 }
 
-/** How the uploads of whoever is told go. */
+/** How the uploads of the person go who sees this. */
 export type UploadManner = {
-  /** On to the place of originals before they are acknowledged (s3-first): without it none is. */
+  /**
+   * They go to the location of originals before they are acknowledged (s3-first): without it, none is
+   * acknowledged.
+   */
   areWrittenThrough: boolean
   directMode: DirectMode
 }
@@ -175,6 +178,6 @@ function sentence(works: readonly string[], waits: readonly string[]): string {
   }
   const goesOn = isUploading
     ? 'Everything goes on meanwhile'
-    : 'Uploads are refused until it is well, everything else goes on'
+    : 'Uploads are refused until it works again; everything else goes on'
   return `A place where photos are kept needs the attention of an administrator. ${goesOn}, and nothing is lost.`
 }

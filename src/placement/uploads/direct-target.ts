@@ -63,7 +63,7 @@ async function queryForTarget(
     await assertOneLedger(placement, location)
   } catch (error) {
     if (!isAppError(error, 'conflict')) throw error
-    // Its sentence is for whoever decides, and stands where they do.
+    // Its sentence is for the person who decides, and is shown where the decision is made.
     return no("the bucket can't be used at the moment", 'another database has used the bucket')
   }
   if (row.is_healthy === false)

@@ -1,6 +1,6 @@
 /**
- * Is anything left of an object? Asked before other bytes take its place, which ends it for good: there "could
- * not be looked at" must never pass for "is not there".
+ * Is anything left of an object? Asked before other bytes take its place, which ends it for good: there
+ * "could not be looked at" must never pass for "is not there".
  */
 import type { Tx } from '../../database/connect.ts'
 import { isAppError } from '../../errors.ts'

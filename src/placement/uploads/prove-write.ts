@@ -35,9 +35,9 @@ export type WriteProof = { answer: 'same'; release(): void } | { answer: 'differ
  * announced; `partBytes` is how it was cut, null for a single put, noted with the proof: a later ETag is made
  * of it. When they are the same, `commit` and the verified replica are one transaction. `different` only
  * after a second reading found the same other bytes, at the place that the ledger knows. What an adoption has
- * made a replica is proven likewise, whatever was believed of it; where that is wrong, what else there is of the
- * object. Whatever else goes wrong is thrown, to be tried again: `unavailable`, `conflict` where it is another
- * place, or what `commit` throws.
+ * made a replica is proven likewise, whatever was believed of it; where that is wrong, what else there is of
+ * the object. Whatever else goes wrong is thrown, to be tried again: `unavailable`, `conflict` where it is
+ * another place, or what `commit` throws.
  */
 export async function proveWrite(
   placement: Placement,

@@ -133,9 +133,9 @@ async function isFileRight(
 
 /**
  * As `findSafeObjects`, of one object whose bytes somebody has just sent: what is no file of this disk is
- * asked for at its place, by one HEAD. Of a place that is away, or says nothing of the content, the ledger is
- * believed, unless this process has never compared it with that place. Null: no such object, or it is being
- * purged.
+ * asked for at its place, by one HEAD. For a location that is away, or says nothing of the content, the
+ * ledger is believed, unless this process has never compared it with that location. Null: no such object, or
+ * it is being purged.
  */
 export async function hasCopyNow(placement: Placement, objectId: string): Promise<boolean | null> {
   const loaded = await loadObject(placement.db, objectId)
@@ -168,7 +168,7 @@ async function lookElsewhere(
   let reason = 'nothing is held under the key'
   const signal = AbortSignal.timeout(placement.settings.answerWithinMs)
   try {
-    // Of a place that may be another installation's, what is there now says nothing of tomorrow.
+    // In a location that may be another installation's, what is there now may be gone tomorrow.
     await orAborted(confirmLocation(placement, location), signal)
     const held = await location.backend.head(replica.key, { signal })
     if (held !== null) {

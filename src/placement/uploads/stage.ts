@@ -22,10 +22,7 @@ const WRITE_BATCH_BYTES = 1024 * 1024
 const MAX_SPARE_BUFFERS = 8
 const SPARE_BUFFERS_MS = 10_000
 
-/**
- * Each keeps one of libuv's threads waiting for the platter, and whoever wants to read a thumbnail needs one
- * as well.
- */
+/** Each keeps one of libuv's threads waiting for the disk, and reading a thumbnail needs one as well. */
 const SYNCS_AT_ONCE = 4
 const syncs = openSemaphore(SYNCS_AT_ONCE)
 

@@ -35,7 +35,7 @@ export type Folders = {
  * beside it would hide the bytes once the mount is back.
  */
 export function openFolders(root: string): Folders {
-  // Whoever finds a folder that another call is just making must wait until its entry is durable, too.
+  // A call that finds a folder which another call is just making must wait until its entry is durable, too.
   const inTheMaking = new Map<string, Promise<void>>()
 
   async function make(path: string): Promise<void> {

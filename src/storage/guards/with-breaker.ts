@@ -27,8 +27,8 @@ const KIND_OF: Record<CallName, CallKind> = {
  * it doesn't. Reads are given up after `answerWithinMs` without an answer; a block cuts whatever is under
  * way, streams included.
  *
- * The trial is a read of the marker, not the call of whoever comes first: it is small, the same everywhere,
- * and never waits for the 100 GB of an upload. Whoever comes first when it is due waits for it.
+ * The trial is a read of the marker, not the next caller's call: it is small, the same everywhere, and never
+ * waits for the 100 GB of an upload. The first caller after it is due waits for it.
  *
  * It belongs under the limits: a wait for a slot is not the place's silence, and when it opens the slots are
  * free at once.
@@ -174,8 +174,8 @@ export function withBreaker(inner: StorageBackend, breaker: Breaker): StorageBac
           stop: () => put.stop(),
           async abort() {
             await put.stop()
-            // Nobody who waits for this end is to wait for a place that is away: whoever began it has a
-            // journal.
+            // A caller that ends it must not wait for a location that is away: a journal remembers the
+            // upload.
             await other(undefined, () => put.abort())
           },
         }

@@ -26,7 +26,7 @@ const SLOT_OF: Record<CallName, 'writes' | 'others'> = {
 
 /**
  * Bounds what one location is asked at once. A get holds its slot until its stream has ended or was
- * destroyed; whoever is aborted while waiting leaves the queue.
+ * destroyed; a caller that is aborted while it waits leaves the queue.
  */
 export function withLimits(inner: StorageBackend, limits: Limits): StorageBackend {
   const reads = openSemaphore(limits.reads)

@@ -38,7 +38,7 @@ export async function readS3Counter(
 
 /**
  * Where the service compares (If-Match, If-None-Match), one request; else the counter is read first. Tried
- * once: whoever gets no answer compares again.
+ * once: a caller without an answer compares again.
  */
 export async function writeS3Counter(
   bucket: S3Bucket,

@@ -1,4 +1,6 @@
-/** An album: files dropped on it, its description and order, its cover, its members, and what its menu does. */
+/**
+ * An album: files dropped on it, its description and order, its cover, its members, and what its menu does.
+ */
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -214,7 +214,7 @@ describe('archived originals on the page', { skip, timeout: 300_000 }, () => {
     const dialog = page.getByRole('dialog', { name: 'Restore originals' })
     await dialog.getByText('3 of 4 originals are archived').waitFor()
     await dialog.getByText('usually within 5 hours, under 0.01 USD').waitFor()
-    await dialog.getByText(/After 7 days they go by themselves; the archived originals stay/).waitFor()
+    await dialog.getByText(/After 7 days they are removed; the archived originals stay/).waitFor()
     await dialog.getByText(/An estimate by list prices of 20\d\d-\d\d/).waitFor()
     await checkAccess(page, 'restore of an album')
     // look: album-dialog
@@ -234,7 +234,7 @@ describe('archived originals on the page', { skip, timeout: 300_000 }, () => {
     await dialog.getByRole('button', { name: 'Restore 1 original' }).click()
     await dialog.waitFor({ state: 'detached' })
     await note.getByText(/2 originals are archived\. 1 is being restored, expected by /).waitFor()
-    await page.getByRole('button', { name: 'Select nothing' }).click()
+    await page.getByRole('button', { name: 'Clear the selection' }).click()
     await site.server.runJobs()
 
     // The bucket takes no more of them: they are archived as before, and said to be.

@@ -1,4 +1,6 @@
-/** Favourites, archive, recently added: what is put somewhere is found there, and what is taken out goes back. */
+/**
+ * Favourites, archive, recently added: what is put somewhere is found there, and what is taken out goes back.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import sharp from 'sharp'

@@ -131,7 +131,7 @@ describe('direct uploads in a browser', { skip, timeout: 600_000 }, () => {
     await uploadsFinish(page, /2 uploaded/)
     await page.getByText('Straight into the bucket', { exact: true }).waitFor()
     const rows = page.getByLabel('Uploads', { exact: true }).getByRole('listitem')
-    const why = /through the server, for its sidecar/
+    const why = /through the server, because its sidecar/
     await rows
       .filter({ has: page.getByTitle('edited.jpg') })
       .filter({ hasText: why })
@@ -187,7 +187,7 @@ describe('direct uploads in a browser', { skip, timeout: 600_000 }, () => {
       await page.screenshot({ path: join(process.env.GLASSINE_SCREENSHOTS, 'unfinished.png') })
     const [chooser] = await Promise.all([
       page.waitForEvent('filechooser'),
-      unfinished.getByRole('button', { name: 'Choose and go on' }).click(),
+      unfinished.getByRole('button', { name: 'Choose files and continue' }).click(),
     ])
     await chooser.setFiles([film])
     await uploadsFinish(page, /1 uploaded/)
@@ -227,7 +227,7 @@ describe('direct uploads in a browser', { skip, timeout: 600_000 }, () => {
     await uploadsFinish(other.page, /1 uploaded/)
     await other.page.context().close()
     assert.equal(parts.hits, 4 + 3, 'the batch that was under way, and the other film')
-    await page.getByRole('button', { name: 'Go on uploading' }).click()
+    await page.getByRole('button', { name: 'Continue uploading' }).click()
     await uploadsFinish(page, /1 uploaded/)
     assert.equal(parts.hits, 7 + 3)
     assert.deepEqual(takeProblems(), [])

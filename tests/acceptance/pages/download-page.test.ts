@@ -35,7 +35,7 @@ describe('downloads while the bucket is away', { skip, timeout: 300_000 }, () =>
     const download = page.getByRole('link', { name: 'Download the original' })
     await download.click()
     await page
-      .getByText(/The original can't be opened while .* is away\. It is safe; try again later\./)
+      .getByText(/The original can't be opened now: .* can't be reached\. It is safe; try again later\./)
       .waitFor()
     assert.ok((await drill('DELETE')).ok)
     await page.getByRole('status').filter({ hasText: 'Nothing is lost' }).waitFor({ state: 'detached' })

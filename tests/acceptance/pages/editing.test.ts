@@ -1,4 +1,7 @@
-/** What one can say of a photo: its date, its place, a description and stars; and what one can do to many at once. */
+/**
+ * What one can say of a photo: its date, its place, a description and stars; and what one can do to many at
+ * once.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import sharp from 'sharp'

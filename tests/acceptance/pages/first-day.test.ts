@@ -338,7 +338,7 @@ describe('the page in a browser', { skip, timeout: 600_000 }, () => {
         name: `All ${total} originals are proven in the demonstration bucket, which is on this machine and lost with it.`,
       })
       .waitFor({ timeout: UPLOAD_LIMIT_MS })
-    for (const question of ['Where is it?', 'What is happening?', 'Storage locations'])
+    for (const question of ['Where are the originals?', 'What is happening?', 'Storage locations'])
       await storage.getByRole('heading', { name: question }).waitFor()
     const offloaded = storage.getByRole('row', { name: /in the bucket only/i })
     await offloaded

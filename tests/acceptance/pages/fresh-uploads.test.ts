@@ -1,4 +1,6 @@
-/** What has just been sent, before the server has made its previews; and previews that can't be made or drawn. */
+/**
+ * What has just been sent, before the server has made its previews; and previews that can't be made or drawn.
+ */
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -64,7 +64,9 @@ describe('the page during an outage', { skip, timeout: 300_000 }, () => {
     await admin.page.getByRole('button', { name: 'Start' }).click()
     await banner.waitFor()
     await plain.waitFor()
-    await banner.getByText(/has been blocked by a drill since .*; it ends by itself in [45] min/).waitFor()
+    await banner
+      .getByText(/is closed by a simulated outage since .*, which ends by itself in [45] min/)
+      .waitFor()
     await banner.getByText('Works: browsing, uploading. Waits: opening and downloading originals').waitFor()
     assert.doesNotMatch(await plain.innerText(), /photos at|127\.0\.0\.1|drill/)
     await checkAccess(admin.page, 'storage during a drill')
@@ -80,7 +82,7 @@ describe('the page during an outage', { skip, timeout: 300_000 }, () => {
     assert.ok(viewerBox.y >= bannerBox.y + bannerBox.height - 1)
 
     await admin.page.goto('/storage')
-    await admin.page.getByRole('button', { name: /End the drill/ }).click()
+    await admin.page.getByRole('button', { name: /End the simulation/ }).click()
     await banner.waitFor({ state: 'detached' })
     await plain.waitFor({ state: 'detached' })
     assert.deepEqual([...admin.takeProblems(), ...phone.takeProblems()], [])

@@ -1,4 +1,7 @@
-/** A long timeline on a large screen: a fast scroll asks for little, and nothing jumps when everything is selected. */
+/**
+ * A long timeline on a large screen: a fast scroll asks for little, and nothing jumps when everything is
+ * selected.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Page } from 'playwright-core'

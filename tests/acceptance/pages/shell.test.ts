@@ -1,4 +1,7 @@
-/** What stays on every page: the bar, the words beside the icons, the dialogs' manners, and being told what is wrong. */
+/**
+ * What stays on every page: the bar, the words beside the icons, the dialogs' manners, and being told what is
+ * wrong.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Response } from 'playwright-core'

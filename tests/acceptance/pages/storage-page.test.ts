@@ -99,7 +99,7 @@ describe('the storage page', { skip, timeout: 400_000 }, () => {
 
     const answer = await hold(page, '**/api/storage/status')
     await page.goto('/storage')
-    await page.getByRole('status').getByText('Looking at the storage').waitFor()
+    await page.getByRole('status').getByText('Loading the storage status').waitFor()
     await look(page, 'loading')
     await answer()
     await page.getByRole('heading', { name: 'The one original is proven in object storage.' }).waitFor()
@@ -129,10 +129,10 @@ describe('the storage page', { skip, timeout: 400_000 }, () => {
 
     await page.getByRole('button', { name: 'Simulate an outage' }).click()
     await page.getByRole('button', { name: 'Start' }).click()
-    await page.getByRole('button', { name: /End the drill/ }).waitFor()
+    await page.getByRole('button', { name: /End the simulation/ }).waitFor()
     await page.getByRole('status').filter({ hasText: 'Nothing is lost' }).waitFor()
     await look(page, 'degraded')
-    await page.getByRole('button', { name: /End the drill/ }).click()
+    await page.getByRole('button', { name: /End the simulation/ }).click()
     await page.getByText('✕ unhealthy').waitFor({ state: 'detached' })
     // That the bucket is closed to pages is what their own probe finds out.
     const problems = watched.takeProblems().filter((problem) => !problem.includes('/.glassine-probe/'))
@@ -170,7 +170,7 @@ describe('the storage page', { skip, timeout: 400_000 }, () => {
       .getByRole('status')
       .filter({ hasText: 'An administrator has to decide how it goes on' })
       .waitFor()
-    const decision = page.getByRole('region', { name: /^How does it go on with photos/ })
+    const decision = page.getByRole('region', { name: /^What should happen with photos/ })
     await look(page, 'a decision')
 
     await decision.getByRole('button', { name: 'Copy the command' }).click()
@@ -211,7 +211,7 @@ describe('the storage page', { skip, timeout: 400_000 }, () => {
     listing.letGo()
     await page.getByRole('heading', { name: /originals are proven|original is proven/ }).waitFor()
     const result = page.getByRole('region', { name: /was taken over$/ })
-    await result.getByText('3 files of no photo stay there untouched').waitFor()
+    await result.getByText('3 files that belong to no photo stay there untouched').waitFor()
     await page.getByRole('status').filter({ hasText: 'An administrator' }).waitFor({ state: 'detached' })
     await look(page, 'taken over')
     // Of the count that was stopped, the browser says that it was.

@@ -47,7 +47,7 @@ describe('users', { skip, timeout: 300_000 }, () => {
     await other.page.goto('/albums')
     await other.page.waitForURL('**/auth/change-password')
     await other.page.getByLabel('New password').fill('a password of my own')
-    await other.page.getByRole('button', { name: 'Save and go on' }).click()
+    await other.page.getByRole('button', { name: 'Save and continue' }).click()
     await other.page.waitForURL('**/photos')
     await other.page.goto('/albums')
     await other.page.getByText('No albums yet').waitFor()

@@ -109,7 +109,7 @@ test('B4: unknown form fields are dropped as they arrive', async (t) => {
   await isRefused(
     [...unknown, ...unknown.slice(0, 10), ...times, file],
     413,
-    /more bytes than anybody asked for/,
+    /more bytes than this request needs/,
   )
   await isRefused(
     ['--x\r\n', 'a: b\r\n'.repeat(100), '\r\nx\r\n', ...times],

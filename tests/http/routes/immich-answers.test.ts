@@ -1,4 +1,6 @@
-/** Shapes, statuses and words in which clients of Immich 3.2.2 were found to rely on, one test for each area. */
+/**
+ * Shapes, statuses and words in which clients of Immich 3.2.2 were found to rely on, one test for each area.
+ */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'

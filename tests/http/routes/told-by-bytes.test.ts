@@ -9,7 +9,10 @@ import { makeVideo } from '../../support/files/make-video.ts'
 import { testMedia } from '../../support/files/media.ts'
 import { startTestServer, type TestServer } from '../../support/server.ts'
 
-/* What an asset is, and when it was taken, is told by its bytes; its name and its times only where those say nothing. */
+/*
+ * What an asset is, and when it was taken, is told by its bytes; its name and its times only where those say
+ * nothing.
+ */
 
 type Asset = Record<string, unknown> & { exifInfo: Record<string, unknown> }
 

@@ -1,6 +1,6 @@
 /**
- * A direct upload ends while an adoption reads what it has found of it: as a replica of what is to go, the bytes
- * would go with it, unseen.
+ * A direct upload ends while an adoption reads what it has found of it: as a replica of what is to go, the
+ * bytes would go with it, unseen.
  */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'

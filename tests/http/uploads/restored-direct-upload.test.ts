@@ -224,8 +224,8 @@ test('L1: a received direct upload whose replica was found, and is gone by now, 
 })
 
 /**
- * Received or open in the snapshot, acknowledged since and moved to this disk, which was adopted first. `left`:
- * what the bucket holds of it. `found`: what lies on the disk by now.
+ * Received or open in the snapshot, acknowledged since and moved to this disk, which was adopted first.
+ * `left`: what the bucket holds of it. `found`: what lies on the disk by now.
  */
 async function movedHomeSince(
   t: TestContext,

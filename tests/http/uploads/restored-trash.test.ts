@@ -1,7 +1,7 @@
 /**
- * What was taken out of the trash since a backup lies in it again when that is put back, and its time runs. So
- * whoever was told that it is out of the trash changes what the ledger promises, and the places must show to
- * the older ledger that it is older.
+ * What was taken out of the trash since a backup lies in it again when that is put back, and its time runs.
+ * So whoever was told that it is out of the trash changes what the ledger promises, and the places must show
+ * to the older ledger that it is older.
  */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -86,7 +86,9 @@ async function takeBackup({ pool, placement }: DirectServer): Promise<Backup> {
   return { ledger, counter: (await placement.local.backend.readCounter())!.text }
 }
 
-/** The backup is put back, its trash is old by then, and the server starts. How many photos its sweep takes. */
+/**
+ * The backup is put back, its trash is old by then, and the server starts. How many photos its sweep takes.
+ */
 async function purgedAfterRestore(
   { db, pool, placement }: DirectServer,
   { ledger, counter }: Backup,

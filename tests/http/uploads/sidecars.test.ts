@@ -1,6 +1,6 @@
 /**
- * A sidecar that was acknowledged is not given up for another one, unless it is certain that it is lost: "could
- * not be looked at" is not "is not there".
+ * A sidecar that was acknowledged is not given up for another one, unless it is certain that it is lost:
+ * "could not be looked at" is not "is not there".
  */
 import assert from 'node:assert/strict'
 import { rename } from 'node:fs/promises'

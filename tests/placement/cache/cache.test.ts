@@ -110,7 +110,8 @@ async function quiet(placement = rig.placement): Promise<void> {
 
 async function cachedFiles(): Promise<string[]> {
   const folder = join(rig.mediaLocation, 'cache')
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []) // not made yet
+  // Before the first file there is no folder.
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
 }
 

@@ -1,6 +1,6 @@
 /**
- * The end of a lease beside the end of its object. What removes an object locks its row and then, by the cascade,
- * its leases; so whoever ends a lease locks in that order, too.
+ * The end of a lease beside the end of its object. What removes an object locks its row and then, by the
+ * cascade, its leases; so whoever ends a lease locks in that order, too.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'

@@ -142,7 +142,10 @@ test('a copy that failed takes no room and leaves no file', async () => {
   await withLocalFile(placement, id, 'test', async () => undefined)
 })
 
-/** The kernel takes of each file of this process so many bytes, as a full disk does. Null: any number. */
+/**
+ * Limits how many bytes the kernel lets this process write to each file, as a full disk would. Null: no
+ * limit.
+ */
 async function limitFiles(bytes: number | null): Promise<void> {
   await promisify(execFile)('prlimit', [
     '--pid',

@@ -1,4 +1,6 @@
-/** An object without a replica, which a sweep forgets, and of which an adoption may find bytes at that moment. */
+/**
+ * An object without a replica, which a sweep forgets, and of which an adoption may find bytes at that moment.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, test } from 'node:test'

@@ -93,8 +93,8 @@ test('A: what is younger than this start and older than an adoption is not relie
   const s3 = server2.locations.get('s3')!
   await advance(server2)
 
-  // The copy is started, and by mistake takes the bucket over. Its originals belong on its disk. Its own waits
-  // are over.
+  // The copy is started, and by mistake takes the bucket over. Its originals belong on its disk. Its own
+  // waits are over.
   const wrong = await start(copy.db, join(folder, 'media'), ['local'], false)
   await assert.rejects(lookAtLocation(wrong, wrong.locations.get('s3')!), { code: 'conflict' })
   await beginAdoption(wrong, 's3', 'test')

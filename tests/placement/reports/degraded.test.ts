@@ -55,7 +55,7 @@ describe('health', () => {
     const tell = await inTrouble(t, { isAway: false })
     const { works, message } = await tell(ways('s3-first'))
     assert.ok(!works.includes('uploading'))
-    assert.match(message ?? '', /Uploads are refused until it is well, everything else goes on/)
+    assert.match(message ?? '', /Uploads are refused until it works again; everything else goes on/)
     assert.match((await tell(ways('local-first'))).message ?? '', /Everything goes on meanwhile/)
   })
 

@@ -11,8 +11,8 @@ import { s3TestSettings } from './s3-subject.ts'
 import { storageSuite } from './storage-suite.ts'
 
 /**
- * A page of its listings, by its own setting. To put and to delete 1,001 keys was more than half of the time of
- * this file; Ceph and the strict server have pages of S3's size.
+ * A page of its listings, by its own setting. To put and to delete 1,001 keys was more than half of the time
+ * of this file; Ceph and the strict server have pages of S3's size.
  */
 const PAGE_KEYS = 100
 

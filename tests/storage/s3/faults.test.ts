@@ -24,7 +24,9 @@ describe('S3 under faults', () => {
   let settings: S3Settings
   let features: Features
   let bare: S3Backend
-  /** For what never answers, and for nothing else: on a busy machine an ordinary answer takes a second, too. */
+  /**
+   * For what never answers, and for nothing else: on a busy machine an ordinary answer takes a second, too.
+   */
   let impatient: S3Backend
   let retrying: StorageBackend
 

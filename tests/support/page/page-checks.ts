@@ -56,9 +56,9 @@ export async function tabTo(page: Page, isIt: (label: string) => boolean): Promi
 }
 
 /**
- * No violation of what axe checks, whatever it calls it. The page has no frame, so it needs no second page in which
- * the findings of frames are put together ("legacy mode"), and nobody reads what passed: both would double
- * the time.
+ * No violation of what axe checks, whatever it calls it. The page has no frame, so it needs no second page in
+ * which the findings of frames are put together ("legacy mode"), and nobody reads what passed: both would
+ * double the time.
  */
 export async function checkAccess(page: Page, where: string): Promise<void> {
   assert.equal(page.frames().length, 1, 'a frame would not be looked into')

@@ -321,7 +321,7 @@ export const beginBrowserProbes = () =>
   call<{ probes: BrowserProbeOffer[] }>('POST', '/storage/browser-probes')
 export const finishBrowserProbe = (id: string, body: BrowserProbeResult) =>
   call<BrowserReach>('PUT', `/storage/browser-probes/${id}`, { body })
-/** The same for whoever uploads, and of the bucket that uploads go to. */
+/** The same for people who upload, about the bucket that uploads go to. */
 export const beginUploadCheck = () => call<BrowserProbeOffer>('POST', '/storage/uploads/check')
 export const finishUploadCheck = (id: string, body: BrowserProbeResult) =>
   call<BrowserProbeResult>('PUT', `/storage/uploads/check/${id}`, { body })

@@ -5,7 +5,7 @@ import { hasSessionCookie, session } from '../lib/session.svelte.ts'
 export const ssr = false
 export const prerender = false
 
-/** Where whoever was given a password chooses one of their own. */
+/** Where a user with a password from somebody else chooses another one. */
 const CHANGE_PASSWORD = '/auth/change-password'
 
 /**

@@ -69,7 +69,7 @@ export function registerDownloadRoutes(app: FastifyInstance, parts: HttpParts): 
       const zip = await openZip(parts, actor, assetIds, reply)
       return sendZip(reply, followed(parts, id, zip, reply), name, () => undefined)
     } catch (error) {
-      // As the answer says it: what went wrong inside is for the log.
+      // In the words of the answer: the inner cause is for the log.
       await noteArchive(db, id, { state: 'failed', error: toErrorResponse(error).body.message })
       throw error
     }
@@ -85,7 +85,9 @@ export function registerDownloadRoutes(app: FastifyInstance, parts: HttpParts): 
 
 type Zip = { bytes: Readable; length: number }
 
-/** Nothing of it is sent yet. Throws as `requireReadable`, and `unavailable` where none of them can be read. */
+/**
+ * Nothing of it is sent yet. Throws as `requireReadable`, and `unavailable` where none of them can be read.
+ */
 async function openZip(
   { db, placement }: HttpParts,
   actor: Actor,
@@ -110,7 +112,7 @@ async function openZip(
       name: file.name,
       size: file.size,
       modifiedAt: file.takenAt,
-      // Not all at the start: a peer that did so hung for ever at 70 originals.
+      // They are not all opened at the start: another program that did so hung for ever at 70 originals.
       open: async () => (await findServable(placement, file.objectId)).open({ signal: gone.signal }),
     }),
   )
@@ -132,7 +134,7 @@ function sendZip(
     'content-length': length,
     'content-disposition': contentDisposition('attachment', `${name}.zip`),
   })
-  // Whoever leaves in the middle needs no word.
+  // A client that leaves in the middle needs no message.
   let isClosed = false
   reply.raw.once('close', () => (isClosed = true))
   pipeStream(bytes, reply.raw, length, (error) => {
@@ -182,7 +184,7 @@ function followed({ db, log }: HttpParts, id: string, { bytes, length }: Zip, re
 function listOfMissing(names: readonly string[]): ZipEntry {
   const text = [
     'No verified copy of these originals could be found when this archive was made. They are not in it.',
-    'The storage page of Glassine says where each of them is, and why it can not be read.',
+    'The storage page of Glassine says where each of them is, and why it cannot be read.',
     '',
     ...names.map((name) => name.replace(/[\r\n]/g, ' ')),
     '',

@@ -48,7 +48,7 @@ const filterFields = {
   tagIds: idsUpTo(1000).nullish(),
   ocr: words,
   libraryId: uuid.nullish(),
-  // Nothing found is better than a filter that silently is none.
+  // Finding nothing is better than a filter that is silently ignored.
   filter: z.undefined('Structured filters are not supported; use the plain fields').optional(),
 }
 

@@ -7,9 +7,9 @@ import { actorOf } from '../../access/authenticate.ts'
 import { idParams, parse, uuid } from '../../validate.ts'
 
 /**
- * Reads that pages of Immich's clients make whatever the server can do, answered with the truth: there are no
- * memories, people, tags and so on here. Their writes do not exist and are 404, so that nothing claims to
- * have been done.
+ * Immich's clients make these reads even if the server lacks the feature. They are answered with the truth:
+ * there are no memories, people, tags and so on here. Their writes do not exist and are 404, so that nothing
+ * claims to have been done.
  */
 const EMPTY_LISTS: { url: string; permission: string }[] = [
   { url: '/api/memories', permission: 'memory.read' },

@@ -26,11 +26,11 @@ export function registerAdoptionRoutes(app: FastifyInstance, { db, placement, lo
   const known = (params: unknown): string => {
     const { locationId } = parse(locationParams, params)
     if (placement.locations.has(locationId)) return locationId
-    throw new AppError('not-found', `no location is named "${locationId}"`)
+    throw new AppError('not-found', `unknown location "${locationId}"`)
   }
 
-  // A listing of a million files takes minutes: lines of JSON say how far it has come, and who leaves ends
-  // it.
+  // A listing of a million files takes minutes: lines of JSON say how far it is, and it ends when the client
+  // leaves.
   app.post(
     '/api/storage/locations/:locationId/adoption/plan',
     { config: { access } },
@@ -55,7 +55,7 @@ export function registerAdoptionRoutes(app: FastifyInstance, { db, placement, lo
         .finally(() => lines.end())
       reply.header('content-type', 'application/x-ndjson')
       reply.header('cache-control', 'no-store')
-      // Or a proxy keeps the lines until the end.
+      // Otherwise a proxy may keep the lines until the end.
       reply.header('x-accel-buffering', 'no')
       return reply.send(lines)
     },

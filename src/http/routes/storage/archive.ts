@@ -16,7 +16,7 @@ const batch = z.object({
   albumId: uuid.optional(),
   tier,
   days,
-  // What it costs is seen first.
+  // The first answer only says what it costs.
   dryRun: z.boolean().default(true),
 })
 

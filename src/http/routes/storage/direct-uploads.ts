@@ -67,8 +67,8 @@ const listQuery = z.object({
 const configQuery = z.object({ origin: text(300).nullable().default(null) })
 
 /**
- * Glassine's own: uploads that go past the server into the bucket. The protocol is told in
- * docs/direct-upload.md.
+ * Glassine's own: uploads that go past the server into the bucket. docs/direct-upload.md describes the
+ * protocol.
  */
 export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpParts): void {
   const { db, placement, config } = parts

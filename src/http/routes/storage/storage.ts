@@ -81,7 +81,7 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
     async (request, reply) => {
       const options = { origins: [originOf(request)] }
       const probed = [...placement.locations.keys()].map((id) => probeLocation(placement, id, options))
-      // A place that can't be probed is an answer, too: its health says so.
+      // A location that can't be probed is not an error of this request: its health says so.
       await Promise.allSettled(probed)
       await publish(db, { type: 'storage-changed' })
       return reply.status(200).send(await status())

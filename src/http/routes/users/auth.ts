@@ -16,7 +16,7 @@ import { email, newPassword, userName } from './account-fields.ts'
 const COOKIE_SECONDS = 400 * 24 * 3600
 
 const signUpBody = z.object({ email, password: newPassword, name: userName })
-// Whatever was typed: rules for new passwords are no business of somebody who logs in.
+// Any password is accepted here: the rules for new passwords do not apply to a log-in.
 const loginBody = z.object({ email: z.string().min(1).max(320), password: z.string().min(1) })
 const changePasswordBody = z.object({
   password: z.string().min(1),
@@ -43,7 +43,7 @@ export function registerAuthRoutes(
 
   app.post('/api/auth/admin-sign-up', { config: { access: { who: 'public' } } }, async (request, reply) => {
     const wish = parse(signUpBody, request.body)
-    // It hashes a password as a log-in does, and has to wait for its turn as they have.
+    // It hashes a password like a log-in, and has to wait for its turn like one.
     const user = await slowdown.run('sign-up', request.ip, () => signUpAdmin(db, wish))
     return reply.status(201).send(user)
   })
@@ -61,7 +61,7 @@ export function registerAuthRoutes(
     const actor = actorOf(request)
     if (actor.sessionId !== null) await endSession(db, actor.userId, actor.sessionId)
     clearLoginCookies(reply)
-    // Whoever uses this browser next must not have this person's files.
+    // The next user of this browser must not get this person's files.
     const network = placement.delivery.cdn?.cdn.endCookies(actor.userId) ?? []
     if (network.length > 0) reply.header('set-cookie', network)
     return { successful: true, redirectUri: '/auth/login?autoLaunch=0' }

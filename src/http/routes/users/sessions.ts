@@ -23,7 +23,8 @@ const createBody = z.object({
 })
 
 /**
- * `/api/sessions`: where one is logged in, and further sessions for devices that can't log in (Google Cast).
+ * `/api/sessions`: where the user is logged in, and further sessions for devices that can't log in (Google
+ * Cast).
  */
 export function registerSessionRoutes(app: FastifyInstance, { db }: { db: Database }): void {
   const may = (permission: string) => ({ config: { access: { who: 'user' as const, permission } } })

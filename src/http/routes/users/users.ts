@@ -15,13 +15,13 @@ const updateMeBody = z.object({
   name: userName.optional(),
   email: email.optional(),
   avatarColor: z.enum(AVATAR_COLORS).nullish(),
-  // Only for one that somebody else has set; see replaceTemporaryPassword. A session left open on a borrowed
-  // computer must not be enough to take the account over.
+  // Only for a password that somebody else has set; see replaceTemporaryPassword. A session left open on a
+  // borrowed computer must not be enough to take the account over.
   password: newPassword.optional(),
 })
 const onboardingBody = z.object({ isOnboarded: z.boolean() })
 
-/** `/api/users`: oneself, one's preferences, and the others on this server. */
+/** `/api/users`: the caller, the caller's preferences, and the other users of this server. */
 export function registerUserRoutes(app: FastifyInstance, { db }: { db: Database }): void {
   const may = (permission: string) => ({ config: { access: { who: 'user' as const, permission } } })
 

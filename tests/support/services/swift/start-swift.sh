@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# A second real S3 service: OpenStack Swift with s3api on one node, from Debian's packages, on loopback. Run again it goes on.
-#   SWIFT_DIR (default /tmp/swift-dev)  SWIFT_PORT (default 7580; +1 object, +2 container, +3 account, +4 memcached)
+# A second real S3 service: OpenStack Swift with s3api on one node, from Debian's packages, on loopback.
+# A second run continues with the same data.
+#   SWIFT_DIR (default /tmp/swift-dev)
+#   SWIFT_PORT (default 7580; +1 object, +2 container, +3 account, +4 memcached)
 #   SWIFT_USER/SWIFT_KEY: the access key is test:$SWIFT_USER (default test:tester / testing)
 #   SWIFT_PAGE_KEYS: the most keys that a page of a listing holds (default 1000, as in S3)
 #   SWIFT_INSTALL=0: fail where packages are missing instead of installing them

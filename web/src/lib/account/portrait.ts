@@ -16,7 +16,7 @@ export async function useFileAsPortrait(file: Blob): Promise<void> {
 /** A photograph of the library, from its preview. */
 export async function usePhotoAsPortrait(assetId: string): Promise<void> {
   const response = await fetch(thumbnailUrl(assetId, 'preview', null))
-  if (!response.ok) throw new Error('This photo has no preview to make a picture of')
+  if (!response.ok) throw new Error('This photo has no preview that could be used')
   await useFileAsPortrait(await response.blob())
 }
 

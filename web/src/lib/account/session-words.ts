@@ -9,8 +9,8 @@ export function deviceName({ deviceType, deviceOS }: Pick<Session, 'deviceType' 
 }
 
 /**
- * When it was used last: `today`, `yesterday`, `5 days ago`, by the calendar of whoever looks. The server
- * notes minutes.
+ * When it was used last: `today`, `yesterday`, `5 days ago`, by the reader's calendar. The server notes
+ * minutes.
  */
 export function lastUse(iso: string, now: Date): string {
   const used = new Date(iso)

@@ -1,2 +1,2 @@
-/** Restores of originals that this page asked for: whoever shows how they stand reads anew. */
+/** Restores of originals that this page asked for: components that show their state read it anew. */
 export const restores = $state({ asked: 0 })

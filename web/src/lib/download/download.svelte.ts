@@ -71,7 +71,7 @@ async function whyNot(status: number): Promise<string> {
   if (status !== 503) return `The original can't be opened: the server answered ${status}.`
   const health = await getStorageHealth().catch(() => null)
   const place = health?.places?.find(({ isAway }) => isAway)?.label ?? 'the storage of the originals'
-  return `The original can't be opened while ${place} is away. It is safe; try again later.`
+  return `The original can't be opened now: ${place} can't be reached. It is safe; try again later.`
 }
 
 async function downloadArchives(

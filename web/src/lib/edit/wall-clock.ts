@@ -48,7 +48,7 @@ export function parsePlace(text: string): { latitude: number; longitude: number 
   return isOnEarth ? { latitude, longitude } : null
 }
 
-/** `3 h 20 min later`: of a shift in minutes, for whoever is about to make it. */
+/** `3 h 20 min later`: a shift in minutes, shown before it is made. */
 export function shiftInWords(minutes: number): string {
   const size = Math.abs(minutes)
   const parts = [

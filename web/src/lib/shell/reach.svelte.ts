@@ -9,8 +9,8 @@ const ANSWER_MS = 8000
 export const reach = $state({ isLost: false })
 
 /**
- * Asks while the websocket is not connected; a proxy may let no websocket through, so that alone says nothing.
- * For an effect: it begins anew with each change of the connection, and returns how to stop.
+ * Asks while the websocket is not connected; a proxy may let no websocket through, so that alone says
+ * nothing. For an effect: it begins anew with each change of the connection, and returns how to stop.
  */
 export function watchReach(): (() => void) | undefined {
   if (live.isConnected) {
@@ -29,7 +29,8 @@ export function watchReach(): (() => void) | undefined {
     isAsking = false
     if (!isOver) reach.isLost = !isThere
   }
-  // Not at once: the first connection of a page takes a moment, and so does one that a network change has cut.
+  // Not at once: the first connection of a page takes a moment, and so does one that a network change has
+  // cut.
   const timer = setInterval(() => void ask(), ASK_MS)
   addEventListener('offline', ask)
   return () => {

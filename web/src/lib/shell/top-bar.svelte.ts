@@ -7,7 +7,7 @@ export const topBar = $state<{
   detail: string
   /** The title is the page's heading; pages with a heading of their own in their content say no. */
   isHeading: boolean
-  /** Of a timeline that has been scrolled: what is looked at. */
+  /** The month that is shown, of a timeline that has been scrolled. */
   month: string | null
   /** Photographs are shown, whose size can be chosen. */
   hasPhotos: boolean

@@ -42,9 +42,9 @@ export const UNTIL_THEN =
 export function takeOver({ ledger }: Disputed): Way {
   const isOlder = ledger.conflict === 'older-place'
   return {
-    title: isOlder ? 'I put back a backup of it' : 'I put back a backup of the database',
+    title: isOlder ? 'I restored a backup of this location' : 'I restored an older backup of the database',
     text:
-      'Go on with what is there. Photos that this server remembers are found again, what is gone is noticed, and files that it does not ' +
+      'Continue with what is there. Photos that this server remembers are found again, what is gone is noticed, and files that it does not ' +
       'remember stay where they are. Nothing there is removed or overwritten.',
     steps: [],
   }
@@ -56,31 +56,33 @@ export function otherWay(place: Disputed): Way {
   if (!mayBeAnOriginals(place, ledger.conflict))
     return {
       title: 'They do not belong together',
-      text: 'The database and this place are of different times by mistake, or it is the wrong place.',
+      text: 'The database and this location are from different times by mistake, or it is the wrong location.',
       steps: [
         { say: 'Stop the server.' },
-        { say: 'Put back the database or the place that fits, or correct its address in glassine.yaml.' },
+        {
+          say: 'Restore the database or the location so that they fit, or correct the address of the location in glassine.yaml.',
+        },
         { say: 'Start the server again. Nothing has been changed until then.' },
       ],
     }
   return {
     title: 'This is a copy',
     text:
-      'The original goes on with this place. The copy gets a place of its own for what it writes; it still reads the photos of the ' +
+      'The original keeps this location. The copy gets a location of its own for what it writes; it still reads the photos of the ' +
       'original, and never changes them.',
     steps: [
       { say: 'Stop this server.' },
       {
-        say: 'Write another prefix into its glassine.yaml, beside what stands below s3 already:',
+        say: 'Add another prefix to its glassine.yaml, to what is already under s3:',
         text: 'storage:\n  s3:\n    prefix: copy/\n',
         title: 'prefix',
       },
       {
-        say: 'Say that it is a copy:',
+        say: 'Tell Glassine that it is a copy:',
         text: `npx glassine storage use-as-copy ${id} --yes`,
         title: 'command',
       },
-      { say: 'Start it again.' },
+      { say: 'Start the server again.' },
     ],
   }
 }
@@ -103,8 +105,8 @@ export function resultSentence({ missing, wrong, unknown }: AdoptionReport): str
   const stays =
     unknown.count === 0
       ? ''
-      : ` ${plural(unknown.count, 'file')} of no photo ${unknown.count === 1 ? 'stays' : 'stay'} there untouched.`
+      : ` ${plural(unknown.count, 'file')} that ${unknown.count === 1 ? 'belongs' : 'belong'} to no photo ${unknown.count === 1 ? 'stays' : 'stay'} there untouched.`
   return bad === 0
     ? `Everything that this server remembers is there.${stays}`
-    : `${plural(bad, 'file')} that this server remembers ${bad === 1 ? 'is' : 'are'} missing or wrong there; the first sentence of this page says whether other copies stand for them.${stays}`
+    : `${plural(bad, 'file')} that this server remembers ${bad === 1 ? 'is' : 'are'} missing or wrong there; the first sentence of this page tells whether there are other copies.${stays}`
 }

@@ -8,7 +8,7 @@ export function listingWhen(listing: Listing | null, now: Date): string {
   const strays =
     unknown.count === 0
       ? ''
-      : `; ${plural(unknown.count, 'file')} (${formatBytes(unknown.bytes)}) unknown here, left alone`
+      : `; ${plural(unknown.count, 'file')} (${formatBytes(unknown.bytes)}) that Glassine does not know, left alone`
   return `${formatAgo(listing.seenAt, now)}${strays}`
 }
 

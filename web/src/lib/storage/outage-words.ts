@@ -7,16 +7,16 @@ export function troubleSentence(place: PlaceInTrouble, now: Date): string {
   const name = place.label.replace(/^[a-z]/, (letter) => letter.toUpperCase())
   if (place.drillEndsAt !== null) {
     const leftMs = Math.max(0, new Date(place.drillEndsAt).getTime() - now.getTime())
-    return `${name} has been blocked by a drill${sinceWords(place.since, now)}; it ends by itself in ${formatTimeLeft(leftMs)}.`
+    return `${name} is closed by a simulated outage${sinceWords(place.since, now)}, which ends by itself in ${formatTimeLeft(leftMs)}.`
   }
   if (place.isBeingAdopted) return `${name} is being taken over${sinceWords(place.since, now)}.`
   if (place.conflict === 'another-ledger')
-    return `${name} was used by another database; you decide how it goes on${sinceWords(place.since, now).replace(/^ since/, '. Noticed')}.`
+    return `${name} was used by another database; you have to decide how it continues${sinceWords(place.since, now).replace(/^ since/, '. Noticed')}.`
   if (place.conflict === 'older-place')
-    return `${name} holds an older state than the database; you decide how it goes on${sinceWords(place.since, now).replace(/^ since/, '. Noticed')}.`
+    return `${name} holds an older state than the database; you have to decide how it continues${sinceWords(place.since, now).replace(/^ since/, '. Noticed')}.`
   if (place.waitsUntil !== null) {
     const leftMs = Math.max(0, new Date(place.waitsUntil).getTime() - now.getTime())
-    return `${name} is written to again in ${formatTimeLeft(leftMs)}, if no other server was seen there; there is nothing to do.`
+    return `${name} is written to again in ${formatTimeLeft(leftMs)}, if no other server is seen there by then; you need not do anything.`
   }
   const what = place.isAway ? "can't be reached" : 'is not well'
   return `${name} ${what}${sinceWords(place.since, now)}.`

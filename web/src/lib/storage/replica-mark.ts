@@ -43,9 +43,9 @@ export function proofInWords(level: number | null): string {
     case 2:
       return 'Checked by the location while it was written'
     case 3:
-      return 'The location holds a digest equal to ours'
+      return 'The location reports the right checksum'
     case 4:
-      return 'All bytes read back, SHA-256 equal'
+      return 'All bytes were read back and compared'
     default:
       return 'Nothing is proven yet'
   }

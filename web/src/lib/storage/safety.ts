@@ -53,7 +53,7 @@ const STRATEGY_WORDS: Record<UploadsInUse['strategy'], string> = {
 
 /** The read-through cache, which counts as no copy. */
 export function cacheSentence({ files, bytes, maxBytes, limitBytes, isCounted }: CacheUse): string {
-  if (!isCounted) return `What lies there is being counted; it may take ${formatBytes(maxBytes)}.`
+  if (!isCounted) return `The files in it are being counted; its limit is ${formatBytes(maxBytes)}.`
   const limit =
     limitBytes < maxBytes
       ? `${formatBytes(limitBytes)}, less than its ${formatBytes(maxBytes)}, because the disk is nearly full`
@@ -120,7 +120,7 @@ export function workSentence(queues: Record<string, JobQueue>): string {
     .filter(({ count }) => count > 0)
     .map(({ label, count }) => `${label}: ${formatCount(count)} to go`)
   const stopped = paused.length === 0 ? '' : ` Paused: ${paused.join(', ')}.`
-  return `${open.length === 0 ? 'Nothing waits and nothing runs' : open.join('; ')}.${stopped}`
+  return `${open.length === 0 ? 'Nothing is waiting or running' : open.join('; ')}.${stopped}`
 }
 
 /** `disk` as people say it. */

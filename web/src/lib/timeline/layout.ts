@@ -55,7 +55,9 @@ export type PhotoSize = (typeof PHOTO_SIZES)[number]
 
 /** Rows of a window up to 600 px wide, as a share of its width: four, three or two prints share one. */
 const NARROW_SHARE: Record<PhotoSize, number> = { small: 4.2, medium: 3.1, large: 2 }
-/** Row heights of wider windows, up to 1100, 2000 and more pixels: some 50, 25 and 12 photos on 1440 x 900. */
+/**
+ * Row heights of wider windows, up to 1100, 2000 and more pixels: some 50, 25 and 12 photos on 1440 x 900.
+ */
 const WIDE_ROWS: Record<PhotoSize, readonly [number, number, number]> = {
   small: [100, 108, 128],
   medium: [138, 146, 180],

@@ -2,7 +2,9 @@ import { PHOTO_SIZES, type PhotoSize } from './layout.ts'
 
 const KEY = 'glassine.photo-size'
 
-/** How large photographs are drawn, kept in this browser: a phone and a large screen want different things. */
+/**
+ * How large photographs are drawn, kept in this browser: a phone and a large screen want different things.
+ */
 export const photoSize = $state<{ choice: PhotoSize }>({ choice: readChoice() })
 
 function readChoice(): PhotoSize {

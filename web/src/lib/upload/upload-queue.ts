@@ -361,7 +361,7 @@ function isAllSent({ state, size, progressBytes }: UploadItem<unknown>): boolean
   return state === 'uploading' && size > 0 && progressBytes >= size
 }
 
-/** Not what is sent and confirmed: the server proves it whoever leaves, and the asset appears. */
+/** Files that are sent and confirmed don't count: the server proves them even if the page is closed. */
 export function canStop(state: UploadState): boolean {
   return isOpen(state) && state !== 'proving'
 }

@@ -50,7 +50,7 @@ export const uploads = $state<{
   route: Route | null
   /** Begun and not confirmed; choosing the files again goes on with them. */
   unfinished: DirectUpload[]
-  /** How many new assets this page has sent: whoever shows assets looks again when it grows. */
+  /** How many new assets this page has sent: components that show assets look again when it grows. */
   arrived: number
   /** Of these, the ones whose previews the server has not made yet. */
   previewsToGo: number
@@ -173,7 +173,7 @@ async function explainFallback(): Promise<void> {
  */
 export function ownWay({ source: { sidecar } }: UploadItem<Source>): string | null {
   if (uploads.route === null || uploads.route.reason !== null || sidecar === null) return null
-  return 'through the server, for its sidecar has to come along'
+  return 'through the server, because its sidecar is sent with it'
 }
 
 /** What an earlier page began; asked when the page opens. */
@@ -268,7 +268,7 @@ function redraw(): void {
   if (uploads.totals.open > 0 && uploads.totals.bytesPerSecond > 0) setTimeout(redrawSoon, 1000)
 }
 
-/** Takes files in: what the server has no format for is told so here, not after its bytes were sent. */
+/** Takes files in: files of an unsupported format are refused here, before their bytes are sent. */
 export async function addUploads(found: FoundFile<File>[], album: Album | null = null): Promise<void> {
   if (found.length === 0) return
   try {

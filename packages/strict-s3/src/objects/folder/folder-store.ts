@@ -1,9 +1,10 @@
 /**
  * Objects in a folder: durable, streamed, found again after `kill -9`. One process at a time.
  *
- *   buckets/<name>/bucket.json       buckets/<name>/keys/<path of the key>~.json   the records; a rename commits
- *   data/<aa>/<id>                   the bytes, plain                              uploads/<id>/upload.json, part-<n>.json
- *   incoming/<id>                    bytes on their way in                         pending/<n>.note, <n>.new
+ *   buckets/<name>/bucket.json       buckets/<name>/keys/<path of the key>~.json   the records; a rename
+ *   commits data/<aa>/<id>                   the bytes, plain
+ *   uploads/<id>/upload.json, part-<n>.json incoming/<id>                    bytes on their way in
+ *                pending/<n>.note, <n>.new
  */
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'

@@ -2,7 +2,8 @@
  * From keys to paths in a folder and back. A key's `/`-separated segments become folders, the last one a
  * record file:
  *
- *   a/b      ->  a/b~.json          a segment that is too long for a file name goes on in a folder whose name ends in `~+`
+ *   a/b      ->  a/b~.json          a segment that is too long for a file name goes on in a folder whose name
+ *   ends in `~+`
  *
  * All but `a-z 0-9 . _ -` is percent-encoded, upper-case letters too: some file systems don't tell `A` from
  * `a`. `~` never comes out of the encoding, so that the suffixes are unambiguous.

@@ -20,7 +20,7 @@ export const NO_CORS_REMEDY =
 export async function checkCors(probe: Probe): Promise<ProbeFinding[]> {
   const { bucket, origins } = probe
   if (origins.length === 0) {
-    return [noProblem('browsers', 'not tried: no page was opened from which they would come')]
+    return [noProblem('browsers', 'not tried: no browser has opened a page of Glassine yet')]
   }
   const key = probe.key('cors')
   await putRaw(probe, key, someBytes(100))
