@@ -41,14 +41,28 @@ export async function runCommand(
         'glassine server and glassine worker start those.',
     )
 
+  /** A command that takes nothing and changes nothing. */
+  const addReport = (
+    parent: Command,
+    name: string,
+    description: string,
+    print: (context: CliContext, options: Json) => Promise<ExitCode>,
+  ) =>
+    parent
+      .command(name)
+      .description(description)
+      .option('--json', 'as JSON')
+      .action(async (options: Json) => {
+        code = await print(context, options)
+      })
+
   const storage = program.command('storage').description('where the files are, and how well that is proven')
-  storage
-    .command('status')
-    .description('is everything safe, where is it, what is happening, are the places healthy')
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await printStorageStatus(context, options)
-    })
+  addReport(
+    storage,
+    'status',
+    'is everything safe, where is it, what is happening, are the places healthy',
+    printStorageStatus,
+  )
   storage
     .command('receipt')
     .description('where every file of an asset is, and what proves it')
@@ -97,13 +111,12 @@ export async function runCommand(
       code = await runDrill(context, location, options)
     })
 
-  storage
-    .command('classes')
-    .description('what is kept in which storage class, and what the rules would move, at what price')
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await printClasses(context, options)
-    })
+  addReport(
+    storage,
+    'classes',
+    'what is kept in which storage class, and what the rules would move, at what price',
+    printClasses,
+  )
   storage
     .command('restore')
     .description('how an archived original stands and what its restore costs; with --tier, asks for it')
@@ -126,13 +139,12 @@ export async function runCommand(
     })
 
   const metadata = program.command('metadata').description('what photos and videos say about themselves')
-  metadata
-    .command('status')
-    .description('how far the reading of older originals is after an upgrade, and what it may cost')
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await printMetadataStatus(context, options)
-    })
+  addReport(
+    metadata,
+    'status',
+    'how far the reading of older originals is after an upgrade, and what it may cost',
+    printMetadataStatus,
+  )
 
   const users = program.command('users').description('who may log in')
   users
@@ -148,13 +160,7 @@ export async function runCommand(
       code = await createUserFromCli(context, options)
     })
 
-  users
-    .command('list')
-    .description('who may log in, and how much they have uploaded')
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await listUsersFromCli(context, options)
-    })
+  addReport(users, 'list', 'who may log in, and how much they have uploaded', listUsersFromCli)
   users
     .command('reset-password')
     .description('set a new password for somebody; ends all their sessions')
