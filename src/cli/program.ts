@@ -41,16 +41,28 @@ export async function runCommand(
         'To start the server or a worker: glassine server, glassine worker.',
     )
 
+  /** A command that takes nothing and changes nothing. */
+  const addReport = (
+    parent: Command,
+    name: string,
+    description: string,
+    print: (context: CliContext, options: Json) => Promise<ExitCode>,
+  ) =>
+    parent
+      .command(name)
+      .description(description)
+      .option('--json', 'as JSON')
+      .action(async (options: Json) => {
+        code = await print(context, options)
+      })
+
   const storage = program.command('storage').description('where the files are, and how well that is proven')
-  storage
-    .command('status')
-    .description(
-      'whether everything is safe, where it is, what is happening, and whether the locations are healthy',
-    )
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await printStorageStatus(context, options)
-    })
+  addReport(
+    storage,
+    'status',
+    'whether everything is safe, where it is, what is happening, and whether the locations are healthy',
+    printStorageStatus,
+  )
   storage
     .command('receipt')
     .description('where every file of an asset is, and what proves it')
@@ -103,13 +115,12 @@ export async function runCommand(
       code = await runDrill(context, location, options)
     })
 
-  storage
-    .command('classes')
-    .description('what is kept in which storage class, and what the rules would move, at what price')
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await printClasses(context, options)
-    })
+  addReport(
+    storage,
+    'classes',
+    'what is kept in which storage class, and what the rules would move, at what price',
+    printClasses,
+  )
   storage
     .command('restore')
     .description('whether an original is archived, and what restoring it costs; with --tier, restore it')
@@ -134,13 +145,12 @@ export async function runCommand(
   const metadata = program
     .command('metadata')
     .description('dates, places and other facts that are read from photos and videos')
-  metadata
-    .command('status')
-    .description('how far the reading of older originals is after an upgrade, and what it may cost')
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await printMetadataStatus(context, options)
-    })
+  addReport(
+    metadata,
+    'status',
+    'how far the reading of older originals is after an upgrade, and what it may cost',
+    printMetadataStatus,
+  )
 
   const users = program.command('users').description('who may log in')
   users
@@ -156,13 +166,7 @@ export async function runCommand(
       code = await createUserFromCli(context, options)
     })
 
-  users
-    .command('list')
-    .description('who may log in, and how much they have uploaded')
-    .option('--json', 'as JSON')
-    .action(async (options: Json) => {
-      code = await listUsersFromCli(context, options)
-    })
+  addReport(users, 'list', 'who may log in, and how much they have uploaded', listUsersFromCli)
   users
     .command('reset-password')
     .description('set a new password for somebody; ends all their sessions')

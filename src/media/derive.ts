@@ -130,18 +130,23 @@ async function makeImagesOfRaw(
     try {
       own = await tools.quick.run('raw', input, run)
     } catch (error) {
-      if (!(error instanceof MediaError) || error.fault !== 'file') throw error
-      return develop().catch(() => Promise.reject(error))
+      if (!isOfTheFile(error)) throw error
+      return develop().catch((other) => Promise.reject(isOfTheFile(other) ? error : other))
     }
     const ownEdge = Math.min(own.preview.width, own.preview.height)
     if (ownEdge >= Math.min(shortEdge, outputs.previewPx) / STAMP_FRACTION) return own
     try {
       return await develop()
     } catch (error) {
-      if (!(error instanceof MediaError) || error.fault !== 'file') throw error
+      if (!isOfTheFile(error)) throw error
       return tools.quick.run('raw', input, run)
     }
   }
+}
+
+/** False: it was interrupted, or its decoder was, and another try may go well. */
+function isOfTheFile(error: unknown): boolean {
+  return error instanceof MediaError && error.fault === 'file'
 }
 
 /** libvips has applied the rotation of an AVIF's container; an EXIF orientation in it only repeats that. */

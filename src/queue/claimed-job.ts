@@ -3,7 +3,8 @@
  * give back.
  *
  * A job whose key was enqueued again while it ran is *superseded*: graphile-worker takes its key away, and
- * the newer one does the work. Whatever its end, it is then removed rather than run again.
+ * the newer one does the work. Whatever its end, it is then removed rather than run again. So is a dead one
+ * that is enqueued again, which `queues` and `failures` leave out, and `forgetOldFailures` removes.
  *
  * A claim does not wait for the disk: a crash takes back only those of jobs that still run, and they run
  * again anyway. Ends do wait: without, a crash of PostgreSQL gave back all that had ended within half a

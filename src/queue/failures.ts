@@ -113,13 +113,14 @@ export async function solveUnavailable(db: Queryable, key: string): Promise<void
 
 /**
  * Runs the queue's failed jobs again now: dead ones with a fresh count of attempts, those in their back-off
- * and recurring ones at once.
+ * and recurring ones at once. Not those without a key, whose work a newer job does.
  * @returns how many
  */
 export async function retryFailed(db: Queryable, queue: QueueName): Promise<number> {
   const { rows } = await sql`
     select rescheduled.id from graphile_worker.reschedule_jobs(
-      array(select id from graphile_worker.jobs where flags ? ${queue} and locked_at is null and attempts > 0),
+      array(select id from graphile_worker.jobs
+            where flags ? ${queue} and locked_at is null and attempts > 0 and key is not null),
       run_at => now(), attempts => 0
     ) as rescheduled`.execute(db)
   const failed = await openFailures(db, { queue })
@@ -138,7 +139,10 @@ export async function dismissFailures(db: Queryable, queue: QueueName): Promise<
     where queue = ${queue} and solved_at is null and job = any(${RECURRING})`.execute(db)
 }
 
-/** Deletes failures and dead jobs older than 30 days, not counting times that nobody has seen pass. */
+/**
+ * Deletes failures and dead jobs older than 30 days, not counting times that nobody has seen pass, and dead
+ * jobs without a key: asked for again, a dead one only loses its key, and stays beside the newer one.
+ */
 export async function forgetOldFailures(db: Queryable): Promise<void> {
   await sql`
     delete from job_failure where at < now() - interval '30 days' and lived_since(at) > interval '30 days'`.execute(
@@ -147,6 +151,7 @@ export async function forgetOldFailures(db: Queryable): Promise<void> {
   await sql`
     select graphile_worker.complete_jobs(
       array(select id from graphile_worker.jobs
-            where locked_at is null and attempts >= max_attempts and updated_at < now() - interval '30 days'
-              and lived_since(updated_at) > interval '30 days'))`.execute(db)
+            where locked_at is null and attempts >= max_attempts
+              and (key is null or updated_at < now() - interval '30 days'
+                and lived_since(updated_at) > interval '30 days')))`.execute(db)
 }

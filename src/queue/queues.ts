@@ -11,7 +11,7 @@ export type QueueCounts = {
   active: number
   /** Not due yet: back-offs and holds. */
   delayed: number
-  /** Attempts used up; they run again only when asked. */
+  /** Attempts used up; they run again only when asked. Not what a newer job does (`claimed-job.ts`). */
   dead: number
   /** Pieces of work that failed and are not done yet, tried again or not. */
   failed: number
@@ -32,7 +32,7 @@ export async function queueCounts(db: Queryable): Promise<Record<QueueName, Queu
         count(*) filter (where locked_at is null and attempts < max_attempts and run_at <= now()) as waiting,
         count(*) filter (where locked_at is not null) as active,
         count(*) filter (where locked_at is null and attempts < max_attempts and run_at > now()) as delayed,
-        count(*) filter (where locked_at is null and attempts >= max_attempts) as dead
+        count(*) filter (where locked_at is null and attempts >= max_attempts and key is not null) as dead
       from graphile_worker.jobs cross join lateral jsonb_object_keys(flags) as flag
       group by flag
     ) as jobs on jobs.flag = queues.queue`.execute(db)

@@ -3,6 +3,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import sharp from 'sharp'
+import { AppError } from '../../src/errors.ts'
+import { deriveImages } from '../../src/media/derive.ts'
+import { MediaError } from '../../src/media/media-error.ts'
 import { makeDng } from '../support/files/make-dng.ts'
 import { makeSensorDng } from '../support/files/make-sensor-dng.ts'
 import { mediaTestBench } from '../support/files/media-tools.ts'
@@ -76,6 +79,31 @@ test('a RAW file that ends too soon, or holds nothing, is said to be damaged', a
     await writeFile(path, bytes)
     await assert.rejects(bench.derive(path), { name: 'MediaError', message: /RAW file/ })
   }
+})
+
+test('a RAW file whose picture is damaged is not called so when its development was interrupted', async () => {
+  const path = join(bench.folder, 'interrupted.dng')
+  const jpeg = await sharp({ create: { width: 600, height: 400, channels: 3, background: '#808080' } })
+    .jpeg()
+    .toBuffer()
+  await writeFile(path, makeDng(jpeg, { width: 600, height: 400, orientation: 1 }))
+  const facts = await bench.probe(path)
+  assert.notEqual(facts.embeddedPicture, null)
+  const damaged = new MediaError("The RAW file's embedded picture is damaged.")
+  const deriveWhen = (developed: Error) => {
+    const run = (task: string) => Promise.reject(task === 'raw' ? damaged : developed)
+    const tools = { ...bench.tools, quick: { ...bench.tools.quick, run } }
+    return deriveImages(tools, path, facts, bench.folder, { thumbnailPx: 250, previewPx: 1440 })
+  }
+  for (const interruption of [
+    new DOMException('the worker stops', 'AbortError'),
+    new MediaError('The server is stopping.', { fault: 'interrupted' }),
+    new MediaError('Decoding took longer than 120 s.', { fault: 'exhausted' }),
+    new AppError('unavailable', 'no decoder starts'),
+  ])
+    await assert.rejects(deriveWhen(interruption), (error) => error === interruption, interruption.message)
+  const refused = new MediaError('Its own data is damaged.')
+  await assert.rejects(deriveWhen(refused), (error) => error === damaged, 'what its owner can see in it')
 })
 
 /** A bitmap of 2 x 2 repeated: red, green above, blue, white below. */

@@ -1,6 +1,6 @@
 /**
  * A job that is superseded in the moment in which it ends: the transaction that enqueues its key again is
- * under way, and commits after the end has begun.
+ * under way, and commits after the end has begun. And one that had ended for good before.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -15,8 +15,10 @@ import {
   postponeJob,
   releaseAllJobs,
 } from '../../src/queue/claimed-job.ts'
-import { enqueue } from '../../src/queue/enqueue.ts'
+import { enqueue, enqueueMany } from '../../src/queue/enqueue.ts'
+import { forgetOldFailures, retryFailed } from '../../src/queue/failures.ts'
 import { startHeartbeat } from '../../src/queue/heartbeat.ts'
+import { queueCounts } from '../../src/queue/queues.ts'
 import { until } from '../support/eventually.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 
@@ -66,4 +68,27 @@ for (const [name, end] of Object.entries(ENDS))
     const { rows } = await sql`
       select key is not null as "hasKey", attempts, locked_by from graphile_worker.jobs`.execute(database.db)
     assert.deepEqual(rows, [{ hasKey: true, attempts: 0, locked_by: null }])
+  })
+
+for (const [name, askAgain] of Object.entries({
+  one: ({ db }: TestDatabase) => enqueue(db, 'replicate-object', ASKED),
+  many: ({ db }: TestDatabase) => enqueueMany(db, 'replicate-object', [{ payload: ASKED }]),
+}))
+  test(`a dead job whose work is enqueued again, as ${name}: neither told as failed nor revived`, async (t) => {
+    const database = await testDatabase(t)
+    const { db } = database
+    const rooms = [{ names: ['replicate-object'], jobs: 10, avoid: [] }] as const
+    await enqueue(db, 'replicate-object', ASKED)
+    await sql`update graphile_worker._private_jobs set attempts = max_attempts`.execute(db)
+    assert.equal((await queueCounts(db)).replication.dead, 1)
+    await askAgain(database)
+    const { dead, waiting } = (await queueCounts(db)).replication
+    assert.deepEqual({ dead, waiting }, { dead: 0, waiting: 1 })
+    assert.equal(await retryFailed(db, 'replication'), 0)
+    const [job, ...others] = await claimJobs(db, WORKER, rooms)
+    assert.deepEqual(others, [], 'it runs once')
+    assert.ok(job && (await completeJob(db, WORKER, job)))
+    await forgetOldFailures(db)
+    const { rows } = await sql`select from graphile_worker.jobs`.execute(db)
+    assert.equal(rows.length, 0)
   })

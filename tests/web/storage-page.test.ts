@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ORIGINAL_STATES } from '../../src/library/server/safety.ts'
-import type { Failure, JobQueue } from '../../web/src/lib/api-types.ts'
+import type { Failure, JobQueue, ReadingStatus } from '../../web/src/lib/api-types.ts'
 import { failureLine, outageLine } from '../../web/src/lib/storage/failure-words.ts'
 import { effects, troubleSentence } from '../../web/src/lib/storage/outage-words.ts'
+import { readingWords } from '../../web/src/lib/storage/reading-words.ts'
 import { proofInWords, replicaMark } from '../../web/src/lib/storage/replica-mark.ts'
 import {
   barParts,
@@ -114,6 +115,76 @@ test('an outage is one event', () => {
   assert.equal(
     outageLine({ ...outage, startedAt: at('19:55:00'), endedAt: null, isDrill: true, waited: 0 }, now),
     "Photos can't be reached since 19:55 (5 min ago), in a simulated outage.",
+  )
+})
+
+const MIB = 2 ** 20
+const budget = {
+  dailyBytes: 1024 * MIB,
+  archivedDailyBytes: 0,
+  spentToday: { bucketBytes: 512 * MIB, archivedBytes: 0 },
+}
+const nothing = amount(0)
+const noneWaits = {
+  atHand: nothing,
+  inBucket: nothing,
+  tooLarge: nothing,
+  archived: nothing,
+  restoring: nothing,
+}
+
+test('nothing is said of the reading of metadata where nothing waits for it', () => {
+  const done: ReadingStatus = { readerVersion: 2, read: 12, waiting: noneWaits, budget, daysLeft: 0 }
+  assert.equal(readingWords(done), null)
+})
+
+test('what an older version has read is told by where it is, what it may cost in a day, and has cost today', () => {
+  const waiting = {
+    atHand: amount(200),
+    inBucket: amount(1_000, 3 * 1024 * MIB),
+    tooLarge: amount(2, 9 * 1024 * MIB),
+    archived: amount(5, 50 * MIB),
+    restoring: amount(3, 30 * MIB),
+  }
+  const told = readingWords({ readerVersion: 2, read: 48_000, waiting, budget, daysLeft: 3 })
+  assert.deepEqual(told, {
+    sentence:
+      '1,210 photos and videos were read by an older version of Glassine and wait to be read again; 48,000 are done.',
+    parts: [
+      '200 on this server, read as fast as it goes.',
+      '1,000 in the bucket only (3.00 GiB): at most 1.00 GiB a day are fetched, 512 MiB so far today. That takes about 3 days.',
+      '3 on the way out of the archive, read when they are there.',
+      '5 in the archive (50.0 MiB): not read, because that costs money (reading.archivedDailyBytes).',
+      '2 too large to be fetched for it (9.00 GiB): not read.',
+    ],
+  })
+})
+
+test('one photo that waits, no budget for the bucket, and one for the archive', () => {
+  const inBucket = { ...noneWaits, inBucket: amount(1, MIB) }
+  const unpaid = { ...budget, dailyBytes: 0 }
+  assert.deepEqual(
+    readingWords({ readerVersion: 2, read: 0, waiting: inBucket, budget: unpaid, daysLeft: null }),
+    {
+      sentence: '1 photo or video was read by an older version of Glassine and waits to be read again.',
+      parts: [
+        '1 in the bucket only (1.00 MiB): not read, because nothing may be fetched for it (reading.dailyBytes is 0).',
+      ],
+    },
+  )
+  const archived = { ...noneWaits, archived: amount(1, MIB) }
+  const paid = {
+    ...budget,
+    archivedDailyBytes: 100 * MIB,
+    spentToday: { bucketBytes: 0, archivedBytes: 10 * MIB },
+  }
+  assert.deepEqual(
+    readingWords({ readerVersion: 2, read: 1, waiting: archived, budget: paid, daysLeft: 0 }),
+    {
+      sentence:
+        '1 photo or video was read by an older version of Glassine and waits to be read again; 1 is done.',
+      parts: ['1 in the archive (1.00 MiB): at most 100 MiB a day are restored, 10.0 MiB so far today.'],
+    },
   )
 })
 

@@ -9,7 +9,7 @@ export type AssetJob = 'refresh-faces' | 'refresh-metadata' | 'regenerate-thumbn
 
 /**
  * Runs a job again for assets of the actor. Metadata and pictures are one job: the original is read once for
- * both.
+ * both. Of a photo nothing is converted.
  */
 export async function runAssetJobs(
   db: Database,
@@ -27,6 +27,7 @@ export async function runAssetJobs(
         .updateTable('asset')
         .set({ decoder_failures: 0 })
         .where(sql<boolean>`id = any(${[...assetIds]}::uuid[])`)
+        .where('type', '=', 'VIDEO')
         .returning(['id', 'owner_id as owner'])
         .execute()
       const jobs = assets.map(({ id, owner }) => ({ payload: { assetId: id }, owner }))

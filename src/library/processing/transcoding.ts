@@ -11,7 +11,8 @@ import { type ProcessingParts, reasonToGiveUp } from './processing.ts'
 
 /**
  * Makes the encoding of a video that browsers play. One that can't be made is noted on the asset, which keeps
- * its poster and its original. @throws what may succeed later (an outage, a stopped server).
+ * its poster and its original. Nothing happens to a photo: what is said of it is of its pictures, and its lease
+ * is its processing's. @throws what may succeed later (an outage, a stopped server).
  */
 export async function transcodeAsset(
   { db, placement, mediaTools }: Omit<ProcessingParts, 'pictures'>,
@@ -19,7 +20,7 @@ export async function transcodeAsset(
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   const asset = await db.selectFrom('asset').selectAll().where('id', '=', assetId).executeTakeFirst()
-  if (!asset) return
+  if (asset?.type !== 'VIDEO') return
   const manner = { owner: asset.owner_id, signal }
   let failure: string | null = null
   try {
@@ -51,11 +52,12 @@ export async function transcodeAsset(
   }
   await db.transaction().execute(async (tx) => {
     const outcome = failure === null && { decoder_failures: 0 }
-    // What an earlier try said of it is over, too.
+    // What an earlier try said of it is over, too; not why it has no poster.
     await tx
       .updateTable('asset')
       .set({ processing_error: failure, ...outcome })
       .where('id', '=', assetId)
+      .where('processing', '<>', 'failed')
       .execute()
     await releaseProcessingLease(tx, placement, asset.original_object_id)
   })

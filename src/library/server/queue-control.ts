@@ -101,12 +101,13 @@ async function startProcessing(db: Database, force: boolean): Promise<void> {
   })
 }
 
-/** Films that could not be converted; all others have what they need. */
+/** Films that could not be converted; all others have what they need. A photo may have an error of its own. */
 async function convertFailed(db: Database): Promise<void> {
   await db.transaction().execute(async (tx) => {
     const assets = await tx
       .updateTable('asset')
       .set({ decoder_failures: 0 })
+      .where('type', '=', 'VIDEO')
       .where('processing', '=', 'done')
       .where('processing_error', 'is not', null)
       .returning(['id', 'owner_id as owner'])

@@ -69,35 +69,44 @@ function afterSubBlocks(file: FileWindow, from: number): number {
 
 /** RIFF chunks; each frame is one `ANMF`, whose duration follows four numbers of 24 bits. */
 function webpFrames(file: FileWindow): Frames {
-  const frames = { count: 0, milliseconds: 0 }
-  let at = 12
-  for (let pieces = 0; pieces < MOST_PIECES; pieces++) {
-    const chunk = file.read(at, 24)
-    if (chunk.length < 8) return frames
+  return framesOfChunks(file, 12, (chunk) => {
     const size = chunk.readUInt32LE(4)
-    if (chunk.toString('latin1', 0, 4) === 'ANMF' && chunk.length >= 23) {
-      frames.count++
-      frames.milliseconds += chunk.readUIntLE(20, 3)
-    }
-    at += 8 + size + (size % 2)
-  }
-  return frames
+    const isFrame = chunk.toString('latin1', 0, 4) === 'ANMF' && chunk.length >= 23
+    return { bytes: 8 + size + (size % 2), frameMs: isFrame ? chunk.readUIntLE(20, 3) : null }
+  })
 }
 
 /** `fcTL` before each frame: its delay as a fraction of a second, of hundredths where nothing is below. */
 function pngFrames(file: FileWindow): Frames {
-  const frames = { count: 0, milliseconds: 0 }
-  let at = 8
-  for (let pieces = 0; pieces < MOST_PIECES; pieces++) {
-    const chunk = file.read(at, 34)
-    if (chunk.length < 8) return frames
+  return framesOfChunks(file, 8, (chunk) => {
     const name = chunk.toString('latin1', 4, 8)
-    if (name === 'IEND') return frames
-    if (name === 'fcTL' && chunk.length >= 32) {
+    if (name === 'IEND') return null
+    const isFrame = name === 'fcTL' && chunk.length >= 32
+    const frameMs = isFrame ? (1_000 * chunk.readUInt16BE(28)) / (chunk.readUInt16BE(30) || 100) : null
+    return { bytes: 12 + chunk.readUInt32BE(0), frameMs }
+  })
+}
+
+/** What is looked at of a chunk; less only where the file ends. */
+const CHUNK_HEAD_BYTES = 34
+
+/** `read` says how long a chunk is, and its frame shown, where it is one; null: nothing that counts follows. */
+function framesOfChunks(
+  file: FileWindow,
+  from: number,
+  read: (head: Buffer) => { bytes: number; frameMs: number | null } | null,
+): Frames {
+  const frames = { count: 0, milliseconds: 0 }
+  let at = from
+  for (let pieces = 0; pieces < MOST_PIECES; pieces++) {
+    const head = file.read(at, CHUNK_HEAD_BYTES)
+    const chunk = head.length < 8 ? null : read(head)
+    if (chunk === null) return frames
+    if (chunk.frameMs !== null) {
       frames.count++
-      frames.milliseconds += (1_000 * chunk.readUInt16BE(28)) / (chunk.readUInt16BE(30) || 100)
+      frames.milliseconds += chunk.frameMs
     }
-    at += 12 + chunk.readUInt32BE(0)
+    at += chunk.bytes
   }
   return frames
 }

@@ -76,7 +76,7 @@ async function logIn({ page }: WatchedPage): Promise<void> {
   await page.waitForURL('**/photos')
 }
 
-describe('the storage page', { skip, timeout: 400_000 }, () => {
+describe('the storage page', { skip, timeout: 540_000 }, () => {
   let browser: Browser
   before(async () => {
     await promisify(execFile)(process.execPath, ['web/build.ts', '--if-stale'], { cwd: PROJECT })
@@ -145,6 +145,59 @@ describe('the storage page', { skip, timeout: 400_000 }, () => {
     await page.unroute('**/api/storage/status')
     await page.getByRole('button', { name: 'Try again' }).click()
     await page.getByRole('heading', { name: 'The one original is proven in object storage.' }).waitFor()
+  })
+
+  test('what an older version has read: how much waits, where, and what it costs; nothing when it is done', async (t) => {
+    const site = await startServerWithBucket()
+    t.after(() => site.close())
+    const { client } = site
+    const { pool } = site.database!
+    for (const width of [320, 200]) await client.upload(await photo(width), `photo-${width}.jpg`)
+    await drained(client, 60_000)
+    // No job reads them meanwhile.
+    await client.call('/jobs/metadataExtraction', {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ command: 'pause', force: false }),
+    })
+    const watched = await openPage(browser, site.server.url)
+    t.after(() => watched.page.context().close())
+    const { page } = watched
+    await logIn(watched)
+    const told = page.getByText(/read by an older version of Glassine/)
+    const openDetails = async () => {
+      const answer = page.waitForResponse('**/api/storage/readings')
+      await page.goto('/storage')
+      const details = page.getByRole('button', { name: 'Details', exact: true })
+      await page.getByRole('button', { name: /^(Hide details|Details)$/ }).waitFor()
+      if (await details.isVisible()) await details.click()
+      await (await answer).finished()
+      await page.getByText('This page follows what happens.').waitFor()
+    }
+
+    await openDetails()
+    assert.equal(await told.count(), 0, 'all is read')
+
+    const versions = await pool.query('update asset_reading set reader_version = reader_version - 1')
+    assert.equal(versions.rowCount, 2)
+    await pool.query(
+      `insert into reading_day (day, bucket_bytes) values ((now() at time zone 'UTC')::date, 524288)`,
+    )
+    await openDetails()
+    await page
+      .getByText('2 photos and videos were read by an older version of Glassine and wait to be read again.')
+      .waitFor()
+    await page
+      .getByText(
+        /^2 in the bucket only \(.*\): at most 1\.00 GiB a day are fetched, 512 KiB so far today\. That takes about 1 day\.$/,
+      )
+      .waitFor()
+    await look(page, 'metadata is read again')
+
+    await pool.query('update asset_reading set reader_version = reader_version + 1')
+    await openDetails()
+    assert.equal(await told.count(), 0, 'all is read again')
+    assert.deepEqual(watched.takeProblems(), [])
   })
 
   test('A1: a bucket that a newer database has used: the decision, its numbers, and the way to its end', async (t) => {

@@ -58,6 +58,48 @@ test('an archive is created, streamed, and followed to its end', async (t) => {
   assert.equal((await server.admin.call(`/download/archives/${id}`)).status, 200)
 })
 
+test('its end is the last that is noted of it, however long a word on its progress takes', async (t) => {
+  const server = await startTestServer(t)
+  const ids = await upload(server.admin, [1000])
+  const { id } = (await (await create(server.admin, ids)).json()) as { id: string }
+  // The first update begins it; the second is held.
+  await server.pool.query(`
+    create sequence update_number;
+    create table noted (number int generated always as identity, state text);
+    create function hold() returns trigger language plpgsql as $$ begin
+      if nextval('update_number') = 2 then perform pg_advisory_xact_lock(1); end if;
+      return null;
+    end $$;
+    create function write_down() returns trigger language plpgsql as $$ begin
+      insert into noted (state) values (new.state);
+      return null;
+    end $$;
+    create trigger hold before update on archive_download for each statement execute function hold();
+    create trigger write_down after update on archive_download for each row execute function write_down();`)
+  const holder = await server.pool.connect()
+  await holder.query('select pg_advisory_lock(1)')
+  const noted = async () =>
+    (await server.pool.query<{ state: string }>('select state from noted order by number')).rows
+  try {
+    await (await server.admin.call(`/download/archives/${id}`)).arrayBuffer()
+    await until('the first word on its progress is held', async () => {
+      const { rowCount } =
+        await server.pool.query(`select from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())`)
+      return rowCount === 1
+    })
+    assert.equal((await progressOf(server.admin, id)).state, 'running')
+  } finally {
+    await holder.query('select pg_advisory_unlock(1)')
+    holder.release()
+  }
+  await until('all of it is noted', async () => (await noted()).length >= 3)
+  assert.deepEqual(
+    (await noted()).map(({ state }) => state),
+    ['running', 'running', 'done'],
+  )
+})
+
 test("it is nobody else's, and only of what its maker may see", async (t) => {
   const server = await startTestServer(t)
   const other = await server.newUser('other')

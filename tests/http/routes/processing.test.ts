@@ -7,9 +7,11 @@ import { test } from 'node:test'
 import { Demuxer } from 'node-av/api'
 import { AV_PKT_DATA_DISPLAYMATRIX } from 'node-av/constants'
 import sharp from 'sharp'
+import { enqueue } from '../../../src/queue/enqueue.ts'
 import { recentFailures } from '../../../src/queue/queues.ts'
 import { StorageError } from '../../../src/storage/backend.ts'
 import { makeVideo } from '../../support/files/make-video.ts'
+import { motionPhoto } from '../../support/files/motion-photos.ts'
 import { CORNERS_FILTER } from '../../support/files/picture-corners.ts'
 import { turnFilm } from '../../support/files/turn-film.ts'
 import { assertShape } from '../../support/http/sdk-shapes.ts'
@@ -309,6 +311,61 @@ test('a film that browsers do not play is encoded, its original stays what it wa
     ['s3'],
     'the local copy went after the encoding',
   )
+})
+
+test('converting films again changes nothing that is said of photos, or of a missing poster', async (t) => {
+  const server = await startTestServer(t)
+  const { admin, db, pool } = server
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-converted-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const filmOf = async (name: string, codec: string) => {
+    await makeVideo(join(folder, name), { seconds: 1, width: 160, height: 120, codec })
+    return readFile(join(folder, name))
+  }
+  const whole = await cameraPhoto()
+  const cut = whole.subarray(0, whole.length / 2)
+  const moving = motionPhoto(whole, await filmOf('moving.mp4', 'libx264'))
+  const ids: string[] = []
+  for (const [name, bytes] of Object.entries({
+    'cut.jpg': cut,
+    'moving.jpg': moving,
+    'film.avi': await filmOf('film.avi', 'mpeg4'),
+  }))
+    ids.push((await admin.upload(bytes, name)).id)
+  await server.runJobs()
+  await pool.query(
+    `update asset set processing_error = 'of the photo' where original_file_name = 'moving.jpg'`,
+  )
+  await pool.query(
+    `update asset set processing = 'failed', processing_error = 'no poster' where original_file_name = 'film.avi'`,
+  )
+  await pool.query('update asset set decoder_failures = 1')
+  const rows = async () =>
+    (
+      await pool.query(
+        'select type, live_photo_video_id, processing, processing_error, width, height from asset order by id',
+      )
+    ).rows
+  const said = await rows()
+  assert.deepEqual(said.map((row) => row.processing_error).sort(), [
+    'The picture is damaged. What can be decoded of it is shown.',
+    'no poster',
+    null,
+    'of the photo',
+  ])
+
+  await admin.call('/assets/jobs', json('POST', { name: 'transcode-video', assetIds: ids }))
+  await server.runJobs()
+  assert.deepEqual(await rows(), said, 'asked for of some')
+  await admin.call('/jobs/videoConversion', json('PUT', { command: 'start', force: false }))
+  await server.runJobs()
+  assert.deepEqual(await rows(), said, 'asked for of all that failed')
+  // As an older version has enqueued it.
+  for (const assetId of ids) await enqueue(db, 'transcode-video', { assetId })
+  await server.runJobs()
+  assert.deepEqual(await rows(), said, 'a job for a photo')
+  const tries = await pool.query(`select distinct decoder_failures from asset where type = 'IMAGE'`)
+  assert.deepEqual(tries.rows, [{ decoder_failures: 1 }])
 })
 
 test('a film that was recorded upright plays upright: its frames are turned, and nothing turns them again', async (t) => {

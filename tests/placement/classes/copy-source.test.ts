@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { loadObject, lockObject, suspectReplica } from '../../../src/placement/ledger/replicas.ts'
@@ -10,27 +10,15 @@ import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { storageStatus } from '../../../src/placement/reports/status.ts'
 import { isStorageError } from '../../../src/storage/backend.ts'
-import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
+import { ingestBytes, testPlacement } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
-
-beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
-
-const s3 = () => rig.remotes.get('s3')!
-
-const places = (objectId: string) => placesOf(database.db, objectId)
+const rig = placementForEach()
+const { s3, places } = rig
 
 async function localPath(objectId: string): Promise<string> {
-  const loaded = await loadObject(database.db, objectId)
+  const loaded = await loadObject(rig.db, objectId)
   return rig.disk.inner.localFiles!.path(loaded!.replicas[0]!.key)
 }
 
@@ -110,15 +98,15 @@ for (const [what, put] of [
 test('proving a doubtful copy and giving it up do not wait for each other: the object is locked first', async () => {
   const id = await ingestBytes(rig.placement, randomBytes(1000))
   await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  const replica = (await loadObject(database.db, id))!.replicas.find(({ locationId }) => locationId === 's3')!
-  await suspectReplica(database.db, replica, 'test')
+  const replica = (await loadObject(rig.db, id))!.replicas.find(({ locationId }) => locationId === 's3')!
+  await suspectReplica(rig.db, replica, 'test')
   let proving: Promise<void> | undefined
-  await database.db.transaction().execute(async (tx) => {
+  await rig.db.transaction().execute(async (tx) => {
     await lockObject(tx, id)
     proving = replicateObject(rig.placement, { objectId: id, to: 's3' })
     const waiting = sql`select 1 from pg_stat_activity
       where datname = current_database() and wait_event_type = 'Lock'`
-    while ((await waiting.execute(database.db)).rows.length === 0) await sleep(10)
+    while ((await waiting.execute(rig.db)).rows.length === 0) await sleep(10)
     await sql`select 1 from replica where object_id = ${id} and location_id = 's3' for update nowait`.execute(
       tx,
     )

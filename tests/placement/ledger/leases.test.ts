@@ -4,35 +4,28 @@
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { afterEach, beforeEach, test } from 'node:test'
+import { beforeEach, test } from 'node:test'
 import { releaseLease, releaseProcessingLease, takeLease } from '../../../src/placement/ledger/leases.ts'
 import { eventually } from '../../support/eventually.ts'
-import { ingestBytes, testPlacement } from '../../support/placement.ts'
-import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: TestDatabase
-let rig: Awaited<ReturnType<typeof testPlacement>>
+const rig = placementForEach()
 let objectId: string
 
 beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
   objectId = await ingestBytes(rig.placement, randomBytes(1_000))
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
 })
 
 /** Runs `release` while another transaction holds the object's row and wants its leases next. */
 async function releaseBesideRemoval(release: () => Promise<unknown>): Promise<void> {
-  const removal = await database.pool.connect()
+  const removal = await rig.pool.connect()
   try {
     await removal.query('begin')
     await removal.query('select from stored_object where id = $1 for update', [objectId])
     const released = release()
     await eventually(async () => {
-      const { rowCount } = await database.pool.query(
+      const { rowCount } = await rig.pool.query(
         "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
       )
       assert.equal(rowCount, 1, 'the release waits for the removal')
@@ -44,7 +37,7 @@ async function releaseBesideRemoval(release: () => Promise<unknown>): Promise<vo
     assert.equal(rowCount, 1)
     await removal.query('commit')
     await released
-    const left = await database.pool.query('select from local_lease')
+    const left = await rig.pool.query('select from local_lease')
     assert.equal(left.rowCount, 0)
   } finally {
     removal.release()
@@ -52,13 +45,13 @@ async function releaseBesideRemoval(release: () => Promise<unknown>): Promise<vo
 }
 
 test('a reader gives its lease back while its object is removed', async () => {
-  const leaseId = await takeLease(database.db, objectId, 'recall', 60_000)
+  const leaseId = await takeLease(rig.db, objectId, 'recall', 60_000)
   await releaseBesideRemoval(() => releaseLease(rig.placement, objectId, leaseId))
 })
 
 test('processing ends while its object is removed', async () => {
-  await takeLease(database.db, objectId, 'processing', 60_000)
+  await takeLease(rig.db, objectId, 'processing', 60_000)
   await releaseBesideRemoval(() =>
-    database.db.transaction().execute((tx) => releaseProcessingLease(tx, rig.placement, objectId)),
+    rig.db.transaction().execute((tx) => releaseProcessingLease(tx, rig.placement, objectId)),
   )
 })

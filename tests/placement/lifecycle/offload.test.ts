@@ -3,7 +3,8 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, test } from 'node:test'
+import { Readable } from 'node:stream'
+import { test } from 'node:test'
 import { sql } from 'kysely'
 import type { Database, Tx } from '../../../src/database/connect.ts'
 import { AppError } from '../../../src/errors.ts'
@@ -25,29 +26,11 @@ import { stageStream } from '../../../src/placement/uploads/stage.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
 import type { ObjectKey } from '../../../src/storage/backend.ts'
 import { openMemoryBackend } from '../../../src/storage/memory/memory.ts'
-import { ingestBytes, locationOfBackend, placesOf, policyOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes, locationOfBackend, policyOf } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
-
-beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
-
-const s3 = () => rig.remotes.get('s3')!
-
-async function offload(objectId: string): Promise<void> {
-  await replicateObject(rig.placement, { objectId, to: 's3' })
-  await evictReplica(rig.placement, { objectId, from: 'local' })
-}
-
-const places = (objectId: string) => placesOf(database.db, objectId)
+const rig = placementForEach()
+const { s3, places, offload } = rig
 
 /** The transaction is committed, and its answer lost; `then` happens before anybody notices. */
 function losingCommits(db: Database, then: () => Promise<void> = async () => undefined): Database {
@@ -70,14 +53,26 @@ function losingCommits(db: Database, then: () => Promise<void> = async () => und
 
 async function expireWriters(): Promise<void> {
   await sql`update replica set lease_expires_at = now() - interval '1 minute' where state = 'writing'`.execute(
-    database.db,
+    rig.db,
   )
 }
 
 async function jobsOf(objectId: string): Promise<string[]> {
   const { rows } = await sql<{ key: string }>`
-    select key from graphile_worker.jobs where key like ${`%${objectId}%`} order by key`.execute(database.db)
+    select key from graphile_worker.jobs where key like ${`%${objectId}%`} order by key`.execute(rig.db)
   return rows.map(({ key }) => key.replace(objectId, 'id'))
+}
+
+/** What `ingestStaged` is given of these bytes. */
+async function stagedOriginal(bytes: Buffer) {
+  return {
+    kind: 'original' as const,
+    ownerId: randomUUID(),
+    assetId: randomUUID(),
+    contentType: 'image/jpeg',
+    extension: 'jpg',
+    staged: await stageStream(rig.placement, Readable.from([bytes]), { maxBytes: 1e6 }),
+  }
 }
 
 async function localFiles(): Promise<string[]> {
@@ -133,7 +128,7 @@ test('a fresh original stays at hand until it is processed', async () => {
   await offload(id)
   assert.deepEqual(await places(id), ['local verified', 's3 verified'])
   assert.deepEqual(await jobsOf(id), ['replicate:id:s3'])
-  await database.db.transaction().execute((tx) => releaseProcessingLease(tx, rig.placement, id))
+  await rig.db.transaction().execute((tx) => releaseProcessingLease(tx, rig.placement, id))
   assert.deepEqual(await jobsOf(id), ['evict:id:local', 'replicate:id:s3'])
   await offload(id)
   assert.deepEqual(await places(id), ['s3 verified'])
@@ -243,8 +238,8 @@ test('a writer that comes back to life while the sweep goes through the dead kee
   for (const _ of [1, 2]) {
     const bytes = randomBytes(1000)
     const objectId = await ingestBytes(rig.placement, bytes)
-    const key = freshKey((await loadObject(database.db, objectId))!.object)
-    await beginReplica(database.db, { objectId, locationId: 's3', key, actor: 'test', leaseMs: -1 })
+    const key = freshKey((await loadObject(rig.db, objectId))!.object)
+    await beginReplica(rig.db, { objectId, locationId: 's3', key, actor: 'test', leaseMs: -1 })
     s3().inner.held.set(key, { bytes: bytes.subarray(1), modifiedAt: new Date() })
     whole.set(key, bytes)
     ids.push(objectId)
@@ -260,7 +255,7 @@ test('a writer that comes back to life while the sweep goes through the dead kee
       const key = keys[came.back]!
       s3().inner.held.set(key, { bytes: whole.get(key)!, modifiedAt: new Date() })
       await proveReplica(
-        database.db,
+        rig.db,
         { objectId, locationId: 's3', key },
         { level: 4, proof: { method: 'read-back' }, actor: 'test' },
       )
@@ -276,52 +271,26 @@ test('a writer that comes back to life while the sweep goes through the dead kee
 
 test('an ingest whose commit fails leaves nothing, and the same bytes can be uploaded again', async () => {
   const bytes = randomBytes(5000)
-  const staged = await stageStream(
-    rig.placement,
-    (async function* () {
-      yield bytes
-    })(),
-    { maxBytes: 1e6 },
-  )
-  const what = {
-    kind: 'original' as const,
-    ownerId: randomUUID(),
-    assetId: randomUUID(),
-    contentType: 'image/jpeg',
-    extension: 'jpg',
-  }
+  const what = await stagedOriginal(bytes)
   await assert.rejects(
-    ingestStaged(rig.placement, { ...what, staged }, async () => {
+    ingestStaged(rig.placement, what, async () => {
       throw new AppError('conflict', 'somebody else was first')
     }),
     { message: 'somebody else was first' },
   )
   assert.deepEqual(await localFiles(), [])
-  const left = await database.db.selectFrom('stored_object').select('id').execute()
+  const left = await rig.db.selectFrom('stored_object').select('id').execute()
   assert.deepEqual(left, [])
   assert.deepEqual(await places(await ingestBytes(rig.placement, bytes)), ['local verified'])
 })
 
 test('a commit that happened although it seemed to fail keeps its bytes', async () => {
   const bytes = randomBytes(5000)
-  const staged = await stageStream(
-    rig.placement,
-    (async function* () {
-      yield bytes
-    })(),
-    { maxBytes: 1e6 },
-  )
-  const what = {
-    kind: 'original' as const,
-    ownerId: randomUUID(),
-    assetId: randomUUID(),
-    contentType: 'image/jpeg',
-    extension: 'jpg',
-  }
+  const what = await stagedOriginal(bytes)
   let objectId = ''
   const db = losingCommits(rig.placement.db)
   await assert.rejects(
-    ingestStaged({ ...rig.placement, db }, { ...what, staged }, async (_tx, id) => {
+    ingestStaged({ ...rig.placement, db }, what, async (_tx, id) => {
       objectId = id
     }),
     { message: 'the connection was lost at commit' },
@@ -333,11 +302,11 @@ test('a commit that happened although it seemed to fail keeps its bytes', async 
 test('purging removes every replica and the row, and waits for a place that is away', async () => {
   const id = await ingestBytes(rig.placement, randomBytes(1000))
   await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  await database.db.transaction().execute((tx) => markForPurge(tx, [id], 'user'))
+  await rig.db.transaction().execute((tx) => markForPurge(tx, [id], 'user'))
   s3().plan({ call: 'delete', when: 'before' })
   await assert.rejects(purgeObject(rig.placement, { objectId: id }))
   await purgeObject(rig.placement, { objectId: id })
-  assert.equal(await loadObject(database.db, id), null)
+  assert.equal(await loadObject(rig.db, id), null)
   assert.equal(s3().inner.held.size, 0)
   assert.deepEqual(await localFiles(), [])
 })
@@ -346,7 +315,7 @@ test('a media location whose mount is missing is refused, not written beside', a
   await rm(join(rig.mediaLocation, '.glassine-location'))
   const reopen = () =>
     openPlacement({
-      db: database.db,
+      db: rig.db,
       log: rig.placement.log,
       locations: [rig.placement.local, rig.placement.locations.get('s3')!],
       localId: 'local',
@@ -394,7 +363,7 @@ test('the sweep removes what a killed process left: staged files, unlinked objec
   assert.equal(existsSync(staged.path), false)
 
   const id = randomUUID()
-  await database.db
+  await rig.db
     .insertInto('stored_object')
     .values({
       id,
@@ -410,7 +379,7 @@ test('the sweep removes what a killed process left: staged files, unlinked objec
   assert.equal((await sweepPlacement(later)).discardedObjects, 1)
   assert.deepEqual(await jobsOf(id), ['purge:id'])
   await purgeObject(rig.placement, { objectId: id })
-  assert.equal(await loadObject(database.db, id), null)
+  assert.equal(await loadObject(rig.db, id), null)
 })
 
 test('objects that a changed policy wants elsewhere are found by the sweep', async () => {
@@ -448,7 +417,7 @@ test('a proof and the end of processing that commit at the same moment still lea
     const id = await ingestBytes(rig.placement, randomBytes(100), { keepLocalUntilProcessed: true })
     await Promise.all([
       replicateObject(rig.placement, { objectId: id, to: 's3' }),
-      database.db.transaction().execute((tx) => releaseProcessingLease(tx, rig.placement, id)),
+      rig.db.transaction().execute((tx) => releaseProcessingLease(tx, rig.placement, id)),
     ])
     assert.ok((await jobsOf(id)).includes('evict:id:local'), `round ${round}`)
   }
@@ -457,14 +426,14 @@ test('a proof and the end of processing that commit at the same moment still lea
 test('the end of processing waits for a proof that is about to commit', async () => {
   const id = await ingestBytes(rig.placement, randomBytes(100), { keepLocalUntilProcessed: true })
   await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  const loaded = await loadObject(database.db, id)
+  const loaded = await loadObject(rig.db, id)
   const held = loaded!.replicas.find(({ locationId }) => locationId === 's3')!
   // What replicate does at its end, held open while the lease is released beside it.
   let release: Promise<void> | null = null
-  await database.db.transaction().execute(async (tx) => {
+  await rig.db.transaction().execute(async (tx) => {
     await proveReplica(tx, held, { level: 3, proof: held.proof!, actor: 'test' })
     await enqueueNextSteps(tx, rig.placement, id)
-    release = database.db.transaction().execute((other) => releaseProcessingLease(other, rig.placement, id))
+    release = rig.db.transaction().execute((other) => releaseProcessingLease(other, rig.placement, id))
     await new Promise((resolve) => setTimeout(resolve, 100))
     assert.deepEqual(await jobsOf(id), ['replicate:id:s3'], 'it has not looked yet')
   })
@@ -494,12 +463,12 @@ test('an eviction notes the key that a URL may still put to, and only that', asy
     [old, '2 days'],
   ] as const) {
     await sql`update replica set writable_until = now() - ${age}::interval where object_id = ${objectId}`.execute(
-      database.db,
+      rig.db,
     )
     await offload(objectId)
   }
   const { rows } = await sql`select location_id, clear_at > now() as "isLater" from key_to_clear`.execute(
-    database.db,
+    rig.db,
   )
   assert.deepEqual(rows, [{ location_id: 'local', isLater: true }])
 })

@@ -3,12 +3,10 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile, rm } from 'node:fs/promises'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { isAppError } from '../../../src/errors.ts'
-import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { markForPurge } from '../../../src/placement/lifecycle/purge.ts'
-import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { withLocalFile } from '../../../src/placement/reads/recall.ts'
 import {
   dropCopy,
@@ -16,30 +14,13 @@ import {
   recalledCopies,
   reserveSpace,
 } from '../../../src/placement/reads/recall-space.ts'
-import { ingestBytes, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
 /** What waits for ever is found out. */
 const LIMIT = { timeout: 120_000 }
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
-
-beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db, { settings: { recallMaxBytes: 20_000 } })
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
-
-async function offload(bytes: Buffer): Promise<string> {
-  const id = await ingestBytes(rig.placement, bytes)
-  await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  await evictReplica(rig.placement, { objectId: id, from: 'local' })
-  return id
-}
+const rig = placementForEach({ settings: { recallMaxBytes: 20_000 } })
 
 const copy = (name: string, size: number): RecalledFile => ({
   objectId: name,
@@ -71,7 +52,7 @@ function hold(objectId: string, signal?: AbortSignal) {
 }
 
 test('of several that each need more than half of the room, one after the other gets it', LIMIT, async () => {
-  const ids = await Promise.all([1, 2, 3].map(() => offload(randomBytes(11_000))))
+  const ids = await Promise.all([1, 2, 3].map(() => rig.ingestOffloaded(randomBytes(11_000))))
   let atOnce = 0
   let most = 0
   const work = async () => {
@@ -101,7 +82,9 @@ test('first come, first served: a small one does not overtake a large one that w
 
 test('whoever stops waiting leaves nothing that others wait for', LIMIT, async () => {
   const { placement } = rig
-  const [first, second, third] = await Promise.all([1, 2, 3].map(() => offload(randomBytes(11_000))))
+  const [first, second, third] = await Promise.all(
+    [1, 2, 3].map(() => rig.ingestOffloaded(randomBytes(11_000))),
+  )
   const stop = new AbortController()
   const holder = hold(first!)
   await holder.begun
@@ -117,7 +100,7 @@ test('whoever stops waiting leaves nothing that others wait for', LIMIT, async (
 })
 
 test('one of two that wait for the same file may leave', LIMIT, async () => {
-  const [first, second] = await Promise.all([1, 2].map(() => offload(randomBytes(11_000))))
+  const [first, second] = await Promise.all([1, 2].map(() => rig.ingestOffloaded(randomBytes(11_000))))
   const holder = hold(first!)
   await holder.begun
   const stop = new AbortController()
@@ -132,8 +115,8 @@ test('one of two that wait for the same file may leave', LIMIT, async () => {
 
 test('a copy that failed takes no room and leaves no file', async () => {
   const { placement } = rig
-  const id = await offload(randomBytes(11_000))
-  rig.remotes.get('s3')!.plan({ call: 'get', when: 'before', error: new Error('no') })
+  const id = await rig.ingestOffloaded(randomBytes(11_000))
+  rig.s3().plan({ call: 'get', when: 'before', error: new Error('no') })
   await assert.rejects(withLocalFile(placement, id, 'test', async () => undefined))
   assert.equal(recalledCopies(placement).onDisk.size, 0)
   assert.equal(recalledCopies(placement).byObject.size, 0)
@@ -156,7 +139,7 @@ async function limitFiles(bytes: number | null): Promise<void> {
 
 test('a disk that takes a part of a copy only has made none', async () => {
   const bytes = randomBytes(11_000)
-  const id = await offload(bytes)
+  const id = await rig.ingestOffloaded(bytes)
   await limitFiles(4_096)
   try {
     await assert.rejects(withLocalFile(rig.placement, id, 'test', readFile), { code: 'EFBIG' })
@@ -171,7 +154,7 @@ test('a disk that takes a part of a copy only has made none', async () => {
 test('a local file that is gone: the place is to blame, unless its object was deleted', LIMIT, async () => {
   const kept = await ingestBytes(rig.placement, randomBytes(1_000))
   const deleted = await ingestBytes(rig.placement, randomBytes(1_000))
-  await database.db.transaction().execute((tx) => markForPurge(tx, [deleted], 'user'))
+  await rig.db.transaction().execute((tx) => markForPurge(tx, [deleted], 'user'))
   for (const [objectId, code] of [
     [kept, 'unavailable'],
     [deleted, 'not-found'],

@@ -6,12 +6,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { freshKey } from '../../../src/placement/keys.ts'
 import { noteKeyToClear, noteRemovalBegun } from '../../../src/placement/ledger/keys-to-clear.ts'
-import type { Replica } from '../../../src/placement/ledger/objects.ts'
 import { beginReplica, loadObject, suspectReplica } from '../../../src/placement/ledger/replicas.ts'
-import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { discardEmptyObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
@@ -20,38 +18,22 @@ import { adoptLocation } from '../../../src/placement/takeover/adopt.ts'
 import { beginAdoption } from '../../../src/placement/takeover/adoption.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
 import { StorageError } from '../../../src/storage/backend.ts'
-import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
+const rig = placementForEach()
+const { s3, places, replicaAt } = rig
 
-beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
-
-const s3 = () => rig.remotes.get('s3')!
-const places = (id: string) => placesOf(database.db, id)
 const read = async (id: string) => buffer(await (await findServable(rig.placement, id)).open())
 
-async function replicaAt(objectId: string, at: string): Promise<Replica> {
-  const { replicas } = (await loadObject(database.db, objectId))!
-  return replicas.find(({ locationId }) => locationId === at)!
-}
-
-const freshKeyOf = async (objectId: string) => freshKey((await loadObject(database.db, objectId))!.object)
+const freshKeyOf = async (objectId: string) => freshKey((await loadObject(rig.db, objectId))!.object)
 
 function hold(key: string, bytes: Buffer): void {
   s3().inner.held.set(key, { bytes, modifiedAt: new Date() })
 }
 
 async function adopt(at: string): Promise<void> {
-  await database.pool.query(
+  await rig.pool.query(
     `update location_counter set conflict = 'another-ledger', conflict_since = now() where location_id = $1`,
     [at],
   )
@@ -60,23 +42,15 @@ async function adopt(at: string): Promise<void> {
 }
 
 async function sweepKeys(): Promise<void> {
-  await database.pool.query('update key_to_clear set clear_at = now()')
+  await rig.pool.query('update key_to_clear set clear_at = now()')
   await sweepPlacement(rig.placement)
-}
-
-/** In the bucket alone. */
-async function offload(bytes: Buffer): Promise<string> {
-  const id = await ingestBytes(rig.placement, bytes)
-  await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  await evictReplica(rig.placement, { objectId: id, from: 'local' })
-  return id
 }
 
 test('right bytes under the key of a suspect replica are found when those that were adopted in its place are lost', async () => {
   const bytes = randomBytes(20_000)
-  const id = await offload(bytes)
+  const id = await rig.ingestOffloaded(bytes)
   const before = await replicaAt(id, 's3')
-  await suspectReplica(database.db, before, 'test')
+  await suspectReplica(rig.db, before, 'test')
   // The bucket leaves it out of its list, and has the same bytes under another key.
   s3().inner.held.delete(before.key)
   const other = await freshKeyOf(id)
@@ -95,7 +69,7 @@ test('nothing is left for good under the key of a write that was not finished, w
   const bytes = randomBytes(20_000)
   const id = await ingestBytes(rig.placement, bytes)
   const [before, other] = [await freshKeyOf(id), await freshKeyOf(id)]
-  await beginReplica(database.db, {
+  await beginReplica(rig.db, {
     objectId: id,
     locationId: 's3',
     key: before,
@@ -137,8 +111,8 @@ test('bytes that somebody may be removing are adopted when that is over, where t
   const id = await ingestBytes(rig.placement, bytes)
   const stray = { objectId: id, locationId: 's3', key: await freshKeyOf(id) }
   hold(stray.key, bytes)
-  await noteKeyToClear(database.db, stray, 0)
-  await database.db
+  await noteKeyToClear(rig.db, stray, 0)
+  await rig.db
     .transaction()
     .execute((tx) => noteRemovalBegun(tx, stray, { removal: 'other-copy', leaseMs: 60_000 }))
   const { backend } = s3()
@@ -148,7 +122,7 @@ test('bytes that somebody may be removing are adopted when that is over, where t
   }
   await assert.rejects(adopt('s3'), RetryLater)
   assert.deepEqual(await places(id), ['local verified'])
-  await database.pool.query('update key_to_clear set clear_at = now() where removal is not null')
+  await rig.pool.query('update key_to_clear set clear_at = now() where removal is not null')
   await adoptLocation(rig.placement, { locationId: 's3' })
   assert.deepEqual(await places(id), ['local verified', 's3 verified'])
   assert.equal((await replicaAt(id, 's3')).key, stray.key)
@@ -158,14 +132,14 @@ test('bytes that somebody may be removing are adopted when that is over, where t
 test('a file that is being given up is not kept by an adoption of its disk before that is over', async () => {
   const id = await ingestBytes(rig.placement, randomBytes(20_000))
   await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  await database.pool.query(
+  await rig.pool.query(
     `update replica set state = 'evicting', removal = 'other-copy', lease_expires_at = now() + interval '1 minute'
      where location_id = 'local'`,
   )
   await assert.rejects(adopt('local'), RetryLater)
   assert.deepEqual(await places(id), ['local evicting', 's3 verified'])
   // Whoever was at it has died.
-  await database.pool.query(`update replica set lease_expires_at = now() where state = 'evicting'`)
+  await rig.pool.query(`update replica set lease_expires_at = now() where state = 'evicting'`)
   await adoptLocation(rig.placement, { locationId: 'local' })
   assert.deepEqual(await places(id), ['local verified', 's3 verified'])
 })
@@ -176,13 +150,11 @@ test('an object without a replica is not forgotten while right bytes of it lie u
   const local = await replicaAt(id, 'local')
   const stray = { objectId: id, locationId: 's3', key: await freshKeyOf(id) }
   hold(stray.key, bytes)
-  await noteKeyToClear(database.db, stray, 60_000)
-  await database.pool.query(
-    `update stored_object set is_linked = false, created_at = now() - interval '1 hour'`,
-  )
-  await database.pool.query('alter table replica disable trigger user')
-  await database.pool.query('delete from replica')
-  await database.pool.query('alter table replica enable trigger user')
+  await noteKeyToClear(rig.db, stray, 60_000)
+  await rig.pool.query(`update stored_object set is_linked = false, created_at = now() - interval '1 hour'`)
+  await rig.pool.query('alter table replica disable trigger user')
+  await rig.pool.query('delete from replica')
+  await rig.pool.query('alter table replica enable trigger user')
   await rm(rig.placement.local.backend.localFiles!.path(local.key))
 
   await sweepPlacement(rig.placement)

@@ -4,45 +4,29 @@
  */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { afterEach, beforeEach, test } from 'node:test'
+import { beforeEach, test } from 'node:test'
 import type { PurgeReason } from '../../../src/database/schema.ts'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
-import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { markForPurge, purgeObject } from '../../../src/placement/lifecycle/purge.ts'
-import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { forgetLooks } from '../../../src/placement/locations/confirmations.ts'
 import { hasJob } from '../../../src/queue/find-jobs.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
-import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
+const rig = placementForEach()
 let bytes: Buffer
 let ownerId: string
 
 beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
   bytes = randomBytes(2_000)
   ownerId = randomUUID()
 })
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
 
-async function inBucket(owner = ownerId): Promise<string> {
-  const id = await ingestBytes(rig.placement, bytes, { ownerId: owner })
-  await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  await evictReplica(rig.placement, { objectId: id, from: 'local' })
-  return id
-}
-
+const inBucket = (owner = ownerId) => rig.ingestOffloaded(bytes, { ownerId: owner })
 const mark = (id: string, reason: PurgeReason) =>
-  database.db.transaction().execute((tx) => markForPurge(tx, [id], reason))
+  rig.db.transaction().execute((tx) => markForPurge(tx, [id], reason))
 const purge = (objectId: string) => purgeObject(rig.placement, { objectId })
-const heldInBucket = () => rig.remotes.get('s3')!.inner.held.size
+const heldInBucket = () => rig.s3().inner.held.size
 
 /** For bytes that are not a day old no twin in a bucket counts, so it waits. */
 async function waitingDuplicate(owner = ownerId): Promise<string> {
@@ -56,11 +40,11 @@ test('a duplicate that waits goes with the photo that its owner deletes for good
   const photo = await inBucket()
   const duplicate = await waitingDuplicate()
   await mark(photo, 'user')
-  await database.pool.query('delete from graphile_worker._private_jobs')
+  await rig.pool.query('delete from graphile_worker._private_jobs')
   await purge(photo)
-  assert.equal(await hasJob(database.db, 'purge-object', { objectId: duplicate }), true)
+  assert.equal(await hasJob(rig.db, 'purge-object', { objectId: duplicate }), true)
   await purge(duplicate)
-  assert.equal(await loadObject(database.db, duplicate), null)
+  assert.equal(await loadObject(rig.db, duplicate), null)
   assert.equal(heldInBucket(), 0)
 })
 
@@ -85,7 +69,7 @@ test('a duplicate goes on waiting for a photo that is there, for one of somebody
   await purge(second)
   await assert.rejects(purge(duplicate), RetryLater)
   await assert.rejects(purge(others), RetryLater)
-  assert.deepEqual(await placesOf(database.db, duplicate), ['s3 verified'])
+  assert.deepEqual(await rig.places(duplicate), ['s3 verified'])
   assert.equal(heldInBucket(), 2)
 })
 
@@ -94,7 +78,7 @@ test('what was decided so is removed by the rules of any removal: not where anot
   const duplicate = await waitingDuplicate()
   await mark(photo, 'user')
   await purge(photo)
-  await database.pool.query(
+  await rig.pool.query(
     `update location_counter set conflict = 'another-ledger', conflict_since = now() where location_id = 's3'`,
   )
   forgetLooks(rig.placement)

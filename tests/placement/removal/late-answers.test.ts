@@ -3,38 +3,20 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
-import { afterEach, beforeEach, test } from 'node:test'
-import type { Replica } from '../../../src/placement/ledger/objects.ts'
-import { loadObject } from '../../../src/placement/ledger/replicas.ts'
+import { test } from 'node:test'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { findServable } from '../../../src/placement/reads/serve.ts'
 import { StorageError } from '../../../src/storage/backend.ts'
-import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
+const rig = placementForEach()
+const { s3, places, replicaAt } = rig
 
-beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
-
-const s3 = () => rig.remotes.get('s3')!
-const places = (id: string) => placesOf(database.db, id)
 const heldKeys = () => [...s3().inner.held.keys()].filter((key) => key.startsWith('users/'))
 const read = async (id: string) => buffer(await (await findServable(rig.placement, id)).open())
-
-async function replicaAt(objectId: string, at: string): Promise<Replica> {
-  const { replicas } = (await loadObject(database.db, objectId))!
-  return replicas.find(({ locationId }) => locationId === at)!
-}
 
 async function flipLocal(objectId: string, bytes: Buffer): Promise<void> {
   const { key } = await replicaAt(objectId, 'local')
@@ -64,7 +46,7 @@ async function evictedWithoutAnswer() {
   await assert.rejects(evictReplica(rig.placement, { objectId: id, from: 's3' }), /got lost/)
   backend.delete = remove
   assert.deepEqual(await places(id), ['local verified', 's3 evicting'])
-  await database.pool.query(`update replica set lease_expires_at = now() - interval '1 minute'`)
+  await rig.pool.query(`update replica set lease_expires_at = now() - interval '1 minute'`)
   return { id, bytes, land: () => land() }
 }
 
@@ -81,7 +63,7 @@ test('L2: bytes that were being given up, and are all that is left, outlive a de
   await land()
   assert.deepEqual(await read(id), bytes)
   // Nothing is left over once the request can't be under way any more.
-  await database.pool.query('update key_to_clear set clear_at = now()')
+  await rig.pool.query('update key_to_clear set clear_at = now()')
   await sweepPlacement(rig.placement)
   assert.deepEqual(heldKeys(), [(await replicaAt(id, 's3')).key])
 })
@@ -91,7 +73,7 @@ test('L2: the old key is cleared where the deletion was never carried out', asyn
   await flipLocal(id, bytes)
   await goOn(id)
   assert.equal(heldKeys().length, 2)
-  await database.pool.query('update key_to_clear set clear_at = now()')
+  await rig.pool.query('update key_to_clear set clear_at = now()')
   await sweepPlacement(rig.placement)
   assert.deepEqual(heldKeys(), [(await replicaAt(id, 's3')).key])
   assert.deepEqual(await read(id), bytes)
@@ -125,7 +107,7 @@ test('L2: two who go on at once leave one replica, and what both put is cleared'
   await flipLocal(id, bytes)
   await Promise.all([goOn(id), goOn(id)])
   await land()
-  await database.pool.query('update key_to_clear set clear_at = now()')
+  await rig.pool.query('update key_to_clear set clear_at = now()')
   await sweepPlacement(rig.placement)
   assert.deepEqual(heldKeys(), [(await replicaAt(id, 's3')).key])
   assert.deepEqual(await read(id), bytes)
@@ -158,7 +140,7 @@ test('L3: one stale "not found" does not end a write whose answer got lost', asy
   await assert.rejects(replicateObject(rig.placement, { objectId: id, to: 's3' }))
   assert.deepEqual(await places(id), ['local verified', 's3 writing'])
   await flipLocal(id, bytes)
-  await database.pool.query(`update replica set lease_expires_at = now() - interval '1 minute'`)
+  await rig.pool.query(`update replica set lease_expires_at = now() - interval '1 minute'`)
   answerStale()
   await sweepPlacement(rig.placement)
   assert.match((await places(id)).join(), /s3 verified/)

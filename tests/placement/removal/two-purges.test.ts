@@ -3,26 +3,16 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { markForPurge, purgeObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
 import { StorageError } from '../../../src/storage/backend.ts'
-import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
-
-beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
+const rig = placementForEach()
 
 test('P1: of a duplicate whose twin is gone, two purges at once leave one copy', async () => {
   const bytes = randomBytes(20_000)
@@ -31,7 +21,7 @@ test('P1: of a duplicate whose twin is gone, two purges at once leave one copy',
   // Read back, so that a look at it proves nothing new.
   await replicateObject(rig.placement, { objectId: id, to: 'local' })
   // Nothing else holds these bytes: what it was a duplicate of has lost them.
-  await database.db.transaction().execute((tx) => markForPurge(tx, [id], 'duplicate'))
+  await rig.db.transaction().execute((tx) => markForPurge(tx, [id], 'duplicate'))
   const purge = () => purgeObject(rig.placement, { objectId: id })
 
   const { backend } = rig.placement.local
@@ -56,11 +46,11 @@ test('P1: of a duplicate whose twin is gone, two purges at once leave one copy',
   await hasRead.promise
   // The second gives up what is on the disk, for it relies on the bucket.
   await assert.rejects(purge(), RetryLater)
-  assert.deepEqual(await placesOf(database.db, id), ['s3 verified'])
+  assert.deepEqual(await rig.places(id), ['s3 verified'])
   goOn.resolve()
   await first
 
-  assert.deepEqual(await placesOf(database.db, id), ['s3 verified'])
-  const { key } = (await loadObject(database.db, id))!.replicas[0]!
-  assert.ok(rig.remotes.get('s3')!.inner.held.has(key), 'the last right bytes are still in the bucket')
+  assert.deepEqual(await rig.places(id), ['s3 verified'])
+  const { key } = (await loadObject(rig.db, id))!.replicas[0]!
+  assert.ok(rig.s3().inner.held.has(key), 'the last right bytes are still in the bucket')
 })

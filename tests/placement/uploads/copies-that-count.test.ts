@@ -5,11 +5,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
-import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { markForPurge, purgeObject } from '../../../src/placement/lifecycle/purge.ts'
-import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { forgetLooks } from '../../../src/placement/locations/confirmations.ts'
 import { forgetSeen, nameHolder } from '../../../src/placement/locations/moved-installation.ts'
 import { ensureCopy } from '../../../src/placement/uploads/repair.ts'
@@ -17,32 +15,17 @@ import { findSafeObjects } from '../../../src/placement/uploads/safe-copies.ts'
 import { stageStream } from '../../../src/placement/uploads/stage.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
 import { StorageError } from '../../../src/storage/backend.ts'
-import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
-beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db)
-})
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
+const rig = placementForEach()
 
-async function inBucket(bytes: Buffer, ownerId: string): Promise<string> {
-  const id = await ingestBytes(rig.placement, bytes, { ownerId })
-  await replicateObject(rig.placement, { objectId: id, to: 's3' })
-  await evictReplica(rig.placement, { objectId: id, from: 'local' })
-  return id
-}
-
+const inBucket = (bytes: Buffer, ownerId: string) => rig.ingestOffloaded(bytes, { ownerId })
 const belongToAnother = () => {
   rig.placement.locations.get('s3')!.isReadOnly = true
 }
 const inConflict = async () => {
-  await database.pool.query(
+  await rig.pool.query(
     `update location_counter set conflict = 'another-ledger', conflict_since = now() where location_id = 's3'`,
   )
   forgetLooks(rig.placement)
@@ -56,14 +39,14 @@ for (const [what, make] of [
     const [bytes, ownerId] = [randomBytes(2_000), randomUUID()]
     const twin = await inBucket(bytes, ownerId)
     const here = await ingestBytes(rig.placement, bytes, { ownerId })
-    await database.pool.query(`update stored_object set created_at = now() - interval '3 days'`)
-    await database.db.transaction().execute((tx) => markForPurge(tx, [here], 'duplicate'))
+    await rig.pool.query(`update stored_object set created_at = now() - interval '3 days'`)
+    await rig.db.transaction().execute((tx) => markForPurge(tx, [here], 'duplicate'))
     await make()
     await assert.rejects(purgeObject(rig.placement, { objectId: here }))
-    const { replicas } = (await loadObject(database.db, here))!
+    const { replicas } = (await loadObject(rig.db, here))!
     assert.equal(replicas[0]!.state, 'verified')
     assert.ok(await rig.placement.local.backend.head(replicas[0]!.key))
-    assert.deepEqual(await placesOf(database.db, twin), ['s3 verified'])
+    assert.deepEqual(await rig.places(twin), ['s3 verified'])
   })
 
 test('what only the bucket of the original holds is no duplicate for a copy of the installation', async () => {
@@ -73,7 +56,7 @@ test('what only the bucket of the original holds is no duplicate for a copy of t
   assert.deepEqual(await findSafeObjects(rig.placement, [id]), new Set())
   const sent = await stageStream(rig.placement, Readable.from([bytes]), { maxBytes: 1e6 })
   assert.equal(await ensureCopy(rig.placement, id, sent), 'repaired')
-  assert.deepEqual(await placesOf(database.db, id), ['local verified', 's3 verified'])
+  assert.deepEqual(await rig.places(id), ['local verified', 's3 verified'])
 })
 
 test('what lies in a bucket that another ledger uses is no duplicate, also while nobody can reach it', async () => {
@@ -81,13 +64,13 @@ test('what lies in a bucket that another ledger uses is no duplicate, also while
   const id = await inBucket(bytes, randomUUID())
   assert.deepEqual(await findSafeObjects(rig.placement, [id]), new Set([id]))
   await inConflict()
-  await database.pool.query(
+  await rig.pool.query(
     `update location set is_healthy = false, health_error = 'no answer', away_since = now() where id = 's3'`,
   )
   assert.deepEqual(await findSafeObjects(rig.placement, [id]), new Set())
   const sent = await stageStream(rig.placement, Readable.from([bytes]), { maxBytes: 1e6 })
   assert.equal(await ensureCopy(rig.placement, id, sent), 'repaired')
-  assert.deepEqual(await placesOf(database.db, id), ['local verified', 's3 verified'])
+  assert.deepEqual(await rig.places(id), ['local verified', 's3 verified'])
 })
 
 test('a copy of an installation finds no duplicate in the bucket before it has seen whether the original goes on', async () => {
@@ -99,32 +82,32 @@ test('a copy of an installation finds no duplicate in the bucket before it has s
   forgetSeen(placement)
   const sent = await stageStream(placement, Readable.from([bytes]), { maxBytes: 1e6 })
   assert.equal(await ensureCopy(placement, id, sent), 'repaired')
-  assert.deepEqual(await placesOf(database.db, id), ['local verified', 's3 verified'])
+  assert.deepEqual(await rig.places(id), ['local verified', 's3 verified'])
 })
 
 test('right bytes whose ETag alone has changed are not taken for wrong ones when nothing else stands for them', async () => {
   const id = await inBucket(randomBytes(2_000), randomUUID())
-  const { backend } = rig.remotes.get('s3')!
+  const { backend } = rig.s3()
   const { head } = backend
   // It attests to nothing, and was copied to another bucket and back: every ETag is another one.
-  await database.pool.query(`update replica set proof = proof || '{"etag": "before"}'`)
+  await rig.pool.query(`update replica set proof = proof || '{"etag": "before"}'`)
   backend.head = async (...args) => {
     const held = await head(...args)
     return held && { ...held, etag: 'after', attested: [] }
   }
-  await database.db.transaction().execute((tx) => markForPurge(tx, [id], 'duplicate'))
+  await rig.db.transaction().execute((tx) => markForPurge(tx, [id], 'duplicate'))
   await assert.rejects(purgeObject(rig.placement, { objectId: id }), RetryLater)
-  const { replicas } = (await loadObject(database.db, id))!
+  const { replicas } = (await loadObject(rig.db, id))!
   assert.ok(await backend.head(replicas[0]!.key), 'the bytes are there')
 })
 
 test('a bucket whose quota is used up can be emptied', async () => {
   const id = await inBucket(randomBytes(2_000), randomUUID())
-  await database.db.transaction().execute((tx) => markForPurge(tx, [id], 'user'))
+  await rig.db.transaction().execute((tx) => markForPurge(tx, [id], 'user'))
   rig.placement.settings.counterGoodForMs = 0
-  rig.remotes.get('s3')!.backend.writeCounter = async () => {
+  rig.s3().backend.writeCounter = async () => {
     throw new StorageError('too-large', 'QuotaExceeded')
   }
   await purgeObject(rig.placement, { objectId: id })
-  assert.equal(rig.remotes.get('s3')!.inner.held.size, 0)
+  assert.equal(rig.s3().inner.held.size, 0)
 })

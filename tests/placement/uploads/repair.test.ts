@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { afterEach, beforeEach, test } from 'node:test'
+import { beforeEach, test } from 'node:test'
 import { sql } from 'kysely'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { markForPurge } from '../../../src/placement/lifecycle/purge.ts'
@@ -13,55 +13,48 @@ import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { ensureCopy } from '../../../src/placement/uploads/repair.ts'
 import { findSafeObjects } from '../../../src/placement/uploads/safe-copies.ts'
 import { type StagedFile, stageStream } from '../../../src/placement/uploads/stage.ts'
-import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { placementForEach } from '../../support/placement-for-each.ts'
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let rig: Awaited<ReturnType<typeof testPlacement>>
+const rig = placementForEach()
 const bytes = randomBytes(50_000)
 let id: string
 let sent: StagedFile
 
 beforeEach(async () => {
-  database = await testDatabase()
-  rig = await testPlacement(database.db, { remotes: ['s3'] })
   id = await ingestBytes(rig.placement, bytes)
   sent = await stageStream(rig.placement, Readable.from([bytes]), { maxBytes: 1e6 })
 })
-afterEach(async () => {
-  await rig.close()
-  await database.drop()
-})
 
-const places = () => placesOf(database.db, id)
+const places = () => rig.places(id)
 const localPath = async () => {
-  const { replicas } = (await loadObject(database.db, id))!
+  const { replicas } = (await loadObject(rig.db, id))!
   return join(rig.mediaLocation, replicas.find(({ locationId }) => locationId === 'local')!.key)
 }
 
 /** The last copy is in the bucket, and lost there. */
 async function loseInBucket(): Promise<void> {
   await sql`insert into replica (object_id, location_id, key, state, actor, lease_expires_at)
-    values (${id}, 's3', 'users/lost', 'writing', 'test', now())`.execute(database.db)
+    values (${id}, 's3', 'users/lost', 'writing', 'test', now())`.execute(rig.db)
   await sql`update replica set state = 'verified', proof_level = 3, verified_at = now() where location_id = 's3'`.execute(
-    database.db,
+    rig.db,
   )
   await rm(await localPath())
   await sql`update replica set state = 'evicting', removal = 'other-copy' where location_id = 'local'`.execute(
-    database.db,
+    rig.db,
   )
-  await sql`delete from replica where location_id = 'local'`.execute(database.db)
-  await sql`update replica set state = 'suspect' where location_id = 's3'`.execute(database.db)
+  await sql`delete from replica where location_id = 'local'`.execute(rig.db)
+  await sql`update replica set state = 'suspect' where location_id = 's3'`.execute(rig.db)
 }
 
 async function spoilHere(): Promise<void> {
   await writeFile(await localPath(), randomBytes(bytes.length))
-  await sql`update replica set state = 'suspect'`.execute(database.db)
+  await sql`update replica set state = 'suspect'`.execute(rig.db)
 }
 
 async function repairAndDie(dies: string): Promise<void> {
   const given = {
-    databaseUrl: database.url,
+    databaseUrl: rig.databaseUrl,
     mediaLocation: rig.mediaLocation,
     objectId: id,
     path: sent.path,
@@ -77,7 +70,7 @@ async function repairAndDie(dies: string): Promise<void> {
   assert.deepEqual(await findSafeObjects(rig.placement, [id]), new Set(), 'nothing counts before the commit')
   // As if the writer had been dead for long.
   await sql`update replica set lease_expires_at = now() - interval '1 second' where state = 'writing'`.execute(
-    database.db,
+    rig.db,
   )
 }
 
@@ -103,7 +96,7 @@ test('A3: a killed repair that had put the right bytes is found good without ano
   await spoilHere()
   await repairAndDie('after the bytes')
   assert.deepEqual(await places(), ['local suspect'])
-  await sql`update key_to_clear set clear_at = now()`.execute(database.db)
+  await sql`update key_to_clear set clear_at = now()`.execute(rig.db)
   await sweepPlacement(rig.placement)
   assert.deepEqual(await places(), ['local verified'])
   assert.deepEqual(await readFile(await localPath()), bytes)
@@ -131,6 +124,6 @@ test('A3: an object that is being purged is not repaired, and other bytes never 
   await spoilHere()
   const other = await stageStream(rig.placement, Readable.from([randomBytes(10)]), { maxBytes: 1e6 })
   await assert.rejects(ensureCopy(rig.placement, id, other), { code: 'conflict' })
-  await markForPurge(database.db, [id], 'user')
+  await markForPurge(rig.db, [id], 'user')
   assert.equal(await ensureCopy(rig.placement, id, sent), 'gone')
 })

@@ -1,3 +1,5 @@
+import { type TiffEntry, tiffFile } from './tiff-file.ts'
+
 /**
  * A DNG with nothing but a sensor's data, as phones' RAW modes and converters write it: 16 bits, a Bayer
  * pattern of red, green, green, blue, no embedded picture (DNG 1.7, chapters 4 and 6). `colourAt` says what
@@ -21,7 +23,7 @@ export function makeSensorDng(options: {
   const text = (value: string) => Buffer.from(`${value}\0`)
   // XYZ (D65) to the camera's colours: the inverse of sRGB's primaries, so that the camera sees sRGB.
   const matrix = [3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.204, 1.057]
-  const entries: Entry[] = [
+  const entries: TiffEntry[] = [
     [254, 4, 1, 0],
     [256, 4, 1, width],
     [257, 4, 1, height],
@@ -30,7 +32,7 @@ export function makeSensorDng(options: {
     [262, 3, 1, 32_803], // colour filter array
     [271, 2, 9, text('Glassine')],
     [272, 2, 7, text('Sensor')],
-    [273, 4, 1, 'sensor'],
+    [273, 4, 1, sensor],
     [274, 3, 1, orientation],
     [277, 3, 1, 1],
     [278, 4, 1, height],
@@ -45,32 +47,8 @@ export function makeSensorDng(options: {
     [50_728, 5, 3, rationals([1, 1, 1], false)], // AsShotNeutral
     [50_778, 3, 1, 21], // D65
   ]
-  const head = Buffer.alloc(8 + 2 + entries.length * 12 + 4)
-  head.write('II*\0', 0, 'latin1')
-  head.writeUInt32LE(8, 4)
-  head.writeUInt16LE(entries.length, 8)
-  const behind = entries.flatMap(([, , , value]) =>
-    Buffer.isBuffer(value) && value.length > 4 ? [value] : [],
-  )
-  const sensorAt = head.length + behind.reduce((sum, value) => sum + value.length, 0)
-  let end = head.length
-  entries.forEach(([tag, type, count, value], index) => {
-    const at = 10 + index * 12
-    head.writeUInt16LE(tag, at)
-    head.writeUInt16LE(type, at + 2)
-    head.writeUInt32LE(count, at + 4)
-    if (value === 'sensor') head.writeUInt32LE(sensorAt, at + 8)
-    else if (typeof value === 'number') head.writeUInt32LE(value, at + 8)
-    else if (value.length <= 4) value.copy(head, at + 8)
-    else {
-      head.writeUInt32LE(end, at + 8)
-      end += value.length
-    }
-  })
-  return Buffer.concat([head, ...behind, sensor])
+  return tiffFile([entries])
 }
-
-type Entry = [tag: number, type: number, count: number, value: number | Buffer | 'sensor']
 
 function rationals(values: readonly number[], isSigned: boolean): Buffer {
   const buffer = Buffer.alloc(values.length * 8)

@@ -259,6 +259,7 @@ export type JobQueue = {
   queueStatus: { isActive: boolean; isPaused: boolean }
 }
 
+export type { ReadingStatus } from '../../../src/library/processing/reading-status.ts'
 export type {
   Failure,
   StorageFailures,

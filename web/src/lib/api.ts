@@ -19,6 +19,7 @@ import type {
   BucketColumns,
   JobQueue,
   OtherUser,
+  ReadingStatus,
   Receipt,
   Restorees,
   RestorePlan,
@@ -313,6 +314,8 @@ export const restoreOriginals = (which: Restorees, tier: RestoreTier, days: numb
   call<RestorePlan>('POST', '/storage/archive/restore', { body: { ...which, tier, days, dryRun: false } })
 export const getFailures = (signal?: AbortSignal) =>
   call<StorageFailures>('GET', '/storage/failures', { signal })
+export const getReadings = (signal?: AbortSignal) =>
+  call<ReadingStatus>('GET', '/storage/readings', { signal })
 export const getQueues = (signal?: AbortSignal) => call<Record<string, JobQueue>>('GET', '/jobs', { signal })
 export const commandQueue = (name: string, command: 'pause' | 'resume' | 'start' | 'clear-failed') =>
   call<JobQueue>('PUT', `/jobs/${name}`, { body: { command, force: false } })

@@ -43,37 +43,36 @@ export function registerAssetMediaRoutes(app: FastifyInstance, { db, placement, 
     },
   )
 
-  app.get(
-    '/api/assets/:id/original',
+  const wholeFiles = [
     {
-      config: {
-        access: { who: 'user', permission: 'asset.download' },
-        authenticatedQuery: originalRows,
-        readsSpeculatively: true,
-      },
+      path: '/api/assets/:id/original',
+      permission: 'asset.download',
+      rows: originalRows,
+      find: findOriginal,
     },
-    async (request, reply) => {
-      parse(idParams, request.params)
-      const media = foundBy(originalRows, request)
-      return send(request, reply, media, await findOriginal(db, actorOf(request), media))
-    },
-  )
-
-  app.get(
-    '/api/assets/:id/video/playback',
     {
-      config: {
-        access: { who: 'user', permission: 'asset.view' },
-        authenticatedQuery: playbackRows,
-        readsSpeculatively: true,
+      path: '/api/assets/:id/video/playback',
+      permission: 'asset.view',
+      rows: playbackRows,
+      find: findPlayback,
+    },
+  ] as const
+  for (const { path, permission, rows, find } of wholeFiles)
+    app.get(
+      path,
+      {
+        config: {
+          access: { who: 'user', permission },
+          authenticatedQuery: rows,
+          readsSpeculatively: true,
+        },
       },
-    },
-    async (request, reply) => {
-      parse(idParams, request.params)
-      const media = foundBy(playbackRows, request)
-      return send(request, reply, media, await findPlayback(db, actorOf(request), media))
-    },
-  )
+      async (request, reply) => {
+        parse(idParams, request.params)
+        const media = foundBy(rows, request)
+        return send(request, reply, media, await find(db, actorOf(request), media))
+      },
+    )
 }
 
 const thumbnailRows: AuthenticatedQuery<MediaRows> = (request, db, credentials) => {
@@ -84,15 +83,14 @@ const thumbnailRows: AuthenticatedQuery<MediaRows> = (request, db, credentials) 
     : null
 }
 
-const originalRows: AuthenticatedQuery<MediaRows> = (request, db, credentials) => {
-  const { data } = idParams.safeParse(request.params)
-  return data ? findMedia(db, credentials, { assetId: data.id, kind: null }) : null
-}
-
-const playbackRows: AuthenticatedQuery<MediaRows> = (request, db, credentials) => {
-  const { data } = idParams.safeParse(request.params)
-  return data ? findMedia(db, credentials, { assetId: data.id, kind: 'encoded-video' }) : null
-}
+const rowsOfKind =
+  (kind: Parameters<typeof findMedia>[2]['kind']): AuthenticatedQuery<MediaRows> =>
+  (request, db, credentials) => {
+    const { data } = idParams.safeParse(request.params)
+    return data ? findMedia(db, credentials, { assetId: data.id, kind }) : null
+  }
+const originalRows = rowsOfKind(null)
+const playbackRows = rowsOfKind('encoded-video')
 
 /** Relative, so that it holds behind any proxy; the query (`edited`, `c`, a key) goes along. */
 function siblingAddress(request: FastifyRequest, instead: 'original' | 'preview'): string {

@@ -154,15 +154,26 @@ function followed({ db, log }: HttpParts, id: string, { bytes, length }: Zip, re
     isCut = true
     log.warn({ archive: id, error: error.message }, 'an archive was cut off')
   })
-  const note = (what: Parameters<typeof noteArchive>[2]) =>
-    noteArchive(db, id, what).catch((error: Error) => {
-      log.warn({ error: error.message }, 'how far an archive is could not be noted')
-      return true
-    })
-  void note({ state: 'running', sentBytes: 0, totalBytes: length })
-  const timer = setInterval(async () => {
-    if (!(await note({ state: 'running', sentBytes: sent }))) reply.raw.destroy()
-  }, NOTE_MS)
+  // Each after the one before: a slow `running` would be written over the end.
+  let noted = Promise.resolve(true)
+  let isNoting = false
+  const note = (what: Parameters<typeof noteArchive>[2]) => {
+    noted = noted
+      .then(() => noteArchive(db, id, what))
+      .catch((error: Error) => {
+        log.warn({ error: error.message }, 'how far an archive is could not be noted')
+        return true
+      })
+    return noted
+  }
+  const noteProgress = async () => {
+    if (isNoting) return
+    isNoting = true
+    if (!(await note({ state: 'running', sentBytes: sent, totalBytes: length }))) reply.raw.destroy()
+    isNoting = false
+  }
+  void noteProgress()
+  const timer = setInterval(noteProgress, NOTE_MS)
   reply.raw.once('close', () => {
     clearInterval(timer)
     const error = isCut
