@@ -1,4 +1,5 @@
 import { restartTrashTime } from '../../library/assets/trash.ts'
+import { restartDeleteDelay } from '../../library/users/deletion.ts'
 import { adoptLocation } from '../../placement/takeover/adopt.ts'
 import type { JobHandlers } from '../../queue/worker.ts'
 import type { JobParts } from '../parts.ts'
@@ -9,9 +10,11 @@ export function adoptLocationJob({
   announceStorage,
 }: JobParts): JobHandlers['adopt-location'] {
   return async (payload, { signal }) => {
-    // This ledger may be older than the trash: what somebody has taken out of it meanwhile lies in it again.
+    // This ledger may be older than the trash: what somebody has taken out of it meanwhile lies in it again, and
+    // so it is with deleted users.
     // Before the end, which a kill could come right after.
     await restartTrashTime(db)
+    await restartDeleteDelay(db)
     // Storage pages show how far it has come.
     const onProgress = () => void announceStorage()
     await adoptLocation(placement, payload, { signal, onProgress })
