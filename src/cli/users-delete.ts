@@ -29,7 +29,7 @@ export async function deleteUserFromCli(
     context.print(
       options.json
         ? JSON.stringify({ ...has, deleted: false }, null, 2)
-        : `${email} has ${files}. With --yes they are deleted and logged out everywhere; for ${DELAY} they can be ` +
+        : `${email} has ${files}. With --yes this user is deleted and logged out everywhere; for ${DELAY} they can be ` +
             'restored, then all of it goes for good.',
     )
     return EXIT.attention

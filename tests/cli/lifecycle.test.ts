@@ -301,7 +301,7 @@ describe('the life of a server', { concurrency: 1 }, () => {
     assert.equal(asked.code, 3, asked.stderr)
     assert.match(
       asked.stdout,
-      /^bob@example\.org has 0 photos and 0 videos, 0 B\. With --yes they are deleted/,
+      /^bob@example\.org has 0 photos and 0 videos, 0 B\. With --yes this user is deleted/,
     )
     const only = await glassine(['users', 'delete', 'ada@example.org', '--yes'])
     assert.deepEqual([only.code, only.stderr], [2, 'The only administrator can not be deleted\n'])
