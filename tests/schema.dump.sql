@@ -84,14 +84,18 @@ create table app_user (
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
+  removal_begun_at timestamp with time zone,
+  constraint app_user_check CHECK (((removal_begun_at IS NULL) OR (deleted_at IS NOT NULL))),
   constraint app_user_quota_bytes_check CHECK ((quota_bytes >= 0)),
   constraint app_user_profile_image_object_id_fkey FOREIGN KEY (profile_image_object_id) REFERENCES stored_object(id),
   constraint app_user_pkey PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX app_user_email ON public.app_user USING btree (lower(email));
+CREATE INDEX app_user_removal ON public.app_user USING btree (id) WHERE (removal_begun_at IS NOT NULL);
 CREATE TRIGGER announce_user AFTER DELETE ON public.app_user FOR EACH ROW EXECUTE FUNCTION announce_credential();
 CREATE TRIGGER announce_user_change AFTER UPDATE OF deleted_at, is_admin ON public.app_user FOR EACH ROW WHEN (((new.deleted_at IS DISTINCT FROM old.deleted_at) OR (new.is_admin IS DISTINCT FROM old.is_admin))) EXECUTE FUNCTION announce_credential();
 CREATE TRIGGER guard_profile_image BEFORE INSERT OR UPDATE OF profile_image_object_id ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_reference('profile_image_object_id');
+CREATE TRIGGER guard_user BEFORE DELETE OR UPDATE OF removal_begun_at, deleted_at ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_user();
 
 create table archive_download (
   id uuid not null default gen_random_uuid(),
@@ -836,6 +840,23 @@ begin
   if (new.id, new.owner_id, new.kind, new.size, new.sha256) is distinct from
      (old.id, old.owner_id, old.kind, old.size, old.sha256) then
     raise exception 'object % is immutable', old.id using errcode = 'GL001';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_user()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'DELETE' then
+    if old.removal_begun_at is null then
+      raise exception 'user % is not being removed', old.id using errcode = 'GL005';
+    end if;
+    return old;
+  end if;
+  if old.removal_begun_at is not null and new.removal_begun_at is null then
+    raise exception 'user % is being removed for good', old.id using errcode = 'GL005';
   end if;
   return new;
 end $function$;

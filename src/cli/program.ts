@@ -15,6 +15,7 @@ import { printStorageStatus } from './storage-status.ts'
 import { type UseAsCopyOptions, useAsCopyFromCli } from './storage-use-as-copy.ts'
 import { listUsersFromCli, resetPasswordFromCli, setQuotaFromCli } from './users.ts'
 import { createUserFromCli, type UserOptions } from './users-create.ts'
+import { deleteUserFromCli, restoreUserFromCli } from './users-delete.ts'
 
 type Json = { json?: boolean }
 
@@ -184,6 +185,25 @@ export async function runCommand(
     .option('--json', 'as JSON')
     .action(async (email: string, size: string, options: Json) => {
       code = await setQuotaFromCli(context, email, size, options)
+    })
+  users
+    .command('delete')
+    .description(
+      'say what goes with a user and, with --yes, delete them; for seven days they can be restored',
+    )
+    .argument('<email>', 'what they log in with')
+    .option('--yes', 'delete them')
+    .option('--json', 'as JSON')
+    .action(async (email: string, options: { yes?: boolean } & Json) => {
+      code = await deleteUserFromCli(context, email, options)
+    })
+  users
+    .command('restore')
+    .description('bring a deleted user back, with all that they have')
+    .argument('<email>', 'what they logged in with')
+    .option('--json', 'as JSON')
+    .action(async (email: string, options: Json) => {
+      code = await restoreUserFromCli(context, email, options)
     })
 
   addVersion(program)

@@ -9,9 +9,9 @@ import { bytes, columns, type Style } from './text.ts'
 
 type Json = { json?: boolean }
 
-/** Everybody who may log in, the first account first. */
+/** Everybody who may log in, and who was deleted and is not gone yet; the first account first. */
 export async function listUsersFromCli(context: CliContext, options: Json): Promise<ExitCode> {
-  const users = await context.withDatabase((db) => listUsersForAdmin(db))
+  const users = await context.withDatabase((db) => listUsersForAdmin(db, { withDeleted: true }))
   context.print(
     options.json ? JSON.stringify(users, null, 2) : describeUsers(users, context.style, new Date()),
   )
@@ -29,7 +29,12 @@ export function describeUsers(users: readonly OwnUserView[], style: Style, now: 
         bytes(user.quotaUsageInBytes),
         user.quotaSizeInBytes === null ? 'none' : bytes(user.quotaSizeInBytes),
         ago(user.createdAt, now),
-        [user.isAdmin && 'administrator', user.shouldChangePassword && 'has to change the password']
+        [
+          user.isAdmin && 'administrator',
+          user.shouldChangePassword && 'has to change the password',
+          user.status === 'removing' && 'is being removed',
+          user.status === 'deleted' && user.deletedAt && `deleted ${ago(user.deletedAt, now)}`,
+        ]
           .filter(Boolean)
           .join(', '),
       ]),

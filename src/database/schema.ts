@@ -50,6 +50,7 @@ export type Schema = {
     created_at: Timestamp
     updated_at: Timestamp
     deleted_at: NullableTimestamp
+    removal_begun_at: NullableTimestamp
   }
   session: {
     id: Generated<string>

@@ -16,7 +16,7 @@ type NotInSchema =
   | 'clock_seen'
   | 'clock_gap'
   | 'graphile_worker'
-  | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_stored_object' | 'lived_since'}()`
+  | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
   | `${'note_writable_key' | 'refuse_change' | 'search_text'}()`
 
 /**
@@ -66,6 +66,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   api_key: 'library/credentials',
   'announce_credential()': 'library/credentials',
   app_user: 'library/users',
+  'guard_user()': 'library/users',
   asset: 'library/assets',
   asset_file: 'library/assets',
   asset_exif: 'library/assets',
@@ -119,7 +120,7 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'library/processing': ['asset', 'asset_exif'],
   'library/uploads': ['asset_file'],
   'library/direct-uploads': ['asset'],
-  'library/server': ['asset', 'direct_upload', 'session'],
+  'library/server': ['app_user', 'asset', 'direct_upload', 'session'],
 }
 
 /** Statements of one top folder on another's tables, each with its reason. */

@@ -21,6 +21,7 @@ import { registerApiKeyRoutes } from './routes/users/api-keys.ts'
 import { registerAuthRoutes } from './routes/users/auth.ts'
 import { registerProfileImageRoutes } from './routes/users/profile-image.ts'
 import { registerSessionRoutes } from './routes/users/sessions.ts'
+import { registerUserDeletionRoutes } from './routes/users/user-deletion.ts'
 import { registerUserRoutes } from './routes/users/users.ts'
 
 /**
@@ -42,6 +43,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerAuthRoutes(app, parts)
   registerUserRoutes(app, parts)
   registerAdminUserRoutes(app, parts)
+  registerUserDeletionRoutes(app, parts)
   registerApiKeyRoutes(app, parts)
   registerSessionRoutes(app, parts)
   registerServerRoutes(app, parts)

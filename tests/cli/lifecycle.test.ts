@@ -297,6 +297,22 @@ describe('the life of a server', { concurrency: 1 }, () => {
     assert.match(stdout, /^ada@example\.org +Ada +0 B +none +.* ago +administrator$/m)
     assert.match(stdout, /^bob@example\.org +bob +0 B +1\.50 GiB +.* ago +has to change the password$/m)
 
+    const asked = await glassine(['users', 'delete', 'bob@example.org'])
+    assert.equal(asked.code, 3, asked.stderr)
+    assert.match(
+      asked.stdout,
+      /^bob@example\.org has 0 photos and 0 videos, 0 B\. With --yes this user is deleted/,
+    )
+    const only = await glassine(['users', 'delete', 'ada@example.org', '--yes'])
+    assert.deepEqual([only.code, only.stderr], [2, 'The only administrator can not be deleted\n'])
+    const deleted = JSON.parse(
+      (await glassine(['users', 'delete', 'bob@example.org', '--yes', '--json'])).stdout,
+    )
+    assert.equal(deleted.status, 'deleted')
+    assert.match((await glassine(['users', 'list'])).stdout, /^bob@example\.org .* deleted \d+ \w+ ago$/m)
+    const restored = await glassine(['users', 'restore', 'Bob@Example.org'])
+    assert.equal(restored.stdout, 'bob@example.org is back and can log in, with all they have.\n')
+
     const server = await serve()
     const login = (email: string, password: string) =>
       fetch(`${server.url}/api/auth/login`, {

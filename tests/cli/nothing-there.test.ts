@@ -42,6 +42,7 @@ describe('a command', { concurrency: 2 }, () => {
     ['storage', 'adopt', 's3'],
     ['users', 'list'],
     ['users', 'reset-password', 'anna@example.org'],
+    ['users', 'delete', 'anna@example.org', '--yes'],
   ]
   for (const args of READING) {
     test(`that reads makes no installation: ${args.join(' ')}`, async () => {

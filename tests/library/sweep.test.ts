@@ -15,6 +15,7 @@ const NOTHING = {
   givenUp: 0,
   unreferencedObjects: 0,
   directUploads: 0,
+  removedUsers: 0,
 }
 
 test('the sweep finds what fell through, and nothing else', async (t) => {

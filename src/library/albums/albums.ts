@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import type { Database, Tx } from '../../database/connect.ts'
+import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { publish } from '../../database/events.ts'
 import type { AlbumRole } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
@@ -146,6 +146,33 @@ export async function deleteAlbum(db: Database, actor: Actor, id: string): Promi
     await announceAlbum(tx, id)
     await tx.deleteFrom('album').where('id', '=', id).execute()
   })
+}
+
+/** Deletes the albums that a user owns who is being removed; what others have put into them stays theirs. */
+export async function deleteAlbumsOf(db: Database, userId: string): Promise<void> {
+  const owned = await db
+    .selectFrom('album_user')
+    .select('album_id as id')
+    .where('user_id', '=', userId)
+    .where('role', '=', 'owner')
+    .execute()
+  for (const { id } of owned) {
+    await db.transaction().execute(async (tx) => {
+      await announceAlbum(tx, id)
+      await tx.deleteFrom('album').where('id', '=', id).execute()
+    })
+  }
+}
+
+export async function ownsAlbum(db: Queryable, userId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('album_user')
+    .select('album_id')
+    .where('user_id', '=', userId)
+    .where('role', '=', 'owner')
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
 }
 
 /** How many albums the actor owns, how many of theirs or others' are shared, how many of theirs are not. */

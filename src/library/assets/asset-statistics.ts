@@ -6,12 +6,12 @@ import type { Actor } from '../access.ts'
 export type AssetStatistics = { images: number; videos: number; total: number }
 
 /**
- * Counts of the actor's own assets. Without filters: what the timeline and the archive show, the trash left
+ * Counts of a user's own assets. Without filters: what the timeline and the archive show, the trash left
  * out.
  */
 export async function assetStatistics(
   db: Database,
-  actor: Actor,
+  { userId }: Pick<Actor, 'userId'>,
   filter: { isFavorite?: boolean; isTrashed?: boolean; visibility?: Visibility } = {},
 ): Promise<AssetStatistics> {
   let query = db
@@ -20,7 +20,7 @@ export async function assetStatistics(
       sql<number>`count(*) filter (where type = 'IMAGE')`.as('images'),
       sql<number>`count(*) filter (where type = 'VIDEO')`.as('videos'),
     ])
-    .where('owner_id', '=', actor.userId)
+    .where('owner_id', '=', userId)
     .where('deleted_at', filter.isTrashed ? 'is not' : 'is', null)
   if (filter.visibility) query = query.where('visibility', '=', filter.visibility)
   else query = query.where('visibility', 'in', ['timeline', 'archive'])

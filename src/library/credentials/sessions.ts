@@ -191,7 +191,10 @@ export async function applySessionLimits(db: Database, { idleDays, maxDays }: Se
 }
 
 /** The user's sessions that have not ended, last used first. */
-export async function listSessions(db: Database, actor: Actor): Promise<SessionView[]> {
+export async function listSessions(
+  db: Database,
+  actor: Pick<Actor, 'userId' | 'sessionId'>,
+): Promise<SessionView[]> {
   const rows = await db
     .selectFrom('session')
     .selectAll()

@@ -1,6 +1,6 @@
 /** How a direct upload ends that becomes no asset. */
 import { sql } from 'kysely'
-import type { Database } from '../../database/connect.ts'
+import type { Database, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import { abandonWrite } from '../../placement/uploads/direct-write.ts'
 import type { Actor } from '../access.ts'
@@ -27,6 +27,33 @@ export async function giveUpUpload(db: Database, actor: Actor, uploadId: string)
       ? 'this upload is an asset already; delete that instead'
       : `this upload is ${state}`,
   )
+}
+
+/** Gives up all that a user has under way, who is being removed. */
+export async function giveUpUploadsOf(db: Database, userId: string, reason: string): Promise<void> {
+  const uploads = await db
+    .selectFrom('direct_upload')
+    .select('id')
+    .where('owner_id', '=', userId)
+    .where('state', 'in', ['open', 'received'])
+    .execute()
+  for (const { id } of uploads)
+    for (const from of ['open', 'received'] as const)
+      if (await endUpload(db, id, 'abandoned', reason, { from })) break
+}
+
+/** The end of the rows of a user's uploads. False, and nothing is changed, where one is under way. */
+export async function forgetUploadsOf(tx: Tx, userId: string): Promise<boolean> {
+  const underWay = await tx
+    .selectFrom('direct_upload')
+    .select('id')
+    .where('owner_id', '=', userId)
+    .where('state', 'in', ['open', 'received'])
+    .limit(1)
+    .executeTakeFirst()
+  if (underWay !== undefined) return false
+  await tx.deleteFrom('direct_upload').where('owner_id', '=', userId).execute()
+  return true
 }
 
 /**

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import { VERSION } from '../../version.ts'
 import { TRASH_MS } from '../assets/trash.ts'
+import { DELETE_DELAY_MS } from '../users/deletion.ts'
 import { hasUsers } from '../users/users.ts'
 import { isAdminOnboarded } from './admin-onboarding.ts'
 
@@ -46,7 +47,7 @@ export async function serverConfig(db: Database) {
     loginPageMessage: '',
     publicUsers: true,
     trashDays: TRASH_MS / 86_400_000,
-    userDeleteDelay: 7,
+    userDeleteDelay: DELETE_DELAY_MS / 86_400_000,
     minFaces: 3,
     oauthButtonText: 'Login with OAuth',
     // No map from elsewhere: it would tell a stranger where the photos were taken.

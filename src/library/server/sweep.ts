@@ -19,6 +19,7 @@ import { purgeExpiredTrash } from '../assets/trash.ts'
 import { endExpiredSessions } from '../credentials/sessions.ts'
 import { sweepDirectUploads } from '../direct-uploads/sweep.ts'
 import { giveUp } from '../processing/processing.ts'
+import { removeUsers } from './remove-users.ts'
 
 export type SweepResult = {
   purgedFromTrash: number
@@ -27,6 +28,7 @@ export type SweepResult = {
   givenUp: number
   unreferencedObjects: number
   directUploads: number
+  removedUsers: number
 }
 
 /**
@@ -54,6 +56,7 @@ export async function sweepLibrary({
     processedAgain: await processForgotten(db),
     unreferencedObjects: mayPurge ? (await purgeUnreferenced(db)) + (await purgeUnreferencedTwins(db)) : 0,
     directUploads: await sweepDirectUploads({ db, placement, log }),
+    removedUsers: await removeUsers({ db, placement, log }),
   }
   if (Object.values(result).some((count) => count > 0)) log.info(result, 'the library was swept')
   return result

@@ -17,6 +17,8 @@ export async function requireQuota(tx: Tx, userId: string, addedBytes: number): 
     .select('quota_bytes')
     .where('id', '=', userId)
     .where('deleted_at', 'is', null)
+    // A deletion of the user comes before this upload, which is refused, or after its commit.
+    .forKeyShare()
     .executeTakeFirst()
   if (!user) throw new AppError('unauthenticated', 'The user was deleted')
   if (user.quota_bytes === null) return

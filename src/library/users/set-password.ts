@@ -86,7 +86,8 @@ async function savePassword(
   return saved !== undefined
 }
 
-function asksForOldOne(): AppError {
+/** Whoever finds a session open must not be able to take the account over. */
+export function asksForOldOne(): AppError {
   const message = 'Change it with POST /api/auth/change-password, which asks for the old one'
   return new AppError('invalid', message, {
     fields: [{ path: ['password'], message, code: 'custom' }],

@@ -33,7 +33,8 @@ export type OwnUserView = UserView & {
   quotaSizeInBytes: number | null
   quotaUsageInBytes: number
   shouldChangePassword: boolean
-  status: 'active' | 'deleted'
+  /** `deleted`: can be restored; `removing`: goes for good. */
+  status: 'active' | 'deleted' | 'removing'
   storageLabel: string | null
 }
 
@@ -111,7 +112,7 @@ export async function listUsers(db: Database): Promise<UserView[]> {
 
 /** The same users as administrators see them; on request the deleted ones as well, or one alone. */
 export async function listUsersForAdmin(
-  db: Database,
+  db: Queryable,
   { withDeleted = false, id }: { withDeleted?: boolean | undefined; id?: string | undefined } = {},
 ): Promise<OwnUserView[]> {
   const rows = await db
@@ -131,16 +132,20 @@ export async function listUsersForAdmin(
   return rows.map((row) => describeOwnUser(row, row.usedBytes ?? 0))
 }
 
-/** The id of who logs in with this address. @throws AppError not-found */
-export async function userIdOf(db: Queryable, email: string): Promise<string> {
+/** The id of who logs in with this address, or of who did until they were deleted. @throws AppError not-found */
+export async function userIdOf(
+  db: Queryable,
+  email: string,
+  { isDeleted = false }: { isDeleted?: boolean } = {},
+): Promise<string> {
   const row = await db
     .selectFrom('app_user')
     .select('id')
     .where(sql<string>`lower(email)`, '=', normalizeEmail(email))
-    .where('deleted_at', 'is', null)
+    .where('deleted_at', isDeleted ? 'is not' : 'is', null)
     .executeTakeFirst()
   if (row !== undefined) return row.id
-  throw new AppError('not-found', `no user has the address "${email}"`)
+  throw new AppError('not-found', `no ${isDeleted ? 'deleted ' : ''}user has the address "${email}"`)
 }
 
 /** Bytes that the user may have in all, null for no limit. What is there stays. @throws AppError not-found */
@@ -246,9 +251,14 @@ function describeOwnUser(row: UserRow, usedBytes: number): OwnUserView {
     quotaSizeInBytes: row.quota_bytes,
     quotaUsageInBytes: usedBytes,
     shouldChangePassword: row.should_change_password,
-    status: row.deleted_at === null ? 'active' : 'deleted',
+    status: statusOf(row),
     storageLabel: row.storage_label,
   }
+}
+
+function statusOf(row: Pick<UserRow, 'deleted_at' | 'removal_begun_at'>): OwnUserView['status'] {
+  if (row.deleted_at === null) return 'active'
+  return row.removal_begun_at === null ? 'deleted' : 'removing'
 }
 
 async function findUser(db: Queryable, id: string): Promise<UserRow> {
@@ -273,6 +283,8 @@ export async function insertUser(
 ): Promise<OwnUserView> {
   await lockUsers(tx)
   await refuseTakenEmail(tx, user.email, null)
+  const storageLabel = normalizeStorageLabel(user.storageLabel ?? null)
+  await refuseTakenLabel(tx, storageLabel, null)
   const row = await tx
     .insertInto('app_user')
     .values({
@@ -282,7 +294,7 @@ export async function insertUser(
       is_admin: user.isAdmin ?? !(await hasUsers(tx)),
       should_change_password: user.shouldChangePassword ?? false,
       avatar_color: user.avatarColor ?? avatarColorOf(user.email),
-      storage_label: user.storageLabel ?? null,
+      storage_label: storageLabel,
       quota_bytes: user.quotaBytes ?? null,
     })
     .returningAll()
@@ -290,12 +302,16 @@ export async function insertUser(
   return describeOwnUser(row, 0)
 }
 
-/** Other transactions that add a user or change an address wait until this one is over; reads go on. */
-async function lockUsers(tx: Tx): Promise<void> {
-  await sql`lock table app_user in share row exclusive mode`.execute(tx)
+/**
+ * Makes whoever else wants to add, change or delete users wait until this transaction is over: the first lock
+ * that it takes. Not a lock of the table, for which who holds a row already and writes it next would wait.
+ */
+export async function lockUsers(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended('app_user', 0))`.execute(tx)
 }
 
-async function refuseTakenEmail(tx: Tx, email: string, exceptUserId: string | null): Promise<void> {
+/** @throws AppError invalid; deleted users keep their addresses */
+export async function refuseTakenEmail(tx: Tx, email: string, exceptUserId: string | null): Promise<void> {
   const row = await tx
     .selectFrom('app_user')
     .select('id')
@@ -307,10 +323,33 @@ async function refuseTakenEmail(tx: Tx, email: string, exceptUserId: string | nu
   }
 }
 
+/** As a name of a folder, which is what Immich makes of it; null where nothing is left of it. */
+export function normalizeStorageLabel(label: string | null): string | null {
+  return label?.replaceAll(/[./?<>\\:*|"\p{Cc}]/gu, '').trim() || null
+}
+
+/** @throws AppError invalid */
+export async function refuseTakenLabel(
+  tx: Tx,
+  label: string | null,
+  exceptUserId: string | null,
+): Promise<void> {
+  if (label === null) return
+  const row = await tx
+    .selectFrom('app_user')
+    .select('id')
+    .where('storage_label', '=', label)
+    .$if(exceptUserId !== null, (query) => query.where('id', '<>', exceptUserId ?? ''))
+    .executeTakeFirst()
+  if (row === undefined) return
+  const field = { path: ['storageLabel'], message: 'Another user of this server has it', code: 'custom' }
+  throw new AppError('invalid', 'Storage label already in use by another account', { fields: [field] })
+}
+
 /**
  * A colour that stays the same for an address, so that a family's initials differ without anybody choosing.
  */
-function avatarColorOf(email: string): AvatarColor {
+export function avatarColorOf(email: string): AvatarColor {
   const sum = [...normalizeEmail(email)].reduce((total, letter) => total + letter.charCodeAt(0), 0)
   return AVATAR_COLORS[sum % AVATAR_COLORS.length] ?? 'primary'
 }

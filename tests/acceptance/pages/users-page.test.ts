@@ -9,6 +9,7 @@ import { needsBrowser, openPage } from '../../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../../support/page/page-checks.ts'
 import { pageSuite } from '../../support/page/page-suite.ts'
 import { startTestServer } from '../../support/server.ts'
+import { photo } from '../../support/server-with-bucket.ts'
 
 const { skip } = await needsBrowser()
 const GIVEN = 'the given password'
@@ -58,6 +59,45 @@ describe('users', { skip, timeout: 300_000 }, () => {
     const me = await client.json<{ shouldChangePassword: boolean }>('/users/me')
     assert.equal(me.shouldChangePassword, false)
     assert.deepEqual(other.takeProblems(), [])
+  })
+
+  test('a user is changed, deleted with what goes said in numbers, and comes back', async (t) => {
+    const server = await startTestServer(t)
+    const anna = await server.newUser('anna')
+    await anna.upload(await photo(), 'photo.jpg')
+    const { page, takeProblems } = await suite.open(t, server.url)
+    await page.goto('/users')
+    const row = page.getByRole('row').filter({ hasText: 'anna@example.org' })
+    const choose = async (what: string) => {
+      await row.getByRole('button', { name: /^What to do with/ }).click()
+      await page.getByRole('menuitem', { name: what }).click()
+    }
+    await choose('Edit')
+    const form = page.getByRole('dialog', { name: 'Edit anna' })
+    await checkAccess(page, 'form for a change of a user')
+    await form.getByLabel('Name').fill('Anna B.')
+    await form.getByLabel('Space for originals, in GiB').fill('2')
+    await form.getByLabel('Is an administrator').check()
+    await form.getByRole('button', { name: 'Save' }).click()
+    await row.getByText('2.00 GiB').waitFor()
+    await row.getByText('administrator').waitFor()
+
+    await choose('Delete')
+    const question = page.getByRole('dialog', { name: 'Delete Anna B.?' })
+    await question.getByText(/^1 photo, [\d.]+ KiB of originals$/).waitFor()
+    await question.getByText(/^\w+day \d+ \w+ \d{4}, \d\d:\d\d$/).waitFor()
+    await checkAccess(page, 'question about a deletion')
+    await question.getByRole('button', { name: 'Delete' }).click()
+    await row.getByText(/deleted; can be restored until/).waitFor()
+    assert.equal((await anna.call('/users/me')).status, 401)
+    await checkAccess(page, 'users, one of them deleted')
+    await checkWidth(page, 'users, one of them deleted')
+    await row.getByRole('button', { name: 'Restore' }).click()
+    await row.getByRole('button', { name: /^What to do with/ }).waitFor()
+    const own = page.getByRole('row').filter({ hasText: ', you' })
+    await own.getByRole('button', { name: /^What to do with/ }).click()
+    assert.equal(await page.getByRole('menuitem').count(), 1, 'nobody deletes themself')
+    assert.deepEqual(takeProblems(), [])
   })
 
   test('a picture is chosen, seen, and removed', async (t) => {

@@ -53,6 +53,7 @@ test('B3: no credential makes or becomes a stronger one, on any route', async (t
     '/api/api-keys',
     '/api/api-keys/:id',
     '/api/admin/users',
+    '/api/admin/users/:id',
     '/api/users/me',
   ]) {
     assert.ok(
@@ -93,28 +94,32 @@ test('B3: no credential makes or becomes a stronger one, on any route', async (t
     before = await readCredentials(pool)
     routes: for (const route of candidates) {
       for (const body of bodies(kind)) {
-        for (const whose of route.url.includes(':id') ? ['victim', 'own'] : ['own']) {
-          const id = whose === 'victim' ? victim.id : holder.id
+        for (const id of idsFor(route, holder, victim, kind.isAdmin ? plain.userId : admin.id)) {
           const what = `${holder.name}${kind.isAdmin ? ' of an administrator' : ''}: ${route.method} ${route.url}`
           const answer = await ask(server.url, route, id, holder.headers, body())
           // Before any look at the body: the next one would fare no better.
           if (answer.isBarred) continue routes
           if (answer.status >= 400) continue
+          // Who is deleted is no target for the next.
+          await pool.query('update app_user set deleted_at = null where deleted_at is not null')
           const after = await readCredentials(pool)
           for (const change of judge(holder, before, after, what)) made.push(`${holder.name}: ${change}`)
           for (const token of answer.tokens) assertKnown(token, after, what)
           if (isDeepStrictEqual(after, before)) continue
           // As it was: what was made or changed must not help the next.
           await restoreKey(pool, victim)
+          await pool.query(
+            'update app_user set deleted_at = now(), removal_begun_at = now() where id <> all($1)',
+            [[admin.id, plain.userId]],
+          )
           await pool.query('delete from app_user where id <> all($1)', [[admin.id, plain.userId]])
           await pool.query('delete from session where id = $1 or parent_id = $1', [holder.id])
           await pool.query('delete from api_key where id = $1', [holder.id])
-          for (const { id, email, password_hash } of before.user.values())
-            await pool.query('update app_user set email = $2, password_hash = $3 where id = $1', [
-              id,
-              email,
-              password_hash,
-            ])
+          for (const { id, email, password_hash, is_admin } of before.user.values())
+            await pool.query(
+              'update app_user set email = $2, password_hash = $3, is_admin = $4 where id = $1',
+              [id, email, password_hash, is_admin],
+            )
           holder = await insertHolder(pool, kind, userId)
           before = await readCredentials(pool)
         }
@@ -169,6 +174,13 @@ function bodies({ permissions }: Kind): (() => object)[] {
   ]
 }
 
+/** Of keys and sessions, or of users: another's, then one's own. */
+function idsFor({ url }: Route, holder: Holder, victim: Victim, otherUserId: string): string[] {
+  if (!url.includes(':id')) return [holder.id]
+  if (url.startsWith('/api/admin/users/')) return [otherUserId, holder.userId]
+  return [victim.id, holder.id]
+}
+
 /** What is new or other, in a word each. Throws where it is more than the holder has. */
 function judge(holder: Holder, before: Credentials, after: Credentials, what: string): string[] {
   const changes: string[] = []
@@ -204,8 +216,9 @@ function judge(holder: Holder, before: Credentials, after: Credentials, what: st
       assert.ok(isLogin || !user.is_admin, `${what} made an administrator`)
     } else if (JSON.stringify(old) !== JSON.stringify(user)) {
       changes.push('changed a user')
-      assert.ok(isLogin && id === holder.userId, `${what} changed what somebody logs in with`)
-      assert.equal(user.is_admin, old.is_admin, what)
+      const isOneself = id === holder.userId
+      assert.ok(isLogin && (isOneself || holder.isAdmin), `${what} changed what somebody logs in with`)
+      if (isOneself) assert.equal(user.is_admin, old.is_admin, what)
     }
   }
   const isEnded = [...before.session.keys()].some((id) => !after.session.has(id))

@@ -56,6 +56,14 @@ const buckets = {
 const reach = { why: null, canUpload: true, detail: 'text' }
 const albumUsers = [{ userId: id, role: 'editor' }]
 const name = { name: 'text', email: 'somebody@example.org', avatarColor: 'blue' }
+const account = {
+  ...name,
+  password: 'a long password',
+  isAdmin: true,
+  quotaSizeInBytes: 1,
+  shouldChangePassword: true,
+  storageLabel: 'text',
+}
 const newKey = { name: 'text', permissions: ['asset.read'] }
 
 export const VALID_REQUESTS: Record<string, ValidRequest> = {
@@ -152,6 +160,15 @@ export const VALID_REQUESTS: Record<string, ValidRequest> = {
       storageLabel: 'text',
     },
   },
+  'PUT /api/admin/users/:id': { body: account },
+  'PATCH /api/admin/users/:id': { body: account },
+  'DELETE /api/admin/users/:id': { body: { force: true } },
+  'POST /api/admin/users/:id/restore': {},
+  'GET /api/admin/users/:id/statistics': {
+    query: { isFavorite: 'true', isTrashed: 'true', visibility: 'archive' },
+  },
+  'PUT /api/admin/users/:id/preferences': { body: preferences },
+  'PATCH /api/admin/users/:id/preferences': { body: preferences },
   'POST /api/api-keys': { body: newKey },
   'PUT /api/api-keys/:id': { body: newKey },
   'PATCH /api/api-keys/:id': { body: newKey },

@@ -218,7 +218,13 @@ test('B10: a websocket is closed, in every process, when its credential ends', a
     }),
     'the user deleted permanently': async (user) => ({
       headers: session(user.token),
-      end: () => server.pool.query('delete from app_user where id = $1', [user.userId]),
+      async end() {
+        await server.pool.query(
+          'update app_user set deleted_at = now(), removal_begun_at = now() where id = $1',
+          [user.userId],
+        )
+        await server.pool.query('delete from app_user where id = $1', [user.userId])
+      },
     }),
     'its row deleted by hand': async (user) => ({
       headers: session(user.token),

@@ -21,7 +21,12 @@ import type { AdoptionReport } from '../../../src/placement/takeover/adoption.ts
 import type { LedgerStatus } from '../../../src/placement/takeover/ledger-status.ts'
 import type { BrowserReach, ProbeFinding } from '../../../src/storage/probe-report.ts'
 
-export type ServerConfig = { isInitialized: boolean; loginPageMessage?: string; trashDays: number }
+export type ServerConfig = {
+  isInitialized: boolean
+  loginPageMessage?: string
+  trashDays: number
+  userDeleteDelay: number
+}
 
 export type User = {
   id: string
@@ -36,6 +41,9 @@ export type User = {
   createdAt: string
   quotaSizeInBytes: number | null
   quotaUsageInBytes: number
+  /** `deleted`: can be restored for so many days (`userDeleteDelay`); `removing`: no more. */
+  status: 'active' | 'deleted' | 'removing'
+  deletedAt: string | null
 }
 
 /** What everybody may know of another one. */

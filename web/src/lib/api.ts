@@ -168,7 +168,8 @@ export const getSessions = () => call<Session[]>('GET', '/sessions')
 export const endSession = (id: string) => call<void>('DELETE', `/sessions/${id}`)
 export const endOtherSessions = () => call<void>('DELETE', '/sessions')
 export const getUsers = () => call<OtherUser[]>('GET', '/users')
-export const getUsersForAdmin = () => call<User[]>('GET', '/admin/users')
+/** Deleted ones as well, for as long as there is something of them. */
+export const getUsersForAdmin = () => call<User[]>('GET', '/admin/users?withDeleted=true')
 export const createUser = (body: {
   email: string
   name: string
@@ -177,6 +178,20 @@ export const createUser = (body: {
   quotaSizeInBytes: number | null
   shouldChangePassword: boolean
 }) => call<User>('POST', '/admin/users', { body })
+/** Fields that are absent stay as they are. */
+export const updateUser = (
+  id: string,
+  body: {
+    email?: string
+    name?: string
+    password?: string
+    isAdmin?: boolean
+    quotaSizeInBytes?: number | null
+    shouldChangePassword?: boolean
+  },
+) => call<User>('PUT', `/admin/users/${id}`, { body })
+export const deleteUser = (id: string) => call<User>('DELETE', `/admin/users/${id}`, { body: {} })
+export const restoreUser = (id: string) => call<User>('POST', `/admin/users/${id}/restore`)
 export const getServerStatistics = () => call<ServerStatistics>('GET', '/server/statistics')
 export async function uploadPortrait(picture: Blob): Promise<void> {
   const form = new FormData()

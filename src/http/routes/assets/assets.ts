@@ -8,7 +8,8 @@ import { updateAssets } from '../../../library/assets/update-assets.ts'
 import { actorOf } from '../../access/authenticate.ts'
 import { ID_LISTS, LONG_BODY } from '../../bodies/limits.ts'
 import type { HttpParts } from '../../parts.ts'
-import { booleanText, idParams, ids, parse, text, uuid } from '../../validate.ts'
+import { idParams, ids, parse, text, uuid } from '../../validate.ts'
+import { statisticsQuery } from '../users/statistics-query.ts'
 
 const visibility = z
   .enum(['timeline', 'archive', 'hidden', 'locked'])
@@ -40,11 +41,6 @@ const updateMany = z
   })
   .refine(isPlaceWhole, PLACE_MESSAGE)
 const deletion = z.object({ ids, force: z.boolean().optional() })
-const statistics = z.object({
-  isFavorite: booleanText.optional(),
-  isTrashed: booleanText.optional(),
-  visibility: z.enum(['timeline', 'archive', 'hidden', 'locked']).optional(),
-})
 const jobs = z.object({
   assetIds: ids,
   name: z.enum(['refresh-faces', 'refresh-metadata', 'regenerate-thumbnail', 'transcode-video']),
@@ -55,7 +51,7 @@ export function registerAssetRoutes(app: FastifyInstance, parts: HttpParts): voi
   app.get(
     '/api/assets/statistics',
     { config: { access: { who: 'user', permission: 'asset.statistics' } } },
-    async (request) => assetStatistics(db, actorOf(request), parse(statistics, request.query)),
+    async (request) => assetStatistics(db, actorOf(request), parse(statisticsQuery, request.query)),
   )
 
   app.get(
