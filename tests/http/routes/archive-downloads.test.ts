@@ -1,7 +1,7 @@
 /** Zips by an address of their own, which a browser streams to the disk by itself. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { get, type IncomingMessage } from 'node:http'
+import { get, type IncomingMessage, type ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import type { Client } from '../../support/client.ts'
 import { eventually, until } from '../../support/eventually.ts'
@@ -56,6 +56,37 @@ test('an archive is created, streamed, and followed to its end', async (t) => {
   assert.deepEqual([done.sentBytes, done.totalBytes], [bytes.length, bytes.length])
   // A browser that lost it asks for the same again.
   assert.equal((await server.admin.call(`/download/archives/${id}`)).status, 200)
+})
+
+test('that it is over stays the last word, also when the note of its beginning is slow', async (t) => {
+  const server = await startTestServer(t)
+  const { id } = (await (await create(server.admin, await upload(server.admin, [1000]))).json()) as {
+    id: string
+  }
+  // The note of the beginning, which alone names the total, waits for a lock that the test holds. It waits
+  // before it locks the row, so that others pass it.
+  await server.pool.query(`
+    create function wait_for_test() returns trigger language plpgsql as $$ begin
+      if current_query() like '%"total_bytes" =%' then perform pg_advisory_xact_lock(1); end if;
+      return null;
+    end $$;
+    create trigger wait_for_test before update on archive_download
+      for each statement execute function wait_for_test()`)
+  const holder = await server.pool.connect()
+  await holder.query('select pg_advisory_lock(1)')
+  let isSent = false
+  server.app.server.on('request', ({ url }: IncomingMessage, response: ServerResponse) => {
+    if (url === `/api/download/archives/${id}`) response.once('close', () => (isSent = true))
+  })
+  await (await server.admin.call(`/download/archives/${id}`)).arrayBuffer()
+  await until('the server has sent it', () => isSent)
+  assert.notEqual((await progressOf(server.admin, id)).state, 'waiting')
+  holder.release(true)
+  await until('it was noted how large it is', async () => {
+    const { rows } = await server.pool.query('select from archive_download where total_bytes > 1000')
+    return rows.length === 1
+  })
+  await until('it is done', async () => (await progressOf(server.admin, id)).state === 'done')
 })
 
 test("it is nobody else's, and only of what its maker may see", async (t) => {
