@@ -3,6 +3,7 @@
  * Decoders load when first needed: sharp and ExifTool's library 25 MB each, libheif and FFmpeg 80 MB.
  */
 import { existsSync, writeFileSync } from 'node:fs'
+import { enableCompileCache, flushCompileCache } from 'node:module'
 import { constants, setPriority } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { isAppError } from '../errors.ts'
@@ -17,7 +18,11 @@ const OOM_SCORE = '/proc/self/oom_score_adj'
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
 // A machine without memory is to end this process, not the server or its database.
 if (existsSync(OOM_SCORE)) writeFileSync(OOM_SCORE, '800')
-const parent = process.argv.find((arg) => arg.startsWith('--watch-parent='))?.split('=')[1]
+const parameter = (name: string) =>
+  process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
+const compileCache = parameter('compile-cache')
+if (compileCache !== undefined) enableCompileCache(compileCache)
+const parent = parameter('watch-parent')
 if (parent !== undefined) {
   new Worker(new URL('./processes/parent-watch.ts', import.meta.url), { workerData: Number(parent) }).unref()
 }
@@ -33,8 +38,17 @@ process.on('message', (message: TaskMessage) => {
     .then((answer) => {
       collectPixels()
       answer()
+      keepCompiled(message.name)
     })
 })
+
+const done = new Set<TaskName>()
+
+/** What the first task of a name has loaded. Node would do so at its exit, and this process is killed. */
+function keepCompiled(name: TaskName): void {
+  if (!done.has(name)) flushCompileCache()
+  done.add(name)
+}
 
 /** Of pixels and files that tasks have left. */
 const MOST_GARBAGE_BYTES = 64 * 2 ** 20

@@ -12,6 +12,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database
 import { findProcess } from '../../src/database/embedded/process-identity.ts'
 import { silentLog } from '../../src/log.ts'
 import { memoryFolder } from '../support/database/memory-folder.ts'
+import { eventually, until } from '../support/eventually.ts'
 
 const started = new Map<string, EmbeddedPostgres[]>()
 let pristine: string
@@ -91,11 +92,7 @@ function serverLog(dataDir: string): Promise<string> {
 }
 
 async function gone(pid: number): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if ((await findProcess(pid)) === null) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error(`process ${pid} still runs`)
+  await until(`process ${pid} is gone`, async () => (await findProcess(pid)) === null, 30_000)
 }
 
 async function startInProcess(dataDir: string): Promise<{ child: ChildProcess; url: string; pid: number }> {
@@ -189,15 +186,8 @@ test('a server that dies is started again on the same port, with its data', asyn
   const killed = postgres.pid
   process.kill(killed, 'SIGKILL')
   await gone(killed)
-  for (let tries = 0; ; tries++) {
-    const rows = await query(postgres.url, 'select word from kept').catch(() => null)
-    if (rows !== null) {
-      assert.deepEqual(rows, [{ word: 'safe' }])
-      break
-    }
-    assert.ok(tries < 100, 'it is not back after 10 s')
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
+  const rows = await eventually(() => query(postgres.url, 'select word from kept'), 30_000)
+  assert.deepEqual(rows, [{ word: 'safe' }])
   assert.notEqual(postgres.pid, killed)
 })
 

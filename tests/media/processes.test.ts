@@ -12,6 +12,7 @@ import { MediaError } from '../../src/media/media-error.ts'
 import { findPerl } from '../../src/media/metadata/exif.ts'
 import { probeFile } from '../../src/media/probe.ts'
 import { type MediaTools, openMediaTools } from '../../src/media/processes/tools.ts'
+import { until } from '../support/eventually.ts'
 import { mediaTestBench } from '../support/files/media-tools.ts'
 
 const bench = await mediaTestBench()
@@ -59,12 +60,9 @@ async function whenGone(pids: number[], signal: AbortSignal): Promise<void> {
   while (pids.some(isAlive)) await delay(20, undefined, { signal })
 }
 
-async function busyProcess(tools: MediaTools): Promise<number> {
-  for (;;) {
-    const [pid] = tools.processIds()
-    if (pid !== undefined) return pid
-    await delay(5)
-  }
+/** Its decoder works by now: it has taken CPU since `before`. */
+async function decoding(tools: MediaTools, before: number): Promise<void> {
+  await until('it decodes', async () => (await mediaCpuSeconds(tools)) >= before + 0.2)
 }
 
 test('nothing runs before it is needed', () => {
@@ -75,10 +73,12 @@ test('nothing runs before it is needed', () => {
 test('a decoder that is killed half way is a transient fault; the next picture works', async () => {
   await using held = await heldTools({ threads: 1 })
   const facts = await probeFile(held.tools, slow, { fileName: 'slow.png' })
+  const before = await mediaCpuSeconds(held.tools)
   const running = deriveImages(held.tools, slow, facts, bench.folder, sizes)
-  await delay(150)
-  process.kill(await busyProcess(held.tools), 'SIGKILL')
-  await assert.rejects(running, (error: Error) => error instanceof MediaError && error.transient)
+  const outcome = assert.rejects(running, (error: Error) => error instanceof MediaError && error.transient)
+  await decoding(held.tools, before)
+  for (const pid of held.tools.processIds()) process.kill(pid, 'SIGKILL')
+  await outcome
   const again = await probeFile(held.tools, small, { fileName: 'small.jpg' })
   assert.equal((await deriveImages(held.tools, small, again, bench.folder, sizes)).width, 60)
 })
@@ -108,10 +108,12 @@ test('an aborted picture ends at once, running or waiting', async () => {
   const facts = await probeFile(held.tools, slow, { fileName: 'slow.png' })
   const controller = new AbortController()
   const options = { signal: controller.signal }
+  const before = await mediaCpuSeconds(held.tools)
   const both = [0, 1].map(() => deriveImages(held.tools, slow, facts, bench.folder, sizes, options))
-  await delay(100)
+  const outcomes = both.map((one) => assert.rejects(one, { message: 'enough' }))
+  await decoding(held.tools, before)
   controller.abort(new Error('enough'))
-  await Promise.all(both.map((one) => assert.rejects(one, { message: 'enough' })))
+  await Promise.all(outcomes)
   const again = await probeFile(held.tools, small, { fileName: 'small.jpg' })
   assert.equal(again.width, 60)
 })
@@ -133,9 +135,10 @@ test('idle processes end by themselves, Perl included', HANGS, async (t) => {
 test('close ends everything, work under way and Perl included', HANGS, async (t) => {
   const held = await heldTools({ threads: 2 })
   const facts = await probeFile(held.tools, slow, { fileName: 'slow.png' })
+  const before = await mediaCpuSeconds(held.tools)
   const running = deriveImages(held.tools, slow, facts, bench.folder, sizes)
   const outcome = assert.rejects(running, (error: Error) => error instanceof MediaError && error.transient)
-  await delay(100)
+  await decoding(held.tools, before)
   const pids = held.tools.processIds()
   const all = [...pids, ...childrenOf(pids)]
   await held.tools.close()

@@ -7,7 +7,7 @@ import { silentLog } from '../../src/log.ts'
 import { enqueue } from '../../src/queue/enqueue.ts'
 import { recentFailures } from '../../src/queue/queues.ts'
 import { startWorker } from '../../src/queue/worker.ts'
-import { until } from '../support/eventually.ts'
+import { eventually, until } from '../support/eventually.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { testHandlers } from './handlers.ts'
 
@@ -31,7 +31,11 @@ async function killInTheMiddle(t: TestContext, database: TestDatabase): Promise<
   assert.equal(rows.length, 1, 'the killed worker holds its job')
 }
 
-async function survivor(database: TestDatabase, times: { beatMs: number; deadAfterMs: number }) {
+async function survivor(
+  database: TestDatabase,
+  times: { beatMs: number; deadAfterMs: number },
+  onRun: () => void = () => undefined,
+) {
   const ran: { assetId: string; attempt: number }[] = []
   const worker = await startWorker({
     pool: database.pool,
@@ -43,7 +47,10 @@ async function survivor(database: TestDatabase, times: { beatMs: number; deadAft
     recurring: [],
     heartbeat: times,
     handlers: testHandlers({
-      'process-asset': async ({ assetId }, { attempt }) => void ran.push({ assetId, attempt }),
+      'process-asset': async ({ assetId }, { attempt }) => {
+        ran.push({ assetId, attempt })
+        onRun()
+      },
     }),
   })
   database.beforeDrop(() => worker.stop(0))
@@ -68,11 +75,15 @@ test("a killed worker's job runs again when its heartbeat is old, from whatever 
   const elsewhere = 'another-machine/4711/12345/abc'
   await sql`update worker_heartbeat set worker_id = ${elsewhere}`.execute(database.db)
   await sql`update graphile_worker._private_jobs set locked_by = ${elsewhere}`.execute(database.db)
-  const ran = await survivor(database, { beatMs: 200, deadAfterMs: 1_500 })
-  await new Promise((resolve) => setTimeout(resolve, 700))
-  assert.deepEqual(ran, [], 'a worker that may live keeps its job')
-  await until('it ran', () => ran.length > 0, 10_000)
+  const beganAt = performance.now()
+  let ranAt = 0
+  // A beat that comes a second late begins its time anew.
+  const ran = await survivor(database, { beatMs: 500, deadAfterMs: 1_500 }, () => {
+    ranAt = performance.now()
+  })
+  await until('it ran', () => ran.length > 0, 60_000)
   assert.deepEqual(ran, [{ assetId: 'a', attempt: 2 }])
+  assert.ok(ranAt - beganAt >= 1_500, `a worker that may live keeps its job: ${ranAt - beganAt} ms`)
 })
 
 test('a living worker is not buried, even right after an outage made every heartbeat old', async (t) => {
@@ -81,9 +92,16 @@ test('a living worker is not buried, even right after an outage made every heart
   await sql`insert into worker_heartbeat values (${elsewhere}, now() - interval '1 hour')`.execute(
     database.db,
   )
+  const beats = async () => {
+    const rows = sql<{
+      at: Date
+    }>`select beaten_at as at from worker_heartbeat where worker_id <> ${elsewhere}`
+    return (await rows.execute(database.db)).rows.map(({ at }) => at.getTime())
+  }
   await survivor(database, { beatMs: 50, deadAfterMs: 1_000 })
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  // It beats again before the newcomer may judge.
+  const [first] = await beats()
+  await eventually(async () => assert.notEqual((await beats())[0], first))
+  // The newcomer has looked more than once. The other one beats again before it may judge.
   const beating = setInterval(
     () => void sql`update worker_heartbeat set beaten_at = now()`.execute(database.db),
     50,

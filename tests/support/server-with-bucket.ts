@@ -11,9 +11,10 @@ import { type StrictS3, type StrictS3Options, startStrictS3 } from 'strict-s3'
 import type { OperationName } from 'strict-s3/operation-names'
 import type { StorageOverview } from '../../src/library/server/storage-overview.ts'
 import type { LocationStatus } from '../../src/placement/reports/status.ts'
-import { type Client, connectClient } from './client.ts'
+import { ADMIN, type Client, connectClient } from './client.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
+import { createTestUser } from './http/users.ts'
 import { type TestDatabase, testDatabase } from './postgres.ts'
 import { type SpawnedServer, spawnServer } from './spawn-server.ts'
 
@@ -82,6 +83,7 @@ export async function startServerWithBucket(
   const endpoint = (await options.through?.(bucket.port)) ?? bucket.endpoint
   let storage = options.storage ?? ''
   const database = options.postgres === 'embedded' ? null : await testDatabase()
+  if (database !== null) await createTestUser(database.db, { ...ADMIN, isAdmin: true })
   const config = () => `${database ? `database: { url: "${database.url}" }\n` : ''}storage:
   local:
     mediaLocation: ${options.mediaLocation ?? join(dataDir, 'media')}

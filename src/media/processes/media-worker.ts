@@ -3,6 +3,8 @@
  * started.
  */
 import { type ChildProcess, fork } from 'node:child_process'
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { MediaError } from '../media-error.ts'
 import { endingWithParent, findSetpriv, limitedCommand, type ProcessLimits } from '../process-limits.ts'
@@ -43,7 +45,13 @@ export function startMediaWorker(limits: ProcessLimits, watchesParent = findSetp
   // It collects the pixels of a file before it takes the next (media-process.ts).
   const node = [process.execPath, '--expose-gc']
   const { file, args } = limitedCommand(watchesParent ? node : endingWithParent(node), limits)
-  const child = fork(SCRIPT, watchesParent ? [`--watch-parent=${process.pid}`] : [], {
+  const compileCache = getCompileCacheDir()
+  const parameters = [
+    ...(watchesParent ? [`--watch-parent=${process.pid}`] : []),
+    // Without the part for this version of Node, which the process adds itself.
+    ...(compileCache === undefined ? [] : [`--compile-cache=${dirname(compileCache)}`]),
+  ]
+  const child = fork(SCRIPT, parameters, {
     execPath: file,
     execArgv: args,
     serialization: 'advanced',

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
 import { io, type Socket } from 'socket.io-client'
 import { publish } from '../../../src/database/events.ts'
-import { until } from '../../support/eventually.ts'
+import { eventually, until } from '../../support/eventually.ts'
 import { assertShape } from '../../support/http/sdk-shapes.ts'
 import { startTestServer, type TestServer } from '../../support/server.ts'
 
@@ -28,12 +27,11 @@ function listen(t: TestContext, server: TestServer, headers: Record<string, stri
     socket,
     events,
     async wait(event) {
-      for (let attempt = 0; attempt < 400; attempt += 1) {
+      return eventually(() => {
         const found = events.find(([name]) => name === event)
-        if (found) return found[1]
-        await sleep(25)
-      }
-      assert.fail(`no ${event} among ${JSON.stringify(events.map(([name]) => name))}`)
+        assert.ok(found, `no ${event} among ${JSON.stringify(events.map(([name]) => name))}`)
+        return found[1]
+      })
     },
   }
 }

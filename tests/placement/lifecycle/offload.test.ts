@@ -26,6 +26,7 @@ import { stageStream } from '../../../src/placement/uploads/stage.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
 import type { ObjectKey } from '../../../src/storage/backend.ts'
 import { openMemoryBackend } from '../../../src/storage/memory/memory.ts'
+import { until } from '../../support/eventually.ts'
 import { ingestBytes, locationOfBackend, policyOf } from '../../support/placement.ts'
 import { placementForEach } from '../../support/placement-for-each.ts'
 
@@ -434,7 +435,9 @@ test('the end of processing waits for a proof that is about to commit', async ()
     await proveReplica(tx, held, { level: 3, proof: held.proof!, actor: 'test' })
     await enqueueNextSteps(tx, rig.placement, id)
     release = rig.db.transaction().execute((other) => releaseProcessingLease(other, rig.placement, id))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    const waiting = sql`select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`
+    await until('it waits', async () => (await waiting.execute(rig.db)).rows.length > 0)
     assert.deepEqual(await jobsOf(id), ['replicate:id:s3'], 'it has not looked yet')
   })
   await release

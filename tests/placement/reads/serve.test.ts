@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { afterEach, beforeEach, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { type StrictS3, startStrictS3 } from 'strict-s3'
 import { silentLog } from '../../../src/log.ts'
@@ -16,6 +15,7 @@ import { withLocalFile } from '../../../src/placement/reads/recall.ts'
 import { findServable } from '../../../src/placement/reads/serve.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
 import { s3TestSettings } from '../../storage/contract/s3-subject.ts'
+import { eventually, until } from '../../support/eventually.ts'
 import { ingestBytes, locationOfBackend, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
@@ -95,16 +95,19 @@ test('sixty readers that leave free their connections at once, and the next one 
     stream.destroy()
   }
   assert.deepEqual(await read(), bytes)
-  for (let wait = 0; server.openConnections() > 2 && wait < 40; wait += 1) await sleep(50)
-  assert.ok(server.openConnections() <= 2, `${server.openConnections()} connections are open`)
+  await eventually(() =>
+    assert.ok(server.openConnections() <= 2, `${server.openConnections()} connections are open`),
+  )
 })
 
 test('a reader that leaves before the first byte came frees its connection, too', async () => {
-  server.faults.add({ match: { method: 'GET' }, fault: { kind: 'hang' } })
+  const hung = server.faults.add({ match: { method: 'GET' }, fault: { kind: 'hang' } })
   const object = await findServable(rig.placement, objectId)
   const gone = new AbortController()
-  setTimeout(() => gone.abort(), 100)
-  await assert.rejects(object.open({ signal: gone.signal }))
+  const refused = assert.rejects(object.open({ signal: gone.signal }))
+  await until('the bucket is asked', () => hung.hits > 0)
+  gone.abort()
+  await refused
   server.faults.clear()
   assert.deepEqual(await read(), bytes)
 })

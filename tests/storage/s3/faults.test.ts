@@ -11,6 +11,7 @@ import { withRetry } from '../../../src/storage/guards/with-retry.ts'
 import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'
 import type { S3Settings } from '../../../src/storage/s3/requests/client.ts'
 import { openS3Backend, type S3Backend } from '../../../src/storage/s3/s3.ts'
+import { eventually } from '../../support/eventually.ts'
 import { leaveTo } from '../../support/storage/permit.ts'
 import { bodyOf, randomKey, readAll, sha256 } from '../contract/bodies.ts'
 import { s3TestSettings } from '../contract/s3-subject.ts'
@@ -318,8 +319,7 @@ describe('S3 under faults', () => {
       if (round % 2 === 0) await once(stream, 'readable')
       stream.destroy()
     }
-    for (let wait = 0; server.activeRequests() > 0 && wait < 100; wait++) await sleep(20)
-    assert.equal(server.activeRequests(), 0)
+    await eventually(() => assert.equal(server.activeRequests(), 0))
     assert.ok(bare.openConnections() <= 2, `${bare.openConnections()} connections`)
   })
 

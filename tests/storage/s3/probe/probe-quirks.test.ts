@@ -31,12 +31,16 @@ import { s3TestSettings } from '../../contract/s3-subject.ts'
 const credentials = { accessKeyId: 'suite', secretAccessKey: 'a-secret-that-is-never-shown' }
 const ORIGIN = 'https://photos.example.org'
 
+/** A probe sends three of them: with those of S3, half of its time would be spent on their bytes. */
+const PART_BYTES = 64 * 1024
+
 async function start(t: TestContext, options: Partial<StrictS3Options> = {}) {
   const server = await startStrictS3({
     store: { kind: 'memory' },
     credentials,
     buckets: ['photos'],
     ...options,
+    profile: { minPartBytes: PART_BYTES, ...options.profile },
   })
   t.after(() => server.close())
   const client = new S3Client({
@@ -52,7 +56,10 @@ async function start(t: TestContext, options: Partial<StrictS3Options> = {}) {
 }
 
 const settingsOf = (server: StrictS3, more: Partial<S3Settings>) => ({
-  ...s3TestSettings({ endpoint: server.endpoint, ...credentials, bucket: 'photos' }, more),
+  ...s3TestSettings(
+    { endpoint: server.endpoint, ...credentials, bucket: 'photos' },
+    { partBytes: PART_BYTES, ...more },
+  ),
   requestTimeoutMs: 5_000,
 })
 const find = (report: ProbeReport, check: string): ProbeFinding => {

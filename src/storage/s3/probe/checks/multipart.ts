@@ -16,7 +16,10 @@ import { iamPolicy, lifecycleRules } from './paste.ts'
 import { headRaw, md5Of, type Probe, readRaw, refusalOf, someBytes } from './probing.ts'
 
 /** The least that AWS takes as a part that is not the last. */
-const PART_BYTES = 5 * 1024 * 1024
+const LEAST_PART_BYTES = 5 * 1024 * 1024
+
+/** No larger than the parts that are sent later. */
+const partBytesOf = ({ bucket }: Probe) => Math.min(LEAST_PART_BYTES, bucket.partBytes)
 
 /**
  * Parts become one object; what its ETag and checksum say; whether it can overwrite; whether an abort leaves
@@ -24,7 +27,8 @@ const PART_BYTES = 5 * 1024 * 1024
  */
 export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
   const key = probe.key('multipart')
-  const parts = [someBytes(PART_BYTES), someBytes(1000)]
+  const partBytes = partBytesOf(probe)
+  const parts = [someBytes(partBytes), someBytes(1000)]
   const whole = Buffer.concat(parts)
   let takesCondition = false
   try {
@@ -46,10 +50,10 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
     return [problem('multipart', error.said, remedy, isPermission ? [iamPolicy(probe)] : undefined)]
   }
   const head = await headRaw(probe, key, probe.features.attestedDigests.includes('crc64nvme'))
-  const last = await readRaw(probe, key, `bytes=${PART_BYTES - 1}-${PART_BYTES}`)
+  const last = await readRaw(probe, key, `bytes=${partBytes - 1}-${partBytes}`)
   if (
     head.ContentLength !== whole.length ||
-    !last.bytes.equals(whole.subarray(PART_BYTES - 1, PART_BYTES + 1))
+    !last.bytes.equals(whole.subarray(partBytes - 1, partBytes + 1))
   ) {
     return [problem('multipart', 'the parts did not become the whole', 'do not use this service for videos')]
   }
@@ -80,10 +84,11 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
 export async function checkUnequalParts(probe: Probe): Promise<ProbeFinding[]> {
   const name = 'unequal-parts'
   const key = probe.key('unequal-parts')
+  const partBytes = partBytesOf(probe)
   const uploadId = await begin(probe, key)
   const etags = [
-    await sendPart(probe, key, uploadId, 1, someBytes(PART_BYTES)),
-    await sendPart(probe, key, uploadId, 2, someBytes(PART_BYTES + 1)),
+    await sendPart(probe, key, uploadId, 1, someBytes(partBytes)),
+    await sendPart(probe, key, uploadId, 2, someBytes(partBytes + 1)),
     await sendPart(probe, key, uploadId, 3, someBytes(1)),
   ]
   const refusal = await refusalOf(() => complete(probe, key, uploadId, etags))
@@ -114,7 +119,7 @@ async function checkSecondComplete(
 }
 
 async function isWholeStill(probe: Probe, key: string): Promise<boolean> {
-  return (await headRaw(probe, key)).ContentLength === PART_BYTES + 1000
+  return (await headRaw(probe, key)).ContentLength === partBytesOf(probe) + 1000
 }
 
 /** Does an abort leave anything that is billed? */
