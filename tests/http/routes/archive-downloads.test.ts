@@ -58,6 +58,31 @@ test('an archive is created, streamed, and followed to its end', async (t) => {
   assert.equal((await server.admin.call(`/download/archives/${id}`)).status, 200)
 })
 
+test('its end is noted last, also where the database takes its time for what came before', async (t) => {
+  const server = await startTestServer(t)
+  const ids = await upload(server.admin, [1000, 1000])
+  const { id } = (await (await create(server.admin, ids)).json()) as { id: string }
+  // The second update is the first word of how far it is; it waits before it has the row.
+  await server.pool.query(`
+    create sequence begun;
+    create table noted (id bigserial, state text);
+    create function delay() returns trigger language plpgsql as $$
+      begin if nextval('begun') = 2 then perform pg_sleep(1); end if; return null; end $$;
+    create function keep() returns trigger language plpgsql as $$
+      begin insert into noted (state) select state from changed; return null; end $$;
+    create trigger delay before update on archive_download for each statement execute function delay();
+    create trigger keep after update on archive_download referencing new table as changed
+      for each statement execute function keep()`)
+  await (await server.admin.call(`/download/archives/${id}`)).arrayBuffer()
+  const states = await eventually(async () => {
+    const { rows } = await server.pool.query<{ state: string }>('select state from noted order by id')
+    const found = rows.map(({ state }) => state)
+    assert.ok(found.includes('done') && found.filter((state) => state === 'running').length >= 2, `${found}`)
+    return found
+  })
+  assert.equal(states.at(-1), 'done')
+})
+
 test("it is nobody else's, and only of what its maker may see", async (t) => {
   const server = await startTestServer(t)
   const other = await server.newUser('other')

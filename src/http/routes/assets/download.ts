@@ -152,14 +152,24 @@ function followed({ db, log }: HttpParts, id: string, { bytes, length }: Zip, re
     isCut = true
     log.warn({ archive: id, error: error.message }, 'an archive was cut off')
   })
-  const note = (what: Parameters<typeof noteArchive>[2]) =>
-    noteArchive(db, id, what).catch((error: Error) => {
-      log.warn({ error: error.message }, 'how far an archive is could not be noted')
-      return true
-    })
+  // One after the other: on two connections "running" may be written after "done".
+  let noted = Promise.resolve(true)
+  const note = (what: Parameters<typeof noteArchive>[2]) => {
+    noted = noted
+      .then(() => noteArchive(db, id, what))
+      .catch((error: Error) => {
+        log.warn({ error: error.message }, 'how far an archive is could not be noted')
+        return true
+      })
+    return noted
+  }
   void note({ state: 'running', sentBytes: 0, totalBytes: length })
+  let isNoting = false
   const timer = setInterval(async () => {
+    if (isNoting) return
+    isNoting = true
     if (!(await note({ state: 'running', sentBytes: sent }))) reply.raw.destroy()
+    isNoting = false
   }, NOTE_MS)
   reply.raw.once('close', () => {
     clearInterval(timer)
