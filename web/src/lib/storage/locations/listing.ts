@@ -1,5 +1,5 @@
-import type { Listing } from '../api-types.ts'
-import { formatAgo, formatBytes, formatCount, plural } from '../format.ts'
+import type { Listing } from '../../api-types.ts'
+import { formatAgo, formatBytes, formatCount, plural } from '../../format.ts'
 
 export function listingWhen(listing: Listing | null, now: Date): string {
   if (listing?.underWay) return `under way, ${formatCount(listing.underWay.count)} so far`

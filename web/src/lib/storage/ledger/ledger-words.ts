@@ -7,9 +7,9 @@ import {
   adoptionRows,
   mayBeAnOriginals,
   WHAT_HAPPENED,
-} from '../../../../src/library/server/adoption-words.ts'
-import type { AdoptionReport, Amount, LedgerStatus, StorageLocation } from '../api-types.ts'
-import { formatBytes, plural } from '../format.ts'
+} from '../../../../../src/library/server/adoption-words.ts'
+import type { AdoptionReport, Amount, LedgerStatus, StorageLocation } from '../../api-types.ts'
+import { formatBytes, plural } from '../../format.ts'
 
 type Disputed = Pick<StorageLocation, 'id' | 'kind' | 'label' | 'isDemonstration' | 'ledger'>
 /** So long a result stays where the decision was made. */

@@ -1,5 +1,5 @@
-import { ApiError, callLines } from '../api.ts'
-import type { AdoptionReport } from '../api-types.ts'
+import { ApiError, callLines } from '../../api.ts'
+import type { AdoptionReport } from '../../api-types.ts'
 
 type Line = { state: 'counting' | 'done'; report: AdoptionReport } | { state: 'failed'; message: string }
 

@@ -3,7 +3,7 @@
  * still be closed to browsers (CORS), unknown to them (an address of the inner network) or forbidden (a page
  * over HTTPS, a bucket over HTTP).
  */
-import type { BrowserProbeOffer, BrowserProbeResult } from '../api-types.ts'
+import type { BrowserProbeOffer, BrowserProbeResult } from '../../api-types.ts'
 
 const LIMIT_MS = 20_000
 const FROM = 100
