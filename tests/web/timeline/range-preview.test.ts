@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { rangePreview } from '../../web/src/lib/timeline/range-preview.ts'
+import { rangePreview } from '../../../web/src/lib/timeline/selection/range-preview.ts'
 
 const MONTHS = [
   { photos: [{ id: 'a' }, { id: 'b' }] },

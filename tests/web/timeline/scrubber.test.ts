@@ -8,7 +8,7 @@ import {
   placeAt,
   scrubberMarks,
   yearStart,
-} from '../../web/src/lib/timeline/scrubber.ts'
+} from '../../../web/src/lib/timeline/geometry/scrubber.ts'
 
 /** 2025-10 back to 2019-01, every month, heavier in summer. */
 const MONTHS = Array.from({ length: 82 }, (_, index) => {

@@ -11,7 +11,7 @@ import {
   stackMonths,
   timelineFor,
   usableRatio,
-} from '../../web/src/lib/timeline/layout.ts'
+} from '../../../web/src/lib/timeline/geometry/layout.ts'
 
 /** What cameras make, roughly: landscape, portrait, square, wide, panorama. */
 const CAMERA_RATIOS = [1.5, 1.333, 1.333, 0.75, 0.667, 1, 1.778, 0.5625, 1.5, 3.2]

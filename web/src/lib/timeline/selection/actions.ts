@@ -14,6 +14,7 @@ export type SelectionAction =
   | 'rating'
   | 'refresh-metadata'
   | 'regenerate-thumbnail'
+  | 'transcode-video'
   | 'trash'
   | 'restore'
   | 'delete'

@@ -12,7 +12,7 @@ import {
   resized,
   type ScrollMap,
   scrolledTo,
-} from '../../web/src/lib/timeline/scroll-map.ts'
+} from '../../../web/src/lib/timeline/geometry/scroll-map.ts'
 
 /** A million photographs at 1240 px: about 5 per row of 224 px. */
 const MILLION_PX = 46_000_000

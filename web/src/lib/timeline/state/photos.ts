@@ -1,6 +1,6 @@
 /** The photographs of a month, as the timeline holds them. Pure. */
-import type { Asset, BucketColumns } from '../api-types.ts'
-import { formatClip } from '../format.ts'
+import type { Asset, BucketColumns } from '../../api-types.ts'
+import { formatClip } from '../../format.ts'
 
 export type Photo = {
   id: string
@@ -12,6 +12,8 @@ export type Photo = {
   /** Its previews are still to be made. False with no thumbhash: there will be none. */
   isPreparing: boolean
   durationMs: number | null
+  /** The moving part of a live photo. */
+  livePhotoVideoId: string | null
   /**
    * The wall clock where it was taken, as milliseconds since 1970 as if UTC. What the timeline is ordered by,
    * newest first.
@@ -35,6 +37,7 @@ export function fromColumns(columns: BucketColumns, clock: Clock = 'taken'): Pho
     thumbhash: columns.thumbhash[index] ?? null,
     isPreparing: columns.isPending?.[index] ?? (columns.thumbhash[index] ?? null) === null,
     durationMs: columns.duration[index] ?? null,
+    livePhotoVideoId: columns.livePhotoVideoId[index] ?? null,
     wallClockMs: clock === 'added' ? Date.parse(columns.createdAt[index]!) : takenMs(index),
   }))
 }
@@ -53,6 +56,7 @@ export function fromAsset(asset: Asset, clock: Clock = 'taken'): Photo {
     thumbhash: asset.thumbhash,
     isPreparing: isPending(asset),
     durationMs: asset.duration,
+    livePhotoVideoId: asset.livePhotoVideoId ?? null,
     wallClockMs: Date.parse(clock === 'added' ? asset.createdAt : asset.localDateTime),
   }
 }
@@ -82,12 +86,12 @@ export function mergePhotos(photos: MonthPhotos, changed: readonly Photo[], isAs
 /** What a screen reader says of a tile. */
 export function describePhoto(photo: Photo): string {
   const at = new Date(photo.wallClockMs).toISOString()
-  const kind = photo.isImage
-    ? 'Photo'
-    : photo.durationMs === null
-      ? 'Video'
-      : `Video of ${formatClip(photo.durationMs)}`
-  return `${kind}, ${at.slice(0, 10)} ${at.slice(11, 16)}${photo.isFavorite ? ', favourite' : ''}${previewWords(photo)}`
+  return `${kindWords(photo)}, ${at.slice(0, 10)} ${at.slice(11, 16)}${photo.isFavorite ? ', favourite' : ''}${previewWords(photo)}`
+}
+
+function kindWords({ isImage, livePhotoVideoId, durationMs }: Photo): string {
+  if (isImage) return livePhotoVideoId === null ? 'Photo' : 'Live photo'
+  return durationMs === null ? 'Video' : `Video of ${formatClip(durationMs)}`
 }
 
 function previewWords({ thumbhash, isPreparing }: Photo): string {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { layoutMonth, rowOf, timelineFor } from '../../web/src/lib/timeline/layout.ts'
-import { type Move, monthForDate, resolveTarget, targetOf } from '../../web/src/lib/timeline/moves.ts'
+import { layoutMonth, rowOf, timelineFor } from '../../../web/src/lib/timeline/geometry/layout.ts'
+import {
+  type Move,
+  monthForDate,
+  resolveTarget,
+  targetOf,
+} from '../../../web/src/lib/timeline/geometry/moves.ts'
 
 const SHEET = timelineFor(1240, 4)
 

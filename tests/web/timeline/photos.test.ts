@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { dayOf, fromAsset, fromColumns, mergePhotos, monthKeyOf } from '../../web/src/lib/timeline/photos.ts'
+import {
+  dayOf,
+  describePhoto,
+  fromAsset,
+  fromColumns,
+  mergePhotos,
+  monthKeyOf,
+} from '../../../web/src/lib/timeline/state/photos.ts'
 
 const asset = (id: string, localDateTime: string) => ({
   id,
@@ -30,6 +37,7 @@ test('a photo lies in the month of its own wall clock, from the bucket and from 
     createdAt: ['2025-03-05T10:00:00.000Z'],
     localOffsetHours: [9],
     duration: [null],
+    livePhotoVideoId: [null],
   })
   assert.equal(monthKeyOf(photo!), '2025-01-01')
   assert.equal(dayOf(photo!), 1)
@@ -38,6 +46,17 @@ test('a photo lies in the month of its own wall clock, from the bucket and from 
 
 test('an asset of unknown size is square, never NaN', () => {
   assert.equal(fromAsset({ ...asset('a', '2025-01-01T07:30:00.000Z'), width: null, height: null }).ratio, 1)
+})
+
+test('what moves is told to whoever does not see it', () => {
+  const told = (change: Partial<Parameters<typeof fromAsset>[0]>) =>
+    describePhoto(fromAsset({ ...asset('a', '2025-01-01T07:30:00.000Z'), thumbhash: 'x', ...change }))
+  assert.equal(told({}), 'Photo, 2025-01-01 07:30')
+  assert.equal(
+    told({ livePhotoVideoId: 'film', isFavorite: true }),
+    'Live photo, 2025-01-01 07:30, favourite',
+  )
+  assert.equal(told({ type: 'VIDEO', duration: 61_000 }), 'Video of 1:01, 2025-01-01 07:30')
 })
 
 test('merging puts new ones in their place and replaces known ones', () => {

@@ -1,7 +1,8 @@
 /** Where a timeline's photographs come from, and which of them belong on it. */
-import { getBucket, getBuckets, searchAssets } from '../api.ts'
-import type { Asset, Bucket, TimelineFilter } from '../api-types.ts'
-import { type SearchQuery, toSearchBody } from '../search/query.ts'
+import { getBucket, getBuckets, searchAssets } from '../../api.ts'
+import type { Asset, Bucket, TimelineFilter } from '../../api-types.ts'
+import { type SearchQuery, toSearchBody } from '../../search/query.ts'
+import type { ReadPage } from './page-reader.ts'
 import { type Clock, fromAsset, fromColumns, type Photo } from './photos.ts'
 
 /** Months that are known beforehand, with their photographs on demand. */
@@ -18,8 +19,7 @@ export type MonthSource = {
 /** Pages, one after another, newest first: of a search nobody counts the months. */
 export type PageSource = {
   clock: Clock
-  /** From where the last page ended; null: the first one. */
-  page(cursor: string | null, signal: AbortSignal): Promise<{ photos: Photo[]; nextCursor: string | null }>
+  page: ReadPage
   belongs(asset: Asset): boolean | null
 }
 

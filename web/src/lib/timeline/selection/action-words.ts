@@ -8,6 +8,7 @@ import BookMinus from '@lucide/svelte/icons/book-x'
 import Calendar from '@lucide/svelte/icons/calendar'
 import Portrait from '@lucide/svelte/icons/circle-user-round'
 import Download from '@lucide/svelte/icons/download'
+import Film from '@lucide/svelte/icons/film'
 import Heart from '@lucide/svelte/icons/heart'
 import Picture from '@lucide/svelte/icons/image-play'
 import Pin from '@lucide/svelte/icons/map-pin'
@@ -16,6 +17,7 @@ import Refresh from '@lucide/svelte/icons/refresh-cw'
 import Restore from '@lucide/svelte/icons/rotate-ccw'
 import Star from '@lucide/svelte/icons/star'
 import Trash from '@lucide/svelte/icons/trash-2'
+import type { MenuItem } from '../../ui/Menu.svelte'
 import type { SelectionAction } from './actions.ts'
 
 export const ACTION_WORDS: Record<
@@ -36,8 +38,17 @@ export const ACTION_WORDS: Record<
   rating: { label: 'Rate', icon: Star },
   'refresh-metadata': { label: 'Read metadata again', icon: Refresh },
   'regenerate-thumbnail': { label: 'Make previews again', icon: Picture },
+  'transcode-video': { label: 'Convert the video again', icon: Film },
   trash: { label: 'Move to trash', icon: Trash, isDanger: true },
   restore: { label: 'Restore', icon: Restore },
   'restore-original': { label: 'Restore originals', icon: Thaw },
   delete: { label: 'Delete permanently', icon: Trash, isDanger: true },
+}
+
+/** The same as items of a menu. */
+export function actionItems(
+  actions: readonly SelectionAction[],
+  onaction: (action: SelectionAction) => void,
+): MenuItem[] {
+  return actions.map((action) => ({ ...ACTION_WORDS[action], run: () => onaction(action) }))
 }
