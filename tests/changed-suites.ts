@@ -45,7 +45,7 @@ function testsOf(folder: string): string | null {
   const [, ofPackage] = /^(packages\/[^/]+)\/src(?:\/|$)/.exec(folder) ?? []
   if (ofPackage !== undefined) return folder.replace(`${ofPackage}/src`, `${ofPackage}/tests`)
   if (/^src(\/|$)/.test(folder)) return folder.replace('src', 'tests')
-  if (/^web\/src(\/|$)/.test(folder)) return folder.replace('web/src', 'tests/web')
+  if (/^web\/src(\/|$)/.test(folder)) return folder.replace(/^web\/src(\/lib)?/, 'tests/web')
   return null
 }
 

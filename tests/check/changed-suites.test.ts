@@ -13,6 +13,7 @@ const SUITES = [
   'tests/placement/reads/serve.test.ts',
   'tests/placement/removal/late-answers.test.ts',
   'tests/queue/worker.test.ts',
+  'tests/web/timeline/moves.test.ts',
   'tests/web/zoom.test.ts',
 ]
 const chosen = (...changed: string[]) => suitesOf(changed, SUITES)
@@ -29,11 +30,15 @@ test('a changed file has the suites of the folder of its name', () => {
   assert.deepEqual(chosen('packages/strict-s3/src/wire/xml.ts').suites, [
     'packages/strict-s3/tests/listing.test.ts',
   ])
+  assert.deepEqual(chosen('web/src/lib/timeline/moves.ts').suites, ['tests/web/timeline/moves.test.ts'])
 })
 
 test('where no folder has the name, those of the folder above it', () => {
   assert.deepEqual(chosen('src/library/albums/albums.ts').suites, ['tests/library/sweep.test.ts'])
-  assert.deepEqual(chosen('web/src/lib/viewer/zoom.ts').suites, ['tests/web/zoom.test.ts'])
+  assert.deepEqual(chosen('web/src/lib/viewer/zoom.ts').suites, [
+    'tests/web/timeline/moves.test.ts',
+    'tests/web/zoom.test.ts',
+  ])
 })
 
 test('a changed suite is itself; another file among the tests has the suites of its folder; one that is gone has none', () => {

@@ -36,6 +36,21 @@ export async function lockAsset(tx: Tx, assetId: string): Promise<void> {
   if (!row) throw new AssetIsGone(assetId)
 }
 
+/** Whether there is a file of that kind of the asset. */
+export async function hasAssetFile(
+  db: Queryable,
+  assetId: string,
+  kind: Schema['asset_file']['kind'],
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('asset_file')
+    .select('object_id')
+    .where('asset_id', '=', assetId)
+    .where('kind', '=', kind)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** Makes an object the asset's file of that kind; the one that it replaces is purged. @throws AssetIsGone */
 export async function setAssetFile(
   tx: Tx,

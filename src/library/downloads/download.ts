@@ -5,23 +5,23 @@ import { type Actor, noAccess, requireAssets } from '../access.ts'
 import { requireAlbum } from '../albums/album-access.ts'
 import { getPreferences } from '../users/preferences.ts'
 
-/** What fits the archives that clients take. */
-const DEFAULT_ARCHIVE_BYTES = 4 * 1024 ** 3
-
 export type DownloadWish = { assetIds?: string[]; albumId?: string; userId?: string; archiveSize?: number }
 export type DownloadPlan = { totalSize: number; archives: { size: number; assetIds: string[] }[] }
 type PlannedFile = { id: string; size: number }
 export type DownloadFile = { objectId: string; name: string; size: number; takenAt: Date }
 
 /**
- * Cuts a download into archives of at most `archiveSize` bytes (a larger file gets one of its own). The films
- * of live photos come after all that was asked for; those that were taken out of their stills' files, which
- * hold them already, only where the user prefers it (`download.includeEmbeddedVideos`).
+ * Cuts a download into archives of at most `archiveSize` bytes (a larger file gets one of its own); where
+ * nothing is said of the size, of what the user prefers. The films of live photos come after all that was
+ * asked for; those that were taken out of their stills' files, which hold them already, only where the user
+ * prefers it (`download.includeEmbeddedVideos`).
  */
 export async function planDownload(db: Database, actor: Actor, wish: DownloadWish): Promise<DownloadPlan> {
   const chosen = await chooseFiles(db, actor, wish)
-  const files = [...chosen, ...(await filmsOf(db, actor, chosen))]
-  const limit = wish.archiveSize ?? DEFAULT_ARCHIVE_BYTES
+  const { download } = await getPreferences(db, actor.userId)
+  const films = await filmsOf(db, chosen, { withEmbedded: download.includeEmbeddedVideos })
+  const files = [...chosen, ...films]
+  const limit = wish.archiveSize ?? download.archiveSize
   const plan: DownloadPlan = { totalSize: 0, archives: [] }
   for (const { id, size } of files) {
     plan.totalSize += size
@@ -64,10 +64,9 @@ export async function filesToDownload(
 
 async function filmsOf(
   db: Database,
-  actor: Actor,
   chosen: readonly { id: string }[],
+  { withEmbedded }: { withEmbedded: boolean },
 ): Promise<PlannedFile[]> {
-  const { download } = await getPreferences(db, actor.userId)
   const ids = chosen.map(({ id }) => id)
   return db
     .selectFrom('asset as still')
@@ -78,7 +77,7 @@ async function filmsOf(
     .where(sql<boolean>`film.id <> all(${ids}::uuid[])`)
     .where('film.deleted_at', 'is', null)
     .where('film.visibility', '!=', 'locked')
-    .where((eb) => eb.or([eb('film.is_embedded', '=', false), eb.val(download.includeEmbeddedVideos)]))
+    .where((eb) => eb.or([eb('film.is_embedded', '=', false), eb.val(withEmbedded)]))
     .orderBy('film.id')
     .execute()
 }

@@ -153,6 +153,27 @@ describe('the search page', { skip, timeout: 300_000 }, () => {
     await page.getByRole('button', { name: 'Select' }).first().click()
     await page.getByRole('button', { name: 'Select all' }).click()
     await page.getByText(`${count} selected`).waitFor()
+
+    // Also while a page is on its way, which is waited for.
+    await page.goto('/search?originalFileName=copy-')
+    await found(page).first().waitFor()
+    let release = () => {}
+    const isAsked = new Promise<void>((resolve) => {
+      void page.route(
+        '**/api/search/metadata',
+        (route) => {
+          release = () => void route.continue()
+          resolve()
+        },
+        { times: 1 },
+      )
+    })
+    await page.getByRole('slider', { name: 'Date' }).focus()
+    await page.keyboard.press('End')
+    await isAsked
+    await page.keyboard.press('Control+a')
+    release()
+    await page.getByText(`${count} selected`).waitFor()
     assert.deepEqual(takeProblems(), [])
   })
 })

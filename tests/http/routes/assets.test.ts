@@ -35,7 +35,7 @@ test('assets are changed by their owner, one or many, field by field', async (t)
   await t.test('PUT and PATCH of one', async () => {
     for (const method of ['PUT', 'PATCH']) {
       const asset = await admin.json<Asset>(`/assets/${first}`, json(method, { isFavorite: true, rating: 5 }))
-      assertShape(asset, 'AssetResponseDto', ['processingError'])
+      assertShape(asset, 'AssetResponseDto', ['processingError', 'hasEncodedVideo'])
       assert.equal(asset.isFavorite, true)
       assert.equal(asset.exifInfo.rating, 5)
     }

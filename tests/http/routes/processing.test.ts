@@ -74,7 +74,7 @@ test('a photo is read once, shown everywhere, and its original leaves', async (t
 
   await t.test("metadata and shape are the file's, as displayed", async () => {
     const asset = await admin.json<Asset>(`/assets/${id}`)
-    assertShape(asset, 'AssetResponseDto', ['processingError'])
+    assertShape(asset, 'AssetResponseDto', ['processingError', 'hasEncodedVideo'])
     assert.equal(asset.width, 1_200)
     assert.equal(asset.height, 1_600)
     assert.equal(asset.fileCreatedAt, '2023-08-15T16:30:00.000Z')
@@ -215,6 +215,19 @@ test('a sidecar in the bucket does not wait for room with its original', { timeo
   assert.equal(asset.exifInfo.description, 'from the sidecar')
 })
 
+test('a selection with pictures in it can be converted again: they stay as they are', async (t) => {
+  const server = await startTestServer(t)
+  const { id } = await server.admin.upload(await cameraPhoto(), 'plate.jpg')
+  await server.runJobs()
+  const asked = await server.admin.call(
+    '/assets/jobs',
+    json('POST', { assetIds: [id], name: 'transcode-video' }),
+  )
+  assert.equal(asked.status, 204)
+  await server.runJobs()
+  assert.deepEqual((await receiptOf(server, id)).processing, { state: 'done', error: null })
+})
+
 test('a broken file is kept, served, marked with the reason, and stops nothing', async (t) => {
   const server = await startTestServer(t)
   const broken = randomBytes(4_000)
@@ -290,6 +303,7 @@ test('a film that browsers do not play is encoded, its original stays what it wa
   assert.equal(asset.type, 'VIDEO')
   assert.deepEqual([asset.width, asset.height], [160, 120])
   assert.ok(Math.abs((asset.duration as number) - 1_000) < 100)
+  assert.equal(asset.hasEncodedVideo, true)
   assert.equal((await server.admin.call(`/assets/${id}/thumbnail`)).status, 200)
   const playback = await server.admin.call(`/assets/${id}/video/playback`, {
     headers: { range: 'bytes=4-7' },

@@ -278,6 +278,14 @@ test('archives stream one source at a time', async (t) => {
   )
   assert.ok(plan.archives.every(({ size }) => size <= 50_000))
   assert.deepEqual(plan.archives.flatMap(({ assetIds }) => assetIds).sort(), ids.toSorted())
+  // Where nothing is said of the size, it is as the user prefers it.
+  const preferred = await admin.call('/users/me/preferences', {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ download: { archiveSize: 50_000 } }),
+  })
+  assert.equal(preferred.status, 200)
+  assert.deepEqual(await (await post('/download/info', { assetIds: ids })).json(), plan)
 
   let open = 0
   let mostOpen = 0

@@ -93,7 +93,7 @@ test('what a writer puts that was taken for dead while it slept is found and rem
   const { put } = backend
   backend.put = async (...given) => {
     backend.put = put
-    await database.pool.query(`update replica set lease_expires_at = now() where state = 'writing'`)
+    await rig.pool.query(`update replica set lease_expires_at = now() where state = 'writing'`)
     assert.equal((await sweepPlacement(rig.placement)).abandonedWrites, 1)
     return put(...given)
   }

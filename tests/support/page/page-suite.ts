@@ -49,3 +49,17 @@ export function pageSuite(): PageSuite {
 export async function tapAt(page: Page, x: number, y: number): Promise<void> {
   await page.touchscreen.tap(x, y)
 }
+
+/** A finger that stays on one place while something is looked at. */
+export async function holdAt(
+  page: Page,
+  x: number,
+  y: number,
+  meanwhile: () => Promise<void>,
+): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  await session.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [{ x, y }] })
+  await meanwhile()
+  await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
+  await session.detach()
+}

@@ -7,6 +7,8 @@ import type {
   StorageOverview as StorageStatus,
   UploadsOverview as UploadsInUse,
 } from '../../../src/library/server/storage-overview.ts'
+import type { AvatarColor } from '../../../src/library/users/avatar-colors.ts'
+import type { Preferences as StoredPreferences } from '../../../src/library/users/preferences.ts'
 import type { CacheUse } from '../../../src/placement/cache/store.ts'
 import type { Amount } from '../../../src/placement/ledger/objects.ts'
 import type { PendingMove } from '../../../src/placement/ledger/pending-moves.ts'
@@ -34,7 +36,7 @@ export type User = {
   name: string
   isAdmin: boolean
   shouldChangePassword: boolean
-  avatarColor: string
+  avatarColor: AvatarColor
   /** '' without a picture. */
   profileImagePath: string
   profileChangedAt: string
@@ -67,6 +69,12 @@ export type Session = {
   deviceOS: string
 }
 
+/** Those that this page shows. `archiveSize` in bytes. */
+export type Preferences = Pick<StoredPreferences, 'albums' | 'download'>
+
+/** Of one's own; `total` is both together. */
+export type AssetStatistics = { images: number; videos: number; total: number }
+
 export type ApiKey = { id: string; name: string; createdAt: string; permissions: string[] }
 
 /**
@@ -86,6 +94,7 @@ export type BucketColumns = {
   createdAt: string[]
   localOffsetHours: number[]
   duration: (number | null)[]
+  livePhotoVideoId: (string | null)[]
   /** Previews are still to be made: Glassine's addition. */
   isPending?: boolean[]
 }
@@ -145,6 +154,7 @@ export type Asset = {
   createdAt: string
   localDateTime: string
   ownerId: string
+  /** The moving part of a live photo. */
   livePhotoVideoId?: string | null
   isFavorite: boolean
   isTrashed: boolean
@@ -156,6 +166,8 @@ export type Asset = {
   exifInfo?: AssetExif
   /** Why previews could not be made, for people. Glassine's addition. */
   processingError?: string | null
+  /** Browsers play another encoding of this video than the original. Glassine's addition; where one asset is read. */
+  hasEncodedVideo?: boolean
 }
 
 export type Album = {

@@ -12,6 +12,7 @@ import type {
   ArchiveProgress,
   Asset,
   AssetChange,
+  AssetStatistics,
   BrowserProbeOffer,
   BrowserProbeResult,
   BrowserReach,
@@ -19,6 +20,7 @@ import type {
   BucketColumns,
   JobQueue,
   OtherUser,
+  Preferences,
   ReadingStatus,
   Receipt,
   Restorees,
@@ -151,8 +153,12 @@ export const ping = (signal: AbortSignal) =>
   call<{ res: string }>('GET', '/server/ping', { isPublic: true, signal })
 export const getMe = () => call<User>('GET', '/users/me', { isPublic: true })
 /** `password`: only while one has to be chosen; else `changePassword`, which asks for the old one. */
-export const updateMe = (body: { name?: string; email?: string; password?: string }) =>
-  call<User>('PUT', '/users/me', { body })
+export const updateMe = (body: {
+  name?: string
+  email?: string
+  password?: string
+  avatarColor?: User['avatarColor']
+}) => call<User>('PUT', '/users/me', { body })
 export const logIn = (email: string, password: string) =>
   call<{ userId: string }>('POST', '/auth/login', { body: { email, password }, isPublic: true })
 export const signUp = (body: { email: string; password: string; name: string }) =>
@@ -200,9 +206,15 @@ export async function uploadPortrait(picture: Blob): Promise<void> {
 }
 export const deletePortrait = () => call<void>('DELETE', '/users/profile-image')
 export const getApiKeys = () => call<ApiKey[]>('GET', '/api-keys')
-export const createApiKey = (name: string) =>
-  call<{ secret: string; apiKey: ApiKey }>('POST', '/api-keys', { body: { name, permissions: ['all'] } })
+export const createApiKey = (name: string, permissions: readonly string[]) =>
+  call<{ secret: string; apiKey: ApiKey }>('POST', '/api-keys', { body: { name, permissions } })
 export const deleteApiKey = (id: string) => call<void>('DELETE', `/api-keys/${id}`)
+
+export const getPreferences = () => call<Preferences>('GET', '/users/me/preferences')
+/** Values that are absent stay as they are. */
+export const updatePreferences = (
+  change: { [Section in keyof Preferences]?: Partial<Preferences[Section]> },
+) => call<Preferences>('PUT', '/users/me/preferences', { body: change })
 
 // --- assets and the timeline
 // ------------------------------------------------------------------------------------
@@ -234,6 +246,12 @@ export const searchAssets = async (body: Record<string, unknown>, signal?: Abort
       signal,
     })
   ).assets
+/** Without a filter: of the timeline and the archive. */
+export const getAssetStatistics = (filter: {
+  visibility?: 'timeline' | 'archive'
+  isFavorite?: boolean
+  isTrashed?: boolean
+}) => call<AssetStatistics>('GET', `/assets/statistics${query(filter)}`)
 export const countAssets = (body: Record<string, unknown>, signal?: AbortSignal) =>
   call<{ total: number }>('POST', '/search/statistics', { body, signal })
 export const getSuggestions = (type: string) => call<string[]>('GET', `/search/suggestions${query({ type })}`)

@@ -101,12 +101,18 @@ async function downloadArchives(
   }
 }
 
+export function isOver({ state }: Download): boolean {
+  return state !== 'waiting' && state !== 'running'
+}
+
 /** Until it is over: of several, one after another. */
 async function follow(download: Download): Promise<void> {
-  while (download.state === 'waiting' || download.state === 'running') {
+  while (!isOver(download)) {
     await new Promise((resolve) => setTimeout(resolve, ASK_MS))
     try {
       const { state, sentBytes, error } = await getArchiveProgress(download.id)
+      // The answer may be older than what was done here meanwhile.
+      if (isOver(download)) return
       Object.assign(download, { state, sentBytes, error })
     } catch (problem) {
       // The download itself may go on; only what is known of it ends.
@@ -130,7 +136,7 @@ export async function cancelDownload(download: Download): Promise<void> {
 
 /** Forgets what is over. */
 export function clearDownloads(): void {
-  downloads.list = downloads.list.filter(({ state }) => state === 'waiting' || state === 'running')
+  downloads.list = downloads.list.filter((download) => !isOver(download))
 }
 
 function clickLink(href: string, name: string): void {

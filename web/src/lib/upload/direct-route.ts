@@ -9,8 +9,8 @@ import {
 } from '../direct-upload/direct-upload.ts'
 import type { DirectUpload, DirectUploadConfig } from '../direct-upload/protocol.ts'
 import { putByXhr } from '../direct-upload/put-xhr.ts'
-import { tryBucket } from '../storage/browser-probe.ts'
-import { thisPage } from '../storage/this-page.ts'
+import { tryBucket } from '../storage/locations/browser-probe.ts'
+import { thisPage } from '../storage/locations/this-page.ts'
 import { hashBlob } from './hash-files.ts'
 import type { SendOptions } from './send-file.ts'
 
