@@ -6,7 +6,8 @@ const NOW = sql`now()`
 
 /**
  * What the library wrote while the clock was ahead: what came into the trash then would stay there for longer
- * than was said, and so would who was deleted, what nobody processes or sends would not be taken up, and who logged in would stay so.
+ * than was said, and so would who was deleted; what nobody processes or sends would not be taken up, and who
+ * logged in would stay so.
  */
 export const LIBRARY_CLOCK_REPAIRS: readonly ClockRepair[] = [
   bringBack('asset', 'deleted_at', NOW),

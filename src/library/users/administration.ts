@@ -16,6 +16,7 @@ import {
   normalizeEmail,
   normalizeStorageLabel,
   type OwnUserView,
+  orEmailTaken,
   refuseTakenEmail,
   refuseTakenLabel,
 } from './users.ts'
@@ -67,7 +68,7 @@ export async function updateUserFor(
     const storageLabel = change.storageLabel && normalizeStorageLabel(change.storageLabel)
     if (storageLabel) await refuseTakenLabel(tx, storageLabel, id)
     const shouldChangePassword = change.shouldChangePassword ?? (passwordHash === null ? undefined : true)
-    await tx
+    const write = tx
       .updateTable('app_user')
       .set({
         email: normalizeEmail(email),
@@ -82,7 +83,7 @@ export async function updateUserFor(
       })
       .where('id', '=', id)
       .where('deleted_at', 'is', null)
-      .execute()
+    await orEmailTaken(write.execute())
     if (passwordHash !== null) await endOtherSessions(tx, id, null)
     return getOwnUser(tx, id)
   })
