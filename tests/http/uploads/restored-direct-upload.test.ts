@@ -30,7 +30,9 @@ import {
 import { photo } from '../../support/server-with-bucket.ts'
 import { passClassTime } from '../../support/storage/class-bucket.ts'
 
-const MIB = 1024 * 1024
+const PART_BYTES = 512 * 1024
+/** Seven parts, and more than one put takes in these tests. */
+const IN_PARTS_BYTES = 6.5 * PART_BYTES
 const ALL_PARTS = [1, 2, 3, 4, 5, 6, 7]
 
 type Way = {
@@ -49,17 +51,27 @@ const WAYS: Way[] = [
   },
   {
     name: 'parts that were there',
-    bytes: async () => randomBytes(33 * MIB),
+    bytes: async () => randomBytes(IN_PARTS_BYTES),
     first: ({ admin }, upload, bytes) => sendParts(admin, upload, bytes, ALL_PARTS),
     since: async () => undefined,
   },
   {
     name: 'parts that were not begun',
-    bytes: async () => randomBytes(33 * MIB),
+    bytes: async () => randomBytes(IN_PARTS_BYTES),
     first: async () => undefined,
     since: ({ admin }, upload, bytes) => sendParts(admin, upload, bytes, ALL_PARTS),
   },
 ]
+
+/** Of small parts: the 33 MiB that are sent in those of S3 would be hashed a dozen times in a test. */
+function start(t: TestContext, options: Parameters<typeof startDirectServer>[1]): Promise<DirectServer> {
+  return startDirectServer(t, {
+    ...options,
+    profile: { minPartBytes: PART_BYTES },
+    settings3: { partBytes: PART_BYTES },
+    maxPutBytes: 6 * PART_BYTES,
+  })
+}
 
 const heldKeys = async ({ bucket }: DirectServer) =>
   (await bucket.stored.objects()).map(({ key }) => key).filter((key) => key.includes('/users/'))
@@ -77,7 +89,7 @@ const sweepUploads = (server: DirectServer) => sweepDirectUploads({ ...server, l
 
 async function acknowledgedSince(t: TestContext, way: Way) {
   // No counter tells a snapshot of less than a minute ago, however slow the machine is.
-  const server = await startDirectServer(t, { settings: { counterGoodForMs: 3_600_000 } })
+  const server = await start(t, { settings: { counterGoodForMs: 3_600_000 } })
   const bytes = await way.bytes()
   const name = way.name === 'a single put' ? 'a.jpg' : 'film.mp4'
   const upload = await ask(server.admin, bytes, name)
@@ -151,7 +163,7 @@ test('A1: a direct upload that has expired, and is proven meanwhile, becomes its
  */
 async function movedSince(t: TestContext, inSnapshot: 'open' | 'received') {
   let aheadMs = 0
-  const server = await startDirectServer(t, {
+  const server = await start(t, {
     settings: { counterGoodForMs: 3_600_000 },
     classes: { original: { class: 'STANDARD', rules: [{ olderThanDays: 30, class: 'STANDARD_IA' }] } },
     now: () => new Date(Date.now() + aheadMs),
@@ -241,7 +253,7 @@ async function movedHomeSince(
     found?: (bytes: Buffer) => Buffer
   } = {},
 ) {
-  const server = await startDirectServer(t, { settings: { counterGoodForMs: 3_600_000, removalWaitMs: 0 } })
+  const server = await start(t, { settings: { counterGoodForMs: 3_600_000, removalWaitMs: 0 } })
   const { admin, pool, placement } = server
   const bytes = way === WAYS[0] ? await photo(64) : await way.bytes()
   const name = way === WAYS[0] ? 'a.jpg' : 'film.mp4'

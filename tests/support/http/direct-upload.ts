@@ -42,6 +42,7 @@ export async function startDirectServer(
     clock?: () => Date
     cors?: StrictS3Options['cors']
     settings3?: Partial<S3Settings>
+    maxPutBytes?: number
   } = {},
 ): Promise<DirectServer> {
   const bucket = await startStrictS3({
@@ -61,11 +62,14 @@ export async function startDirectServer(
   return { ...server, bucket }
 }
 
-/** On any bucket. `kind`: of a new one, what tells it from others of the file (see `probeOnce`). */
+/**
+ * On any bucket. `kind`: of a new one, what tells it from others of the file (see `probeOnce`). `maxPutBytes`: what
+ * is larger goes in parts.
+ */
 export async function startServerOn(
   t: TestContext,
   address: { endpoint: string; accessKeyId: string; secretAccessKey: string; bucket: string },
-  options: TestServerOptions & { settings3?: Partial<S3Settings> } = {},
+  options: TestServerOptions & { settings3?: Partial<S3Settings>; maxPutBytes?: number } = {},
   kind?: object,
 ): Promise<TestServer> {
   const settings = s3TestSettings(address, options.settings3)
@@ -73,7 +77,11 @@ export async function startServerOn(
   let isNew = kind !== undefined
   const location = {
     ...locationOfBackend('s3', 's3', backend),
-    probe: () => (isNew ? probeOnce(kind, settings) : probeS3(settings, silentLog)),
+    probe: async () => {
+      const report = await (isNew ? probeOnce(kind, settings) : probeS3(settings, silentLog))
+      if (options.maxPutBytes !== undefined) report.features.maxPutBytes = options.maxPutBytes
+      return report
+    },
     openBrowserProbe: async () => openS3BrowserProbe(settings, silentLog),
   }
   const server = await startTestServer(t, { ...options, remotes: [], originals: ['s3'], extra: [location] })
