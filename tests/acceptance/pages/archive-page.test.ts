@@ -219,7 +219,7 @@ describe('archived originals on the page', { skip, timeout: 300_000 }, () => {
     await checkAccess(page, 'restore of an album')
     // look: album-dialog
     await dialog.getByLabel('Keep the copy for').selectOption('1')
-    await dialog.getByText(/After a day they go/).waitFor()
+    await dialog.getByText(/After a day they are removed/).waitFor()
     assert.equal(site.bucket.counts.of('RestoreObject'), 0, 'looking costs nothing')
 
     // A selection of it: one of the three.

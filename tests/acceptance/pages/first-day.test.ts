@@ -254,7 +254,7 @@ describe('the page in a browser', { skip, timeout: 600_000 }, () => {
     await checkAccess(page, 'viewer')
     await storage.getByRole('button', { name: 'Resume Copying' }).click()
     await expectAttribute(mark, 'aria-label', /: absent, .*: verified$/)
-    await info.getByText(/digest equal|All bytes read back/).waitFor()
+    await info.getByText(/reports the right checksum|All bytes were read back/).waitFor()
     await info.getByText(/^[0-9a-f]{64}$/).waitFor()
     await page.keyboard.press('i')
     await info.waitFor({ state: 'hidden' })

@@ -136,7 +136,7 @@ describe('the frame of every page', { skip, timeout: 300_000 }, () => {
     await page.getByText('No photos yet').waitFor()
     // The websocket falls with the connection; the browser reaches nobody until it is back.
     await page.context().setOffline(true)
-    const told = page.getByRole('status').getByText("Glassine can't be reached. Trying again.")
+    const told = page.getByRole('status').getByText("Glassine can't be reached. This page keeps trying.")
     await told.waitFor()
     await checkAccess(page, 'a page without its server')
     await page.context().setOffline(false)

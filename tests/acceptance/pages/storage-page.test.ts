@@ -172,7 +172,7 @@ describe('the storage page', { skip, timeout: 540_000 }, () => {
       await page.getByRole('button', { name: /^(Hide details|Details)$/ }).waitFor()
       if (await details.isVisible()) await details.click()
       await (await answer).finished()
-      await page.getByText('This page follows what happens.').waitFor()
+      await page.getByText('This page updates by itself.').waitFor()
     }
 
     await openDetails()
