@@ -151,7 +151,7 @@ describe('the viewer', { skip, timeout: 300_000 }, () => {
     await expectAttribute(video, 'src', /\/video\/playback/)
 
     await choose('Convert the video again')
-    await page.getByText('What browsers play is made again').waitFor()
+    await page.getByText('Converting the video again').waitFor()
     const jobs = await server.admin.json<Record<string, { jobCounts: { waiting: number } }>>('/jobs')
     assert.equal(jobs.videoConversion!.jobCounts.waiting, 1)
 
