@@ -113,14 +113,17 @@ export async function solveUnavailable(db: Queryable, key: string): Promise<void
 
 /**
  * Runs the queue's failed jobs again now: dead ones with a fresh count of attempts, those in their back-off
- * and recurring ones at once. Not those without a key, whose work a newer job does.
+ * and recurring ones at once. One without an attempt of its own counts by its key: it has replaced one that
+ * failed, and waits, for the end of a write say. Not those without a key, whose work a newer job does.
  * @returns how many
  */
 export async function retryFailed(db: Queryable, queue: QueueName): Promise<number> {
   const { rows } = await sql`
     select rescheduled.id from graphile_worker.reschedule_jobs(
       array(select id from graphile_worker.jobs
-            where flags ? ${queue} and locked_at is null and attempts > 0 and key is not null),
+            where flags ? ${queue} and locked_at is null and key is not null
+              and (attempts > 0
+                or exists (select from job_failure where job_failure.key = jobs.key and solved_at is null))),
       run_at => now(), attempts => 0
     ) as rescheduled`.execute(db)
   const failed = await openFailures(db, { queue })

@@ -92,3 +92,20 @@ for (const [name, askAgain] of Object.entries({
     const { rows } = await sql`select from graphile_worker.jobs`.execute(db)
     assert.equal(rows.length, 0)
   })
+
+test('what has replaced a failing job and waits for its time is run at once when asked', async (t) => {
+  const { db } = await testDatabase(t)
+  await enqueue(db, 'replicate-object', ASKED)
+  const [job] = await claimJobs(db, WORKER, [{ names: ['replicate-object'], jobs: 1, avoid: [] }])
+  await enqueue(db, 'replicate-object', ASKED, { runAt: new Date(Date.now() + 60_000) })
+  await failJob(db, WORKER, job!, {
+    queue: 'replication',
+    error: 'of a test',
+    code: 'internal',
+    delayMs: 0,
+    isFinal: false,
+  })
+  assert.equal((await queueCounts(db)).replication.delayed, 1)
+  assert.equal(await retryFailed(db, 'replication'), 1)
+  assert.equal((await queueCounts(db)).replication.waiting, 1)
+})
