@@ -9,6 +9,7 @@ import type { Database } from '../../src/database/connect.ts'
 import { LIBRARY_CLOCK_REPAIRS } from '../../src/library/server/clock-repairs.ts'
 import { sweepLibrary } from '../../src/library/server/sweep.ts'
 import { silentLog } from '../../src/log.ts'
+import { markForPurge } from '../../src/placement/lifecycle/purge.ts'
 import type { Client } from '../support/client.ts'
 import { until } from '../support/eventually.ts'
 import { ask, type DirectServer, hashOf, startDirectServer } from '../support/http/direct-upload.ts'
@@ -334,4 +335,22 @@ test('the database refuses to take a removal back, and to forget who is not bein
   await assert.rejects(ask('update app_user set removal_begun_at = null'), refused)
   await assert.rejects(ask('update app_user set deleted_at = null, removal_begun_at = null'), refused)
   await assert.rejects(ask('update app_user set deleted_at = null'), { code: '23514' })
+})
+
+test('what waits for another copy of the same bytes goes with its user', async (t) => {
+  const family = await startFamily(t)
+  const { server, anna } = family
+  // Of an upload that was given up and whose bytes turned out to be right, say: nothing else holds them.
+  const waiting = await ingestBytes(server.placement, await photo(), { ownerId: anna.userId })
+  await server.db.transaction().execute((tx) => markForPurge(tx, [waiting], 'duplicate'))
+  await server.runJobs()
+  const isThere = async () =>
+    (await server.pool.query('select from stored_object where id = $1', [waiting])).rowCount === 1
+  assert.ok(await isThere(), 'kept, for want of another copy')
+
+  await remove(server, anna)
+  await server.runJobs()
+  assert.equal((await server.admin.call(`/admin/users/${anna.userId}`)).status, 400)
+  assert.ok(!(await isThere()))
+  await assertBertIsWhole(family)
 })

@@ -27,7 +27,7 @@ import { linkIfAlone, requireLivePhotoVideo } from '../assets/live-photos.ts'
 import { acknowledgeUnsent } from '../uploads/duplicates.ts'
 import { requireSupportedFile } from '../uploads/uploads.ts'
 import { type Begun, beginIfNew, beginWithinLimits } from './begin.ts'
-import { takeUpExpired, takeUpFound } from './confirm.ts'
+import { takeUpExpired, takeUpFound, takeUpJoined } from './confirm.ts'
 import { endUpload } from './give-up.ts'
 import { planOf } from './plan.ts'
 import {
@@ -170,7 +170,11 @@ async function resume(
     }
     await prolongPut(db, write, isOpen)
   }
-  return describeOpen(placement, loaded, target)
+  const open = await describeOpen(placement, loaded, target)
+  // Asked for again, they would be sent to the key of the object that they have become.
+  if (open.put === null && open.present.length === 0 && (await takeUpJoined(parts, loaded)))
+    return { ...open, state: 'received' }
+  return open
 }
 
 /** Existing writes go on where they began, whatever the policy says by now. */

@@ -14,6 +14,7 @@ import {
   keepUntilProven,
   listHeldParts,
 } from '../../placement/uploads/direct-write.ts'
+import { asUploadError } from '../../placement/uploads/upload-error.ts'
 import { addJobOf } from '../../queue/enqueue.ts'
 import type { Actor } from '../access.ts'
 import { sizeOfPart } from './plan.ts'
@@ -52,6 +53,8 @@ export async function confirmUpload(
   } catch (error) {
     if (!isAppError(error, 'conflict')) throw error
     if (await takeUpFound(db, upload)) return { ...describe(upload), state: 'received' }
+    if (await takeUpJoined({ db, placement }, { upload, write }))
+      return { ...describe(upload), state: 'received' }
     // Confirmed by another request, the parts may be an object by now.
     const { upload: now } = await loadUpload(db, actor, upload.id)
     if (now.state !== 'open') return describe(now)
@@ -80,13 +83,29 @@ export async function takeUpExpired(
     held = await requireHeld(placement, upload, write)
   } catch (error) {
     if (!isAppError(error, 'conflict')) throw error
-    // Its parts may have become an object already, of which this ledger, if it is an older one, has not
-    // heard.
-    const info = upload.md5 === null ? await headWrite(placement, write) : null
-    if (info?.size !== upload.size) return false
-    held = null
+    return takeUpJoined({ db, placement }, { upload, write })
   }
   return noteReceived(db, upload, write, { held, isLate: true })
+}
+
+/**
+ * Takes up an open upload whose parts are an object already: it was confirmed, and this ledger, if it is an older
+ * one, has not heard of that. False where they are not.
+ * @throws AppError unavailable where that can't be told now
+ */
+export async function takeUpJoined(
+  { db, placement }: Parts,
+  { upload, write }: LoadedUpload,
+): Promise<boolean> {
+  if (upload.md5 !== null || write === null) return false
+  try {
+    // First, for another bucket of that name may hold something there.
+    await confirmPlaceOf(placement, write)
+    if ((await headWrite(placement, write))?.size !== upload.size) return false
+  } catch (error) {
+    throw asUploadError(error)
+  }
+  return noteReceived(db, upload, write, { held: null, isLate: true })
 }
 
 /**

@@ -16,9 +16,10 @@ export async function giveUpUpload(db: Database, actor: Actor, uploadId: string)
   if (upload.state === 'abandoned') return
   const reason = upload.owner_id === actor.userId ? 'you gave it up' : 'an administrator gave it up'
   // Its proof and `done` are one transaction: what is still received was never an asset, as far as this
-  // ledger knows.
-  for (const from of ['open', 'received'] as const)
-    if (await endUpload(db, uploadId, 'abandoned', reason, { from })) return
+  // ledger knows. Parts become an object only after their confirmation: where one is there, it was
+  // acknowledged, and this ledger is older than that.
+  if (await endUpload(db, uploadId, 'abandoned', reason, { isLookedAt: upload.part_bytes !== null })) return
+  if (await endUpload(db, uploadId, 'abandoned', reason, { from: 'received' })) return
   const { state } = (await loadUpload(db, { userId: upload.owner_id }, uploadId)).upload
   if (state === 'abandoned') return
   throw new AppError(

@@ -7,7 +7,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import type { Log } from '../../log.ts'
 import { knowNoOtherLedger } from '../../placement/locations/locations.ts'
-import { purgeUnreferencedOf } from '../../placement/maintenance/of-owner.ts'
+import { decideDuplicatesOfOwner, purgeUnreferencedOf } from '../../placement/maintenance/of-owner.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { deleteAlbumsOf, ownsAlbum } from '../albums/albums.ts'
 import { purgeAssets } from '../assets/trash.ts'
@@ -54,6 +54,7 @@ async function removeUser(db: Database, userId: string): Promise<boolean> {
     if (await ownsAlbum(tx, userId)) return false
     if ((await findAssets(tx, userId)).length > 0) return false
     if (!(await forgetUploadsOf(tx, userId))) return false
+    await decideDuplicatesOfOwner(tx, userId)
     await forgetUser(tx, userId)
     return true
   })

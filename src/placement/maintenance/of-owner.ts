@@ -2,6 +2,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import { uuidArray } from '../../database/statements/uuid-array.ts'
+import { enqueue } from '../../queue/enqueue.ts'
 import { markForPurge } from '../lifecycle/purge.ts'
 
 /**
@@ -31,4 +32,20 @@ export async function purgeUnreferencedOf(
     'user',
   )
   return left.length
+}
+
+/**
+ * What waits for another copy of the same bytes waits no longer: whoever has them removed is removed with all that
+ * they have.
+ */
+export async function decideDuplicatesOfOwner(tx: Tx, ownerId: string): Promise<void> {
+  const decided = await tx
+    .updateTable('stored_object')
+    .set({ purge_reason: 'user' })
+    .where('owner_id', '=', ownerId)
+    .where('state', '=', 'purging')
+    .where('purge_reason', '=', 'duplicate')
+    .returning('id')
+    .execute()
+  for (const { id } of decided) await enqueue(tx, 'purge-object', { objectId: id })
 }

@@ -39,8 +39,6 @@ export async function adoptBytes(
   const clearingMs = await clearingForMs(tx, replica)
   if (clearingMs > 0) throw new RetryLater(`${key} is being cleared`, clearingMs)
   if (known && known.key !== key) {
-    const before = { objectId, locationId, key: knownKey(known.key) }
-    await noteKeyToClear(tx, before, known.state === 'writing' ? WRITER_ENDS_MS : 0)
     await tx
       .updateTable('replica')
       .set({
@@ -58,6 +56,9 @@ export async function adoptBytes(
       .where('object_id', '=', objectId)
       .where('location_id', '=', locationId)
       .execute()
+    // After the trigger, which notes a key that a URL may still put to, and knows no earlier note.
+    const before = { objectId, locationId, key: knownKey(known.key) }
+    await noteKeyToClear(tx, before, known.state === 'writing' ? WRITER_ENDS_MS : 0)
     // Of the bytes under the other key.
     for (const table of ['replica_restore', 'class_refusal'] as const)
       await tx

@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises'
 import type { Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
-import { isStorageError, type ObjectInfo, StorageError } from '../../storage/backend.ts'
+import { isStorageError, type Multipart, type ObjectInfo } from '../../storage/backend.ts'
 import { enqueueNextSteps, enqueueNextStepsOfNew } from '../ledger/next-steps.ts'
 import type { Proof, Replica, StoredObject } from '../ledger/objects.ts'
 import { loadObject, lockObject, proveNewObject } from '../ledger/replicas.ts'
@@ -22,6 +22,7 @@ import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
 import { readReplica } from '../replica-io/read-replica.ts'
 import { PROOF } from '../states.ts'
 import { takesSinglePuts } from './direct-target.ts'
+import { leaveToSweep } from './write-through.ts'
 
 const ACTOR = 'job prove-upload'
 
@@ -126,6 +127,7 @@ async function proveHeld(
       if (wasFound) await lockObject(tx, object.id)
       await commit(tx)
       await proveNewObject(tx, replica, { level: PROOF.readBack, proof, actor: ACTOR, from: replica.state })
+      if (held.hasParts) await leaveToSweep(tx, replica)
       if (wasFound) return enqueueNextSteps(tx, placement, object.id)
       const proven = { state: 'verified', proofLevel: PROOF.readBack, verifiedAt: placement.now() } as const
       await enqueueNextStepsOfNew(tx, placement, object, [{ ...proven, locationId: location.id }])
@@ -139,29 +141,26 @@ async function proveHeld(
   }
 }
 
-/** Idempotent: after a kill in the middle the parts are gone, and the object that they became is there. */
+/** `hasParts`: there is an object, and its key has an upload in parts besides, for all that is known. */
+type Completed = { proof: Partial<Proof>; hasParts: boolean }
+
+/**
+ * Idempotent: after a kill in the middle the parts are gone, and the object that they became is there. An object
+ * that is there is what counts: in a newer state of this ledger it may have been acknowledged, and a client that
+ * was asked for its parts again must not replace it.
+ */
 async function completeWrite(
   location: Location,
   object: StoredObject,
   { key, uploadId, proof }: Replica,
   partBytes: number | null,
-): Promise<{ proof: Partial<Proof> } | { reason: string }> {
+): Promise<Completed | { reason: string }> {
   const { multipart } = location.backend
-  if (uploadId == null || !multipart) return { proof: proof ?? {} }
-  let info: ObjectInfo | null
-  try {
-    // Forgotten, which only an object explains: a confirmed upload had its parts.
-    if (uploadId === '') throw new StorageError('not-found', `${key} has no upload that is known`)
-    const parts = await multipart.listParts(key, uploadId)
-    parts.sort((a, b) => a.number - b.number)
-    const bytes = parts.reduce((sum, part) => sum + part.size, 0)
-    if (bytes !== object.size)
-      return { reason: `parts of ${bytes} bytes are there, ${object.size} were announced` }
-    info = await multipart.complete(key, uploadId, parts)
-  } catch (error) {
-    if (!isStorageError(error, 'not-found')) throw error
-    info = await location.backend.head(key)
-  }
+  if (uploadId == null || !multipart) return { proof: proof ?? {}, hasParts: false }
+  const found = await location.backend.head(key)
+  const made = found === null ? await joinParts(location, object, { key, uploadId, multipart }) : null
+  if (made !== null && 'reason' in made) return made
+  const info = found ?? made
   if (info === null) return { reason: 'the bucket gave the parts up before they became an object' }
   if (info.size !== object.size)
     return { reason: `the object has ${info.size} bytes, ${object.size} were announced` }
@@ -171,6 +170,28 @@ async function completeWrite(
       ...(info.etag !== undefined && { etag: info.etag }),
       ...(partBytes !== null && { partBytes, parts: Math.max(1, Math.ceil(object.size / partBytes)) }),
     },
+    hasParts: found !== null && uploadId !== '',
+  }
+}
+
+/** Null: there is nothing. */
+async function joinParts(
+  location: Location,
+  object: StoredObject,
+  { key, uploadId, multipart }: Pick<Replica, 'key'> & { uploadId: string; multipart: Multipart },
+): Promise<ObjectInfo | { reason: string } | null> {
+  // Forgotten, which only an object explains: a confirmed upload had its parts.
+  if (uploadId === '') return null
+  try {
+    const parts = await multipart.listParts(key, uploadId)
+    parts.sort((a, b) => a.number - b.number)
+    const bytes = parts.reduce((sum, part) => sum + part.size, 0)
+    if (bytes !== object.size)
+      return { reason: `parts of ${bytes} bytes are there, ${object.size} were announced` }
+    return await multipart.complete(key, uploadId, parts)
+  } catch (error) {
+    if (!isStorageError(error, 'not-found')) throw error
+    return location.backend.head(key)
   }
 }
 

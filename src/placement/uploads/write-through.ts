@@ -10,7 +10,7 @@ import { AppError } from '../../errors.ts'
 import type { Body, ObjectKey, StreamingPut } from '../../storage/backend.ts'
 import { retryUnavailable } from '../../storage/guards/with-retry.ts'
 import { freshKey } from '../keys.ts'
-import type { StoredObject } from '../ledger/objects.ts'
+import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { leaseEnd } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { noteTrouble } from '../locations/health.ts'
@@ -196,5 +196,17 @@ export async function forgetUnfinished(db: Queryable, locationId: string, key: s
     .deleteFrom('unfinished_upload')
     .where('location_id', '=', locationId)
     .where('key', '=', key)
+    .execute()
+}
+
+/** The parts under the key are nobody's any more: the sweep gives them up, and nobody pays for them for long. */
+export async function leaveToSweep(
+  tx: Queryable,
+  { locationId, key, uploadId }: Pick<Replica, 'locationId' | 'key' | 'uploadId'>,
+): Promise<void> {
+  await tx
+    .insertInto('unfinished_upload')
+    .values({ location_id: locationId, key, upload_id: uploadId ?? null, lease_expires_at: leaseEnd(0) })
+    .onConflict((clash) => clash.doNothing())
     .execute()
 }

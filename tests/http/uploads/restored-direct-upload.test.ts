@@ -375,3 +375,56 @@ for (const request of ['announced', 'confirmed'] as const) {
     assert.deepEqual(await heldKeys(server), held)
   })
 }
+
+const IN_PARTS = WAYS.slice(1)
+
+/** The snapshot is put back while the upload still has time, as its client sees it. */
+async function restoredWhileOpen(t: TestContext, way: Way) {
+  const since = await acknowledgedSince(t, way)
+  await restoreSnapshot(since.server.pool, since.snapshot)
+  const { rows } = await since.server.pool.query<{ id: string }>('select id from direct_upload')
+  return { ...since, uploadId: rows[0]!.id }
+}
+
+for (const way of IN_PARTS) {
+  for (const request of ['announced', 'confirmed'] as const)
+    test(`A1: ${request} again in time, an upload in parts that are an object by now comes back, and nothing is sent twice: ${way.name}`, async (t) => {
+      const { server, bytes, name, uploadId, isBack } = await restoredWhileOpen(t, way)
+      const { state } =
+        request === 'announced'
+          ? await ask(server.admin, bytes, name)
+          : (await confirm(server.admin, uploadId)).body
+      assert.equal(state, 'received')
+      await isBack()
+    })
+}
+
+for (const [sent, numbers, isLate] of [
+  ['some of its parts again', [1, 2], true],
+  ['all of its parts again, which became damaged', ALL_PARTS, false],
+] as const)
+  test(`A1: an acknowledged upload whose client sends ${sent} keeps its bytes`, async (t) => {
+    const { server, bytes, uploadId, held, isBack } = await restoredWhileOpen(t, WAYS[2]!)
+    // Its client asks for no more than URLs, as one that goes on by itself does.
+    const upload = await show(server.admin, uploadId)
+    await sendParts(server.admin, upload, randomBytes(bytes.length), [...numbers])
+    if (isLate) await server.pool.query(`update direct_upload set expires_at = now() - interval '1 day'`)
+    else await confirm(server.admin, uploadId)
+    await sweepUploads(server)
+    await isBack()
+    await sweepPlacement(server.placement)
+    await isBack()
+    const { multipart } = server.placement.locations.get('s3')!.backend
+    const left = await Array.fromAsync(multipart!.listUnfinished(''))
+    assert.deepEqual(left, [], 'no parts are paid for')
+    assert.deepEqual(await heldKeys(server), held)
+  })
+
+for (const way of IN_PARTS)
+  test(`A1: given up by its client, the bytes of an acknowledged upload in parts are not removed unseen: ${way.name}`, async (t) => {
+    const { server, uploadId, held } = await restoredWhileOpen(t, way)
+    const given = await server.admin.call(`/storage/uploads/${uploadId}`, { method: 'DELETE' })
+    assert.equal(given.status, 204)
+    await server.runJobs()
+    assert.deepEqual(await heldKeys(server), held)
+  })

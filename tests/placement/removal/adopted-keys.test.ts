@@ -163,3 +163,23 @@ test('an object without a replica is not forgotten while right bytes of it lie u
   assert.deepEqual(await places(id), ['s3 verified'])
   assert.deepEqual(await read(id), bytes)
 })
+
+test('an adoption comes to its end where a URL could still put to the key that the replica named before', async () => {
+  const bytes = randomBytes(20_000)
+  const id = await rig.ingestOffloaded(bytes)
+  const before = await replicaAt(id, 's3')
+  // It was a direct upload of this hour, and its bytes have got another key since the backup.
+  await rig.pool.query(`update replica set writable_until = now() + interval '10 minutes'`)
+  s3().inner.held.delete(before.key)
+  const other = await freshKeyOf(id)
+  hold(other, bytes)
+  await adopt('s3')
+  assert.equal((await replicaAt(id, 's3')).key, other)
+  assert.deepEqual(await read(id), bytes)
+  // What arrives late under the old key goes.
+  hold(before.key, bytes)
+  await sweepKeys()
+  assert.deepEqual([...s3().inner.held.keys()], [other])
+  const { rows } = await rig.pool.query('select key from key_to_clear')
+  assert.deepEqual(rows, [{ key: before.key }], 'and is looked after until no URL holds')
+})
