@@ -11,7 +11,7 @@ import { testMedia } from '../../support/files/media.ts'
 import { motionPhoto } from '../../support/files/motion-photos.ts'
 import { needsBrowser } from '../../support/page/browser.ts'
 import { checkAccess, expectAttribute } from '../../support/page/page-checks.ts'
-import { holdAt, PHONE, pageSuite, tapAt } from '../../support/page/page-suite.ts'
+import { doubleTapAt, holdAt, PHONE, pageSuite, tapAt } from '../../support/page/page-suite.ts'
 import { tileOf } from '../../support/page/sheet-page.ts'
 import { startTestServer } from '../../support/server.ts'
 
@@ -70,8 +70,7 @@ describe('the viewer', { skip, timeout: 300_000 }, () => {
     await viewer.getByRole('button', { name: 'Favourite' }).tap()
     await expectAttribute(viewer.getByRole('button', { name: 'Favourite' }), 'aria-pressed', /true/)
     // Two taps zoom and leave them as they are.
-    await tapAt(page, 195, 420)
-    await tapAt(page, 195, 420)
+    await doubleTapAt(page, 195, 420)
     await viewer.locator('.zoomed').waitFor()
     assert.ok(await more.isVisible())
     assert.deepEqual(takeProblems(), [])

@@ -30,8 +30,10 @@ export class ViewerControls {
     if (!this.isTouched) this.#quietTimer = setTimeout(() => (this.isQuiet = true), QUIET_MS)
   }
 
-  mousemove = ({ pointerType }: PointerEvent): void => {
-    if (pointerType !== 'mouse') return
+  mousemove = ({ pointerType, movementX, movementY }: PointerEvent): void => {
+    // Browsers send some by themselves, when something else lies under the pointer or was touched: without
+    // movement, or where nothing can hover. The controls would come back under the next touch.
+    if (pointerType !== 'mouse' || nothingHovers() || (movementX === 0 && movementY === 0)) return
     this.isTouched = false
     this.stir()
   }
@@ -87,6 +89,8 @@ export class ViewerControls {
     clearTimeout(this.#holdTimer)
   }
 }
+
+const nothingHovers = () => matchMedia('(any-hover: none)').matches
 
 function distance(from: { x: number; y: number }, { clientX, clientY }: PointerEvent): number {
   return Math.hypot(clientX - from.x, clientY - from.y)
