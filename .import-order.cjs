@@ -16,6 +16,7 @@ module.exports = {
       'cache',
       '.',
       'ledger',
+      'locations/counter',
       'locations',
       'replica-io',
       'removal',
@@ -26,6 +27,8 @@ module.exports = {
     ],
     ...['listing', 'takeover', 'rebuild', 'scrub', 'collect', 'migration', 'reports', 'maintenance'],
   ],
+  queue: ['.', 'worker'],
+  cli: ['storage', 'users'],
   media: ['motion', 'metadata', 'pictures', 'video', 'processes'],
   library: [
     ...['.', 'credentials', 'users', 'assets', 'people', 'tags', 'stacks', 'processing', 'albums', 'sharing'],

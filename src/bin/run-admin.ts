@@ -7,7 +7,7 @@ import { runCommand } from '../cli/program.ts'
 import { styleFor } from '../cli/text.ts'
 import { loadConfig } from '../config.ts'
 import type { Log } from '../log.ts'
-import type { Worker } from '../queue/worker.ts'
+import type { Worker } from '../queue/worker/worker.ts'
 import { explain } from './explain.ts'
 
 /** The command line. @returns the exit code */

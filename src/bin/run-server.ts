@@ -4,7 +4,7 @@ import { type App, buildApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
 import { storageHealthFor } from '../library/server/storage-overview.ts'
 import { createLog, logReader } from '../log.ts'
-import type { Worker } from '../queue/worker.ts'
+import type { Worker } from '../queue/worker/worker.ts'
 import { VERSION } from '../version.ts'
 import { startOrExplain, stopOnSignal } from './lifecycle.ts'
 

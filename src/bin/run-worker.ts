@@ -1,7 +1,7 @@
 import { type App, buildApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
 import { createLog, logReader } from '../log.ts'
-import type { Worker } from '../queue/worker.ts'
+import type { Worker } from '../queue/worker/worker.ts'
 import { startOrExplain, stopOnSignal } from './lifecycle.ts'
 import { startAppWorker } from './start-worker.ts'
 

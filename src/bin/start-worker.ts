@@ -5,7 +5,7 @@ import { placementClockRepairs } from '../placement/ledger/clock-repairs.ts'
 import { pendingMoves } from '../placement/ledger/pending-moves.ts'
 import { enqueue } from '../queue/enqueue.ts'
 import type { JobName } from '../queue/job-types.ts'
-import { startWorker, type Worker } from '../queue/worker.ts'
+import { startWorker, type Worker } from '../queue/worker/worker.ts'
 
 /** The worker of this process. Says what is going to be moved, and begins with it. */
 export async function startAppWorker(app: App): Promise<Worker> {

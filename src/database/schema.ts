@@ -25,7 +25,7 @@ export type ObjectState = 'live' | 'purging'
 export type PurgeReason = 'user' | 'replaced' | 'refused' | 'duplicate'
 /** Why the bytes of a replica go: see `replica.removal`. */
 export type Removal = 'wrong-bytes' | 'other-copy' | 'decided' | 'nothing-there'
-/** What a location's counter says against this ledger: see `placement/locations/counter.ts`. */
+/** What a location's counter says against this ledger: see `placement/locations/counter/counter.ts`. */
 export type CounterConflict = 'another-ledger' | 'older-place'
 export type AssetType = 'IMAGE' | 'VIDEO' | 'AUDIO' | 'OTHER'
 export type Visibility = 'timeline' | 'archive' | 'hidden' | 'locked'

@@ -1,4 +1,4 @@
-import type { JobHandlers } from '../queue/worker.ts'
+import type { JobHandlers } from '../queue/worker/worker.ts'
 import { createStorageAnnouncer } from './announce-storage.ts'
 import { processAssetJob } from './library/process-asset.ts'
 import { proveUploadJob } from './library/prove-upload.ts'

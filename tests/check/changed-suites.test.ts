@@ -49,7 +49,7 @@ test('a changed suite is itself; another file among the tests has the suites of 
 
 test('several changes have the suites of each, once', () => {
   assert.deepEqual(
-    chosen('src/queue/worker.ts', 'tests/queue/worker.test.ts', 'src/http/send/zip.ts').suites,
+    chosen('src/queue/worker/worker.ts', 'tests/queue/worker.test.ts', 'src/http/send/zip.ts').suites,
     ['tests/http/send/media.test.ts', 'tests/queue/worker.test.ts'],
   )
 })
@@ -70,6 +70,6 @@ for (const path of [
   test(`${path}: all suites, and it says why`, () => {
     assert.ok(existsSync(join(ROOT, path)), 'or this test is about nothing')
     const changed = path.endsWith('migrations') ? `${path}/0099-more.sql` : path
-    assert.deepEqual(chosen('src/queue/worker.ts', changed), { suites: SUITES, allBecauseOf: changed })
+    assert.deepEqual(chosen('src/queue/worker/worker.ts', changed), { suites: SUITES, allBecauseOf: changed })
   })
 }

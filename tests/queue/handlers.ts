@@ -1,4 +1,4 @@
-import type { JobHandlers } from '../../src/queue/worker.ts'
+import type { JobHandlers } from '../../src/queue/worker/worker.ts'
 
 /** Handlers for a test: the given ones, and for every other job one that fails, since nobody enqueued it. */
 export function testHandlers(given: Partial<JobHandlers>): JobHandlers {

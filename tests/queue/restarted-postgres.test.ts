@@ -10,7 +10,7 @@ import { migrate } from '../../src/database/migrate.ts'
 import { silentLog } from '../../src/log.ts'
 import { enqueue } from '../../src/queue/enqueue.ts'
 import { recentFailures } from '../../src/queue/queues.ts'
-import { startWorker } from '../../src/queue/worker.ts'
+import { startWorker } from '../../src/queue/worker/worker.ts'
 import { until } from '../support/eventually.ts'
 import { testHandlers } from './handlers.ts'
 

@@ -6,6 +6,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sql } from 'kysely'
 import { silentLog } from '../../src/log.ts'
+import { enqueue, enqueueMany } from '../../src/queue/enqueue.ts'
+import { forgetOldFailures, retryFailed } from '../../src/queue/failures.ts'
+import { queueCounts } from '../../src/queue/queues.ts'
 import {
   awaitPlace,
   type ClaimedJob,
@@ -14,11 +17,8 @@ import {
   failJob,
   postponeJob,
   releaseAllJobs,
-} from '../../src/queue/claimed-job.ts'
-import { enqueue, enqueueMany } from '../../src/queue/enqueue.ts'
-import { forgetOldFailures, retryFailed } from '../../src/queue/failures.ts'
-import { startHeartbeat } from '../../src/queue/heartbeat.ts'
-import { queueCounts } from '../../src/queue/queues.ts'
+} from '../../src/queue/worker/claimed-job.ts'
+import { startHeartbeat } from '../../src/queue/worker/heartbeat.ts'
 import { until } from '../support/eventually.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 

@@ -4,7 +4,7 @@
  */
 import { connectDatabase } from '../../src/database/connect.ts'
 import { silentLog } from '../../src/log.ts'
-import { startWorker } from '../../src/queue/worker.ts'
+import { startWorker } from '../../src/queue/worker/worker.ts'
 import { testHandlers } from './handlers.ts'
 
 const { pool, db } = connectDatabase(process.argv[2] ?? '', silentLog)

@@ -1,6 +1,6 @@
 import { enqueueOutdated } from '../../library/processing/outdated-readings.ts'
 import { DEFAULT_READING_BUDGET } from '../../library/processing/reading-budget.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function sweepReadingsJob({ db, placement, config, log }: JobParts): JobHandlers['sweep-readings'] {

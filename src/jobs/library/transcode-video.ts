@@ -1,5 +1,5 @@
 import { transcodeAsset } from '../../library/processing/transcoding.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function transcodeVideoJob({

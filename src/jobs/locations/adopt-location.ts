@@ -1,7 +1,7 @@
 import { restartTrashTime } from '../../library/assets/trash.ts'
 import { restartDeleteDelay } from '../../library/users/deletion.ts'
 import { adoptLocation } from '../../placement/takeover/adopt.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function adoptLocationJob({

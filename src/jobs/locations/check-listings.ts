@@ -1,5 +1,5 @@
 import { checkListing } from '../../placement/listing/check-listing.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 /** Each place by itself; what one stopped at is kept with its listing, for the storage page to show. */

@@ -1,5 +1,5 @@
 import { checkLocations } from '../../placement/locations/health.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function checkLocationsJob({ placement, announceStorage }: JobParts): JobHandlers['check-locations'] {

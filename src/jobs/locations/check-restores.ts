@@ -1,5 +1,5 @@
 import { checkRestores } from '../../placement/classes/check-restores.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function checkRestoresJob({ placement, announceStorage }: JobParts): JobHandlers['check-restores'] {

@@ -1,6 +1,6 @@
 import { isClockInDoubt } from '../../database/clock.ts'
 import { sweepClasses } from '../../placement/classes/sweep-classes.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function sweepClassesJob({ placement, log }: JobParts): JobHandlers['sweep-classes'] {

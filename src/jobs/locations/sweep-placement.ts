@@ -1,6 +1,6 @@
 import { sweepPlacement } from '../../placement/maintenance/sweep.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 /** In that time a worker copies a good part of the jobs that may wait. */

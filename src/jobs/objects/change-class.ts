@@ -1,5 +1,5 @@
 import { changeClass } from '../../placement/classes/change-class.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function changeClassJob({ placement, announceStorage }: JobParts): JobHandlers['change-class'] {

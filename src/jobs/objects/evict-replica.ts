@@ -1,5 +1,5 @@
 import { evictReplica } from '../../placement/lifecycle/evict.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function evictReplicaJob({ placement, announceStorage }: JobParts): JobHandlers['evict-replica'] {

@@ -1,5 +1,5 @@
 import { purgeObject } from '../../placement/lifecycle/purge.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function purgeObjectJob({ placement, announceStorage }: JobParts): JobHandlers['purge-object'] {

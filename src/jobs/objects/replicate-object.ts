@@ -1,5 +1,5 @@
 import { replicateObject } from '../../placement/lifecycle/replicate.ts'
-import type { JobHandlers } from '../../queue/worker.ts'
+import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 
 export function replicateObjectJob({

@@ -9,9 +9,9 @@ import { isAppError } from '../../errors.ts'
 import { isStorageError } from '../../storage/backend.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { Placement } from '../placement.ts'
-import { endLook } from './confirmations.ts'
-import { isAdvanceDue } from './counter.ts'
-import { loadCounter } from './counter-record.ts'
+import { endLook } from './counter/confirmations.ts'
+import { isAdvanceDue } from './counter/counter.ts'
+import { loadCounter } from './counter/record.ts'
 import { confirmLocation } from './locations.ts'
 
 /**

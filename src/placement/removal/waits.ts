@@ -8,7 +8,7 @@ import { isStorageError } from '../../storage/backend.ts'
 import { isBornAfter } from '../ledger/history.ts'
 import type { Replica } from '../ledger/objects.ts'
 import type { ReplicaName } from '../ledger/replicas.ts'
-import { owningOf } from '../locations/confirmations.ts'
+import { owningOf } from '../locations/counter/confirmations.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 

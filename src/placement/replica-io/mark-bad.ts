@@ -2,7 +2,7 @@ import { forgetObject } from '../cache/store.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica } from '../ledger/objects.ts'
 import { lockObject, suspectReplica } from '../ledger/replicas.ts'
-import { forgetLook } from '../locations/confirmations.ts'
+import { forgetLook } from '../locations/counter/confirmations.ts'
 import { confirmLocation, locationOf, lookAtLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 

@@ -8,8 +8,8 @@ import { AppError } from '../../errors.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { wakeJobs } from '../../queue/wake.ts'
 import type { Amount } from '../ledger/objects.ts'
+import { holdsOurCounter, takeCounter } from '../locations/counter/take.ts'
 import { adoptProbe, locationOf } from '../locations/locations.ts'
-import { holdsOurCounter, takeCounter } from '../locations/take-counter.ts'
 import type { Placement } from '../placement.ts'
 
 /**

@@ -3,7 +3,7 @@
  * has come.
  */
 import type { CounterConflict } from '../../database/schema.ts'
-import { leftToWait } from '../locations/moved-installation.ts'
+import { leftToWait } from '../locations/counter/moved-installation.ts'
 import type { Placement } from '../placement.ts'
 import { type Adoption, adoptionOf } from './adoption.ts'
 

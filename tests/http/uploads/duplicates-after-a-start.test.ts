@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { endOwning, forgetLooks } from '../../../src/placement/locations/confirmations.ts'
+import { endOwning, forgetLooks } from '../../../src/placement/locations/counter/confirmations.ts'
+import { forgetSeen, nameHolder } from '../../../src/placement/locations/counter/moved-installation.ts'
 import { checkLocations } from '../../../src/placement/locations/health.ts'
-import { forgetSeen, nameHolder } from '../../../src/placement/locations/moved-installation.ts'
 import { restoreSnapshot, takeSnapshot } from '../../support/database/ledger-snapshot.ts'
 import {
   announce,

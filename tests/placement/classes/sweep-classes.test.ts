@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { describeClasses } from '../../../src/cli/storage-classes.ts'
+import { describeClasses } from '../../../src/cli/storage/classes.ts'
 import { styleFor } from '../../../src/cli/text.ts'
 import { sweepClasses } from '../../../src/placement/classes/sweep-classes.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'

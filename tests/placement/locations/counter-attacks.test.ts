@@ -10,9 +10,13 @@ import { noteKeyToClear } from '../../../src/placement/ledger/keys-to-clear.ts'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
-import { beginOwning, endOwning, forgetLooks } from '../../../src/placement/locations/confirmations.ts'
+import {
+  beginOwning,
+  endOwning,
+  forgetLooks,
+} from '../../../src/placement/locations/counter/confirmations.ts'
+import { forgetSeen, nameHolder } from '../../../src/placement/locations/counter/moved-installation.ts'
 import { confirmLocation, lookAtLocation } from '../../../src/placement/locations/locations.ts'
-import { forgetSeen, nameHolder } from '../../../src/placement/locations/moved-installation.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { closePlacement, openPlacement } from '../../../src/placement/open.ts'
 import type { Placement, PlacementSettings } from '../../../src/placement/placement.ts'

@@ -1,7 +1,7 @@
 /** The counters are advanced after what a ledger promises without writing anything at a place. */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
-import { ageLooks } from '../../../src/placement/locations/confirmations.ts'
+import { ageLooks } from '../../../src/placement/locations/counter/confirmations.ts'
 import { advanceWhereDue, noteAdvanceDue } from '../../../src/placement/locations/due-advance.ts'
 import { checkLocations } from '../../../src/placement/locations/health.ts'
 import { confirmLocation } from '../../../src/placement/locations/locations.ts'

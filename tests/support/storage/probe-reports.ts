@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
-import { describeProbe } from '../../../src/cli/storage-probe.ts'
+import { describeProbe } from '../../../src/cli/storage/probe.ts'
 import { styleFor } from '../../../src/cli/text.ts'
 import { silentLog } from '../../../src/log.ts'
 import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'

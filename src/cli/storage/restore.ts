@@ -1,8 +1,8 @@
-import { AppError } from '../errors.ts'
-import { type AssetArchive, assetArchive, restoreAsset } from '../library/downloads/zip-plan.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { about } from './storage-classes.ts'
-import { bytes, columns, type Style } from './text.ts'
+import { AppError } from '../../errors.ts'
+import { type AssetArchive, assetArchive, restoreAsset } from '../../library/downloads/zip-plan.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes, columns, type Style } from '../text.ts'
+import { about } from './classes.ts'
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const TIERS = ['bulk', 'standard', 'expedited'] as const

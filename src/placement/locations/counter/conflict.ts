@@ -2,14 +2,14 @@
  * Another ledger has used the location: noted in the database for every process, until an administrator
  * decides.
  */
-import type { Queryable } from '../../database/connect.ts'
-import type { CounterConflict } from '../../database/schema.ts'
-import { AppError } from '../../errors.ts'
-import type { Location } from '../location.ts'
-import type { Placement } from '../placement.ts'
-import { ttlCache } from '../ttl-cache.ts'
-import { type CounterRow, type Held, loadCounter } from './counter-record.ts'
+import type { Queryable } from '../../../database/connect.ts'
+import type { CounterConflict } from '../../../database/schema.ts'
+import { AppError } from '../../../errors.ts'
+import type { Location } from '../../location.ts'
+import type { Placement } from '../../placement.ts'
+import { ttlCache } from '../../ttl-cache.ts'
 import { holderOf } from './moved-installation.ts'
+import { type CounterRow, type Held, loadCounter } from './record.ts'
 
 const lately = ttlCache<Placement, CounterConflict | null>()
 

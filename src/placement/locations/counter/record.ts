@@ -1,11 +1,11 @@
 /** The counter as the ledger and the location hold it: read and compared. */
 import { type Selectable, sql } from 'kysely'
 import { z } from 'zod'
-import type { CounterConflict, Schema } from '../../database/schema.ts'
-import { AppError } from '../../errors.ts'
-import { type HeldCounter, isStorageError } from '../../storage/backend.ts'
-import type { Location } from '../location.ts'
-import type { Placement } from '../placement.ts'
+import type { CounterConflict, Schema } from '../../../database/schema.ts'
+import { AppError } from '../../../errors.ts'
+import { type HeldCounter, isStorageError } from '../../../storage/backend.ts'
+import type { Location } from '../../location.ts'
+import type { Placement } from '../../placement.ts'
 
 const heldText = z.object({ marker: z.uuid(), value: z.int().min(1), token: z.uuid() })
 /** What can't be understood has no marker and no token: it is damaged, or of something newer. */

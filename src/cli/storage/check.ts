@@ -1,8 +1,8 @@
-import { plural } from '../library/words.ts'
-import { checkListing, type ListingReport } from '../placement/listing/check-listing.ts'
-import { requireLocation } from '../placement/locations/locations.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { bytes, type Style } from './text.ts'
+import { plural } from '../../library/words.ts'
+import { checkListing, type ListingReport } from '../../placement/listing/check-listing.ts'
+import { requireLocation } from '../../placement/locations/locations.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes, type Style } from '../text.ts'
 
 export type Checked = {
   id: string

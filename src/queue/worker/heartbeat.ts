@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import type { Database } from '../database/connect.ts'
-import type { Log } from '../log.ts'
-import { QUEUE_NAMES } from './queue-names.ts'
+import type { Database } from '../../database/connect.ts'
+import type { Log } from '../../log.ts'
+import { QUEUE_NAMES } from '../queue-names.ts'
 import { isKnownDead, makeWorkerId } from './worker-id.ts'
 
 export type Heartbeat = { workerId: string; stop(): Promise<void> }

@@ -1,8 +1,8 @@
-import { count, plural } from '../library/words.ts'
-import { type ClassReport, classReport, type PlannedChange } from '../placement/reports/class-report.ts'
-import type { Price } from '../placement/storage-prices.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { bytes, columns, type Style } from './text.ts'
+import { count, plural } from '../../library/words.ts'
+import { type ClassReport, classReport, type PlannedChange } from '../../placement/reports/class-report.ts'
+import type { Price } from '../../placement/storage-prices.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes, columns, type Style } from '../text.ts'
 
 /** What is kept in which class, and what the rules would move at the next sweep. Changes nothing. */
 export async function printClasses(context: CliContext, options: { json?: boolean }): Promise<ExitCode> {

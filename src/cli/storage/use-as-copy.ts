@@ -1,8 +1,8 @@
-import { plural } from '../library/words.ts'
-import { requireLocation } from '../placement/locations/locations.ts'
-import { type CopyPlan, planCopy, useAsCopy } from '../placement/takeover/use-as-copy.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { bytes } from './text.ts'
+import { plural } from '../../library/words.ts'
+import { requireLocation } from '../../placement/locations/locations.ts'
+import { type CopyPlan, planCopy, useAsCopy } from '../../placement/takeover/use-as-copy.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes } from '../text.ts'
 
 export type UseAsCopyOptions = { yes?: boolean; json?: boolean }
 

@@ -1,9 +1,9 @@
-import { serverStatistics } from '../library/server/server-statistics.ts'
-import { DELETE_DELAY_MS, deleteUser, restoreUser } from '../library/users/deletion.ts'
-import { userIdOf } from '../library/users/users.ts'
-import { plural } from '../library/words.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { bytes } from './text.ts'
+import { serverStatistics } from '../../library/server/server-statistics.ts'
+import { DELETE_DELAY_MS, deleteUser, restoreUser } from '../../library/users/deletion.ts'
+import { userIdOf } from '../../library/users/users.ts'
+import { plural } from '../../library/words.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes } from '../text.ts'
 
 const DELAY = plural(DELETE_DELAY_MS / 86_400_000, 'day')
 

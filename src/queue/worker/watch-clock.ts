@@ -1,6 +1,6 @@
-import { type ClockRepair, observeClock } from '../database/clock.ts'
-import type { Database } from '../database/connect.ts'
-import type { Log } from '../log.ts'
+import { type ClockRepair, observeClock } from '../../database/clock.ts'
+import type { Database } from '../../database/connect.ts'
+import type { Log } from '../../log.ts'
 import { bringQueueBack, runWhatWaitsTooLong, type WaitSettings } from './longest-waits.ts'
 
 /** Often enough that an hour without a look is a gap (database/clock.ts). */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFile, readlink } from 'node:fs/promises'
-import { findProcess } from '../database/embedded/process-identity.ts'
+import { findProcess } from '../../database/embedded/process-identity.ts'
 
 /**
  * `place/pid/startedAt/random`. The place is this boot of this kernel and, in a container, its table of

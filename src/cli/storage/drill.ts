@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError } from '../errors.ts'
-import { plural } from '../library/words.ts'
+import { AppError } from '../../errors.ts'
+import { plural } from '../../library/words.ts'
 import {
   blockableLocations,
   currentDrills,
   type Drill,
   startDrill,
   stopDrill,
-} from '../placement/locations/drill.ts'
-import type { Placement } from '../placement/placement.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
+} from '../../placement/locations/drill.ts'
+import type { Placement } from '../../placement/placement.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 
 export type DrillOptions = { minutes?: string; stop?: boolean; wait: boolean; json?: boolean }
 

@@ -11,12 +11,12 @@
  * second (32 jobs of 8 at a time).
  */
 import { sql } from 'kysely'
-import type { Database, Queryable, Tx } from '../database/connect.ts'
-import { COMMITTING_LATER } from '../database/statements/commit-later.ts'
-import { compileOnce } from '../database/statements/compile-once.ts'
-import { OWNER_FLAG } from './enqueue.ts'
-import { solveFailures, solveUnavailable } from './failures.ts'
-import type { JobName, QueueName } from './job-types.ts'
+import type { Database, Queryable, Tx } from '../../database/connect.ts'
+import { COMMITTING_LATER } from '../../database/statements/commit-later.ts'
+import { compileOnce } from '../../database/statements/compile-once.ts'
+import { OWNER_FLAG } from '../enqueue.ts'
+import { solveFailures, solveUnavailable } from '../failures.ts'
+import type { JobName, QueueName } from '../job-types.ts'
 
 export type ClaimedJob = {
   id: string

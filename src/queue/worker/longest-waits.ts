@@ -4,10 +4,10 @@
  * itself off again where it is too early.
  */
 import { sql } from 'kysely'
-import type { Queryable } from '../database/connect.ts'
+import type { Queryable } from '../../database/connect.ts'
+import { JOB_RULES, type JobName } from '../job-types.ts'
+import { nudgeWorkers } from '../wake.ts'
 import { LONGEST_DELAY_MS } from './back-off.ts'
-import { JOB_RULES, type JobName } from './job-types.ts'
-import { nudgeWorkers } from './wake.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS

@@ -1,8 +1,8 @@
-import { requireEmail } from '../library/users/email.ts'
-import { createUser } from '../library/users/users.ts'
+import { requireEmail } from '../../library/users/email.ts'
+import { createUser } from '../../library/users/users.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { choosePassword } from './choose-password.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { parseQuota } from './users.ts'
+import { parseQuota } from './manage.ts'
 
 export type UserOptions = {
   email: string

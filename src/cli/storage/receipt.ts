@@ -1,8 +1,8 @@
-import { AppError } from '../errors.ts'
-import { type AssetReceipt, assetReceipt } from '../library/assets/receipts.ts'
-import type { Receipt } from '../placement/reports/receipt.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { bytes, columns, type Style } from './text.ts'
+import { AppError } from '../../errors.ts'
+import { type AssetReceipt, assetReceipt } from '../../library/assets/receipts.ts'
+import type { Receipt } from '../../placement/reports/receipt.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes, columns, type Style } from '../text.ts'
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const PROOF = ['exists', 'size', 'enforced on the way', 'digest held there', 'read back']

@@ -5,12 +5,12 @@
  */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { AppError } from '../../errors.ts'
-import { MARKER_NAME } from '../../storage/object-key.ts'
-import type { Location } from '../location.ts'
-import type { Placement } from '../placement.ts'
-import { processState } from '../process-state.ts'
-import type { CounterRow, Held } from './counter-record.ts'
+import { AppError } from '../../../errors.ts'
+import { MARKER_NAME } from '../../../storage/object-key.ts'
+import type { Location } from '../../location.ts'
+import type { Placement } from '../../placement.ts'
+import { processState } from '../../process-state.ts'
+import type { CounterRow, Held } from './record.ts'
 
 type State = {
   /** The value of each location's counter in the ledger when this process first asked who advances it. */

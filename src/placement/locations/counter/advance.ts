@@ -3,12 +3,12 @@
  */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
-import { isStorageError } from '../../storage/backend.ts'
-import type { Location } from '../location.ts'
-import type { Placement } from '../placement.ts'
+import { isStorageError } from '../../../storage/backend.ts'
+import type { Location } from '../../location.ts'
+import type { Placement } from '../../placement.ts'
 import { noteToken } from './confirmations.ts'
-import { type CounterRow, type Held, loadCounter, markerOf } from './counter-record.ts'
 import { holderFor, holderOf } from './moved-installation.ts'
+import { type CounterRow, type Held, loadCounter, markerOf } from './record.ts'
 
 /** A kill between put and commit: the location is one ahead, at the token that was written down before. */
 export async function finishNext(

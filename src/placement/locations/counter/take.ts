@@ -1,12 +1,12 @@
 /** An administrator's decision in a conflict: this ledger takes the location's counter over. */
 import { randomUUID } from 'node:crypto'
-import { AppError } from '../../errors.ts'
-import { isStorageError } from '../../storage/backend.ts'
-import type { Location } from '../location.ts'
-import type { Placement } from '../placement.ts'
-import { commitNext } from './counter-advance.ts'
-import { assertPlace, judgeCounter, loadCounter, markerOf, readHeld } from './counter-record.ts'
+import { AppError } from '../../../errors.ts'
+import { isStorageError } from '../../../storage/backend.ts'
+import type { Location } from '../../location.ts'
+import type { Placement } from '../../placement.ts'
+import { commitNext } from './advance.ts'
 import { holderFor } from './moved-installation.ts'
+import { assertPlace, judgeCounter, loadCounter, markerOf, readHeld } from './record.ts'
 
 /**
  * An administrator's decision: this ledger goes on with the location. Another installation that advanced the

@@ -1,11 +1,11 @@
-import { parseSize } from '../config/size.ts'
-import { AppError } from '../errors.ts'
-import { resetPassword } from '../library/users/set-password.ts'
-import { listUsersForAdmin, type OwnUserView, setQuota, userIdOf } from '../library/users/users.ts'
-import { ago } from '../library/words.ts'
+import { parseSize } from '../../config/size.ts'
+import { AppError } from '../../errors.ts'
+import { resetPassword } from '../../library/users/set-password.ts'
+import { listUsersForAdmin, type OwnUserView, setQuota, userIdOf } from '../../library/users/users.ts'
+import { ago } from '../../library/words.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes, columns, type Style } from '../text.ts'
 import { choosePassword } from './choose-password.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { bytes, columns, type Style } from './text.ts'
 
 type Json = { json?: boolean }
 

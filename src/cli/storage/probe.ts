@@ -1,9 +1,9 @@
-import { AppError } from '../errors.ts'
-import { plural } from '../library/words.ts'
-import { probeLocation } from '../placement/locations/locations.ts'
-import { openChanges, type ProbeChange } from '../placement/locations/probe-changes.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { type Style, wrap } from './text.ts'
+import { AppError } from '../../errors.ts'
+import { plural } from '../../library/words.ts'
+import { probeLocation } from '../../placement/locations/locations.ts'
+import { openChanges, type ProbeChange } from '../../placement/locations/probe-changes.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { type Style, wrap } from '../text.ts'
 
 type ProbeReport = Awaited<ReturnType<typeof probeLocation>>
 type Finding = ProbeReport['findings'][number]

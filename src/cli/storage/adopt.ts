@@ -1,25 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CounterConflict } from '../database/schema.ts'
-import { AppError, isAppError } from '../errors.ts'
-import { adoptionRows, mayBeAnOriginals, WHAT_HAPPENED } from '../library/server/adoption-words.ts'
-import { count, plural } from '../library/words.ts'
-import type { Location } from '../placement/location.ts'
-import { lookAtLocation } from '../placement/locations/locations.ts'
-import type { Placement } from '../placement/placement.ts'
+import type { CounterConflict } from '../../database/schema.ts'
+import { AppError, isAppError } from '../../errors.ts'
+import { adoptionRows, mayBeAnOriginals, WHAT_HAPPENED } from '../../library/server/adoption-words.ts'
+import { count, plural } from '../../library/words.ts'
+import type { Location } from '../../placement/location.ts'
+import { lookAtLocation } from '../../placement/locations/locations.ts'
+import type { Placement } from '../../placement/placement.ts'
 import {
   type Adoption,
   type AdoptionReport,
   adoptionOf,
   beginAdoption,
-} from '../placement/takeover/adoption.ts'
-import { type LedgerStatus, ledgerStatuses } from '../placement/takeover/ledger-status.ts'
-import { planAdoption } from '../placement/takeover/plan-adoption.ts'
-import { lastErrorOf } from '../queue/find-jobs.ts'
-import { livesAnyWorker } from '../queue/heartbeat.ts'
-import { QUEUES } from '../queue/queue-names.ts'
-import { queueCounts } from '../queue/queues.ts'
-import { type CliContext, EXIT, type ExitCode, type StartWork } from './context.ts'
-import { bytes, columns, type Style, wrap } from './text.ts'
+} from '../../placement/takeover/adoption.ts'
+import { type LedgerStatus, ledgerStatuses } from '../../placement/takeover/ledger-status.ts'
+import { planAdoption } from '../../placement/takeover/plan-adoption.ts'
+import { lastErrorOf } from '../../queue/find-jobs.ts'
+import { QUEUES } from '../../queue/queue-names.ts'
+import { queueCounts } from '../../queue/queues.ts'
+import { livesAnyWorker } from '../../queue/worker/heartbeat.ts'
+import { type CliContext, EXIT, type ExitCode, type StartWork } from '../context.ts'
+import { bytes, columns, type Style, wrap } from '../text.ts'
 
 export type AdoptOptions = { yes?: boolean; json?: boolean }
 

@@ -1,21 +1,21 @@
-import { lookedAtLongAgo, type OriginalState } from '../library/server/safety.ts'
-import { type StorageFailures, storageFailures } from '../library/server/storage-failures.ts'
+import { lookedAtLongAgo, type OriginalState } from '../../library/server/safety.ts'
+import { type StorageFailures, storageFailures } from '../../library/server/storage-failures.ts'
 import {
   type StorageOverview,
   storageOverview,
   type UploadsOverview,
-} from '../library/server/storage-overview.ts'
-import { ago, count, plural } from '../library/words.ts'
-import type { PendingMove } from '../placement/ledger/pending-moves.ts'
-import type { LocationStatus } from '../placement/reports/status.ts'
-import type { LedgerStatus } from '../placement/takeover/ledger-status.ts'
-import type { QueueName } from '../queue/job-types.ts'
-import { QUEUE_NAMES, QUEUES } from '../queue/queue-names.ts'
-import { type QueueCounts, queueCounts } from '../queue/queues.ts'
-import { type CliContext, EXIT, type ExitCode } from './context.ts'
-import { timeLeft } from './storage-drill.ts'
-import { describeChange } from './storage-probe.ts'
-import { bar, bytes, columns, type Style } from './text.ts'
+} from '../../library/server/storage-overview.ts'
+import { ago, count, plural } from '../../library/words.ts'
+import type { PendingMove } from '../../placement/ledger/pending-moves.ts'
+import type { LocationStatus } from '../../placement/reports/status.ts'
+import type { LedgerStatus } from '../../placement/takeover/ledger-status.ts'
+import type { QueueName } from '../../queue/job-types.ts'
+import { QUEUE_NAMES, QUEUES } from '../../queue/queue-names.ts'
+import { type QueueCounts, queueCounts } from '../../queue/queues.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bar, bytes, columns, type Style } from '../text.ts'
+import { timeLeft } from './drill.ts'
+import { describeChange } from './probe.ts'
 
 /** In the words of the API and the page. */
 type Queues = Record<QueueName, Omit<QueueCounts, 'dead'>>

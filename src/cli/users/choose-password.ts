@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { AppError } from '../errors.ts'
-import type { CliContext } from './context.ts'
+import { AppError } from '../../errors.ts'
+import type { CliContext } from '../context.ts'
 
 /**
  * From standard input, or from a person at a terminal who types it twice; with neither it is made up.

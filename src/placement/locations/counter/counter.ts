@@ -15,14 +15,15 @@
  * three, and one look in the check of every minute; nothing by the file.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CounterConflict } from '../../database/schema.ts'
-import { AppError } from '../../errors.ts'
-import { isStorageError } from '../../storage/backend.ts'
-import type { Location } from '../location.ts'
-import type { Placement } from '../placement.ts'
+import type { CounterConflict } from '../../../database/schema.ts'
+import { AppError } from '../../../errors.ts'
+import { isStorageError } from '../../../storage/backend.ts'
+import type { Location } from '../../location.ts'
+import type { Placement } from '../../placement.ts'
+import { finishNext, tryAdvance } from './advance.ts'
 import { noteToken, tokenHeldForMs } from './confirmations.ts'
-import { finishNext, tryAdvance } from './counter-advance.ts'
-import { assertNoConflict, conflictError, recordConflict } from './counter-conflict.ts'
+import { assertNoConflict, conflictError, recordConflict } from './conflict.ts'
+import { assertWaited, holderOf, isShared, noteSeen } from './moved-installation.ts'
 import {
   assertPlace,
   type CounterRow,
@@ -32,8 +33,7 @@ import {
   loadCounter,
   markerOf,
   readHeld,
-} from './counter-record.ts'
-import { assertWaited, holderOf, isShared, noteSeen } from './moved-installation.ts'
+} from './record.ts'
 
 /** Another process of ours that advances it meanwhile is no conflict: look again. */
 const MAX_LOOKS = 5

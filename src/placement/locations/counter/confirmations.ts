@@ -1,10 +1,10 @@
 /** What this process knows of its locations from its last looks at them. */
 import { sql } from 'kysely'
-import type { Queryable } from '../../database/connect.ts'
-import { longestBetween, type Moment } from '../../storage/moment.ts'
-import { readLastEventId } from '../ledger/history.ts'
-import type { Placement } from '../placement.ts'
-import { processState } from '../process-state.ts'
+import type { Queryable } from '../../../database/connect.ts'
+import { longestBetween, type Moment } from '../../../storage/moment.ts'
+import { readLastEventId } from '../../ledger/history.ts'
+import type { Placement } from '../../placement.ts'
+import { processState } from '../../process-state.ts'
 
 /** When it was found to be the one that the ledger knows; or that somebody is looking. */
 export type Look = { at: Moment } | { confirming: Promise<void> }

@@ -9,11 +9,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import type { ClockRepair } from '../database/clock.ts'
-import type { Database } from '../database/connect.ts'
-import { listen } from '../database/listen.ts'
-import { isDatabaseOutage } from '../database/outage.ts'
-import type { Log } from '../log.ts'
+import type { ClockRepair } from '../../database/clock.ts'
+import type { Database } from '../../database/connect.ts'
+import { listen } from '../../database/listen.ts'
+import { isDatabaseOutage } from '../../database/outage.ts'
+import type { Log } from '../../log.ts'
+import { describeFailure, failureFacts, UNEXPECTED } from '../failure-facts.ts'
+import { forgetOldFailures } from '../failures.ts'
+import { JOB_RULES, type JobName, type Jobs } from '../job-types.ts'
+import { QUEUES } from '../queue-names.ts'
+import { laterInMs } from '../retry-later.ts'
+import { enqueueDue, prepareSchedule, RECURRING_JOBS, type RecurringJob } from '../schedule.ts'
 import { type BackOff, backOffMs } from './back-off.ts'
 import {
   awaitPlace,
@@ -26,14 +32,8 @@ import {
   releaseAllJobs,
   releaseUnknownJobs,
 } from './claimed-job.ts'
-import { describeFailure, failureFacts, UNEXPECTED } from './failure-facts.ts'
-import { forgetOldFailures } from './failures.ts'
 import { HEARTBEAT_TIMES, type HeartbeatTimes, startHeartbeat } from './heartbeat.ts'
-import { JOB_RULES, type JobName, type Jobs } from './job-types.ts'
 import type { WaitSettings } from './longest-waits.ts'
-import { QUEUES } from './queue-names.ts'
-import { laterInMs } from './retry-later.ts'
-import { enqueueDue, prepareSchedule, RECURRING_JOBS, type RecurringJob } from './schedule.ts'
 import { clockWatch } from './watch-clock.ts'
 import { makeWorkerId } from './worker-id.ts'
 
