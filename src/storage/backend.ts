@@ -189,8 +189,8 @@ export interface StorageBackend {
   /** Writes the identity; the only call that creates the location's root folder. Overwrites. */
   writeMarker(id: string): Promise<void>
   /**
-   * The counter that this location and the ledger advance together (placement/locations/counter/counter.ts); null:
-   * none is there. Kept at a fixed name, `.glassine-counter`.
+   * The counter that this location and the ledger advance together (placement/locations/counter/counter.ts);
+   * null: none is there. Kept at a fixed name, `.glassine-counter`.
    */
   readCounter(options?: { signal?: AbortSignal }): Promise<HeldCounter | null>
   /**

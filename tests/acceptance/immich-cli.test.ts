@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { PRESETS } from '../../web/src/lib/account/key-permissions.ts'
 import { type Client, connectClient } from '../support/client.ts'
 import { mediaFolder } from '../support/files/media.ts'
 import { type Ceph, startCeph } from '../support/services/ceph.ts'
@@ -21,15 +22,6 @@ import { type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
 
 const DRAIN_LIMIT_MS = 420_000
 const BUCKET = 'acceptance'
-const CLI_PERMISSIONS = [
-  'album.create',
-  'album.read',
-  'albumAsset.create',
-  'asset.statistics',
-  'asset.upload',
-  'server.about',
-  'user.read',
-]
 const PROJECT = new URL('../..', import.meta.url).pathname
 
 type Amount = { count: number; bytes: number }
@@ -84,7 +76,7 @@ test('a wrong key is told apart from a right one', async () => {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     // What the account page gives to a key for uploads.
-    body: JSON.stringify({ name: 'cli', permissions: CLI_PERMISSIONS }),
+    body: JSON.stringify({ name: 'cli', permissions: PRESETS.upload.permissions }),
   })
   assert.match(await cli('login', `${server.url}/api`, made.secret), /Logged in as admin@example.org/)
   assert.match(await cli('server-info'), /3\.2\.2/)

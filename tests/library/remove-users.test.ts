@@ -1,7 +1,8 @@
 /**
- * The end of users: who is deleted is whole for seven days, and whoever is removed takes along what is theirs,
- * and not a byte of others. On a strict S3 server.
+ * The end of users: who is deleted is whole for seven days, and whoever is removed takes along what is
+ * theirs, and not a byte of others. On a strict S3 server.
  */
+
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { observeClock } from '../../src/database/clock.ts'
@@ -11,7 +12,7 @@ import { sweepLibrary } from '../../src/library/server/sweep.ts'
 import { silentLog } from '../../src/log.ts'
 import { markForPurge } from '../../src/placement/lifecycle/purge.ts'
 import type { Client } from '../support/client.ts'
-import { until } from '../support/eventually.ts'
+import { untilLockIsAwaited } from '../support/database/lock-waits.ts'
 import { ask, type DirectServer, hashOf, startDirectServer } from '../support/http/direct-upload.ts'
 import { sendJson, sendStill, someStill, someVideo } from '../support/http/live-photos.ts'
 import { ingestBytes } from '../support/placement.ts'
@@ -257,7 +258,9 @@ test('a removal that is killed at any step goes on with the next sweep, and nobo
   assert.deepEqual(rows, [])
 })
 
-/** The request is sent while a transaction that did `work` is open, which is committed when it is waited for. */
+/**
+ * The request is sent while a transaction that did `work` is open, which is committed when it is waited for.
+ */
 async function during<T>(
   { pool }: DirectServer,
   work: string,
@@ -269,11 +272,7 @@ async function during<T>(
     await client.query('begin')
     await client.query(work, [id])
     const answer = request()
-    await until('the request waits for the transaction', async () => {
-      const { rowCount } = await pool.query(`select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`)
-      return rowCount! > 0
-    })
+    await untilLockIsAwaited(pool)
     await client.query('commit')
     return await answer
   } finally {

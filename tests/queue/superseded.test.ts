@@ -2,6 +2,7 @@
  * A job that is superseded in the moment in which it ends: the transaction that enqueues its key again is
  * under way, and commits after the end has begun. And one that had ended for good before.
  */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sql } from 'kysely'
@@ -19,7 +20,7 @@ import {
   releaseAllJobs,
 } from '../../src/queue/worker/claimed-job.ts'
 import { startHeartbeat } from '../../src/queue/worker/heartbeat.ts'
-import { until } from '../support/eventually.ts'
+import { untilLockIsAwaited } from '../support/database/lock-waits.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 
 const WORKER = 'a worker'
@@ -57,12 +58,7 @@ for (const [name, end] of Object.entries(ENDS))
     await database.db.transaction().execute(async (tx) => {
       await enqueue(tx, 'replicate-object', ASKED)
       ending = end(database, job)
-      await until('the end waits for the transaction', async () => {
-        const { rowCount } = await database.pool.query(
-          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-        )
-        return rowCount === 1
-      })
+      await untilLockIsAwaited(database.pool)
     })
     await ending
     const { rows } = await sql`

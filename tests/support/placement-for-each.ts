@@ -8,7 +8,10 @@ import { type TestDatabase, testDatabase } from './postgres.ts'
 
 type Options = Parameters<typeof testPlacement>[1]
 
-/** A database and a placement for each test of a file; what this answers tells and asks those of the present one. */
+/**
+ * A database and a placement for each test of a file; what this answers tells and asks those of the present
+ * one.
+ */
 export function placementForEach(options: Options = {}) {
   let database: TestDatabase
   let rig: Awaited<ReturnType<typeof testPlacement>>

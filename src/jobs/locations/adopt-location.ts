@@ -10,8 +10,9 @@ export function adoptLocationJob({
   announceStorage,
 }: JobParts): JobHandlers['adopt-location'] {
   return async (payload, { signal }) => {
-    // This ledger may be older than the trash: what somebody has taken out of it meanwhile lies in it again, and
-    // so it is with deleted users. This comes before the end, because a kill may follow right after the end.
+    // This ledger may be older than the trash: what somebody has taken out of it meanwhile lies in it again,
+    // and so it is with deleted users. This comes before the end, because a kill may follow right after the
+    // end.
     await restartTrashTime(db)
     await restartDeleteDelay(db)
     // Storage pages show how far it has come.

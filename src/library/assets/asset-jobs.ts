@@ -27,7 +27,8 @@ export async function runAssetJobs(
         .updateTable('asset')
         .set({ decoder_failures: 0 })
         .where(sql<boolean>`id = any(${[...assetIds]}::uuid[])`)
-        // A client may send all of its selection; a picture would be noted as a video that can't be converted.
+        // A client may send all of its selection; a picture would be noted as a video that can't be
+        // converted.
         .where('type', '=', 'VIDEO')
         .returning(['id', 'owner_id as owner'])
         .execute()

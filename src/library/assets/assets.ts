@@ -5,8 +5,8 @@ import { hasAssetFile } from './asset-files.ts'
 import { type AssetResponse, assetResponses } from './asset-response.ts'
 
 /**
- * One asset with its metadata and its owner. `hasEncodedVideo`, not in Immich's shape: `video/playback` answers
- * with another encoding than the original. @throws AppError invalid without access.
+ * One asset with its metadata and its owner. `hasEncodedVideo`, not in Immich's shape: `video/playback`
+ * answers with another encoding than the original. @throws AppError invalid without access.
  */
 export async function getAsset(
   db: Database,

@@ -89,8 +89,8 @@ export async function takeUpExpired(
 }
 
 /**
- * Takes up an open upload whose parts are an object already: it was confirmed, and this ledger, if it is an older
- * one, has not heard of that. False where they are not.
+ * Takes up an open upload whose parts are an object already: it was confirmed, and this ledger, if it is an
+ * older one, has not heard of that. False where they are not.
  * @throws AppError unavailable where that can't be told now
  */
 export async function takeUpJoined(

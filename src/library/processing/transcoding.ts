@@ -11,8 +11,8 @@ import { type ProcessingParts, reasonToGiveUp } from './processing.ts'
 
 /**
  * Makes the encoding of a video that browsers play. One that can't be made is noted on the asset, which keeps
- * its poster and its original. Nothing happens to a photo: what is said of it is of its pictures, and its lease
- * is its processing's. @throws what may succeed later (an outage, a stopped server).
+ * its poster and its original. A photo is left alone: its error and its lease
+ * belong to the processing of its picture. @throws what may succeed later (an outage, a stopped server).
  */
 export async function transcodeAsset(
   { db, placement, mediaTools }: Omit<ProcessingParts, 'pictures'>,

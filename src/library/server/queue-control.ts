@@ -101,7 +101,9 @@ async function startProcessing(db: Database, force: boolean): Promise<void> {
   })
 }
 
-/** Films that could not be converted; all others have what they need. A photo may have an error of its own. */
+/**
+ * Films that could not be converted; the others need nothing. A photo's error has nothing to do with this.
+ */
 async function convertFailed(db: Database): Promise<void> {
   await db.transaction().execute(async (tx) => {
     const assets = await tx

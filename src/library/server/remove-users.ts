@@ -1,7 +1,7 @@
 /**
  * The removal of deleted users whose time is over, or who are to go at once. It takes what an emptied trash
- * takes, by the same way, and the row last. Each step may be killed and run again: the next sweep goes on with
- * what is left.
+ * takes, by the same way, and the row last. Each step may be killed and run again: the next sweep goes on
+ * with what is left.
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'

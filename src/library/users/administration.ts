@@ -90,9 +90,9 @@ export async function updateUserFor(
 }
 
 /**
- * To begin with where users are changed: one such change at a time, and the actor is an administrator until it
- * is committed. So of two administrators who take the rights of one another, or delete one another, one comes
- * too late, and one stays.
+ * To begin with where users are changed: one such change at a time, and the actor is an administrator until
+ * it is committed. So of two administrators who take the rights of one another, or delete one another, one
+ * comes too late, and one stays.
  * @throws AppError unauthenticated, forbidden where that has ended meanwhile
  */
 export async function lockForAdministration(tx: Tx, actor: Actor): Promise<void> {
@@ -117,8 +117,8 @@ async function findTarget(db: Queryable, id: string): Promise<Target> {
 }
 
 /**
- * Whoever sets somebody's password can log in as them, so an API key must not: it would become the way to what
- * other people keep, which it is not.
+ * Whoever sets somebody's password can log in as them, so an API key must not: it would become the way to
+ * what other people keep, which it is not.
  */
 async function requireRight(db: Queryable, actor: Actor, target: Target, change: UserChange): Promise<void> {
   const isOneself = target.id === actor.userId

@@ -1,7 +1,7 @@
 /**
- * Deleted users. One can be restored for `DELETE_DELAY_MS`, with all that they have; then, or at once where an
- * administrator wants that, their removal begins, which nobody takes back, and `server/remove-users.ts` carries
- * it out. `removal_begun_at` and a trigger (0025-user-removals.sql) draw that line.
+ * Deleted users. One can be restored for `DELETE_DELAY_MS`, with all that they have; then, or at once where
+ * an administrator wants that, their removal begins, which nobody takes back, and `server/remove-users.ts`
+ * carries it out. `removal_begun_at` and a trigger (0025-user-removals.sql) draw that line.
  */
 import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
@@ -19,8 +19,8 @@ import { lockUsers, type OwnUserView } from './users.ts'
 export const DELETE_DELAY_MS = 7 * 24 * 3_600_000
 
 /**
- * Deletes a user: their sessions end, their keys are refused, nobody sees their albums any more. `force`: their
- * removal begins with the next sweep, which is asked for now, also of one who is deleted already.
+ * Deletes a user: their sessions end, their keys are refused, nobody sees their albums any more. `force`:
+ * their removal begins with the next sweep, which is asked for now, also of one who is deleted already.
  * @throws AppError forbidden for oneself; invalid where there is no such user
  */
 export async function deleteUserFor(
@@ -129,8 +129,8 @@ async function markRestored(tx: Tx, id: string): Promise<OwnUserView> {
 }
 
 /**
- * Whoever can be restored can be for the whole time from now on. For a database that was put back: they may be
- * deleted by mistake.
+ * Every deleted user who can still be restored gets the whole delay anew. For a restored database: somebody
+ * may have taken the deletion back after the backup.
  */
 export async function restartDeleteDelay(db: Database): Promise<void> {
   await db

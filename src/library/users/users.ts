@@ -132,7 +132,10 @@ export async function listUsersForAdmin(
   return rows.map((row) => describeOwnUser(row, row.usedBytes ?? 0))
 }
 
-/** The id of who logs in with this address, or of who did until they were deleted. @throws AppError not-found */
+/**
+ * The id of who logs in with this address, or of who did until they were deleted.
+ * @throws AppError not-found
+ */
 export async function userIdOf(
   db: Queryable,
   email: string,
@@ -320,7 +323,10 @@ export async function refuseTakenEmail(tx: Tx, email: string, exceptUserId: stri
   if (row !== undefined && row.id !== exceptUserId) throw emailTaken()
 }
 
-/** The index has the last word of a write: who takes no turn by `lockUsers` can be faster. @throws AppError invalid */
+/**
+ * The unique index decides in the end: a write that does not hold `lockUsers` may have come first.
+ * @throws AppError invalid
+ */
 export async function orEmailTaken<T>(write: Promise<T>): Promise<T> {
   try {
     return await write

@@ -90,7 +90,9 @@ function pngFrames(file: FileWindow): Frames {
 /** What is looked at of a chunk; less only where the file ends. */
 const CHUNK_HEAD_BYTES = 34
 
-/** `read` says how long a chunk is, and its frame shown, where it is one; null: nothing that counts follows. */
+/**
+ * `read` says how long a chunk is, and its frame shown, where it is one; null: nothing that counts follows.
+ */
 function framesOfChunks(
   file: FileWindow,
   from: number,

@@ -35,8 +35,8 @@ export async function purgeUnreferencedOf(
 }
 
 /**
- * What waits for another copy of the same bytes waits no longer: whoever has them removed is removed with all that
- * they have.
+ * Duplicates that wait until another copy of their bytes is confirmed wait no longer: their owner is removed
+ * with all of it.
  */
 export async function decideDuplicatesOfOwner(tx: Tx, ownerId: string): Promise<void> {
   const decided = await tx

@@ -62,8 +62,8 @@ export async function abandonWriting(
 }
 
 /**
- * Of our own write: while this process or its machine slept, somebody took it for dead, found nothing and gave the
- * row up. What was put after that is looked for under its key.
+ * Of our own write: while this process or its machine slept, somebody took it for dead, found nothing and
+ * gave the row up. What was put after that is looked for under its key.
  */
 async function noteLatePut({ db }: Pick<Placement, 'db'>, replica: RemovalCandidate): Promise<void> {
   if (!(await isNamed(db, replica))) await noteKeyToClear(db, replica, 0)

@@ -20,9 +20,9 @@ export async function confirmLocationNow(placement: Placement, locationId: strin
 
 /**
  * A verified replica was looked at and is not what it should be: from now on it is no copy, and what follows
- * is enqueued (where there is another copy, it is made anew). What the cache has of it goes as well: a part that
- * was read there can't be told from a right one. False where it is no longer verified under that key. The reason
- * is kept in its history. The caller has confirmed the location.
+ * is enqueued (where there is another copy, it is made anew). What the cache has of it goes as well: a part
+ * that was read there can't be told from a right one. False where it is no longer verified under that key.
+ * The reason is kept in its history. The caller has confirmed the location.
  */
 export async function noteBadReplica(
   placement: Placement,

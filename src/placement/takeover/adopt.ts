@@ -37,7 +37,7 @@ import { type Check, checkByHead, checkNow, type Different, type Same } from '..
 import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
 import { isArchiveClass } from '../storage-classes.ts'
 import { type AdoptionOptions, type AdoptionReport, add, noteProgress } from './adoption.ts'
-import { type Candidate, candidatesFor, isNamedElsewhere, looksRight } from './listed.ts'
+import { type Candidate, candidatesFor, isNamedElsewhere, looksRight, type NamedElsewhere } from './listed.ts'
 
 const ACTOR = 'adopt'
 /** Entries between two notes of the progress. */
@@ -182,13 +182,13 @@ async function adoptStray(
   for (const candidate of await candidatesFor(placement, location, listed)) {
     const { object } = candidate
     const found = { objectId: object.id, locationId: location.id, key: listed.key }
-    const named = isNamedElsewhere(candidate)
-      ? await lookAtNamed(placement, location, candidate, signal)
-      : null
-    if (named !== null && named.answer !== 'different') continue
+    const named = isNamedElsewhere(candidate) ? candidate : null
+    const seen = named && requireAnswer(location, await checkNow(placement, object, named.here, signal))
+    // The named key is looked at when another one is found: it may come first or last in the listing.
+    if (seen !== null && seen.answer !== 'different') continue
     const check = requireAnswer(location, await lookAtFound(placement, candidate, found, signal))
     if (check.answer !== 'same') continue
-    if (named !== null) await leaveNamed(placement, candidate, named, report)
+    if (named !== null && seen !== null) await leaveNamed(placement, named, seen, report)
     if (await isToGo(placement, found)) {
       const result = await putAnew(placement, object, asFound(placement, found, check), {
         actor: ACTOR,
@@ -212,41 +212,31 @@ async function adoptStray(
 }
 
 /**
- * The bytes of a replica may have got another key since: a change of class, a repair. Its key may come first or
- * last in the listing, so it is looked at when the other one is found.
+ * What the replica names is not there any more, or is wrong: its bytes have got another key since, by a
+ * change of class or a repair.
  */
-async function lookAtNamed(
-  placement: Placement,
-  location: Location,
-  { object, here }: Candidate,
-  signal: AbortSignal | undefined,
-): Promise<Check> {
-  return requireAnswer(location, await checkNow(placement, object, here!, signal))
-}
-
-/** What the replica names is not there any more, or is wrong. */
 async function leaveNamed(
   placement: Placement,
-  { object, here }: Candidate,
+  { object, here }: NamedElsewhere,
   { isAbsent, reason }: Different,
   report: AdoptionReport,
 ): Promise<void> {
-  if (here!.state === 'verified') {
-    if (await noteBadReplica(placement, here!, { actor: ACTOR, reason }))
+  if (here.state === 'verified') {
+    if (await noteBadReplica(placement, here, { actor: ACTOR, reason }))
       add(isAbsent ? report.missing : report.wrong, object.size)
     return
   }
-  if ((here!.leaseLeftMs ?? 0) > 0)
-    throw new RetryLater(`a copy at ${here!.locationId} is being given up`, GIVEN_UP_MS)
+  if ((here.leaseLeftMs ?? 0) > 0)
+    throw new RetryLater(`a copy at ${here.locationId} is being given up`, GIVEN_UP_MS)
   await placement.db.transaction().execute(async (tx) => {
     await lockObject(tx, object.id)
-    await doubtReplica(tx, here!, ACTOR)
+    await doubtReplica(tx, here, ACTOR)
   })
 }
 
 /**
- * Found bytes may be a copy that the location has made itself, as of a class change: what is known of the replica
- * tells them, where nobody can read them. Where it does not, they are any bytes.
+ * Found bytes may be a copy that the location has made itself, as of a class change: what is known of the
+ * replica tells them, where nobody can read them. Where it does not, they are any bytes.
  */
 async function lookAtFound(
   placement: Placement,

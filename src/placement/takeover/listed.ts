@@ -10,6 +10,7 @@ import type { Placement } from '../placement.ts'
 
 /** `here`: its replica at the location, which names another key; null: it has none there. */
 export type Candidate = { object: StoredObject; here: Replica | null }
+export type NamedElsewhere = Candidate & { here: Replica }
 
 /** Objects that the key may be of, by the ids in it and by its size. */
 export async function candidatesFor(
@@ -32,8 +33,12 @@ export async function candidatesFor(
   })
 }
 
-/** Its replica, as far as the ledger knows, lies under the key that it names, or may: other bytes are one too many. */
-export function isNamedElsewhere({ here }: Candidate): boolean {
+/**
+ * The ledger counts on a replica under another key: bytes under this one are one too many, unless that one is
+ * gone.
+ */
+export function isNamedElsewhere(candidate: Candidate): candidate is NamedElsewhere {
+  const { here } = candidate
   return here?.state === 'verified' || here?.state === 'evicting'
 }
 

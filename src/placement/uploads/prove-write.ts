@@ -145,9 +145,9 @@ async function proveHeld(
 type Completed = { proof: Partial<Proof>; hasParts: boolean }
 
 /**
- * Idempotent: after a kill in the middle the parts are gone, and the object that they became is there. An object
- * that is there is what counts: in a newer state of this ledger it may have been acknowledged, and a client that
- * was asked for its parts again must not replace it.
+ * Idempotent: after a kill in the middle the parts are gone, and the object that they became is there. An
+ * object that is there is what counts: in a newer state of this ledger it may have been acknowledged, and a
+ * client that was asked for its parts again must not replace it.
  */
 async function completeWrite(
   location: Location,

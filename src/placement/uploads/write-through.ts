@@ -199,7 +199,9 @@ export async function forgetUnfinished(db: Queryable, locationId: string, key: s
     .execute()
 }
 
-/** The parts under the key are nobody's any more: the sweep gives them up, and nobody pays for them for long. */
+/**
+ * The parts under the key are nobody's any more: the sweep gives them up, and nobody pays for them for long.
+ */
 export async function leaveToSweep(
   tx: Queryable,
   { locationId, key, uploadId }: Pick<Replica, 'locationId' | 'key' | 'uploadId'>,

@@ -1,4 +1,7 @@
-/** The account page in a real browser: what one has and prefers, one's colour and keys, and where one is logged in. */
+/**
+ * The account page in a real browser: what one has and prefers, one's colour and keys, and where one is
+ * logged in.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Page } from 'playwright-core'

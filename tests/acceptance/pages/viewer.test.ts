@@ -1,4 +1,7 @@
-/** The viewer under a finger and under a mouse; live photos, there and on the timeline; videos that were converted. */
+/**
+ * The viewer under a finger and under a mouse; live photos, there and on the timeline; videos that were
+ * converted.
+ */
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,9 @@
 /** How sessions end, what a change of the password ends, and what API keys may not do about them. */
+
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { applySessionLimits, endExpiredSessions } from '../../../src/library/credentials/sessions.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { assertShape } from '../../support/http/sdk-shapes.ts'
 import { type ApiUnderTest, PASSWORD, startApi } from '../hostile/api-under-test.ts'
 
@@ -185,13 +187,7 @@ test('B3: a credential that ends while it makes another one makes none', async (
     client.send('POST /api/sessions', {}),
     client.send('POST /api/api-keys', { permissions: ['all'] }),
   ])
-  const waiting = async () =>
-    (
-      await api.pool.query(
-        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
-      )
-    ).rowCount
-  while ((await waiting()) !== 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  await untilLockIsAwaited(api.pool, 2)
   await ending.query('commit')
   ending.release()
   for (const answer of await asked) {

@@ -1,13 +1,14 @@
 /** Attacks on what people were told is safe, through the API. */
+
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { hideLivePhotoVideo } from '../../../src/library/assets/live-photos.ts'
 import { deleteAssets, purgeAssets } from '../../../src/library/assets/trash.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { type DirectServer, hashOf, startDirectServer } from '../../support/http/direct-upload.ts'
 import { photo } from '../../support/server-with-bucket.ts'
 
@@ -78,9 +79,7 @@ for (const [how, remove] of [
       await hideLivePhotoVideo(tx, { userId }, video!)
       await tx.updateTable('asset').set({ live_photo_video_id: video! }).where('id', '=', other!).execute()
       removing = remove(server, still!, userId)
-      const waiting = sql`select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`
-      while ((await waiting.execute(db)).rows.length === 0) await sleep(10)
+      await untilLockIsAwaited(server.pool)
     })
     await removing
     const { rows } = await sql`select deleted_at from asset where id = ${video}`.execute(db)

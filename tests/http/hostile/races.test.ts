@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { Client } from '../../support/client.ts'
-import { until } from '../../support/eventually.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { startTestServer, type TestServer } from '../../support/server.ts'
 
 const jpeg = () => Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(1_000)])
@@ -27,11 +27,7 @@ async function during(
     await client.query('begin')
     await client.query(...work)
     const answer = request()
-    await until('the request waits for the transaction', async () => {
-      const { rowCount } = await pool.query(`select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`)
-      return rowCount! > 0
-    })
+    await untilLockIsAwaited(pool)
     await client.query('commit')
     return await answer
   } finally {

@@ -1,11 +1,12 @@
 /** Films that came inside of a photo, beside what their owner does with the photo or has sent by itself. */
+
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import sharp from 'sharp'
-import { until } from '../../support/eventually.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { makeVideo } from '../../support/files/make-video.ts'
 import { motionPhoto } from '../../support/files/motion-photos.ts'
 import { ask, confirm, send, show, startDirectServer } from '../../support/http/direct-upload.ts'
@@ -169,13 +170,6 @@ test('a film that its user has taken from its photo is not given back when the p
 test('a photo that is deleted while its film is taken out of it takes the film along', async (t) => {
   const server = await startTestServer(t)
   const { id } = await server.admin.upload(photo, 'PXL_1.jpg')
-  const waiting = (count: number) =>
-    until(`${count} wait`, async () => {
-      const { rowCount } = await server.pool.query(
-        `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      )
-      return rowCount === count
-    })
   const files = server.placement.local.backend.localFiles!
   const { adopt } = files
   let deletion: Promise<Response> | undefined
@@ -186,9 +180,9 @@ test('a photo that is deleted while its film is taken out of it takes the film a
     await holder.query('begin')
     await holder.query('select from asset where id = $1 for update', [id])
     void (async () => {
-      await waiting(1)
+      await untilLockIsAwaited(server.pool, 1)
       deletion = sendJson(server.admin, 'DELETE', '/assets', { ids: [id] })
-      await waiting(2)
+      await untilLockIsAwaited(server.pool, 2)
       await holder.query('commit')
     })()
     return adopt.apply(files, given)

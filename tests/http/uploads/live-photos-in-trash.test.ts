@@ -2,11 +2,12 @@
  * A still that is not in the trash keeps its video, whatever else uses that and lies there; and what was
  * acknowledged after it was deleted is not purged with what was deleted before.
  */
+
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sweepLibrary } from '../../../src/library/server/sweep.ts'
 import { silentLog } from '../../../src/log.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { type Answer, sendJson, sendStill, someStill, someVideo } from '../../support/http/live-photos.ts'
 import { startTestServer, type TestServer } from '../../support/server.ts'
 
@@ -173,14 +174,7 @@ async function holdChanges({ pool }: TestServer) {
   const holder = await pool.connect()
   await holder.query('select pg_advisory_lock(1)')
   return {
-    async untilWaiting(count: number): Promise<void> {
-      for (;;) {
-        const { rows } = await pool.query(`select from pg_stat_activity
-          where datname = current_database() and wait_event_type = 'Lock'`)
-        if (rows.length === count) return
-        await sleep(10)
-      }
-    },
+    untilWaiting: (count: number) => untilLockIsAwaited(pool, count),
     async go(): Promise<void> {
       await holder.query('select pg_advisory_unlock(1)')
       holder.release()

@@ -1,15 +1,16 @@
 /** What a copy does with a source that is not what the ledger says of it. */
+
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { loadObject, lockObject, suspectReplica } from '../../../src/placement/ledger/replicas.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { storageStatus } from '../../../src/placement/reports/status.ts'
 import { isStorageError } from '../../../src/storage/backend.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { ingestBytes, testPlacement } from '../../support/placement.ts'
 import { placementForEach } from '../../support/placement-for-each.ts'
 import { testDatabase } from '../../support/postgres.ts'
@@ -104,9 +105,7 @@ test('proving a doubtful copy and giving it up do not wait for each other: the o
   await rig.db.transaction().execute(async (tx) => {
     await lockObject(tx, id)
     proving = replicateObject(rig.placement, { objectId: id, to: 's3' })
-    const waiting = sql`select 1 from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`
-    while ((await waiting.execute(rig.db)).rows.length === 0) await sleep(10)
+    await untilLockIsAwaited(rig.pool)
     await sql`select 1 from replica where object_id = ${id} and location_id = 's3' for update nowait`.execute(
       tx,
     )

@@ -2,11 +2,12 @@
  * The end of a lease beside the end of its object. What removes an object locks its row and then, by the
  * cascade, its leases; so whoever ends a lease locks in that order, too.
  */
+
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { beforeEach, test } from 'node:test'
 import { releaseLease, releaseProcessingLease, takeLease } from '../../../src/placement/ledger/leases.ts'
-import { eventually } from '../../support/eventually.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { ingestBytes } from '../../support/placement.ts'
 import { placementForEach } from '../../support/placement-for-each.ts'
 
@@ -24,12 +25,7 @@ async function releaseBesideRemoval(release: () => Promise<unknown>): Promise<vo
     await removal.query('begin')
     await removal.query('select from stored_object where id = $1 for update', [objectId])
     const released = release()
-    await eventually(async () => {
-      const { rowCount } = await rig.pool.query(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      )
-      assert.equal(rowCount, 1, 'the release waits for the removal')
-    })
+    await untilLockIsAwaited(rig.pool, 1)
     const { rowCount } = await removal.query(
       'select from local_lease where object_id = $1 for update nowait',
       [objectId],

@@ -26,7 +26,7 @@ import { stageStream } from '../../../src/placement/uploads/stage.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
 import type { ObjectKey } from '../../../src/storage/backend.ts'
 import { openMemoryBackend } from '../../../src/storage/memory/memory.ts'
-import { until } from '../../support/eventually.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { ingestBytes, locationOfBackend, policyOf } from '../../support/placement.ts'
 import { placementForEach } from '../../support/placement-for-each.ts'
 
@@ -435,9 +435,7 @@ test('the end of processing waits for a proof that is about to commit', async ()
     await proveReplica(tx, held, { level: 3, proof: held.proof!, actor: 'test' })
     await enqueueNextSteps(tx, rig.placement, id)
     release = rig.db.transaction().execute((other) => releaseProcessingLease(other, rig.placement, id))
-    const waiting = sql`select from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`
-    await until('it waits', async () => (await waiting.execute(rig.db)).rows.length > 0)
+    await untilLockIsAwaited(rig.pool)
     assert.deepEqual(await jobsOf(id), ['replicate:id:s3'], 'it has not looked yet')
   })
   await release

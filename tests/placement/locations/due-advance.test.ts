@@ -1,4 +1,5 @@
 /** The counters are advanced after what a ledger promises without writing anything at a place. */
+
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { ageLooks } from '../../../src/placement/locations/counter/confirmations.ts'
@@ -6,6 +7,7 @@ import { advanceWhereDue, noteAdvanceDue } from '../../../src/placement/location
 import { checkLocations } from '../../../src/placement/locations/health.ts'
 import { confirmLocation } from '../../../src/placement/locations/locations.ts'
 import { StorageError } from '../../../src/storage/backend.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
@@ -99,22 +101,16 @@ test('a promise that is not committed yet is not taken for advanced', async () =
   await database.db.transaction().execute(async (tx) => {
     await noteAdvanceDue(tx)
     advancing = confirmLocation(placement, placement.locations.get('s3')!)
-    const isOver = await Promise.race([advancing.then(() => true), waitsForLock().then(() => false)])
+    const isOver = await Promise.race([
+      advancing.then(() => true),
+      untilLockIsAwaited(database.pool).then(() => false),
+    ])
     assert.equal(isOver, false, 'the token is drawn behind it')
   })
   await advancing
   const { value: now, is_advance_due: isDue } = await counter()
   assert.deepEqual([now, isDue], [value + 1, false])
 })
-
-async function waitsForLock(): Promise<void> {
-  for (;;) {
-    const { rowCount } = await database.pool.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    )
-    if (rowCount !== 0) return
-  }
-}
 
 test('promises at the same moment keep one another waiting, and end', async () => {
   await Promise.all(Array.from({ length: 40 }, promise))

@@ -1,6 +1,6 @@
 /**
- * A ledger that is older than its place names keys whose bytes have got another one since. Which of both keys is
- * listed first is chance.
+ * A ledger that is older than its place names keys whose bytes have got another one since. Which of both keys
+ * is listed first is chance.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'

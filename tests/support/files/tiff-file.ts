@@ -1,8 +1,8 @@
 /** Files of TIFF's form, of which DNG is one (TIFF 6.0, section 2), little-endian. */
 
 /**
- * A number or four bytes stand in the entry itself, longer bytes behind the directories; `directory`: where that
- * one of the file begins, counted from 0.
+ * A number or four bytes stand in the entry itself, longer bytes behind the directories; `directory`: where
+ * that one of the file begins, counted from 0.
  */
 export type TiffEntry = [
   tag: number,

@@ -63,8 +63,8 @@ export async function startDirectServer(
 }
 
 /**
- * On any bucket. `kind`: of a new one, what tells it from others of the file (see `probeOnce`). `maxPutBytes`: what
- * is larger goes in parts.
+ * On any bucket. `kind`: of a new one, what tells it from others of the file (see `probeOnce`).
+ * `maxPutBytes`: what is larger goes in parts.
  */
 export async function startServerOn(
   t: TestContext,

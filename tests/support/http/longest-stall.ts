@@ -14,8 +14,8 @@ const PARSE_THE_LARGEST_BODY = `
 
 /**
  * That the server was away from its event loop for 250 ms at most or, where a machine needs longer than that
- * for the parsing alone, for twice as long as that takes: on virtual machines that are slow to give memory, it
- * was 310 ms instead of 60.
+ * for the parsing alone, for twice as long as that takes: on virtual machines that are slow to give memory,
+ * it was 310 ms instead of 60.
  */
 export function assertNobodyWaited({ longestStallMs }: ServerFacts): void {
   if (longestStallMs <= LONGEST_STALL_MS) return

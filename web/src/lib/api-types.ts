@@ -166,7 +166,10 @@ export type Asset = {
   exifInfo?: AssetExif
   /** Why previews could not be made, for people. Glassine's addition. */
   processingError?: string | null
-  /** Browsers play another encoding of this video than the original. Glassine's addition; where one asset is read. */
+  /**
+   * Browsers play another encoding of this video than the original. Glassine's addition; where one asset is
+   * read.
+   */
   hasEncodedVideo?: boolean
 }
 

@@ -1,6 +1,7 @@
 /**
- * When the viewer's controls are seen. Under a mouse they fade while nothing moves; a finger rests on nothing,
- * so there is no moving to wait for: a tap shows and hides them. A finger that stays holds something.
+ * When the viewer's controls are seen. Under a mouse they fade while nothing moves; a finger rests on
+ * nothing, so there is no moving to wait for: a tap shows and hides them. A finger that stays holds
+ * something.
  */
 const QUIET_MS = 3500
 const HOLD_MS = 350

@@ -37,7 +37,10 @@ export class PageReader {
     })
   }
 
-  /** The next page; null: there is none, or `reopen` took its place. One at a time: that is the caller's to see to. */
+  /**
+   * The next page; null: there is none, or `reopen` took its place. One at a time: that is the caller's to
+   * see to.
+   */
   async more(): Promise<Photo[] | null> {
     if (!this.hasMore) return null
     return this.#during(async (signal) => {
