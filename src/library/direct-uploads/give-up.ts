@@ -2,6 +2,8 @@
 import { sql } from 'kysely'
 import type { Database, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
+import type { Placement } from '../../placement/placement.ts'
+import { mayBeAcknowledgedSince } from '../../placement/removal/waits.ts'
 import { abandonWrite } from '../../placement/uploads/direct-write.ts'
 import type { Actor } from '../access.ts'
 import { loadUpload } from './rows.ts'
@@ -11,15 +13,18 @@ import { loadUpload } from './rows.ts'
  * prove. An administrator gives up those of others, too, once they are confirmed. Idempotent.
  * @throws AppError not-found, conflict when it has become an asset, or ended otherwise
  */
-export async function giveUpUpload(db: Database, actor: Actor, uploadId: string): Promise<void> {
-  const { upload } = await loadUpload(db, actor, uploadId, { isForAdmin: actor.isAdmin })
+export async function giveUpUpload(placement: Placement, actor: Actor, uploadId: string): Promise<void> {
+  const { db } = placement
+  const { upload, write } = await loadUpload(db, actor, uploadId, { isForAdmin: actor.isAdmin })
   if (upload.state === 'abandoned') return
   const reason = upload.owner_id === actor.userId ? 'you gave it up' : 'an administrator gave it up'
-  // Its proof and `done` are one transaction: what is still received was never an asset, as far as this
-  // ledger knows. Parts become an object only after their confirmation: where one is there, it was
-  // acknowledged, and this ledger is older than that.
-  if (await endUpload(db, uploadId, 'abandoned', reason, { isLookedAt: upload.part_bytes !== null })) return
-  if (await endUpload(db, uploadId, 'abandoned', reason, { from: 'received' })) return
+  // Its proof and `done` are one transaction: what is not done was never an asset, as far as this ledger
+  // knows. Where it may be older than the bytes, they are looked at. Parts become an object only after their
+  // confirmation: where an open upload has one, it was acknowledged.
+  const isOld = write === null || (await mayBeAcknowledgedSince(placement, write))
+  const isLookedAt = isOld || upload.part_bytes !== null
+  if (await endUpload(db, uploadId, 'abandoned', reason, { isLookedAt })) return
+  if (await endUpload(db, uploadId, 'abandoned', reason, { from: 'received', isLookedAt: isOld })) return
   const { state } = (await loadUpload(db, { userId: upload.owner_id }, uploadId)).upload
   if (state === 'abandoned') return
   throw new AppError(

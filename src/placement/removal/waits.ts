@@ -53,6 +53,14 @@ export async function isReliable(placement: Placement, copy: Replica): Promise<b
 }
 
 /**
+ * Whether the ledger may be older than these bytes: they have been in it since before this process owned
+ * their location, so a later state of it, which a backup replaced, may have acknowledged them.
+ */
+export async function mayBeAcknowledgedSince(placement: Placement, replica: ReplicaName): Promise<boolean> {
+  return !(await standingSinceStart(placement, replica)).isYounger
+}
+
+/**
  * How long this process has owned the location, and whether the replica came into the ledger since. Where
  * there is no replica, nothing is known: it is not younger. Nor is what was adopted, for its bytes are older
  * than its row. The order is that of the ledger's history, for a clock that was set back shows an old replica

@@ -10,6 +10,7 @@ import { silentLog } from '../../../src/log.ts'
 import { changeClass } from '../../../src/placement/classes/change-class.ts'
 import { freshKey } from '../../../src/placement/keys.ts'
 import { loadObject, suspectReplica } from '../../../src/placement/ledger/replicas.ts'
+import { beginOwning, endOwning } from '../../../src/placement/locations/counter/confirmations.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { adoptBytes } from '../../../src/placement/replica-io/adopt-bytes.ts'
 import { adoptLocation } from '../../../src/placement/takeover/adopt.ts'
@@ -425,6 +426,33 @@ for (const way of IN_PARTS)
     const { server, uploadId, held } = await restoredWhileOpen(t, way)
     const given = await server.admin.call(`/storage/uploads/${uploadId}`, { method: 'DELETE' })
     assert.equal(given.status, 204)
+    await server.runJobs()
+    assert.deepEqual(await heldKeys(server), held)
+  })
+
+for (const inSnapshot of ['open', 'received'] as const)
+  test(`A1: given up by its client after a restore, the bytes of an acknowledged single put are not removed unseen: ${inSnapshot} in the snapshot`, async (t) => {
+    const server = await start(t, { settings: { counterGoodForMs: 3_600_000, removalWaitMs: 0 } })
+    const { admin, pool, placement } = server
+    const bytes = await photo()
+    const upload = await ask(admin, bytes, 'a.jpg')
+    await send(upload.put!, bytes)
+    if (inSnapshot === 'received') await confirm(admin, upload.id)
+    const snapshot = await takeSnapshot(pool)
+    if (inSnapshot === 'open') await confirm(admin, upload.id)
+    await server.runJobs()
+    assert.equal((await show(admin, upload.id)).state, 'done')
+    const held = await heldKeys(server)
+    await restoreSnapshot(pool, snapshot)
+    // As after the start that follows a restore.
+    endOwning(placement, 's3')
+    await beginOwning(placement, 's3')
+
+    const given = await admin.call(`/storage/uploads/${upload.id}`, { method: 'DELETE' })
+    assert.equal(given.status, 204)
+    // The URL's end, which the purge waits for.
+    await pool.query(`update replica set writable_until = now() - interval '1 day'`)
+    await pool.query('update graphile_worker._private_jobs set run_at = now()')
     await server.runJobs()
     assert.deepEqual(await heldKeys(server), held)
   })
