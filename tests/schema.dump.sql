@@ -868,7 +868,12 @@ CREATE OR REPLACE FUNCTION public.lived_since(since timestamp with time zone)
 AS $function$
   select now() - since - coalesce((
     select sum(least(until_at, now()) - greatest(from_at, since))
-    from clock_gap where until_at > since and from_at < now()), interval '0')
+    from (
+      select from_at, until_at from clock_gap
+      union all
+      select seen_at, now() from clock_seen where now() - seen_at > interval '1 hour'
+    ) as gap
+    where until_at > since and from_at < now()), interval '0')
 $function$;
 
 CREATE OR REPLACE FUNCTION public.note_writable_key()
