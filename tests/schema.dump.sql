@@ -625,6 +625,7 @@ create table stored_object (
   created_at timestamp with time zone not null default now(),
   purge_reason text,
   kept_since timestamp with time zone,
+  sent_wrong_at timestamp with time zone,
   constraint stored_object_check CHECK (((state <> 'purging'::text) OR (purge_reason IS NOT NULL))),
   constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text]))),
   constraint stored_object_min_copies_check CHECK ((min_copies >= 1)),
