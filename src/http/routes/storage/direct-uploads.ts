@@ -153,7 +153,7 @@ export function registerDirectUploadRoutes(app: FastifyInstance, parts: HttpPart
   )
 
   app.delete('/api/storage/uploads/:id', { config: { access } }, async (request, reply) => {
-    await giveUpUpload(db, actorOf(request), parse(idParams, request.params).id)
+    await giveUpUpload({ db, placement }, actorOf(request), parse(idParams, request.params).id)
     return reply.status(204).send()
   })
 }
