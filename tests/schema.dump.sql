@@ -625,6 +625,7 @@ create table stored_object (
   created_at timestamp with time zone not null default now(),
   purge_reason text,
   kept_since timestamp with time zone,
+  sent_wrong_at timestamp with time zone,
   constraint stored_object_check CHECK (((state <> 'purging'::text) OR (purge_reason IS NOT NULL))),
   constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text]))),
   constraint stored_object_min_copies_check CHECK ((min_copies >= 1)),
@@ -868,7 +869,12 @@ CREATE OR REPLACE FUNCTION public.lived_since(since timestamp with time zone)
 AS $function$
   select now() - since - coalesce((
     select sum(least(until_at, now()) - greatest(from_at, since))
-    from clock_gap where until_at > since and from_at < now()), interval '0')
+    from (
+      select from_at, until_at from clock_gap
+      union all
+      select seen_at, now() from clock_seen where now() - seen_at > interval '1 hour'
+    ) as gap
+    where until_at > since and from_at < now()), interval '0')
 $function$;
 
 CREATE OR REPLACE FUNCTION public.note_writable_key()

@@ -8,13 +8,17 @@
  * would wait for days. Those times are brought back.
  * - Time passed that nobody saw: the clock jumped ahead, or nothing ran. Both look the same, so neither
  * counts for what is
- * removed after a time: see `lived_since` (0014-decoders-and-clock.sql).
+ * removed after a time: see `lived_since` (0026-unseen-time.sql). Nor does it before it is noted here, for
+ * what a jump makes due runs before the next look.
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Log } from '../log.ts'
 import type { Database, Queryable, Tx } from './connect.ts'
 
-/** What is seen less often than this is a gap. Observed every minute, so that a busy machine makes none. */
+/**
+ * What is seen less often than this is a gap, as in `lived_since`. Observed every minute, so that a busy
+ * machine makes none.
+ */
 const GAP_SECONDS = 3_600
 /** NTP steps back by less now and then. */
 const STEP_BACK_SECONDS = 60
@@ -78,7 +82,9 @@ const DOUBT_HOURS = 48
 export async function isClockInDoubt(db: Queryable): Promise<boolean> {
   const { rows } = await sql`
     select from clock_gap where until_at - from_at > interval '1 day'
-      and noticed_at > now() - ${DOUBT_HOURS} * interval '1 hour' limit 1`.execute(db)
+      and noticed_at > now() - ${DOUBT_HOURS} * interval '1 hour'
+    union all select from clock_seen where now() - seen_at > interval '1 day'
+    limit 1`.execute(db)
   return rows.length > 0
 }
 

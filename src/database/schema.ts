@@ -128,6 +128,7 @@ export type Schema = {
     created_at: Timestamp
     purge_reason: ColumnType<PurgeReason | null, PurgeReason | null | undefined, PurgeReason | null>
     kept_since: NullableTimestamp
+    sent_wrong_at: NullableTimestamp
   }
   replica: {
     object_id: string

@@ -103,6 +103,7 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'placement/replica-io': ['replica', 'replica_restore', 'class_refusal'],
   'placement/classes': ['replica'],
   'placement/lifecycle': ['stored_object'],
+  'placement/reads': ['stored_object'],
   'placement/uploads': ['replica'],
   // A copy of an installation forgets what the original has under way at the location.
   'placement/takeover': [

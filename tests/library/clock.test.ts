@@ -7,6 +7,9 @@ import { sweepLibrary } from '../../src/library/server/sweep.ts'
 import { silentLog } from '../../src/log.ts'
 import { placementClockRepairs } from '../../src/placement/ledger/clock-repairs.ts'
 import { checkListing } from '../../src/placement/listing/check-listing.ts'
+import { startWorker } from '../../src/queue/worker/worker.ts'
+import { testHandlers } from '../queue/handlers.ts'
+import { until } from '../support/eventually.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
 const jpeg = () => Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(1_000)])
@@ -51,6 +54,49 @@ test('A9: a clock that is 40 days ahead does not empty the trash, and what was l
   await server.pool.query('update clock_seen set seen_at = now()')
   assert.equal(await look(server), 'steady')
   assert.equal((await sweep(server)).purgedFromTrash, 1)
+})
+
+/** A look comes once a minute, a sweep that is overdue by the jump at once. */
+test('A9: what nobody has seen pass counts for no removal before anybody has looked at the clock', async (t) => {
+  const { server } = await withTrash(t)
+  const { pool } = server
+  const user = await server.newUser('deleted')
+  await pool.query(`update asset set deleted_at = now() - interval '1 day'`)
+  await pool.query(`update app_user set deleted_at = now() - interval '1 day' where id = $1`, [user.userId])
+  await jump(server, '40 days')
+  await pool.query(`update app_user set deleted_at = deleted_at - interval '40 days'`)
+  assert.equal(await isClockInDoubt(server.db), true)
+  const { purgedFromTrash, removedUsers } = await sweep(server)
+  assert.deepEqual({ purgedFromTrash, removedUsers }, { purgedFromTrash: 0, removedUsers: 0 })
+  assert.equal(await look(server), 'gap')
+  assert.equal((await sweep(server)).purgedFromTrash, 0, 'nor afterwards')
+})
+
+test('A9: the sweep that a jump makes due at once leaves the trash alone', async (t) => {
+  const { server } = await withTrash(t)
+  const { pool, db } = server
+  await server.runJobs()
+  const purged: number[] = []
+  const sweepOnce = async () => void purged.push((await sweep(server)).purgedFromTrash)
+  const worker = await startWorker({
+    pool,
+    db,
+    handlers: testHandlers({ 'sweep-library': sweepOnce }),
+    concurrency: { processing: 1, video: 1, storage: 1 },
+    backOff: { quickTries: 0, quickDelayMs: 50 },
+    log: silentLog,
+    pollMs: 100,
+    recurring: [{ name: 'sweep-library', everyMs: 3_600_000 }],
+  })
+  try {
+    await until('the first sweep', () => purged.length === 1)
+    await jump(server, '40 days')
+    await pool.query(`update job_schedule set next_at = next_at - interval '40 days'`)
+    await until('the sweep that is overdue', () => purged.length === 2)
+  } finally {
+    await worker.stop(10_000)
+  }
+  assert.deepEqual(purged, [0, 0])
 })
 
 test('A9: a clock that was ahead and is right again costs the trash no day, in either direction', async (t) => {

@@ -60,7 +60,7 @@ export async function sendObject(
 
   const isRangeHeeded =
     request.headers['if-range'] === undefined ||
-    (object.mayBeResumed() && isRangeValid(request, etag, modifiedAt))
+    (isRangeValid(request, etag, modifiedAt) && (await object.mayBeResumed()))
   const rangeHeader = isRangeHeeded ? request.headers.range : undefined
   const range = parseRange(rangeHeader, object.size)
   if (range === 'unsatisfiable') {

@@ -4,19 +4,22 @@ import type { Database, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { mayBeAcknowledgedSince } from '../../placement/removal/waits.ts'
-import { abandonWrite } from '../../placement/uploads/direct-write.ts'
+import { abandonWrite, assertNoOtherLedgerOf } from '../../placement/uploads/direct-write.ts'
 import type { Actor } from '../access.ts'
 import { loadUpload } from './rows.ts'
 
 /**
  * Gives an upload up that is no asset yet; a confirmed one, for want of its place, may be what nobody can
  * prove. An administrator gives up those of others, too, once they are confirmed. Idempotent.
- * @throws AppError not-found, conflict when it has become an asset, or ended otherwise
+ * @throws AppError not-found, conflict when it has become an asset, or ended otherwise, or its place has
+ *   another ledger
  */
 export async function giveUpUpload(placement: Placement, actor: Actor, uploadId: string): Promise<void> {
   const { db } = placement
   const { upload, write } = await loadUpload(db, actor, uploadId, { isForAdmin: actor.isAdmin })
   if (upload.state === 'abandoned') return
+  // There it may be a photo. When the place was taken over, its proof goes on by itself.
+  if (write !== null) await assertNoOtherLedgerOf(placement, write)
   const reason = upload.owner_id === actor.userId ? 'you gave it up' : 'an administrator gave it up'
   // Its proof and `done` are one transaction: what is not done was never an asset, as far as this ledger
   // knows. Where it may be older than the bytes, they are looked at. Parts become an object only after their

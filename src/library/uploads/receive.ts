@@ -71,7 +71,7 @@ export function openAcceptingQueue(connections: number): FairQueue {
 /**
  * Makes an asset of what the client sends, or finds the one that it is here as. Where the announced checksum
  * is of one that is here and safe, nothing of the body is read, unless there may be its sidecar in it.
- * @throws AppError invalid (form, format, live photo), too-large, quota-exceeded, storage-full, unavailable
+ * @throws AppError invalid (form, format, live photo, other bytes than announced), too-large, quota-exceeded, storage-full, unavailable
  */
 export async function receiveUpload(
   parts: Parts,
@@ -92,8 +92,11 @@ export async function receiveUpload(
   )
   const { fileName, ...fields } = incoming.fields()
   const original = staged.files.get('assetData')
-  if (!original) throw missingFile('assetData', 'a file is required')
-  if (original.staged.size === 0) throw missingFile('assetData', 'the file is empty (0 bytes)')
+  if (!original) throw refusedFile('a file is required')
+  if (original.staged.size === 0) throw refusedFile('the file is empty (0 bytes)')
+  // Whoever has announced it may delete what is "created", and has other bytes than these.
+  if (sha1 !== null && !original.staged.sha1.equals(sha1))
+    throw refusedFile('what arrived has another SHA-1 than was announced; send it again')
   const sidecar = staged.files.get('sidecarData')?.staged ?? null
 
   // Awaited here: what is still staged goes when this function is left.
@@ -149,7 +152,8 @@ async function stageOriginal(
   })
 }
 
-function missingFile(field: string, message: string): AppError {
+function refusedFile(message: string): AppError {
+  const field = 'assetData'
   return new AppError('invalid', `${field}: ${message}`, {
     fields: [{ path: [field], message, code: 'custom' }],
   })

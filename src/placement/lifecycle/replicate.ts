@@ -55,9 +55,12 @@ export async function replicateObject(
     return
   }
   const target = locationOf(placement, to)
+  const existing = replicas.find((replica) => replica.locationId === to)
+  // Nothing is written at the original's, but what was taken for bad there may be right.
+  if (existing?.state === 'suspect' && target.isReadOnly)
+    return recheckAndRecord(placement, object, existing, signal)
   await confirmLocation(placement, target)
 
-  const existing = replicas.find((replica) => replica.locationId === to)
   if (existing?.state === 'verified') return raiseProof(placement, object, existing, signal)
   if (existing?.state === 'suspect') return recheckAndRecord(placement, object, existing, signal)
   if (existing?.state === 'evicting') {

@@ -109,14 +109,14 @@ async function rebalanceBatch(placement: Placement, look: Look, signal?: AbortSi
 
 /**
  * Objects at risk: there is nothing to copy from, but a place that was misread, or was repaired, may hold
- * them after all.
+ * them after all. Others each time, so that those which are lost for good keep none from being looked at.
  */
 async function retrySuspects(placement: Placement): Promise<number> {
   const { rows } = await sql<{ objectId: string; to: string }>`
     select r.object_id as "objectId", r.location_id as "to" from replica r join stored_object o on o.id = r.object_id
     where r.state = 'suspect' and o.state = 'live'
       and not ${jobExists('replicate-object', { objectId: sql`r.object_id`, to: sql`r.location_id` })}
-    limit ${SUSPECTS}`.execute(placement.db)
+    order by random() limit ${SUSPECTS}`.execute(placement.db)
   for (const { objectId, to } of rows) await enqueue(placement.db, 'replicate-object', { objectId, to })
   return rows.length
 }

@@ -112,14 +112,15 @@ async function open(
     return streamOf(await readSmallFile(localFiles.path(replica.key), object))
   const source =
     speculative?.take(replica, range, signal) ?? read(placement, object, replica, { range, isWhole, signal })
-  const stream = isWhole ? checkWhole(source, object, patience.stop) : source
+  const beforeCut = () => noteSentWrong(placement, object.id)
+  const stream = isWhole ? checkWhole(source, object, { onBegun: patience.stop, beforeCut }) : source
   await hasBegun(stream)
   // Until its reader listens, an error must not end the process; the reader sees the stream destroyed all the
   // same.
   stream.on('error', (error) => {
     placement.log.warn({ objectId: replica.objectId, error: error.message }, 'a read broke off')
     if (!isStorageError(error, 'corrupt')) return
-    noteSentWrong(placement, replica.objectId)
+    if (!isWhole) void noteSentWrong(placement, object.id)
     void recheckReplica(placement, object, replica, ACTOR)
   })
   return stream

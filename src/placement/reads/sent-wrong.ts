@@ -1,27 +1,37 @@
 /**
  * Of a large object the first bytes are on their way before all of them are known to be right. A client that
  * was cut off may ask for the rest, get it from a right copy, and would join the two. The condition
- * `If-Range` is how they ask; it is not met while this is remembered, so that they get all of it anew.
+ * `If-Range` is how they ask; it is not met for a day, so that they get all of it anew. Noted with the
+ * object: the next request may come to another process, or after a restart.
  */
+import { sql } from 'kysely'
 import type { Placement } from '../placement.ts'
-import { processState } from '../process-state.ts'
 
-const REMEMBERED_FOR_MS = 24 * 3_600_000
-const MAX_REMEMBERED = 10_000
-
-/** Objects, and until when that matters, by `performance.now()`. */
-const stateOf = processState<Map<string, number>>(() => new Map())
-
-/** Wrong bytes of the object went out before that was known. */
-export function noteSentWrong(placement: Placement, objectId: string): void {
-  const sentWrong = stateOf(placement)
-  sentWrong.delete(objectId)
-  sentWrong.set(objectId, performance.now() + REMEMBERED_FOR_MS)
-  const oldest = sentWrong.size > MAX_REMEMBERED ? sentWrong.keys().next().value : undefined
-  if (oldest !== undefined) sentWrong.delete(oldest)
+/**
+ * Wrong bytes of the object went out before that was known. To be called before the answer is cut off. Never
+ * throws: an answer must be cut off in any case.
+ */
+export async function noteSentWrong({ db, log }: Placement, objectId: string): Promise<void> {
+  try {
+    await db
+      .updateTable('stored_object')
+      .set({ sent_wrong_at: sql`now()` })
+      .where('id', '=', objectId)
+      .execute()
+  } catch (error) {
+    log.error(
+      { objectId, error: (error as Error).message },
+      'that wrong bytes were sent could not be noted: whoever asks for the rest of them gets it',
+    )
+  }
 }
 
-export function wasSentWrong(placement: Placement, objectId: string): boolean {
-  const until = stateOf(placement).get(objectId)
-  return until !== undefined && performance.now() < until
+export async function wasSentWrong({ db }: Pick<Placement, 'db'>, objectId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('stored_object')
+    .select('id')
+    .where('id', '=', objectId)
+    .where(sql<boolean>`lived_since(sent_wrong_at) < interval '1 day'`)
+    .executeTakeFirst()
+  return row !== undefined
 }

@@ -43,7 +43,7 @@ export type ServableObject = {
   /**
    * False: what somebody has of it, of an answer that was cut off, may be wrong, and must not be made whole.
    */
-  mayBeResumed(): boolean
+  mayBeResumed(): Promise<boolean>
   /** Where `open` reads first; null: a file of ours, or nowhere. */
   remoteSource(): ReadSource | null
   /** Where the client may fetch it without us, or null where it has to come from here. Asks no location. */
@@ -75,7 +75,7 @@ export async function findServable(
       const trusted = inReadingOrder(placement, replicas).filter((one) => !isBeingRechecked(placement, one))
       return redirectTarget(placement, object, trusted, wish)
     },
-    mayBeResumed: () => !wasSentWrong(placement, objectId),
+    mayBeResumed: async () => !(await wasSentWrong(placement, objectId)),
     remoteSource() {
       // What the cache has costs no request, so none is begun before it was asked.
       if (placement.cache !== null) return null

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import { StorageError } from '../../storage/backend.ts'
+import { isStorageError, StorageError } from '../../storage/backend.ts'
 
 type Expected = { size: number; sha256: string }
 
@@ -17,16 +17,17 @@ const BUFFER_BYTES = 256 * 1024
  * The bytes of a source that gives all of an object, while they come; of a small one, all at once. The piece
  * that completes it is given out only after the SHA-256 (lower-case hex) was found right: else the stream is
  * destroyed with `corrupt`. Destroying it destroys the source. `onBegun` is called at the source's first
- * byte.
+ * byte. `beforeCut`: where others were given out before that was known; must not reject.
  */
 export function checkWhole(
   source: Readable,
   { size, sha256 }: Expected,
-  onBegun: () => void = () => undefined,
+  { onBegun, beforeCut }: { onBegun: () => void; beforeCut: () => Promise<void> },
 ): Readable {
   const hash = createHash('sha256')
   const heldBack: Buffer[] = []
   let received = 0
+  let isGivenOut = false
   const output = new Readable({
     highWaterMark: BUFFER_BYTES,
     read() {
@@ -34,7 +35,8 @@ export function checkWhole(
     },
     destroy(error, done) {
       source.destroy()
-      done(error)
+      if (isGivenOut && isStorageError(error, 'corrupt')) void beforeCut().then(() => done(error))
+      else done(error)
     },
   })
   const endedShort = () => {
@@ -47,8 +49,12 @@ export function checkWhole(
     if (received > size) return output.destroy(wrongBytes())
     hash.update(chunk)
     if (received < size) {
-      if (size <= WHOLE_BYTES) heldBack.push(chunk)
-      else if (!output.push(chunk)) source.pause()
+      if (size <= WHOLE_BYTES) {
+        heldBack.push(chunk)
+        return
+      }
+      isGivenOut = true
+      if (!output.push(chunk)) source.pause()
       return
     }
     if (hash.digest('hex') !== sha256) return output.destroy(wrongBytes())

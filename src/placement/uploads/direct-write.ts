@@ -12,6 +12,8 @@ import { isStorageError, StorageError } from '../../storage/backend.ts'
 import { freshKey } from '../keys.ts'
 import { compileBeginObject, type NewObject } from '../ledger/replicas.ts'
 import { markForPurge } from '../lifecycle/purge.ts'
+import { assertNoConflict } from '../locations/counter/conflict.ts'
+import { loadCounter } from '../locations/counter/record.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { abortParts } from '../removal/remove.ts'
@@ -166,6 +168,16 @@ export async function listHeldParts(
 /** That the bucket is the one that this ledger knows: of another one nothing follows for the write. */
 export function confirmPlaceOf(placement: Placement, write: DirectWrite): Promise<void> {
   return confirmLocation(placement, locationOf(placement, write.locationId))
+}
+
+/**
+ * By what the ledger has noted; a place that is away, or not configured any more, is not asked.
+ * @throws AppError conflict
+ */
+export async function assertNoOtherLedgerOf(placement: Placement, write: DirectWrite): Promise<void> {
+  const location = placement.locations.get(write.locationId)
+  const counter = location && (await loadCounter(placement, location.id))
+  if (counter) assertNoConflict(location, counter)
 }
 
 /** What a single put has left under the key, by one HEAD; null: nothing. */

@@ -14,6 +14,7 @@ import { silentLog } from '../../../src/log.ts'
 import type { Replica } from '../../../src/placement/ledger/objects.ts'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { withLocalFile } from '../../../src/placement/reads/recall.ts'
+import { findServable } from '../../../src/placement/reads/serve.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
 import { s3TestSettings } from '../../storage/contract/s3-subject.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -193,6 +194,15 @@ test('A6: what was cut off because it was wrong is not completed with the rest o
   assert.equal((await rig.read()).body, null)
   for (const id of ['east', 'west']) await rig.bucket.stored.tamper((await rig.at(id)).key, { bucket: id })
   assert.deepEqual(await rig.read(rest), { status: 200, body: sha256(rig.bytes) })
+})
+
+test('A6: nor by another process, or after a restart, when the client asks there for the rest', async (t) => {
+  const rig = await start(t, ['east', 'west'], LARGE)
+  const elsewhere = () => findServable({ ...rig.server.placement }, rig.objectId)
+  assert.equal(await (await elsewhere()).mayBeResumed(), true)
+  for (const id of ['east', 'west']) await rig.bucket.stored.tamper((await rig.at(id)).key, { bucket: id })
+  assert.equal((await rig.read()).body, null)
+  assert.equal(await (await elsewhere()).mayBeResumed(), false)
 })
 
 type BucketDamage = { name: string; isSeenInParts: boolean; do(rig: Rig, id: string): Promise<void> }

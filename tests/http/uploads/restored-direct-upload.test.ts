@@ -10,7 +10,11 @@ import { silentLog } from '../../../src/log.ts'
 import { changeClass } from '../../../src/placement/classes/change-class.ts'
 import { freshKey } from '../../../src/placement/keys.ts'
 import { loadObject, suspectReplica } from '../../../src/placement/ledger/replicas.ts'
-import { beginOwning, endOwning } from '../../../src/placement/locations/counter/confirmations.ts'
+import {
+  beginOwning,
+  endOwning,
+  forgetLooks,
+} from '../../../src/placement/locations/counter/confirmations.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { adoptBytes } from '../../../src/placement/replica-io/adopt-bytes.ts'
 import { adoptLocation } from '../../../src/placement/takeover/adopt.ts'
@@ -349,6 +353,34 @@ test('A1: given up by its owner, what an adoption has found of it is not removed
     replicas.filter(({ state }) => state === 'verified').map(({ locationId }) => locationId),
     [server.placement.local.id],
   )
+})
+
+test('A1: a received upload that can not be proven for another ledger is not given up, and comes back', async (t) => {
+  const server = await start(t, { settings: { counterGoodForMs: 3_600_000, removalWaitMs: 0 } })
+  const { admin, pool, placement } = server
+  const bytes = await photo()
+  const upload = await ask(admin, bytes, 'a.jpg')
+  await send(upload.put!, bytes)
+  await confirm(admin, upload.id)
+  const snapshot = await takeSnapshot(pool)
+  await server.runJobs()
+  const { state, assetId } = await show(admin, upload.id)
+  assert.equal(state, 'done')
+  await restoreSnapshot(pool, snapshot)
+  await pool.query(
+    `update location_counter set conflict = 'another-ledger', conflict_since = now() where location_id = 's3'`,
+  )
+  forgetLooks(placement)
+  // It stands among the failures of the storage page until somebody decides about the bucket.
+  const given = await admin.call(`/storage/uploads/${upload.id}`, { method: 'DELETE' })
+  assert.equal(given.status, 409)
+  await beginAdoption(placement, 's3', 'test')
+  await adoptLocation(placement, { locationId: 's3' })
+  await pool.query(`update replica set writable_until = now() - interval '1 day'`)
+  await sweepUploads(server)
+  await server.runJobs()
+  assert.equal((await show(admin, upload.id)).state, 'done')
+  assert.equal(await admin.sha256OfOriginal(assetId!), hashOf('sha256', bytes))
 })
 
 for (const way of WAYS) {

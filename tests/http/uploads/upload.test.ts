@@ -248,6 +248,21 @@ test('uploads', async (t) => {
   })
 
   await t.test(
+    'a file that arrives otherwise than it was announced is refused, and comes again',
+    async () => {
+      const bytes = photo()
+      const damaged = Buffer.from(bytes)
+      damaged[2_000]! ^= 1
+      const announced = { 'x-immich-checksum': createHash('sha1').update(bytes).digest('base64') }
+      const { status, body } = await post(server, fileParts(damaged), announced)
+      assert.equal(status, 400)
+      assert.match(body.message, /^assetData: .*SHA-1/)
+      const again = await post(server, fileParts(bytes), announced)
+      assert.deepEqual([again.status, again.body.status], [201, 'created'])
+    },
+  )
+
+  await t.test(
     'the same bytes eight times at once are one asset, and all its answers are downloadable',
     async () => {
       const bytes = photo()

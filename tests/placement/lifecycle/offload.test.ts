@@ -17,7 +17,7 @@ import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { markForPurge, purgeObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { confirmLocation } from '../../../src/placement/locations/locations.ts'
-import { rebalanceAnew } from '../../../src/placement/maintenance/rebalance.ts'
+import { rebalance, rebalanceAnew } from '../../../src/placement/maintenance/rebalance.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { openPlacement } from '../../../src/placement/open.ts'
 import { receiptOf } from '../../../src/placement/reports/receipt.ts'
@@ -397,6 +397,33 @@ test('objects that a changed policy wants elsewhere are found by the sweep', asy
   assert.deepEqual(await jobsOf(id), ['replicate:id:s3'])
   rebalanceAnew(rig.placement)
   assert.equal((await sweepPlacement(rig.placement)).rebalancedObjects, 0, 'it has its job')
+})
+
+test('however many originals are lost, one whose bytes are there again is looked at', async () => {
+  await sql`
+    with lost as (
+      insert into stored_object (id, owner_id, kind, size, sha256, content_type, extension, is_linked)
+      select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, gen_random_uuid(), 'original', 1,
+        decode(repeat('00', 32), 'hex'), 'image/jpeg', 'jpg', true
+      from generate_series(1, 520) n returning id)
+    insert into replica (object_id, location_id, key, state, lease_expires_at, actor)
+    select id, 's3', 'lost/' || id, 'writing', now(), 'test' from lost`.execute(rig.db)
+  const make = (state: string) =>
+    sql`update replica set state = ${state}, proof_level = 3, verified_at = now()`.execute(rig.db)
+  await make('verified')
+  await make('suspect')
+  const id = await ingestBytes(rig.placement, randomBytes(1000))
+  await offload(id)
+  await sql`update replica set state = 'suspect' where object_id = ${id}`.execute(rig.db)
+  const asked: string[] = []
+  for (let hour = 1; hour <= 6 && asked.length === 0; hour += 1) {
+    // Those of the hour before have found nothing, and are done.
+    await sql`delete from graphile_worker._private_jobs`.execute(rig.db)
+    rebalanceAnew(rig.placement)
+    await rebalance(rig.placement)
+    asked.push(...(await jobsOf(id)))
+  }
+  assert.deepEqual(asked, ['replicate:id:s3'])
 })
 
 test('an upload over the limit or cut short leaves nothing staged', async () => {

@@ -116,3 +116,29 @@ test('a copy reads from the original, writes to its own place, and removes nothi
   assert.equal(await loadObject(database.db, id), null)
   assert.deepEqual([...theirs.held.keys()], held)
 })
+
+test("what a copy took for bad at the original's place is looked at again, and read when it is there", async () => {
+  const bytes = randomBytes(2_000)
+  const id = await ingestBytes(rig.placement, bytes)
+  await replicateObject(rig.placement, { objectId: id, to: 's3' })
+  await evictReplica(rig.placement, { objectId: id, from: 'local' })
+  const moved = await open([placeOf('s3', openMemoryBackend(), { ...ORIGINAL, prefix: 'copy/' })], 's3')
+  await useAsCopy(moved, 's3', { region: 'eu' })
+  const copy = await open(
+    [
+      { ...placeOf('s3', theirs), isReadOnly: true },
+      placeOf('s3-2', openMemoryBackend(), { ...ORIGINAL, prefix: 'copy/' }),
+    ],
+    's3-2',
+  )
+  const all = [...theirs.held]
+  theirs.held.clear()
+  await assert.rejects((await findServable(copy, id)).open(), { code: 'unavailable' })
+  assert.deepEqual(await placesOf(database.db, id), ['s3 suspect'])
+  await replicateObject(copy, { objectId: id, to: 's3' })
+  assert.deepEqual(await placesOf(database.db, id), ['s3 suspect'], 'it is not there yet')
+  for (const [key, held] of all) theirs.held.set(key, held)
+  await replicateObject(copy, { objectId: id, to: 's3' })
+  assert.deepEqual(await placesOf(database.db, id), ['s3 verified'])
+  assert.deepEqual(await buffer(await (await findServable(copy, id)).open()), bytes)
+})
