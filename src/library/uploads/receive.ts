@@ -71,7 +71,8 @@ export function openAcceptingQueue(connections: number): FairQueue {
 /**
  * Makes an asset of what the client sends, or finds the one that it is here as. Where the announced checksum
  * is of one that is here and safe, nothing of the body is read, unless there may be its sidecar in it.
- * @throws AppError invalid (form, format, live photo, other bytes than announced), too-large, quota-exceeded, storage-full, unavailable
+ * @throws AppError invalid (form, format, live photo, other bytes than announced), too-large, quota-exceeded,
+ * storage-full, unavailable
  */
 export async function receiveUpload(
   parts: Parts,
