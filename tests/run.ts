@@ -4,19 +4,21 @@
  * `npm test -- --changed`: those of what differs from the merge base with `main`, or with the ref that
  * follows.
  *
- * Starts the PostgreSQL and the Ceph that they share, runs each file in a process of its own, a few at a
- * time, and ends with node's summary and the files that took longest, with how much of that was waiting. A
- * file that takes longer than the limit fails.
+ * Starts the PostgreSQL and the Ceph that they share, runs the files in a few processes at a time, those of a
+ * folder together where nothing forbids it, and ends with node's summary and the files that took longest,
+ * with how much of that was waiting. A process that takes longer than the limit fails.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { glob, mkdtemp, rm } from 'node:fs/promises'
+import { glob, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
+import { pathToFileURL } from 'node:url'
 import { suitesOf } from './changed-suites.ts'
+import { type FileGroup, groupFiles } from './file-groups.ts'
 import { longestFirst } from './file-order.ts'
 import {
   dropLeftovers,
@@ -24,7 +26,7 @@ import {
   TEST_POSTGRES_VARIABLE,
 } from './support/database/shared-postgres.ts'
 import { FILE_TIMES_VARIABLE } from './support/runner/file-times.ts'
-import slowestFiles from './support/runner/slowest-files.ts'
+import { slowestFiles } from './support/runner/slowest-files.ts'
 import { startCeph, TEST_CEPH_VARIABLE, whyNoCeph } from './support/services/ceph.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -34,7 +36,7 @@ const ROOT = join(import.meta.dirname, '..')
  */
 const AT_ONCE = Math.min(8, availableParallelism() + 1)
 /**
- * Of one file and of one test in it. Suites that start real servers, Ceph or a browser take minutes on a
+ * Of one process and of one test in it. Suites that start real servers, Ceph or a browser take minutes on a
  * small machine.
  */
 const LIMIT_MS = 15 * 60_000
@@ -56,9 +58,18 @@ async function findFiles(patterns: string[]): Promise<string[]> {
   return files.sort()
 }
 
+const sourceOf = (file: string) => readFileSync(join(ROOT, file), 'utf8')
+
 /** Ceph takes half a minute to install and memory to run: only where a file asks for it. */
-function needsRealBucket(file: string): boolean {
-  return readFileSync(join(ROOT, file), 'utf8').includes('support/services/ceph.ts')
+const needsRealBucket = (file: string) => sourceOf(file).includes('support/services/ceph.ts')
+
+/** The path of what runs the files of a group: of a single one itself, else of a module that imports them. */
+async function entryOf({ name, files }: FileGroup, folder: string): Promise<string> {
+  const paths = files.map((file) => join(ROOT, file))
+  if (paths.length === 1) return paths[0]!
+  const entry = join(folder, `${name.replaceAll(/[/ ]/g, '-')}.test.mjs`)
+  await writeFile(entry, paths.map((path) => `import ${JSON.stringify(pathToFileURL(path))}\n`).join(''))
+  return entry
 }
 
 /** What differs from the merge base with `ref`: committed, in the working tree, and new. */
@@ -90,12 +101,12 @@ if (files.length === 0) {
 const postgres = await startTestPostgres()
 await dropLeftovers(postgres.url)
 const ceph = (await whyNoCeph()) === null && files.some(needsRealBucket) ? await startCeph() : null
-const timesFolder = await mkdtemp(join(tmpdir(), 'glassine-times-'))
+const runFolder = await mkdtemp(join(tmpdir(), 'glassine-run-'))
 // For the files, which inherit it, and for the reporter in this process.
 Object.assign(process.env, {
   // Each file is a process that loads half of src: 0.35 s of CPU instead of 0.9.
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),
-  [FILE_TIMES_VARIABLE]: join(timesFolder, 'times.jsonl'),
+  [FILE_TIMES_VARIABLE]: join(runFolder, 'times.jsonl'),
   [TEST_POSTGRES_VARIABLE]: postgres.url,
   ...(ceph ? { [TEST_CEPH_VARIABLE]: JSON.stringify(ceph) } : {}),
 })
@@ -105,10 +116,14 @@ process.on('SIGINT', () => undefined)
 const terminated = new AbortController()
 process.on('SIGTERM', () => terminated.abort())
 
+const groups = new Map<string, FileGroup>()
+for (const group of groupFiles(longestFirst(files), sourceOf))
+  groups.set(await entryOf(group, runFolder), group)
+
 // Not by `node --test`, which begins its files in the order of the alphabet.
 const events = run({
   cwd: ROOT,
-  files: longestFirst(files).map((file) => join(ROOT, file)),
+  files: [...groups.keys()],
   concurrency: AT_ONCE,
   timeout: LIMIT_MS,
   signal: terminated.signal,
@@ -118,10 +133,10 @@ let isSuccess = false
 events.on('test:summary', ({ file, success }) => {
   if (file === undefined) isSuccess = success
 })
-const reports = [new spec(), slowestFiles].map((reporter) => events.compose(reporter))
+const reports = [new spec(), slowestFiles(groups)].map((reporter) => events.compose(reporter))
 for (const report of reports) report.pipe(process.stdout, { end: false })
 await Promise.all(reports.map((report) => finished(report)))
-await rm(timesFolder, { recursive: true, force: true })
+await rm(runFolder, { recursive: true, force: true })
 await ceph?.stop()
 await postgres.stop()
 process.exitCode = isSuccess ? 0 : 1

@@ -13,7 +13,13 @@ import { PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
 import { ADMIN } from '../support/client.ts'
 import { eventually } from '../support/eventually.ts'
-import { launchBrowser, needsBrowser, openPage, type WatchedPage } from '../support/page/browser.ts'
+import {
+  closePages,
+  needsBrowser,
+  openPage,
+  sharedBrowser,
+  type WatchedPage,
+} from '../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../support/page/page-checks.ts'
 import {
   BUCKET,
@@ -38,7 +44,7 @@ describe('the probe on the storage page', { skip, timeout: 300_000 }, () => {
     await promisify(execFile)(process.execPath, ['web/build.ts', '--if-stale'], { cwd: PROJECT })
     rig = await startServerWithBucket()
     await probed(rig.client)
-    browser = await launchBrowser()
+    browser = await sharedBrowser()
     watched = await openPage(browser, rig.server.url)
     const { page } = watched
     await page.goto('/auth/login')
@@ -50,7 +56,7 @@ describe('the probe on the storage page', { skip, timeout: 300_000 }, () => {
     await page.getByRole('button', { name: 'Details', exact: true }).click()
   })
   after(async () => {
-    await browser?.close()
+    await closePages()
     await rig?.close()
   })
 

@@ -28,6 +28,8 @@ export type TestDatabase = {
 
 let server: Promise<{ adminUrl: string; template: string }> | undefined
 let ownServer: EmbeddedPostgres | undefined
+/** For all databases of the process: a connection costs PostgreSQL 25 ms of a processor. */
+let admins: pg.Pool | undefined
 const dropAfterFile: (() => Promise<void>)[] = []
 
 // At the top level of the module, so that it is the file's hook and not that of the test which asked first.
@@ -48,6 +50,7 @@ async function prepareServer() {
 
 async function ensureTemplate(adminUrl: string): Promise<string> {
   const template = await templateName()
+  // A connection of its own, for the lock goes with it.
   await asAdmin(adminUrl, async (admin) => {
     await admin.query('select pg_advisory_lock(1)')
     const { rowCount } = await admin.query('select from pg_database where datname = $1', [template])
@@ -88,9 +91,8 @@ async function createDatabase(
   server ??= prepareServer()
   const { adminUrl, template } = await server
   const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`
-  await asAdmin(adminUrl, (admin) =>
-    admin.query(`create database ${name} template ${origin ?? template} strategy file_copy`),
-  )
+  const admin = adminsOf(adminUrl)
+  await admin.query(`create database ${name} template ${origin ?? template} strategy file_copy`)
   const url = urlOf(adminUrl, name)
   const { pool, db } = connectDatabase(url, silentLog, { maxConnections })
 
@@ -102,7 +104,7 @@ async function createDatabase(
       const ended = pool.end()
       // A connection that somebody still holds would let this wait for ever; dropping ends it.
       await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 500).unref())])
-      await asAdmin(adminUrl, (admin) => admin.query(`drop database if exists ${name} with (force)`))
+      await admin.query(`drop database if exists ${name} with (force)`)
     })()
     return dropped
   }
@@ -116,6 +118,16 @@ function urlOf(url: string, database: string): string {
   const other = new URL(url)
   other.pathname = `/${database}`
   return other.href
+}
+
+/** Its connections keep no process alive, and end with it. */
+function adminsOf(url: string): pg.Pool {
+  if (admins === undefined) {
+    admins = new pg.Pool({ connectionString: url, max: 2, idleTimeoutMillis: 0, allowExitOnIdle: true })
+    // One that lies idle when the server is stopped at the end of a file. The next query tells what is wrong.
+    admins.on('error', () => undefined)
+  }
+  return admins
 }
 
 async function asAdmin<T>(url: string, use: (admin: pg.Client) => Promise<T>): Promise<T> {

@@ -12,13 +12,12 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, ListObjectsV2Command, PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3'
-import type { Browser } from 'playwright-core'
 import { ADMIN, type Client, connectClient } from './client.ts'
 import { eventually } from './eventually.ts'
 import { mediaFolder } from './files/media.ts'
 import { readZip } from './files/zip.ts'
 import { freePort } from './free-port.ts'
-import { launchBrowser, openPage } from './page/browser.ts'
+import { openPage, sharedBrowser } from './page/browser.ts'
 import { pickFiles, uploadState, uploadsFinish } from './page/sheet-page.ts'
 import { type TestDatabase, testDatabase } from './postgres.ts'
 import { drained, photo, receiptOf, statusOf } from './server-with-bucket.ts'
@@ -54,15 +53,6 @@ function settingsOf({ upload, mode }: Way): string {
     mode === 'hybrid' ? '' : everything
   }${mode === 'cache' ? '\n  cache: { maxBytes: 256 MiB }' : ''}`
 }
-
-let browser: Promise<Browser> | undefined
-/** One for all ways of a file; each page is another person's browser. */
-function sharedBrowser(): Promise<Browser> {
-  browser ??= launchBrowser()
-  return browser
-}
-// At the top level of the module, so that it is the file's hook.
-after(async () => (await browser)?.close())
 
 /** In a bucket of its own at that service, which browsers may reach from any origin. */
 export function testWay(way: Way, openService: () => Promise<ServiceAddress>, skip: string | false): void {

@@ -10,7 +10,13 @@ import { promisify } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import { checkRestores } from '../../../src/placement/classes/check-restores.ts'
 import { ADMIN } from '../../support/client.ts'
-import { launchBrowser, needsBrowser, openPage, type WatchedPage } from '../../support/page/browser.ts'
+import {
+  closePages,
+  needsBrowser,
+  openPage,
+  sharedBrowser,
+  type WatchedPage,
+} from '../../support/page/browser.ts'
 import { checkAccess, checkWidth, tabTo } from '../../support/page/page-checks.ts'
 import { startTestServer } from '../../support/server.ts'
 import { photo } from '../../support/server-with-bucket.ts'
@@ -77,9 +83,9 @@ describe('archived originals on the page', { skip, timeout: 300_000 }, () => {
   let browser: Browser
   before(async () => {
     await promisify(execFile)(process.execPath, ['web/build.ts', '--if-stale'], { cwd: PROJECT })
-    browser = await launchBrowser()
+    browser = await sharedBrowser()
   })
-  after(() => browser?.close())
+  after(closePages)
 
   async function restored(site: Site, count: number): Promise<void> {
     site.pass(13 * HOUR_MS)

@@ -13,7 +13,7 @@ import type { Browser, Page, Response } from 'playwright-core'
 import { ADMIN } from '../../support/client.ts'
 import { makeVideo } from '../../support/files/make-video.ts'
 import { mediaFolder } from '../../support/files/media.ts'
-import { launchBrowser, needsBrowser, openPage } from '../../support/page/browser.ts'
+import { closePages, needsBrowser, openPage, sharedBrowser } from '../../support/page/browser.ts'
 import { fetchInPage, playAndSeek, refusedByPolicy } from '../../support/page/in-page.ts'
 import { allProcessed, tileOf } from '../../support/page/sheet-page.ts'
 import { BUCKET, drained, probed, startServerWithBucket } from '../../support/server-with-bucket.ts'
@@ -66,10 +66,10 @@ describe('files from another origin', { skip, timeout: 400_000 }, () => {
       encoderOptions: { b: 4_000_000 },
       soundCodec: 'aac',
     })
-    browser = await launchBrowser()
+    browser = await sharedBrowser()
   })
   after(async () => {
-    await browser?.close()
+    await closePages()
     if (folder) await rm(folder, { recursive: true })
   })
 

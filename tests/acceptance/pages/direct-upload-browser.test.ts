@@ -15,7 +15,13 @@ import { type CORSRule, PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s
 import type { Browser } from 'playwright-core'
 import { ADMIN } from '../../support/client.ts'
 import { eventually } from '../../support/eventually.ts'
-import { launchBrowser, needsBrowser, openPage, type WatchedPage } from '../../support/page/browser.ts'
+import {
+  closePages,
+  needsBrowser,
+  openPage,
+  sharedBrowser,
+  type WatchedPage,
+} from '../../support/page/browser.ts'
 import { pickFiles, UPLOAD_LIMIT_MS, uploadState, uploadsFinish } from '../../support/page/sheet-page.ts'
 import {
   BUCKET,
@@ -39,11 +45,11 @@ describe('direct uploads in a browser', { skip, timeout: 600_000 }, () => {
     folder = await mkdtemp(join(tmpdir(), 'glassine-direct-'))
     running = await startServerWithBucket()
     await probed(running.client)
-    browser = await launchBrowser()
+    browser = await sharedBrowser()
   })
 
   after(async () => {
-    await browser?.close()
+    await closePages()
     await running?.close()
     await rm(folder, { recursive: true, force: true })
   })

@@ -12,10 +12,11 @@ import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { Browser, Locator, Page } from 'playwright-core'
 import {
+  closePages,
   dropFromDesktop,
-  launchBrowser,
   needsBrowser,
   openPage,
+  sharedBrowser,
   type WatchedPage,
 } from '../../support/page/browser.ts'
 import { fillDesktop, PICKED, VIDEO } from '../../support/page/desktop.ts'
@@ -62,13 +63,13 @@ describe('the page in a browser', { skip, timeout: 600_000 }, () => {
     // Through the server, so that an original is seen on its way from the disk to the bucket.
     const config = 'storage: { upload: { direct: off } }\n'
     server = await spawnServer({ dataDir: join(folder, 'data'), config })
-    browser = await launchBrowser()
+    browser = await sharedBrowser()
     watched = await openPage(browser, server.url)
     page = watched.page
   })
 
   after(async () => {
-    await browser?.close()
+    await closePages()
     await server?.stop()
     await rm(folder, { recursive: true, force: true })
   })

@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import { ADMIN } from '../../support/client.ts'
-import { launchBrowser, needsBrowser, openPage } from '../../support/page/browser.ts'
+import { closePages, needsBrowser, openPage, sharedBrowser } from '../../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../../support/page/page-checks.ts'
 import { drained, photo, probed, startServerWithBucket } from '../../support/server-with-bucket.ts'
 
@@ -43,8 +43,8 @@ describe('the page during an outage', { skip, timeout: 300_000 }, () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(other),
     })
-    const browser = await launchBrowser()
-    t.after(() => browser.close())
+    const browser = await sharedBrowser()
+    t.after(closePages)
     const admin = await openPage(browser, site.server.url, { colorScheme: 'light' })
     const phone = await openPage(browser, site.server.url, {
       viewport: { width: 390, height: 844 },

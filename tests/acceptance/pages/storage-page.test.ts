@@ -9,7 +9,13 @@ import { promisify } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import type { StrictS3 } from 'strict-s3'
 import { ADMIN, connectClient } from '../../support/client.ts'
-import { launchBrowser, needsBrowser, openPage, type WatchedPage } from '../../support/page/browser.ts'
+import {
+  closePages,
+  needsBrowser,
+  openPage,
+  sharedBrowser,
+  type WatchedPage,
+} from '../../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../../support/page/page-checks.ts'
 import { backUp, putBack } from '../../support/restored-folder.ts'
 import { drained, photo, probed, startServerWithBucket } from '../../support/server-with-bucket.ts'
@@ -80,9 +86,9 @@ describe('the storage page', { skip, timeout: 540_000 }, () => {
   let browser: Browser
   before(async () => {
     await promisify(execFile)(process.execPath, ['web/build.ts', '--if-stale'], { cwd: PROJECT })
-    browser = await launchBrowser()
+    browser = await sharedBrowser()
   })
-  after(() => browser?.close())
+  after(closePages)
 
   test('with a bucket: loading, healthy, probing, a probe with problems, a drill, an error', async (t) => {
     const site = await startServerWithBucket({ storage: 'cache: { maxBytes: 256 MiB }\n' })

@@ -1,10 +1,10 @@
-/** What suites of the page share: the page as it is built now, and one browser for all tests of a file. */
+/** What suites of the page share: the page as it is built now, and one browser for all tests of a process. */
 import { execFile } from 'node:child_process'
 import { after, before, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { ADMIN } from '../client.ts'
-import { launchBrowser, openPage, type WatchedPage } from './browser.ts'
+import { closePages, openPage, sharedBrowser, type WatchedPage } from './browser.ts'
 import { logIn } from './sheet-page.ts'
 
 const PROJECT = new URL('../../..', import.meta.url).pathname
@@ -31,9 +31,9 @@ export function pageSuite(): PageSuite {
   let browser: Browser
   before(async () => {
     await promisify(execFile)(process.execPath, ['web/build.ts', '--if-stale'], { cwd: PROJECT })
-    browser = await launchBrowser()
+    browser = await sharedBrowser()
   })
-  after(() => browser?.close())
+  after(closePages)
   return {
     browser: () => browser,
     async open(t, url, { who = ADMIN, ...options } = {}) {

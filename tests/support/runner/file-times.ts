@@ -1,10 +1,9 @@
 /**
- * Loaded before each test file (`--import`): at its exit, one line of JSON with the processor time that it
- * and its children took goes to the file that the environment names. What it waited for, a child included, is
- * the rest of its time.
+ * Loaded before each process of tests (`--import`): at its exit, one line of JSON with the processor time
+ * that it and its children took goes to the file that the environment names. What it waited for, a child
+ * included, is the rest of its time.
  */
 import { appendFileSync, readFileSync } from 'node:fs'
-import { relative } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 
 /** Set by `tests/run.ts`: the file to which the lines go. */
@@ -12,8 +11,8 @@ export const FILE_TIMES_VARIABLE = 'GLASSINE_TEST_TIMES'
 /** Of Linux, on all processors: the unit of /proc/<pid>/stat. */
 const TICKS_PER_SECOND = 100
 
-/** `file` is relative to the working directory. */
-export type FileTimes = { file: string; cpuSeconds: number }
+/** `entry`: the path of what the process runs, a file of tests or a module that imports some. */
+export type ProcessTime = { entry: string; cpuSeconds: number }
 
 /** Of this process and of its children that have ended, in seconds; null where the system does not tell. */
 function cpuSeconds(): number | null {
@@ -26,13 +25,13 @@ function cpuSeconds(): number | null {
 }
 
 const target = process.env[FILE_TIMES_VARIABLE]
-const file = process.argv[1]
+const entry = process.argv[1]
 // A child that is forked inherits the flag: its time is in its parent's already.
-if (target !== undefined && isMainThread && file?.endsWith('.test.ts')) {
+if (target !== undefined && isMainThread && /\.test\.(ts|mjs)$/.test(entry ?? '')) {
   process.on('exit', () => {
     const seconds = cpuSeconds()
     if (seconds === null) return
-    const line: FileTimes = { file: relative(process.cwd(), file), cpuSeconds: seconds }
+    const line: ProcessTime = { entry: entry!, cpuSeconds: seconds }
     appendFileSync(target, `${JSON.stringify(line)}\n`)
   })
 }
