@@ -13,14 +13,9 @@ import { PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
 import { ADMIN } from '../support/client.ts'
 import { eventually } from '../support/eventually.ts'
-import {
-  closePages,
-  needsBrowser,
-  openPage,
-  sharedBrowser,
-  type WatchedPage,
-} from '../support/page/browser.ts'
+import { needsBrowser, openPage, type WatchedPage } from '../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../support/page/page-checks.ts'
+import { closePages, sharedBrowser } from '../support/page/shared-browser.ts'
 import {
   BUCKET,
   drained,

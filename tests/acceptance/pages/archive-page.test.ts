@@ -10,14 +10,9 @@ import { promisify } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import { checkRestores } from '../../../src/placement/classes/check-restores.ts'
 import { ADMIN } from '../../support/client.ts'
-import {
-  closePages,
-  needsBrowser,
-  openPage,
-  sharedBrowser,
-  type WatchedPage,
-} from '../../support/page/browser.ts'
+import { needsBrowser, openPage, type WatchedPage } from '../../support/page/browser.ts'
 import { checkAccess, checkWidth, tabTo } from '../../support/page/page-checks.ts'
+import { closePages, sharedBrowser } from '../../support/page/shared-browser.ts'
 import { startTestServer } from '../../support/server.ts'
 import { photo } from '../../support/server-with-bucket.ts'
 import { countOf, startClassBucket } from '../../support/storage/class-bucket.ts'

@@ -15,13 +15,8 @@ import { type CORSRule, PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s
 import type { Browser } from 'playwright-core'
 import { ADMIN } from '../../support/client.ts'
 import { eventually } from '../../support/eventually.ts'
-import {
-  closePages,
-  needsBrowser,
-  openPage,
-  sharedBrowser,
-  type WatchedPage,
-} from '../../support/page/browser.ts'
+import { needsBrowser, openPage, type WatchedPage } from '../../support/page/browser.ts'
+import { closePages, sharedBrowser } from '../../support/page/shared-browser.ts'
 import { pickFiles, UPLOAD_LIMIT_MS, uploadState, uploadsFinish } from '../../support/page/sheet-page.ts'
 import {
   BUCKET,

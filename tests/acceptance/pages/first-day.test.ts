@@ -11,14 +11,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { Browser, Locator, Page } from 'playwright-core'
-import {
-  closePages,
-  dropFromDesktop,
-  needsBrowser,
-  openPage,
-  sharedBrowser,
-  type WatchedPage,
-} from '../../support/page/browser.ts'
+import { dropFromDesktop, needsBrowser, openPage, type WatchedPage } from '../../support/page/browser.ts'
 import { fillDesktop, PICKED, VIDEO } from '../../support/page/desktop.ts'
 import { playAndSeek, readFocus, readPaper, readPixels } from '../../support/page/in-page.ts'
 import {
@@ -29,6 +22,7 @@ import {
   expectRatio,
   tabTo,
 } from '../../support/page/page-checks.ts'
+import { closePages, sharedBrowser } from '../../support/page/shared-browser.ts'
 import {
   allProcessed,
   goToDate,

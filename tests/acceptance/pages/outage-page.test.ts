@@ -8,8 +8,9 @@ import { describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import { ADMIN } from '../../support/client.ts'
-import { closePages, needsBrowser, openPage, sharedBrowser } from '../../support/page/browser.ts'
+import { needsBrowser, openPage } from '../../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../../support/page/page-checks.ts'
+import { closePages, sharedBrowser } from '../../support/page/shared-browser.ts'
 import { drained, photo, probed, startServerWithBucket } from '../../support/server-with-bucket.ts'
 
 const PROJECT = new URL('../../..', import.meta.url).pathname

@@ -9,14 +9,9 @@ import { promisify } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import type { StrictS3 } from 'strict-s3'
 import { ADMIN, connectClient } from '../../support/client.ts'
-import {
-  closePages,
-  needsBrowser,
-  openPage,
-  sharedBrowser,
-  type WatchedPage,
-} from '../../support/page/browser.ts'
+import { needsBrowser, openPage, type WatchedPage } from '../../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../../support/page/page-checks.ts'
+import { closePages, sharedBrowser } from '../../support/page/shared-browser.ts'
 import { backUp, putBack } from '../../support/restored-folder.ts'
 import { drained, photo, probed, startServerWithBucket } from '../../support/server-with-bucket.ts'
 import { spawnServer } from '../../support/spawn-server.ts'

@@ -5,7 +5,6 @@
  */
 import { access } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { after } from 'node:test'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { installPackages } from '../services/apt.ts'
 
@@ -67,21 +66,6 @@ export async function launchBrowser(): Promise<Browser> {
   if (executablePath === null) throw new Error('no Chromium on this machine')
   return chromium.launch({ executablePath, args: ARGUMENTS })
 }
-
-let shared: Promise<Browser> | undefined
-/** One for all files of the process: each starts in 2 s of a processor, and each page is another person's. */
-export function sharedBrowser(): Promise<Browser> {
-  shared ??= launchBrowser()
-  return shared
-}
-
-/** For the end of a file that used it: its pages would go on asking their server. */
-export async function closePages(): Promise<void> {
-  for (const context of (await shared)?.contexts() ?? []) await context.close()
-}
-
-// At the top level of the module, so that it is the process's hook.
-after(async () => (await shared)?.close())
 
 export type WatchedPage = {
   page: Page

@@ -4,7 +4,8 @@ import { after, before, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { ADMIN } from '../client.ts'
-import { closePages, openPage, sharedBrowser, type WatchedPage } from './browser.ts'
+import { openPage, type WatchedPage } from './browser.ts'
+import { closePages, sharedBrowser } from './shared-browser.ts'
 import { logIn } from './sheet-page.ts'
 
 const PROJECT = new URL('../../..', import.meta.url).pathname
