@@ -3,11 +3,14 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { sweepLibrary } from '../../../src/library/server/sweep.ts'
+import { silentLog } from '../../../src/log.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { findServable } from '../../../src/placement/reads/serve.ts'
 import { receiptOf } from '../../../src/placement/reports/receipt.ts'
 import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
+import { startTestServer } from '../../support/server.ts'
 
 /** Originals here and in a bucket, of which a process that starts now knows nothing. */
 async function startWithoutBucket(bytes: Buffer, { originals }: { originals: string[] }) {
@@ -58,4 +61,19 @@ test('an original whose bucket is not configured any more is copied from the dis
     'local verified',
     's3 verified',
   ])
+})
+
+test('nothing is purged by time while a place that holds files is not configured', async (t) => {
+  const server = await startTestServer(t, { settings: { deleteLocalAfterUpload: false } })
+  const { admin, pool, placement, db } = server
+  const { id } = await admin.upload(randomBytes(1_000), 'photo.jpg')
+  await server.runJobs()
+  await pool.query(`update asset set deleted_at = now() - interval '31 days' where id = $1`, [id])
+  const locations = placement.locations as Map<string, ReturnType<typeof placement.locations.get>>
+  const bucket = locations.get('s3')
+  locations.delete('s3')
+  const sweep = () => sweepLibrary({ db, placement, log: silentLog })
+  assert.equal((await sweep()).purgedFromTrash, 0, 'a newer database may have used it meanwhile')
+  locations.set('s3', bucket)
+  assert.equal((await sweep()).purgedFromTrash, 1)
 })
