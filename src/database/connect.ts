@@ -27,8 +27,8 @@ const types: pg.CustomTypesConfig = {
 
 /**
  * What is acknowledged is committed, and on the disk. A server or a database may be set to commit later, for
- * speed; where that is right, a statement says so itself (`commit-later.ts`). Other values are stronger, or of
- * a copy that the operator has chosen.
+ * speed; where that is right, a statement says so itself (`commit-later.ts`). Other values are about copies
+ * of the database, which are the operator's to choose.
  */
 const COMMIT_FOR_GOOD = `select set_config('synchronous_commit', 'on', false)
   where current_setting('synchronous_commit') = 'off'`

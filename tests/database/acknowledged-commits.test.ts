@@ -1,4 +1,4 @@
-/** What is answered with "created" has been committed for good, whatever the settings of the PostgreSQL are. */
+/** What is answered with "created" is committed for good, whatever the settings of the PostgreSQL are. */
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

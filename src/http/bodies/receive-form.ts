@@ -1,7 +1,7 @@
 /**
  * Multipart bodies, in flat memory: file after file, while they arrive. Fields may come before or after a
- * file; unknown fields are ignored (clients of several versions send more than we use), unknown files are not:
- * whoever hears that all went well may delete them.
+ * file; unknown fields are ignored (clients of several versions send more than we use). Unknown files are
+ * refused: whoever hears that all went well may delete them.
  */
 import type { FastifyRequest } from 'fastify'
 import { AppError } from '../../errors.ts'

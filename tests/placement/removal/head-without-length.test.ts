@@ -1,4 +1,4 @@
-/** A gateway before the bucket leaves the length out of its answers to HEAD: that says nothing of the size. */
+/** A gateway before the bucket leaves the length out of its answers to HEAD: nothing is said of the size. */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
