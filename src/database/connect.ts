@@ -25,6 +25,14 @@ const types: pg.CustomTypesConfig = {
   }) as pg.CustomTypesConfig['getTypeParser'],
 }
 
+/**
+ * What is acknowledged is committed, and on the disk. A server or a database may be set to commit later, for
+ * speed; where that is right, a statement says so itself (`commit-later.ts`). Other values are about copies
+ * of the database, which are the operator's to choose.
+ */
+const COMMIT_FOR_GOOD = `select set_config('synchronous_commit', 'on', false)
+  where current_setting('synchronous_commit') = 'off'`
+
 /** A pool and Kysely on top of it. A lost idle connection is logged, not thrown: the pool replaces it. */
 export function connectDatabase(url: string, log: Log, options: { maxConnections?: number } = {}) {
   const pool = new pg.Pool({
@@ -33,6 +41,9 @@ export function connectDatabase(url: string, log: Log, options: { maxConnections
     connectionTimeoutMillis: 5_000,
     application_name: 'glassine',
     types,
+    onConnect: async (client) => {
+      await client.query(COMMIT_FOR_GOOD)
+    },
   })
   pool.on('error', (error) => {
     if (!pool.ending) log.warn({ error: error.message }, 'an idle database connection was lost')

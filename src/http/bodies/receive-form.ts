@@ -1,6 +1,7 @@
 /**
  * Multipart bodies, in flat memory: file after file, while they arrive. Fields may come before or after a
- * file; unknown fields and files are ignored (clients of several versions send more than we use).
+ * file; unknown fields are ignored (clients of several versions send more than we use). Unknown files are
+ * refused: whoever hears that all went well may delete them.
  */
 import type { FastifyRequest } from 'fastify'
 import { AppError } from '../../errors.ts'
@@ -26,8 +27,9 @@ const MAX_UNWANTED_BYTES = 64 * 1024 * 1024
 export type IncomingForm = {
   /**
    * Each of the wanted files; the next one comes when this one's bytes were read, and the end of them is the
-   * end of the form. Throws `invalid` (not multipart, malformed, cut off, a file twice), `too-large` (what
-   * nobody asked for), `too-slow`; so do the bytes of a file.
+   * end of the form. Throws `invalid` (not multipart, malformed, cut off, a file twice, a file that is not
+   * empty and nobody asked for), `too-large` (fields that nobody asked for), `too-slow`; so do the bytes of a
+   * file.
    */
   files: AsyncIterable<IncomingFile>
   /** The last value of each field that has arrived. */
@@ -76,6 +78,8 @@ async function* readFiles(
       }
       if (!isFile(part.mimetype, part.filename) || !wanted.files.includes(part.fieldname)) {
         for await (const chunk of part.file) {
+          if (part.filename !== undefined)
+            throw new AppError('invalid', `${part.fieldname}: no such file is kept here; send it by itself`)
           unwantedBytes += (chunk as Buffer).length
           if (unwantedBytes > MAX_UNWANTED_BYTES) {
             throw new AppError('too-large', `${part.fieldname}: more bytes than this request needs`)

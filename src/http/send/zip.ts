@@ -103,11 +103,22 @@ export function safeEntryNames(names: readonly string[]): string[] {
     const hasExtension = dot > 0 && plain.length - dot <= MAX_EXTENSION_LENGTH
     const [stem, extension] = hasExtension ? [plain.slice(0, dot), plain.slice(dot)] : [plain, '']
     let unique = shortName(stem, extension)
-    for (let count = 1; taken.has(unique.toLowerCase()); count += 1)
+    for (let count = 1; taken.has(asUnpacked(unique)); count += 1)
       unique = shortName(stem, `+${count}${extension}`)
-    taken.add(unique.toLowerCase())
+    taken.add(asUnpacked(unique))
     return unique
   })
+}
+
+/**
+ * The same for names that some file system takes for one, so that the later file would replace the earlier:
+ * case and composed characters are the same to macOS, and Windows cuts dots and blanks at the end.
+ */
+function asUnpacked(name: string): string {
+  return name
+    .normalize('NFC')
+    .toLowerCase()
+    .replace(/[. ]+$/, '')
 }
 
 /**

@@ -22,6 +22,7 @@ import { setContentType } from '../../placement/ledger/object-sql.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { withLocalFile } from '../../placement/reads/recall.ts'
 import { ingestGenerated } from '../../placement/uploads/ingest.ts'
+import { lookEverywhere } from '../../placement/uploads/look-everywhere.ts'
 import { makeScratchFolder } from '../../placement/uploads/stage.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { isOfDeletedAsset, lockAsset, setAssetFile } from '../assets/asset-files.ts'
@@ -30,7 +31,7 @@ import { pairLivePhotos } from '../assets/live-photos.ts'
 import { toWallClock } from '../wall-clock.ts'
 import { saveExif } from './exif.ts'
 import { keepFilm } from './keep-film.ts'
-import { saveReading } from './readings.ts'
+import { saveReading, wasRead } from './readings.ts'
 
 export type ProcessingParts = {
   db: Database
@@ -49,15 +50,20 @@ export async function processAsset(
   const asset = await db.selectFrom('asset').selectAll().where('id', '=', assetId).executeTakeFirst()
   if (!asset) return
   try {
-    const derive = (sidecarPath: string | undefined) =>
+    const derive = (sidecarPath?: string, keepsFacts = false) =>
       withLocalFile(
         placement,
         asset.original_object_id,
         'processing',
-        (path) => readAndDerive(parts, asset, path, { sidecarPath, signal }),
+        (path) => readAndDerive(parts, asset, path, { sidecarPath, keepsFacts, signal }),
         signal,
       )
-    const made = await withSidecar(parts, assetId, derive, signal)
+    const made = await withSidecar(parts, assetId, derive, signal).catch(async (error: Error) => {
+      // Without its sidecar a photo can be looked at all the same.
+      if (!(await isSidecarLost(parts, assetId))) throw error
+      placement.log.warn({ assetId, error: error.message }, 'processed without its sidecar, which is lost')
+      return derive(undefined, await wasRead(db, assetId))
+    })
     await db.transaction().execute((tx) => finish(tx, placement, asset, made))
   } catch (error) {
     if (await isOfDeletedAsset(db, assetId, error)) return
@@ -82,7 +88,11 @@ async function readAndDerive(
   parts: ProcessingParts,
   asset: AssetRow,
   path: string,
-  { sidecarPath, signal }: { sidecarPath: string | undefined; signal: AbortSignal | undefined },
+  {
+    sidecarPath,
+    keepsFacts,
+    signal,
+  }: { sidecarPath: string | undefined; keepsFacts: boolean; signal: AbortSignal | undefined },
 ): Promise<Made> {
   const { db, placement, mediaTools, pictures } = parts
   const facts = await probeFile(mediaTools, path, {
@@ -92,7 +102,8 @@ async function readAndDerive(
     ...(sidecarPath && { sidecarPath }),
   })
   // Facts first and by themselves: dates and places are right even where no picture can be made.
-  await db.transaction().execute((tx) => saveFacts(tx, asset, facts))
+  // What was read in a sidecar that is lost is nowhere else.
+  if (!keepsFacts) await db.transaction().execute((tx) => saveFacts(tx, asset, facts))
   if (facts.film !== null) await keepFilm(parts, asset, path, facts.film)
 
   await using scratch = await makeScratchFolder(placement)
@@ -264,19 +275,33 @@ export async function withSidecar<T>(
   use: (path: string | undefined) => Promise<T>,
   signal: AbortSignal | undefined,
 ): Promise<T> {
-  const sidecar = await db
+  const sidecarId = await findSidecar(db, assetId)
+  if (sidecarId === null) return use(undefined)
+  // A copy of its own, 16 MiB at most: who kept its room for recalled files while waiting for the original's
+  // could wait for ever.
+  await using scratch = await makeScratchFolder(placement)
+  const path = join(scratch.path, 'sidecar.xmp')
+  await withLocalFile(placement, sidecarId, 'processing', (held) => copyFile(held, path), signal)
+  return await use(path) // before the copy goes
+}
+
+async function findSidecar(db: Database, assetId: string): Promise<string | null> {
+  const row = await db
     .selectFrom('asset_file')
     .select('object_id')
     .where('asset_id', '=', assetId)
     .where('kind', '=', 'sidecar')
     .executeTakeFirst()
-  if (!sidecar) return use(undefined)
-  // A copy of its own, 16 MiB at most: who kept its room for recalled files while waiting for the original's
-  // could wait for ever.
-  await using scratch = await makeScratchFolder(placement)
-  const path = join(scratch.path, 'sidecar.xmp')
-  await withLocalFile(placement, sidecar.object_id, 'processing', (held) => copyFile(held, path), signal)
-  return await use(path) // before the copy goes
+  return row?.object_id ?? null
+}
+
+/** Every place was looked at, and none of them holds it; not merely "can't be read now". */
+async function isSidecarLost(
+  { db, placement }: Pick<ProcessingParts, 'db' | 'placement'>,
+  assetId: string,
+): Promise<boolean> {
+  const sidecarId = await findSidecar(db, assetId)
+  return sidecarId !== null && (await lookEverywhere(placement, sidecarId)).answer === 'different'
 }
 
 function positiveOrNull(pixels: number | null): number | null {

@@ -32,3 +32,13 @@ export async function isReadByOlder(db: Database, assetId: string): Promise<bool
     .executeTakeFirst()
   return row !== undefined && row.reader_version < READER_VERSION
 }
+
+/** By any reader. */
+export async function wasRead(db: Database, assetId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('asset_reading')
+    .select('asset_id')
+    .where('asset_id', '=', assetId)
+    .executeTakeFirst()
+  return row !== undefined
+}

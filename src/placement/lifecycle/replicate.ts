@@ -216,11 +216,15 @@ async function suspectIfBad(
   await noteBadReplica(placement, source, { actor: ACTOR, reason: check.reason })
 }
 
-/** A verified replica elsewhere, a local file before a download. */
+/** A verified replica elsewhere, at a place that is configured; a local file before a download. */
 function chooseSource(placement: Placement, replicas: readonly Replica[], to: string): Replica | undefined {
-  const sources = replicas.filter((replica) => replica.state === 'verified' && replica.locationId !== to)
+  const { locations } = placement
+  const verified = replicas.filter((replica) => replica.state === 'verified' && replica.locationId !== to)
+  const sources = verified.filter(({ locationId }) => locations.has(locationId))
+  // Throws, and names the place: the object is not lost.
+  if (sources.length === 0 && verified[0]) locationOf(placement, verified[0].locationId)
   return (
-    sources.find((replica) => locationOf(placement, replica.locationId).kind === 'disk') ??
+    sources.find(({ locationId }) => locations.get(locationId)?.kind === 'disk') ??
     sources.find((replica) => isReadableNow(placement, replica)) ??
     sources[0]
   )

@@ -18,6 +18,7 @@ import { beginOwning, endOwning, forgetLook, lookOf, noteLook, owningOf } from '
 import { assertOneLedger } from './counter/conflict.ts'
 import { beginCounter, keepCounter, type Purpose } from './counter/counter.ts'
 import { readMarker } from './counter/record.ts'
+import { locationsWithReplicas } from './known-locations.ts'
 import { beginOutage, endOutage } from './outage-log.ts'
 import { storeProbe } from './probe-changes.ts'
 
@@ -139,9 +140,14 @@ async function assertOriginPresent(placement: Pick<Placement, 'db'>, location: L
 
 /**
  * Whether every place was looked at now and knows no other ledger: before anything is decided by what this
- * one says alone.
+ * one says alone. A place that holds files and is not configured can't be looked at.
  */
 export async function knowNoOtherLedger(placement: Placement): Promise<boolean> {
+  for (const id of await locationsWithReplicas(placement.db)) {
+    if (placement.locations.has(id)) continue
+    placement.log.warn({ location: id }, 'a place is not configured: nothing is purged for now')
+    return false
+  }
   for (const location of placement.locations.values()) {
     try {
       await lookAtLocation(placement, location)

@@ -47,12 +47,14 @@ export function startPatience(
 
 /**
  * Local files first: they cost neither a request nor a wait. Only verified replicas are read; archived ones
- * are not asked.
+ * are not asked, nor is a place that the configuration names no more: it must not hide the other copies.
  */
 export function inReadingOrder(placement: Placement, replicas: readonly Replica[]): Replica[] {
-  const distance = (replica: Replica) => (locationOf(placement, replica.locationId).kind === 'disk' ? 0 : 1)
+  const { locations } = placement
+  const distance = ({ locationId }: Replica) => (locations.get(locationId)?.kind === 'disk' ? 0 : 1)
   return replicas
-    .filter((replica) => replica.state === 'verified' && isReadableNow(placement, replica))
+    .filter(({ state, locationId }) => state === 'verified' && locations.has(locationId))
+    .filter((replica) => isReadableNow(placement, replica))
     .sort((a, b) => distance(a) - distance(b))
 }
 

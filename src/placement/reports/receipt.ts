@@ -2,7 +2,6 @@ import type { ObjectKind } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
 import type { Proof } from '../ledger/objects.ts'
 import { loadObject } from '../ledger/replicas.ts'
-import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import type { ReplicaState } from '../states.ts'
 
@@ -14,7 +13,8 @@ export type Receipt = {
   size: number
   replicas: {
     location: string
-    locationKind: 'disk' | 's3' | 'memory'
+    /** Null: the configuration names it no more. */
+    locationKind: 'disk' | 's3' | 'memory' | null
     key: string
     state: ReplicaState
     proofLevel: number | null
@@ -58,7 +58,7 @@ export async function receiptOf(placement: Placement, objectId: string): Promise
       .sort((a, b) => order.indexOf(a.locationId) - order.indexOf(b.locationId))
       .map((replica) => ({
         location: replica.locationId,
-        locationKind: locationOf(placement, replica.locationId).kind,
+        locationKind: placement.locations.get(replica.locationId)?.kind ?? null,
         key: replica.key,
         state: replica.state,
         proofLevel: replica.proofLevel,

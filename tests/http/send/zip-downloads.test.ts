@@ -241,3 +241,15 @@ test('names in an archive are safe and unique', () => {
     'con_.txt',
   ])
 })
+
+test('names that a file system takes for one do not replace one another when they are unpacked', () => {
+  const [composed, decomposed] = ['Caf\u00e9.jpg', 'Cafe\u0301.jpg']
+  // macOS writes both as one file; so does Windows with dots and blanks at the end.
+  assert.deepEqual(safeEntryNames([composed, decomposed, 'a', 'a.', 'a ']), [
+    composed,
+    'Cafe\u0301+1.jpg',
+    'a',
+    'a+1.',
+    'a +1',
+  ])
+})

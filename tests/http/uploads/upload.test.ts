@@ -98,7 +98,7 @@ test('uploads', async (t) => {
       { name: 'sidecarData', value: sidecar, fileName: 'first.jpg.xmp' },
       { name: 'deviceAssetId', value: 'x' },
       { name: 'metadata', value: '[{"key":"mobile-app","value":{}}]' },
-      { name: 'extra', value: 'bytes nobody asked for', fileName: 'extra.bin' },
+      { name: 'extra', value: '', fileName: '' },
       { name: 'isFavorite', value: 'true' },
       { name: 'visibility', value: 'archive' },
       { name: 'duration', value: '1500' },
@@ -165,6 +165,11 @@ test('uploads', async (t) => {
       ],
       [fileParts(photo(), 'notes.txt'), /Unsupported file type notes\.txt/],
       [fileParts(photo(), 'noextension'), /Unsupported file type/],
+      // Said to be "created", its sender deletes the film, too.
+      [
+        [...fileParts(photo()), { name: 'livePhotoData', value: photo(), fileName: 'film.mov' }],
+        /livePhotoData: no such file is kept here/,
+      ],
       [[...fileParts(photo()), { name: 'assetData', value: photo(), fileName: 'b.jpg' }], /one file only/],
       [
         [{ name: 'livePhotoVideoId', value: '00000000-0000-4000-8000-000000000000' }, ...fileParts(photo())],

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { CounterConflict, Schema } from '../../../database/schema.ts'
 import { AppError } from '../../../errors.ts'
 import { type HeldCounter, isStorageError } from '../../../storage/backend.ts'
+import { MARKER_NAME } from '../../../storage/object-key.ts'
 import type { Location } from '../../location.ts'
 import type { Placement } from '../../placement.ts'
 
@@ -78,7 +79,8 @@ export async function assertPlace(
     'conflict',
     marker === null
       ? `${location.label} does not hold the marker of location "${location.id}": is it mounted, and is it the right one? ` +
-          'Nothing is written there until the marker is back.'
+          `Nothing is written there until the marker is back. If that is lost for good, write ${recorded} into ${MARKER_NAME} ` +
+          'there, and start again.'
       : `${location.label} holds the marker of another installation (${marker}); nothing is written there.`,
   )
 }

@@ -58,13 +58,13 @@ export function wantsChecksums(features: Features): boolean {
 
 export function objectInfo(
   key: ObjectKey,
-  answer: S3Answer & { ContentLength?: number; LastModified?: Date; StorageClass?: string; Restore?: string },
+  answer: S3Answer & { ContentLength: number; LastModified?: Date; StorageClass?: string; Restore?: string },
   features: Features,
 ): ObjectInfo {
   const etag = plainEtag(answer.ETag)
   return {
     key,
-    size: answer.ContentLength ?? 0,
+    size: answer.ContentLength,
     modifiedAt: answer.LastModified ?? new Date(),
     attested: attestedDigests(answer, features),
     ...(etag !== undefined && { etag }),

@@ -17,7 +17,11 @@ export async function headS3(
       bucket.direct('HEAD', bucket.fullKey(key), headers, options),
     )
     body.resume()
-    return objectInfo(key, answerOf(found), bucket.features)
+    const { ContentLength, ...answer } = answerOf(found)
+    // Taken for 0, it would say of right bytes that they are wrong.
+    if (ContentLength === undefined)
+      throw new StorageError('unavailable', `the answer to HeadObject of ${key} has no Content-Length`)
+    return objectInfo(key, { ...answer, ContentLength }, bucket.features)
   } catch (error) {
     if (!isStorageError(error, 'not-found')) throw error
     await bucket.assertPresent(signal)
