@@ -233,7 +233,8 @@ async function openLocations(
   }
   const outage = { ...DEFAULT_BREAKER_RULES, ...config.storage.outage }
   const manner = { retry, outage, usesArchives: false }
-  const bucket = await bucketIdOf(config, db)
+  const holdsReplicas = await locationsWithReplicas(db)
+  const bucket = await bucketIdOf(config, db, holdsReplicas)
   if (config.storage.s3 !== null) {
     const ours = { ...manner, usesArchives: usesArchives(classesOf(config)) }
     for (const [id, origin] of await originsOf(db)) {
@@ -245,8 +246,7 @@ async function openLocations(
   }
 
   let demonstrationBucket: DemonstrationBucket | null = null
-  const holdsReplicas = await locationsWithReplicas(db)
-  if (config.demonstrationBucket || holdsReplicas.has(DEMONSTRATION)) {
+  if ((config.demonstrationBucket && bucket === DEMONSTRATION) || holdsReplicas.has(DEMONSTRATION)) {
     demonstrationBucket = await openDemonstrationBucket(config.dataDir, log)
     locations.push(await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), manner, log))
   }
@@ -254,17 +254,23 @@ async function openLocations(
     if (locations.some((location) => location.id === id)) continue
     log.error(
       { location: id },
-      'a location holds files but is not configured: they cannot be read. Configure it again',
+      'a location holds files but is not configured: they cannot be read, and new files stay on this disk. Configure it again',
     )
   }
   return { demonstrationBucket, locations, bucket }
 }
 
 /**
- * The id of the configured bucket in the ledger. In a copy of an installation it differs from the original's.
+ * Where what belongs into the bucket goes: its id in the ledger, which in a copy of an installation differs
+ * from the original's. Who has a bucket and forgot to name it, in the configuration of one worker for
+ * instance, wants no originals in the demonstration bucket, which may lie in a container: they stay here.
  */
-async function bucketIdOf({ storage }: Config, db: Database): Promise<string> {
-  if (storage.s3 === null) return DEMONSTRATION
+async function bucketIdOf(
+  { storage }: Config,
+  db: Database,
+  holdsReplicas: ReadonlySet<string>,
+): Promise<string> {
+  if (storage.s3 === null) return COPY_IDS.some((id) => holdsReplicas.has(id)) ? LOCAL : DEMONSTRATION
   const origins = await originsOf(db)
   const id = COPY_IDS.find((one) => !origins.has(one))
   if (id === undefined)
