@@ -42,6 +42,21 @@ export async function isObjectLive(db: Queryable, objectId: string): Promise<boo
 }
 
 /**
+ * Whether the replica of a live object is verified by the same proof as when it was loaded: it was neither
+ * found bad since then, nor replaced, nor proven anew.
+ */
+export async function isStillProven(db: Queryable, replica: Replica): Promise<boolean> {
+  const loaded = await loadObject(db, replica.objectId)
+  const now = loaded?.replicas.find(({ locationId }) => locationId === replica.locationId)
+  return (
+    loaded?.object.state === 'live' &&
+    now?.state === 'verified' &&
+    now.key === replica.key &&
+    now.verifiedAt?.getTime() === replica.verifiedAt?.getTime()
+  )
+}
+
+/**
  * As `loadObject`, with the object's row locked until the transaction ends: evictions and leases of it wait
  * for each other.
  */
