@@ -286,6 +286,30 @@ export async function suspectReplica(
 }
 
 /**
+ * Something speaks against a verified replica, and says nothing of its bytes. It stays readable, but nobody
+ * is told any more that their file is safe there, and `rebalance` has it read. False where that is known, or
+ * it is no longer verified.
+ */
+export async function noteDoubt(db: Queryable, replica: ReplicaName, reason: string): Promise<boolean> {
+  const doubt = JSON.stringify({ doubt: reason })
+  const result = await thisReplica(db, replica, ['verified'])
+    .where(sql<boolean>`not ${isDoubtedSql(sql`replica`)}`)
+    .set({ proof: sql<string>`coalesce(proof, '{}') || ${doubt}::jsonb` })
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
+/** Something speaks against a verified replica, see `noteDoubt`. */
+export function isDoubted({ state, proof }: Pick<Replica, 'state' | 'proof'>): boolean {
+  return state === 'verified' && proof?.doubt !== undefined
+}
+
+/** Whether something speaks against the replica of this table or alias, until it is proven anew. */
+export function isDoubtedSql(replica: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`coalesce(${replica}.proof ? 'doubt', false)`
+}
+
+/**
  * Leave to end a replica, given by `remove.ts`. `permit`: null where there is nothing to remove. `confirmed`:
  * what stands for it.
  */
