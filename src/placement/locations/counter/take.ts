@@ -56,7 +56,11 @@ export async function takeCounter(placement: Placement, location: Location): Pro
  * there.
  */
 async function takeMarker({ db }: Placement, location: Location): Promise<void> {
-  const row = await db.selectFrom('location').select('marker').where('id', '=', location.id).executeTakeFirst()
+  const row = await db
+    .selectFrom('location')
+    .select('marker')
+    .where('id', '=', location.id)
+    .executeTakeFirst()
   if (row?.marker !== null) return
   await db
     .updateTable('location')
