@@ -379,6 +379,12 @@ create table key_to_clear (
   clear_at timestamp with time zone not null,
   object_id uuid,
   removal text,
+  failures integer not null default 0,
+  retry_at timestamp with time zone,
+  duplicate_owner_id uuid,
+  duplicate_kind text,
+  duplicate_size bigint,
+  duplicate_sha256 bytea,
   constraint key_to_clear_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
   constraint key_to_clear_pkey PRIMARY KEY (location_id, key)
 );

@@ -231,6 +231,12 @@ export type Schema = {
     clear_at: Timestamp
     object_id: string | null
     removal: string | null
+    failures: Generated<number>
+    retry_at: NullableTimestamp
+    duplicate_owner_id: string | null
+    duplicate_kind: ObjectKind | null
+    duplicate_size: BigInt8 | null
+    duplicate_sha256: Buffer | null
   }
   location_listing: {
     id: Generated<BigInt8>

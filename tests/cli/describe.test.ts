@@ -60,6 +60,7 @@ function status(
         listing: null,
         ledger: { conflict: null, since: null, waiting: null, adoption: null },
         oldestProofAt: '2026-01-02T11:00:00Z',
+        doubted: { count: 0, bytes: 0 },
         objects: amount(counts.offloaded),
         freeBytes: null,
         totalBytes: null,

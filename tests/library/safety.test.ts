@@ -30,6 +30,7 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
   lastProbeAt: null,
   latencyMs: null,
   oldestProofAt: '2026-05-04T11:00:00Z',
+  doubted: { count: 0, bytes: 0 },
   listing: null,
   ledger: { conflict: null, since: null, waiting: null, adoption: null },
   objects: amount(1),
@@ -47,6 +48,14 @@ test('a place that is not well is named, and is no bad news while every original
   assert.deepEqual(well, { text: 'All 3 originals are proven in object storage.', tone: 'good' })
   assert.deepEqual(safetyOf({ ...found, locations: [bucket({ health: 'unhealthy' })] }, now), {
     text: 'All 3 originals are proven in object storage. Not working now: photos at AWS.',
+    tone: 'warn',
+  })
+})
+
+test('"all are proven" is not said while files with another ETag wait to be read', () => {
+  const locations = [bucket({ doubted: amount(2) })]
+  assert.deepEqual(safetyOf({ originals: originals({ offloaded: 3 }), locations }, now), {
+    text: '3 originals. 2 files in object storage got another ETag, and wait to be read: it is not known yet whether all are right.',
     tone: 'warn',
   })
 })

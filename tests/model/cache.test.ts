@@ -162,7 +162,7 @@ function sourceOf(world: World, index: number): CacheSource {
     id: object.id,
     size: object.bytes.length,
     sha256: object.sha256,
-    isLive: async () => true,
+    isGood: async () => true,
     open(start, end) {
       world.requests += 1
       const fault = world.faults.shift()

@@ -227,7 +227,16 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
         style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
       ),
   )
-  return [...lines, ...problems, ...listingLines(locations, style, now), ...changes, ...blocked]
+  const doubted = locations.flatMap(({ id, doubted: { count, bytes: size } }) =>
+    count === 0
+      ? []
+      : [
+          style.amber(
+            `  ${id}: ${plural(count, 'file')} (${bytes(size)}) with another ETag, which wait to be read`,
+          ),
+        ],
+  )
+  return [...lines, ...problems, ...listingLines(locations, style, now), ...doubted, ...changes, ...blocked]
 }
 
 function listedWhen({ listing }: LocationStatus, now: Date): string {

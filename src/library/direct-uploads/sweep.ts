@@ -9,6 +9,7 @@ import { takeUpExpired } from './confirm.ts'
 import { endUpload } from './give-up.ts'
 import { EXPIRED, loadUpload } from './rows.ts'
 
+/** In one run. Others each time: those that can't be looked at keep none from it. */
 const SWEEP_BATCH = 1_000
 
 /**
@@ -30,6 +31,7 @@ export async function sweepDirectUploads({
     .select(['id', 'owner_id'])
     .where('state', '=', 'open')
     .where('expires_at', '<', sql<Date>`now()`)
+    .orderBy(sql`random()`)
     .limit(SWEEP_BATCH)
     .execute()
   let count = 0
@@ -48,7 +50,7 @@ export async function sweepDirectUploads({
   const { rows: forgotten } = await sql<{ id: string }>`
     select id from direct_upload where state = 'received'
       and not ${jobExists('prove-upload', { uploadId: sql`direct_upload.id` })}
-    limit ${SWEEP_BATCH}`.execute(db)
+    order by random() limit ${SWEEP_BATCH}`.execute(db)
   for (const { id } of forgotten) await enqueue(db, 'prove-upload', { uploadId: id })
   await db.deleteFrom('direct_upload').where('ended_at', '<', sql<Date>`now() - interval '7 days'`).execute()
   return count + forgotten.length

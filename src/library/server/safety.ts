@@ -55,6 +55,11 @@ export function safetyOf(
     const text = `${plural(total.count, 'original')}, some of which were last proven or seen ${ago(longAgo, now)}: it is not known whether they are still there.`
     return { text, tone: 'warn' }
   }
+  const doubted = locations.reduce((sum, place) => sum + place.doubted.count, 0)
+  if (doubted > 0) {
+    const text = `${plural(total.count, 'original')}. ${plural(doubted, 'file')} in object storage got another ETag, and ${doubted === 1 ? 'waits' : 'wait'} to be read: it is not known yet whether all are right.`
+    return { text, tone: 'warn' }
+  }
   const isDemonstration = isInDemonstrationBucket(locations)
   const text = whereTheyAre(originals, isDemonstration)
   const ill = locations.filter(({ health }) => health === 'unhealthy')

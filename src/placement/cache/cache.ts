@@ -64,10 +64,10 @@ export type CacheSource = {
   /** The bytes that came are not the object's. */
   reportWrong(): void
   /**
-   * Whether the object is still anybody's; false also where that can't be known now. Asked when a unit of it
-   * was stored.
+   * Whether the object is still anybody's, and the copy that it is read from still the one that was proven
+   * before the source was opened; false also where that can't be known now. Asked when a unit was stored.
    */
-  isLive(): Promise<boolean>
+  isGood(): Promise<boolean>
 }
 
 /** One request that fills one unit after another, as its reading goes on; between units it waits. */
@@ -83,7 +83,7 @@ export type Run = {
   isFilling: boolean
   /** Its reading is over; it ends with the unit it is at. */
   isLeft: boolean
-  /** Its object was found purged: nothing more of it is kept. */
+  /** Its object was found purged, or its copy bad: nothing more of it is kept. */
   isUnwanted: boolean
 }
 
@@ -98,7 +98,7 @@ export type Fill = {
   error: Error | null
   /** The file is there; readers go on from it. */
   isStored: boolean
-  /** Its object was purged: not to be kept. */
+  /** Its object was purged, or its copy found bad: not to be kept, nor given to others. */
   isUnwanted: boolean
   /** Resolves at the next change of any of these. */
   changed: PromiseWithResolvers<void>

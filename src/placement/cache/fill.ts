@@ -97,9 +97,10 @@ async function pump(cache: Cache, fill: Fill, run: Run): Promise<void> {
   if (run.isLeft) run.stream.destroy()
   const isStored = !fill.isUnwanted && !run.isUnwanted && (await storeUnit(cache, unit, bytes))
   if (cache.fills.get(unit.name) === fill) cache.fills.delete(unit.name)
-  // A purge marks the object, then removes what is here; another process may have done so before this file
-  // was there.
-  if (isStored && (fill.isUnwanted || !(await run.source.isLive()))) {
+  if (fill.isUnwanted) run.isUnwanted = true
+  // Who purges an object, or finds its copy bad, writes that down, then removes what is here; that may have
+  // been before this file was there, and in another process.
+  if (isStored && (fill.isUnwanted || !(await run.source.isGood()))) {
     run.isUnwanted = true
     await forgetObject(cache, run.source)
   }

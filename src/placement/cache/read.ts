@@ -148,7 +148,7 @@ async function takeFromUnit(reading: Reading): Promise<Buffer | null> {
 
 function join(reading: Reading, unit: Unit): boolean {
   const fill = reading.cache.fills.get(unit.name)
-  if (!fill) return false
+  if (!fill || fill.isUnwanted) return false
   endRun(reading)
   joinFill(fill)
   reading.fill = fill
@@ -159,8 +159,10 @@ function join(reading: Reading, unit: Unit): boolean {
 /** A fill of the reading's own, or, where that is not allowed or did not help, the way past the cache. */
 function begin(reading: Reading, unit: Unit): void {
   const { cache, source } = reading
+  // One that is there is not wanted, and is not joined.
   const isAllowed =
     reading.isFilling &&
+    !cache.fills.has(unit.name) &&
     reading.tries < MAX_TRIES &&
     reading.broughtBytes + unit.size <= cache.maxBytes * MAX_SHARE &&
     cache.fillBytes + unit.size <= cache.maxFillBytes
@@ -182,8 +184,9 @@ function begin(reading: Reading, unit: Unit): void {
 
 async function takeFromFill(reading: Reading, fill: Fill, unit: Unit): Promise<Buffer | null> {
   const offset = reading.position - unit.start
-  // From the file from now on: a slow reader must not keep a whole unit in memory.
-  if (fill.isStored) {
+  // From the file from now on: a slow reader must not keep a whole unit in memory. And whose own copy is
+  // another one than that which was found bad reads that.
+  if (fill.isStored || (fill.isUnwanted && !reading.isOwnFill)) {
     leaveUnit(reading)
     return null
   }

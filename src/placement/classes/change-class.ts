@@ -15,7 +15,7 @@ import { freshKey } from '../keys.ts'
 import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
-import { isObjectLive, isReadableNow, loadObject, lockObject } from '../ledger/replicas.ts'
+import { isObjectLive, isReadableNow, loadObject, lockObject, noteDoubt } from '../ledger/replicas.ts'
 import { noteTrouble } from '../locations/health.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -117,6 +117,10 @@ async function isProvableUnread(
 ): Promise<boolean> {
   const seen = await checkAsCopy(placement, object, replica)
   if (seen.answer === 'same') return true
+  if (seen.answer === 'different' && seen.isByEtag) {
+    await noteDoubt(placement.db, replica, seen.reason)
+    return false
+  }
   if (seen.answer === 'different') {
     await noteBadReplica(placement, replica, { reason: seen.reason, actor: ACTOR })
     return false

@@ -56,6 +56,8 @@ export async function staleClassChanges(db: Queryable, limit: number): Promise<S
     .selectAll()
     .select(leftMs)
     .where(due, '<', sql<Date>`now()`)
+    // Those that can't be finished keep none from being tried.
+    .orderBy(sql`random()`)
     .limit(limit)
     .execute()
   return rows.map(fromRow)

@@ -27,6 +27,7 @@ export function placementClockRepairs({ settings, delivery }: Placement): ClockR
     bringBack('class_change', 'clear_after', inMs(Math.max(3_600_000, 2 * delivery.windowMs))),
     bringBack('local_lease', 'expires_at', sql`now() + interval '7 days'`),
     bringBack('key_to_clear', 'clear_at', NOW),
+    bringBack('key_to_clear', 'retry_at', NOW),
     bringBack('adoption', 'finished_at', NOW),
     // A listing of the future would keep any other one from being due, and everything at its place from ever
     // being too long unseen.

@@ -3,7 +3,7 @@
  */
 import { sql } from 'kysely'
 import type { Queryable, Tx } from '../../database/connect.ts'
-import type { Removal } from '../../database/schema.ts'
+import type { ObjectKind, Removal } from '../../database/schema.ts'
 import { knownKey } from '../keys.ts'
 import { leaseEnd, type ReplicaName } from './replicas.ts'
 
@@ -80,6 +80,25 @@ export async function clearingForMs(tx: Tx, { locationId, key }: ReplicaName): P
     .where('removal', 'is not', null)
     .executeTakeFirst()
   return Math.max(0, row?.left_ms ?? 0)
+}
+
+export type DuplicateBytes = { ownerId: string; kind: ObjectKind; size: number; sha256: Buffer }
+
+/**
+ * An object's row goes because the same bytes are kept as another one. What is put late to its keys must not
+ * be removed unseen: that other one may have lost its copy by then.
+ */
+export async function keepDuplicateBytes(tx: Tx, objectId: string, bytes: DuplicateBytes): Promise<void> {
+  await tx
+    .updateTable('key_to_clear')
+    .set({
+      duplicate_owner_id: bytes.ownerId,
+      duplicate_kind: bytes.kind,
+      duplicate_size: bytes.size,
+      duplicate_sha256: bytes.sha256,
+    })
+    .where('object_id', '=', objectId)
+    .execute()
 }
 
 /** Those of one object. `mayComeForMs`: for so long something may be put there; 0 or less: no more. */

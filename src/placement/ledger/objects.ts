@@ -7,7 +7,10 @@ import type { RestoreTier } from '../storage-classes.ts'
 /** How a replica was proven, kept so that a later HEAD can be compared with it. */
 export type Proof = Evidence & {
   method: 'hashed-on-arrival' | 'enforced' | 'attested' | 'read-back'
-  /** Of a suspect replica: what was found. */
+  /**
+   * Of a suspect replica: what was found. Of a verified one: a sign that it may be wrong, until its bytes are
+   * read.
+   */
   doubt?: string
 }
 

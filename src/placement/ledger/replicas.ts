@@ -42,6 +42,21 @@ export async function isObjectLive(db: Queryable, objectId: string): Promise<boo
 }
 
 /**
+ * Whether the replica of a live object is verified by the same proof as when it was loaded: it was neither
+ * found bad since then, nor replaced, nor proven anew.
+ */
+export async function isStillProven(db: Queryable, replica: Replica): Promise<boolean> {
+  const loaded = await loadObject(db, replica.objectId)
+  const now = loaded?.replicas.find(({ locationId }) => locationId === replica.locationId)
+  return (
+    loaded?.object.state === 'live' &&
+    now?.state === 'verified' &&
+    now.key === replica.key &&
+    now.verifiedAt?.getTime() === replica.verifiedAt?.getTime()
+  )
+}
+
+/**
  * As `loadObject`, with the object's row locked until the transaction ends: evictions and leases of it wait
  * for each other.
  */
@@ -268,6 +283,30 @@ export async function suspectReplica(
     .set({ state: 'suspect', actor, proof: sql<string>`coalesce(proof, '{}') || ${doubt}::jsonb` })
     .executeTakeFirst()
   return result.numUpdatedRows === 1n
+}
+
+/**
+ * Something speaks against a verified replica, and says nothing of its bytes. It stays readable, but nobody
+ * is told any more that their file is safe there, and `rebalance` has it read. False where that is known, or
+ * it is no longer verified.
+ */
+export async function noteDoubt(db: Queryable, replica: ReplicaName, reason: string): Promise<boolean> {
+  const doubt = JSON.stringify({ doubt: reason })
+  const result = await thisReplica(db, replica, ['verified'])
+    .where(sql<boolean>`not ${isDoubtedSql(sql`replica`)}`)
+    .set({ proof: sql<string>`coalesce(proof, '{}') || ${doubt}::jsonb` })
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
+/** Something speaks against a verified replica, see `noteDoubt`. */
+export function isDoubted({ state, proof }: Pick<Replica, 'state' | 'proof'>): boolean {
+  return state === 'verified' && proof?.doubt !== undefined
+}
+
+/** Whether something speaks against the replica of this table or alias, until it is proven anew. */
+export function isDoubtedSql(replica: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`coalesce(${replica}.proof ? 'doubt', false)`
 }
 
 /**

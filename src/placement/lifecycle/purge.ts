@@ -10,6 +10,7 @@ import { forgetObject } from '../cache/store.ts'
 import { finishClassChange } from '../classes/change-class.ts'
 import { classChangesOf } from '../classes/class-changes.ts'
 import { unnamedKeysOf } from '../classes/unnamed-keys.ts'
+import { keepDuplicateBytes } from '../ledger/keys-to-clear.ts'
 import type { Replica } from '../ledger/objects.ts'
 import {
   areStillVerified,
@@ -167,6 +168,10 @@ async function forgetPurged(tx: Tx, objectId: string): Promise<boolean> {
     .returning(['owner_id', 'kind', 'size', 'sha256', 'purge_reason'])
     .executeTakeFirst()
   if (gone?.purge_reason === 'user') await decideDuplicatesOf(tx, gone)
+  if (gone?.purge_reason === 'duplicate') {
+    const { owner_id: ownerId, kind, size, sha256 } = gone
+    await keepDuplicateBytes(tx, objectId, { ownerId, kind, size, sha256 })
+  }
   return gone !== undefined
 }
 

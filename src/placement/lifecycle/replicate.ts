@@ -11,6 +11,7 @@ import type { Replica, StoredObject } from '../ledger/objects.ts'
 import {
   beginReplica,
   endWriteLease,
+  isDoubted,
   isReadableNow,
   loadObject,
   lockObject,
@@ -57,7 +58,7 @@ export async function replicateObject(
   const target = locationOf(placement, to)
   const existing = replicas.find((replica) => replica.locationId === to)
   // Nothing is written at the original's, but what was taken for bad there may be right.
-  if (existing?.state === 'suspect' && target.isReadOnly)
+  if (existing && target.isReadOnly && (existing.state === 'suspect' || isDoubted(existing)))
     return recheckAndRecord(placement, object, existing, signal)
   await confirmLocation(placement, target)
 
@@ -144,14 +145,14 @@ function classForPut(placement: Placement, object: StoredObject, target: Locatio
   return wanted === ORDINARY_CLASS ? null : wanted
 }
 
-/** A verified replica whose proof is too weak to give up another for: read it back. */
+/** A verified replica whose proof is too weak to give up another for, or is doubted: read it back. */
 async function raiseProof(
   placement: Placement,
   object: StoredObject,
   replica: Replica,
   signal?: AbortSignal,
 ): Promise<void> {
-  if ((replica.proofLevel ?? PROOF.exists) >= LEVEL_TO_GIVE_UP_ANOTHER) {
+  if ((replica.proofLevel ?? PROOF.exists) >= LEVEL_TO_GIVE_UP_ANOTHER && !isDoubted(replica)) {
     await enqueueNextSteps(placement.db, placement, object.id)
     return
   }
@@ -172,7 +173,9 @@ async function recheckAndRecord(
   const check = isReadableNow(placement, replica)
     ? await checkByReading(placement, object, replica, signal)
     : await checkByHead(placement, object, replica)
-  if (check.answer === 'unknown') throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)
+  // An ETag alone tells nothing of what is archived either: that waits for a restore.
+  if (check.answer === 'unknown' || (check.answer === 'different' && check.isByEtag))
+    throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)
   if (check.answer === 'same') {
     await placement.db.transaction().execute(async (tx) => {
       // The object before its replicas, as an eviction does that may come at the same time: else each waits

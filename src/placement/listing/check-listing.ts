@@ -3,12 +3,13 @@
  * alone is not believed: what it says is missing or changed is asked for by one HEAD, and the place is
  * confirmed before anything is concluded. Nothing is removed here, least of all what the ledger doesn't know.
  */
-import { AppError } from '../../errors.ts'
+import { AppError, isAppError } from '../../errors.ts'
+import { noteDoubt, proveReplica } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
-import { compareHeld } from '../replica-io/verify.ts'
+import { type Check, compareHeld } from '../replica-io/verify.ts'
 import { type Difference, type LedgerReplica, type ListedKey, listLocation } from './list-location.ts'
 import {
   addCounts,
@@ -130,20 +131,17 @@ async function lookAtDoubtful(
   }: { run: ListingRun; stretch: readonly Difference[]; found: ListingCounts; alarms: { falseOnes: number } },
 ): Promise<void> {
   const doubtful = stretch.flatMap(({ listed, replica }) =>
-    replica !== null && isDoubtful(run, listed, replica) ? [replica] : [],
+    replica !== null && isDoubtful(run, listed, replica) ? [{ listed, replica }] : [],
   )
-  const bad: { replica: LedgerReplica; isMissing: boolean; reason: string }[] = []
+  const bad: Bad[] = []
   for (let at = 0; at < doubtful.length; at += HEADS_AT_ONCE) {
-    const looks = doubtful.slice(at, at + HEADS_AT_ONCE).map(async (replica) => {
-      const held = await location.backend.head(replica.key)
-      if (held === null) return { replica, isMissing: true, reason: 'nothing is held under the key' }
-      const { answer, reason } = compareHeld(replica, replica, held)
-      return answer === 'different' ? { replica, isMissing: false, reason } : null
-    })
+    const looks = doubtful
+      .slice(at, at + HEADS_AT_ONCE)
+      .map(({ listed, replica }) => lookAt(placement, location, listed, replica))
     const answers = await Promise.all(looks)
-    const worse = answers.filter((answer) => answer !== null)
-    bad.push(...worse)
-    alarms.falseOnes = worse.length > 0 ? 0 : alarms.falseOnes + answers.length
+    bad.push(...answers.filter((answer) => typeof answer === 'object'))
+    const areFalse = answers.every((answer) => answer === 'false-alarm')
+    alarms.falseOnes = areFalse ? alarms.falseOnes + answers.length : 0
     if (alarms.falseOnes > MAX_FALSE_ALARMS)
       throw new AppError(
         'unavailable',
@@ -163,12 +161,46 @@ async function lookAtDoubtful(
   }
 }
 
+type Bad = { replica: LedgerReplica; isMissing: boolean; reason: string }
+
+/**
+ * One HEAD of what the listing throws doubt on. `renamed`: only its ETag is another one. After a bucket was
+ * copied that is so of all that it holds: what the location attests to is proven with it, and the rest is
+ * doubted, and read by and by. `false-alarm`: it is not as the listing says.
+ */
+async function lookAt(
+  { db }: Placement,
+  { id, backend }: Location,
+  listed: ListedKey | null,
+  replica: LedgerReplica,
+): Promise<Bad | 'renamed' | 'false-alarm'> {
+  const held = await backend.head(replica.key)
+  if (held === null) return { replica, isMissing: true, reason: 'nothing is held under the key' }
+  const check: Check = compareHeld(replica, replica, held)
+  const named = { ...replica, locationId: id }
+  if (check.answer === 'different') {
+    if (!check.isByEtag) return { replica, isMissing: false, reason: check.reason }
+    await noteDoubt(db, named, check.reason)
+    return 'renamed'
+  }
+  if (check.answer === 'unknown' || listed === null || held.etag !== listed.etag) return 'false-alarm'
+  try {
+    await proveReplica(db, named, { level: check.level, proof: check.proof, actor: ACTOR })
+  } catch (error) {
+    // Given up, or moved, since the ledger was read.
+    if (!isAppError(error, 'conflict')) throw error
+  }
+  return 'renamed'
+}
+
 /** Of a copy that was proven since the listing began, an older page of it says nothing. */
 function isDoubtful(run: ListingRun, listed: ListedKey | null, replica: LedgerReplica): boolean {
   if (replica.state !== 'verified' || replica.objectState !== 'live') return false
   if (replica.verifiedAt === null || replica.verifiedAt >= run.begunAt) return false
   if (listed === null) return true
   if (listed.size !== replica.size) return true
+  // It waits to be read, which tells.
+  if (replica.proof?.doubt !== undefined) return false
   const known = replica.proof?.etag
   return known !== undefined && listed.etag !== null && listed.etag !== known
 }

@@ -15,7 +15,7 @@ import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
 import { knownOrigins } from './browser-reach.ts'
 import { beginOwning, endOwning, forgetLook, lookOf, noteLook, owningOf } from './counter/confirmations.ts'
-import { assertOneLedger } from './counter/conflict.ts'
+import { assertOneLedger, endConflict, recordConflict } from './counter/conflict.ts'
 import { beginCounter, keepCounter, type Purpose } from './counter/counter.ts'
 import { readMarker } from './counter/record.ts'
 import { locationsWithReplicas } from './known-locations.ts'
@@ -184,13 +184,27 @@ async function confirmAnew(placement: Placement, location: Location, purpose: Pu
   }
   const marker = await readMarker(location)
   if (marker !== null) {
+    // For whoever decides to take it over. Its marker is not noted: another prefix may be chosen as well.
+    await recordUnknownPlace(placement, location)
     throw new AppError(
       'conflict',
       `${location.label} is in use by a database that is not this one (marker ${marker}). Choose an empty folder or another prefix; or, if this ` +
-        'database was restored from a backup that is older than this location, restore a newer one: this database knows nothing of what is there.',
+        'database was restored from a backup that is older than this location, restore a newer one: this database knows nothing of what is ' +
+        `there. Where there is none, "npx glassine storage adopt ${location.id}" shows what taking it over would mean.`,
+      { details: { ledger: 'another-ledger', location: location.id } },
     )
   }
   await markNew(placement, location)
+}
+
+async function recordUnknownPlace(placement: Placement, location: Location): Promise<void> {
+  const { id, kind, identity } = location
+  await placement.db
+    .insertInto('location')
+    .values({ id, kind, identity, marker: null, probe: null })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+  await recordConflict(placement, location, null, null, 'another-ledger')
 }
 
 /** When the probe was made whose features this process works by, in milliseconds. */
@@ -243,6 +257,8 @@ async function markNew(placement: Placement, location: Location): Promise<void> 
     if (held === null) await location.backend.writeMarker(row.marker)
     else if (held !== row.marker)
       throw new AppError('conflict', `${location.label} was taken by another installation`)
+    // Of another place that was configured before, and was somebody's.
+    await endConflict(tx, location.id)
   })
   await beginCounter(placement, location)
 }

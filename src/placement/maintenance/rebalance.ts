@@ -7,12 +7,15 @@ import { enqueue } from '../../queue/enqueue.ts'
 import { anyJobExists, countJobs, jobExists } from '../../queue/find-jobs.ts'
 import { jobKeySql } from '../../queue/job-keys.ts'
 import { enqueueNextSteps, originalPlaces } from '../ledger/next-steps.ts'
-import { isReadableNowSql } from '../ledger/replicas.ts'
+import { isDoubtedSql, isReadableNowSql } from '../ledger/replicas.ts'
 import type { Placement } from '../placement.ts'
 import { processState } from '../process-state.ts'
 
 /** Suspect replicas looked at in one run. */
 const SUSPECTS = 500
+/** Doubted ones, which can be read meanwhile: after a bucket was copied, they are all that it holds. */
+const DOUBTED = 2_000
+const DOUBTED_BYTES = 32 * 1024 ** 3
 
 /** A look through all objects that is under way: begun when, and come how far. */
 type Look = { beganAt: Date; after: string | null }
@@ -34,7 +37,8 @@ export async function rebalance(
     if (!isRebalanceDue(placement)) return { count: 0, isMore: false }
     state.look = { beganAt: placement.now(), after: null }
   }
-  let count = state.look.after === null ? await retrySuspects(placement) : 0
+  let count = 0
+  if (state.look.after === null) count += (await retrySuspects(placement)) + (await readDoubted(placement))
   while (state.look !== null) {
     if (signal?.aborted || (await jobsOfMoves(placement)) >= placement.settings.rebalanceJobs)
       return { count, isMore: true }
@@ -117,6 +121,25 @@ async function retrySuspects(placement: Placement): Promise<number> {
     where r.state = 'suspect' and o.state = 'live'
       and not ${jobExists('replicate-object', { objectId: sql`r.object_id`, to: sql`r.location_id` })}
     order by random() limit ${SUSPECTS}`.execute(placement.db)
+  for (const { objectId, to } of rows) await enqueue(placement.db, 'replicate-object', { objectId, to })
+  return rows.length
+}
+
+/**
+ * Has doubted replicas read, so many that a bucket full of them costs no more traffic in an hour than a large
+ * upload does. One whose job fails has that until its back-off is over, and is listed among the failures.
+ */
+async function readDoubted(placement: Placement): Promise<number> {
+  const { rows } = await sql<{ objectId: string; to: string }>`
+    select "objectId", "to" from (
+      select *, sum(size) over (order by place) - size as before from (
+        select r.object_id as "objectId", r.location_id as "to", o.size, row_number() over (order by random()) as place
+        from replica r join stored_object o on o.id = r.object_id
+        left join replica_restore a on a.object_id = r.object_id and a.location_id = r.location_id
+        where r.state = 'verified' and ${isDoubtedSql(sql`r`)} and o.state = 'live' and ${isReadableNowSql}
+          and not ${jobExists('replicate-object', { objectId: sql`r.object_id`, to: sql`r.location_id` })}
+        order by place limit ${DOUBTED}) chosen) counted
+    where before < ${DOUBTED_BYTES}`.execute(placement.db)
   for (const { objectId, to } of rows) await enqueue(placement.db, 'replicate-object', { objectId, to })
   return rows.length
 }

@@ -15,6 +15,8 @@ export async function sweepUnfinishedUploads(placement: Placement): Promise<numb
     .selectFrom('unfinished_upload')
     .select(['location_id', 'key', 'upload_id'])
     .where('lease_expires_at', '<', sql<Date>`now()`)
+    // Those that can't be given up keep none from being tried.
+    .orderBy(sql`random()`)
     .limit(BATCH)
     .execute()
   let count = 0

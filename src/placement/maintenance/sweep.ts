@@ -23,7 +23,9 @@ import { findUnlinked, lookAtUnlinked } from './unlinked.ts'
 
 /** Its job is enqueued in the transaction that marks it. */
 const PURGING_AGE_MS = 5 * 60_000
+/** Rows of a kind in one run. Others each time: those that stay keep none from being looked at. */
 const BATCH = 500
+const AT_RANDOM = sql`random()`
 
 export type SweepReport = {
   abandonedUploads: number
@@ -74,6 +76,7 @@ async function sweepWriting(placement: Placement, signal: AbortSignal | undefine
     .where('r.lease_expires_at', '<', sql<Date>`now()`)
     .where('o.is_linked', '=', true)
     .select(['r.object_id', 'r.location_id', 'r.key', 'r.upload_id'])
+    .orderBy(AT_RANDOM)
     .limit(BATCH)
     .execute()
   let count = 0
@@ -99,6 +102,7 @@ async function sweepEvicting(placement: Placement): Promise<number> {
     .innerJoin('stored_object as o', 'o.id', 'r.object_id')
     .where('r.state', '=', 'evicting')
     .select(['r.object_id', 'r.location_id', 'o.state as object_state'])
+    .orderBy(AT_RANDOM)
     .limit(BATCH)
     .execute()
   let count = 0
@@ -142,6 +146,7 @@ async function sweepPurging(placement: Placement): Promise<void> {
     .select('id')
     .where('state', '=', 'purging')
     .where('created_at', '<', new Date(placement.now().getTime() - PURGING_AGE_MS))
+    .orderBy(AT_RANDOM)
     .limit(BATCH)
     .execute()
   for (const { id } of rows) await enqueueUnlessThere(placement, 'purge-object', { objectId: id })

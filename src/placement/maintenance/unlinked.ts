@@ -25,7 +25,7 @@ const LOOK_AGAIN_MS = 24 * 3_600_000
 const GENERATED: readonly ObjectKind[] = ['thumbnail', 'preview', 'fullsize', 'encoded-video', 'person-face']
 const ACTOR = 'sweep'
 
-/** The next ones that are due. */
+/** Some that are due, others each time: those that stay, or fail, keep none from being looked at. */
 export async function findUnlinked(placement: Placement, limit: number): Promise<string[]> {
   const now = placement.now().getTime()
   const rows = await placement.db
@@ -49,6 +49,7 @@ export async function findUnlinked(placement: Placement, limit: number): Promise
         ),
       ),
     )
+    .orderBy(sql`random()`)
     .limit(limit)
     .execute()
   return rows.map(({ id }) => id)

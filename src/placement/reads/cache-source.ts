@@ -1,7 +1,7 @@
 import type { CacheSource } from '../cache/cache.ts'
 import { keepPending } from '../cache/pending.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
-import { isObjectLive } from '../ledger/replicas.ts'
+import { isStillProven } from '../ledger/replicas.ts'
 import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { expectedOf } from '../replica-io/expected.ts'
@@ -10,7 +10,8 @@ import { recheckReplica } from '../replica-io/recheck-replica.ts'
 
 /**
  * What the cache fetches an object from. A chunk can't be compared with the SHA-256 of the whole; an answer
- * whose ETag is not the one that the replica was proven with is refused, as by a reading past the cache.
+ * whose ETag is not the one that the replica was proven with is refused, as by a reading past the cache. What
+ * has rotted keeps its ETag: so nothing is kept that came from a replica which was found bad since.
  */
 export function cacheSource(placement: Placement, object: StoredObject, replica: Replica): CacheSource {
   const location = locationOf(placement, replica.locationId)
@@ -20,13 +21,13 @@ export function cacheSource(placement: Placement, object: StoredObject, replica:
     size: object.size,
     sha256: object.sha256,
     open: (start, end) => readReplica(location, replica.key, { start, end }, undefined, expected),
-    async isLive() {
+    async isGood() {
       try {
-        return await isObjectLive(placement.db, object.id)
+        return await isStillProven(placement.db, replica)
       } catch (error) {
         placement.log.warn(
           { objectId: object.id, error: (error as Error).message },
-          'what was cached is not kept: whether it is still anybody’s could not be asked',
+          'what was cached is not kept: whether it is still good could not be asked',
         )
         return false
       }

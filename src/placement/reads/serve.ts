@@ -5,7 +5,7 @@ import type { ObjectKind } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
 import { archivedError } from '../classes/archive.ts'
 import type { LoadedObject } from '../ledger/object-rows.ts'
-import { loadObject } from '../ledger/replicas.ts'
+import { isDoubted, loadObject } from '../ledger/replicas.ts'
 import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { isBeingRechecked } from '../replica-io/recheck-replica.ts'
@@ -72,7 +72,9 @@ export async function findServable(
     createdAt: object.createdAt,
     redirectTarget: (wish) => {
       // Nobody could tell wrong bytes there.
-      const trusted = inReadingOrder(placement, replicas).filter((one) => !isBeingRechecked(placement, one))
+      const trusted = inReadingOrder(placement, replicas).filter(
+        (one) => !isBeingRechecked(placement, one) && !isDoubted(one),
+      )
       return redirectTarget(placement, object, trusted, wish)
     },
     mayBeResumed: async () => !(await wasSentWrong(placement, objectId)),

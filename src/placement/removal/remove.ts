@@ -16,7 +16,7 @@ import { type Leave, loadObject, noteClass, proveReplica } from '../ledger/repli
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
-import { type Check, checkByReading, checkNow, type Same, thenRead } from '../replica-io/verify.ts'
+import { type Check, checkByReading, checkFully, type Same } from '../replica-io/verify.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
 import { findTwin, standingOf } from './twins.ts'
 import { requireWaitIsOver, whyNotYet } from './waits.ts'
@@ -177,10 +177,7 @@ async function lookAt(
   replicas: readonly Replica[],
   signal: AbortSignal | undefined,
 ): Promise<Check> {
-  const replica = replicaOf(placement, candidate, replicas)
-  const check = await checkNow(placement, object, replica, signal)
-  if (check.answer !== 'different' || !check.isByEtag) return check
-  return thenRead(placement, object, replica, { held: check.held, signal })
+  return checkFully(placement, object, replicaOf(placement, candidate, replicas), signal)
 }
 
 /**
@@ -242,10 +239,10 @@ async function confirmOthers(
       doubt = wait
       continue
     }
-    const check = await checkNow(placement, object, other, signal)
+    const check = await checkFully(placement, object, other, signal)
     if (check.held) await noteClass(placement.db, other, check.held.storageClass)
     if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
-      if (check.level > (other.proofLevel ?? 0))
+      if (check.level > (other.proofLevel ?? 0) || check.proof.etag !== other.proof?.etag)
         await proveReplica(placement.db, other, { level: check.level, proof: check.proof, actor })
       copies.push(other)
     } else if (check.answer === 'different') {

@@ -1,6 +1,7 @@
 /** The same bytes as another object: what was never acknowledged, or is there twice, may go for them. */
 import { sql } from 'kysely'
 import type { PurgeReason } from '../../database/schema.ts'
+import type { LoadedObject } from '../ledger/object-rows.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { loadObject } from '../ledger/replicas.ts'
 import type { Placement } from '../placement.ts'
@@ -62,26 +63,45 @@ export async function findTwin(
 ): Promise<Replica | null> {
   if (isLinked && purgeReason !== 'duplicate') return null
   const isYoung = await isYoungerThan(placement, object, TWIN_IN_BUCKET_MS)
-  const twins = await placement.db
+  for (const twin of await twinsOf(placement, object)) {
+    const copies = twin.replicas.filter(({ locationId }) => !isYoung || locationId === placement.local.id)
+    const copy = await confirmedCopy(placement, { ...twin, replicas: copies }, signal)
+    if (copy) return copy
+  }
+  return null
+}
+
+/** Live objects of the library with the same bytes of the same person. `id`: but for this one. */
+export async function twinsOf(
+  { db }: Pick<Placement, 'db'>,
+  { id, sha256, size, ownerId, kind }: Pick<StoredObject, 'id' | 'sha256' | 'size' | 'ownerId' | 'kind'>,
+): Promise<LoadedObject[]> {
+  const rows = await db
     .selectFrom('stored_object')
     .select('id')
-    .where('sha256', '=', Buffer.from(object.sha256, 'hex'))
-    .where('size', '=', object.size)
-    .where('owner_id', '=', object.ownerId)
-    .where('kind', '=', object.kind)
+    .where('sha256', '=', Buffer.from(sha256, 'hex'))
+    .where('size', '=', size)
+    .where('owner_id', '=', ownerId)
+    .where('kind', '=', kind)
     .where('state', '=', 'live')
     .where('is_linked', '=', true)
-    .where('id', '<>', object.id)
+    .where('id', '<>', id)
     .limit(10)
     .execute()
-  for (const { id } of twins) {
-    const twin = await loadObject(placement.db, id)
-    for (const copy of twin?.replicas ?? []) {
-      if (copy.state !== 'verified' || (isYoung && copy.locationId !== placement.local.id)) continue
-      if (!(await isReliable(placement, copy))) continue
-      const check = await checkNow(placement, twin!.object, copy, signal)
-      if (check.answer === 'same') return copy
-    }
+  const loaded = await Promise.all(rows.map((row) => loadObject(db, row.id)))
+  return loaded.filter((one) => one !== null)
+}
+
+/** A verified replica that can be relied on, and was looked at now. */
+export async function confirmedCopy(
+  placement: Placement,
+  { object, replicas }: LoadedObject,
+  signal?: AbortSignal,
+): Promise<Replica | null> {
+  for (const copy of replicas) {
+    if (copy.state !== 'verified' || !(await isReliable(placement, copy))) continue
+    const check = await checkNow(placement, object, copy, signal)
+    if (check.answer === 'same') return copy
   }
   return null
 }

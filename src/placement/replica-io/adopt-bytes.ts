@@ -87,18 +87,19 @@ export async function adoptBytes(
 }
 
 /**
- * Whether a replica names the key: then it lives and goes with that, whatever else an older row says of it.
+ * Whether a replica names the key, of whichever object (a photo may have taken over what was put late for its
+ * duplicate): then it lives and goes with that, whatever else an older row says of it.
  */
 export async function isNamed(
   db: Queryable,
-  { objectId, locationId, key }: Pick<ReplicaName, 'objectId' | 'locationId' | 'key'>,
+  { locationId, key }: Pick<ReplicaName, 'locationId' | 'key'>,
 ): Promise<boolean> {
   const row = await db
     .selectFrom('replica')
     .select('key')
-    .where('object_id', '=', objectId)
     .where('location_id', '=', locationId)
-    .where('key', '=', key)
+    // As its index is ordered.
+    .where(sql<boolean>`key collate "C" = ${key}`)
     .executeTakeFirst()
   return row !== undefined
 }

@@ -7,6 +7,7 @@ import type { BrowserReach, ProbeFinding, ProbeReport } from '../../storage/prob
 import { type CacheUse, cacheUse } from '../cache/store.ts'
 import type { Amount } from '../ledger/objects.ts'
 import { type PendingMove, pendingMoves } from '../ledger/pending-moves.ts'
+import { isDoubtedSql } from '../ledger/replicas.ts'
 import { type ListingStatus, listingStatuses } from '../listing/listing-runs.ts'
 import type { Location } from '../location.ts'
 import { reachesIn } from '../locations/browser-reach.ts'
@@ -35,6 +36,8 @@ export type LocationStatus = {
   /** Whether it is this ledger's alone, and what is done about it where it is not. */
   ledger: LedgerStatus
   objects: Amount
+  /** Of these: their ETag is another one than when they were proven, and they wait to be read. */
+  doubted: Amount
   freeBytes: number | null
   totalBytes: number | null
   findings: ProbeFinding[]
@@ -155,6 +158,10 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
         fn.countAll<number>().as('count'),
         sql<number>`coalesce(sum(o.size), 0)::bigint`.as('bytes'),
         fn.min('r.verified_at').as('oldest'),
+        sql<number>`count(*) filter (where ${isDoubtedSql(sql`r`)})`.as('doubted_count'),
+        sql<number>`coalesce(sum(o.size) filter (where ${isDoubtedSql(sql`r`)}), 0)::bigint`.as(
+          'doubted_bytes',
+        ),
       ])
       .execute(),
     openChanges(placement.db),
@@ -182,6 +189,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       listing: listings.get(location.id) ?? null,
       ledger: ledgers.get(location.id)!,
       objects: { count: Number(holds?.count ?? 0), bytes: Number(holds?.bytes ?? 0) },
+      doubted: { count: Number(holds?.doubted_count ?? 0), bytes: Number(holds?.doubted_bytes ?? 0) },
       ...(await spaceOf(location)),
       findings: report?.findings ?? [],
       changes: changes.get(location.id) ?? [],

@@ -18,6 +18,7 @@ import {
   keepReplica,
   loadObject,
   lockObject,
+  noteDoubt,
   proveReplica,
   type ReplicaName,
 } from '../ledger/replicas.ts'
@@ -33,7 +34,14 @@ import { asReplica } from '../removal/remove.ts'
 import { adoptBytes } from '../replica-io/adopt-bytes.ts'
 import { noteBadReplica } from '../replica-io/mark-bad.ts'
 import { asItsCopy } from '../replica-io/prove-copy.ts'
-import { type Check, checkByHead, checkNow, type Different, type Same } from '../replica-io/verify.ts'
+import {
+  type Check,
+  checkByHead,
+  checkFully,
+  checkNow,
+  type Different,
+  type Same,
+} from '../replica-io/verify.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
 import { isArchiveClass } from '../storage-classes.ts'
 import { type AdoptionOptions, type AdoptionReport, add, noteProgress } from './adoption.ts'
@@ -151,6 +159,13 @@ async function takeIn(
     if (!check.isAbsent) add(report.wrong, listed?.size ?? replica.size)
     return
   }
+  // All files of a bucket that was copied are like this: they are read by and by, and can be read meanwhile.
+  if (check.isByEtag) {
+    await noteDoubt(placement.db, now, check.reason)
+    add(report.confirmed, replica.size)
+    add(report.toRead, replica.size)
+    return
+  }
   await noteBadReplica(placement, now, { actor: ACTOR, reason: check.reason })
   add(check.isAbsent ? report.missing : report.wrong, replica.size)
 }
@@ -183,7 +198,7 @@ async function adoptStray(
     const { object } = candidate
     const found = { objectId: object.id, locationId: location.id, key: listed.key }
     const named = isNamedElsewhere(candidate) ? candidate : null
-    const seen = named && requireAnswer(location, await checkNow(placement, object, named.here, signal))
+    const seen = named && requireAnswer(location, await checkFully(placement, object, named.here, signal))
     // The named key is looked at when another one is found: it may come first or last in the listing.
     if (seen !== null && seen.answer !== 'different') continue
     const check = requireAnswer(location, await lookAtFound(placement, candidate, found, signal))

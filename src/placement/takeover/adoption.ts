@@ -15,8 +15,8 @@ import type { Placement } from '../placement.ts'
 /**
  * `held`: all that is listed. `confirmed`: as the ledger says. `adopted`: right bytes that the ledger did not
  * count. `missing`: the ledger counted them, and they are not there. `wrong`: other bytes than the ledger
- * says. `unknown`: of no file that the ledger knows; they stay. `toRead`, of a plan: has to be read to be
- * told.
+ * says. `unknown`: of no file that the ledger knows; they stay. `toRead`: of these, what has to be read to be
+ * told; where a takeover is done, by the sweep, and until then its ETag alone speaks against it.
  */
 export type AdoptionReport = Record<
   'held' | 'confirmed' | 'adopted' | 'missing' | 'wrong' | 'unknown' | 'toRead',

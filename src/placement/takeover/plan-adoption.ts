@@ -55,7 +55,9 @@ async function foresee(
     moved.missing.add(replica.objectId)
     if (replica.state === 'verified') add(report.missing, replica.size)
   } else if (replica.state === 'verified') {
-    add(looksRight(listed, replica) ? report.confirmed : report.wrong, listed.size)
+    const isSize = listed.size === replica.size
+    add(isSize ? report.confirmed : report.wrong, listed.size)
+    if (isSize && !looksRight(listed, replica)) add(report.toRead, listed.size)
   } else if (listed.size === replica.size) {
     add(report.adopted, listed.size)
     add(report.toRead, listed.size)

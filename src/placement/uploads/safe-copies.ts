@@ -8,7 +8,7 @@ import { isAppError } from '../../errors.ts'
 import type { ObjectInfo } from '../../storage/backend.ts'
 import { knownKey } from '../keys.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
-import { loadObject } from '../ledger/replicas.ts'
+import { isDoubtedSql, loadObject, noteDoubt } from '../ledger/replicas.ts'
 import { isOwned } from '../locations/counter/confirmations.ts'
 import { leftToWait } from '../locations/counter/moved-installation.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
@@ -34,7 +34,10 @@ type Verified = {
   size: number
   /** Of a file on a disk, when it was proven; null: not noted. */
   modifiedAtMs: number | null
-  /** Proven, or seen in a listing, not long ago, at a place that is not in trouble. */
+  /**
+   * Proven, or seen in a listing, not long ago, at a place that is not in trouble, and nothing speaks against
+   * it.
+   */
   isFresh: boolean
 }
 
@@ -90,7 +93,7 @@ async function verifiedReplicas(placement: Placement, objectIds: readonly string
       where not exists (select from location_counter where location_id = l.id and conflict is not null))
     select r.object_id as "objectId", r.location_id as "locationId", r.key, o.size,
       (r.proof ->> 'modifiedAtMs')::float8 as "modifiedAtMs",
-      place.is_trusted and greatest(r.verified_at, place.seen_at) > now() - ${freshMs} * interval '1 millisecond' as "isFresh"
+      place.is_trusted and not ${isDoubtedSql(sql`r`)} and greatest(r.verified_at, place.seen_at) > now() - ${freshMs} * interval '1 millisecond' as "isFresh"
     from replica r join stored_object o on o.id = r.object_id join place on place.id = r.location_id
     where r.object_id = any(${objectIds as string[]}::uuid[]) and r.state = 'verified' and o.state = 'live'`.execute(
     placement.db,
@@ -175,6 +178,11 @@ async function lookElsewhere(
       const found = compareHeld(object, replica, held)
       if (found.answer !== 'different') return found.answer
       reason = found.reason
+      if (found.isByEtag) {
+        // Reading it may take longer than somebody waits: the bytes that were sent are kept.
+        await noteDoubt(placement.db, replica, reason)
+        return 'different'
+      }
     }
   } catch (error) {
     const { message } = error as Error

@@ -241,6 +241,28 @@ test('a part of a replica that has rotted is not kept when that is found out, no
   assert.deepEqual(await read(film, part), film.bytes.subarray(CHUNK, CHUNK + 11))
 })
 
+/** The bucket holds other bytes of it from now on, and still names the ETag that was proven. */
+async function rot({ id }: { id: string }, offset: number): Promise<void> {
+  const { key } = (await loadObject(database.db, id))!.replicas[0]!
+  await server.stored.tamper(key, { offset })
+}
+
+for (const { title, filler } of [
+  { title: 'this process', filler: async () => rig.placement },
+  { title: 'another one', filler: otherProcess },
+])
+  test(`of a replica that is found bad nothing is kept that ${title} is still fetching`, async (t) => {
+    const filling = await filler(t)
+    await rot(film, 4 * CHUNK + 5)
+    const reading = await open(film, { start: CHUNK + 1, end: film.bytes.length - 1 }, filling)
+    const pieces = reading[Symbol.asyncIterator]()
+    for (let received = 0; received < CHUNK + 10; ) received += ((await pieces.next()).value as Buffer).length
+    assert.equal((await lookEverywhere(rig.placement, film.id)).answer, 'different')
+    while (!(await pieces.next()).done);
+    await quiet(filling)
+    assert.deepEqual(await cachedFiles(), [])
+  })
+
 test('right bytes under a new ETag are judged once, proven anew, and then served', async () => {
   await sql`update replica set proof = jsonb_set(proof, '{etag}', '"0123456789abcdef0123456789abcdef"')
     where object_id = ${film.id}`.execute(database.db)

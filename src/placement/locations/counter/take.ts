@@ -6,7 +6,7 @@ import type { Location } from '../../location.ts'
 import type { Placement } from '../../placement.ts'
 import { commitNext } from './advance.ts'
 import { holderFor } from './moved-installation.ts'
-import { assertPlace, judgeCounter, loadCounter, markerOf, readHeld } from './record.ts'
+import { assertPlace, judgeCounter, loadCounter, markerOf, readHeld, readMarker } from './record.ts'
 
 /**
  * An administrator's decision: this ledger goes on with the location. Another installation that advanced the
@@ -19,6 +19,7 @@ export async function takeCounter(placement: Placement, location: Location): Pro
   const row = await loadCounter(placement, location.id)
   if (row?.conflict == null)
     throw new AppError('conflict', `${location.label} has no other ledger: there is nothing to take over`)
+  await takeMarker(placement, location)
   const marker = await markerOf(placement, location.id)
   const held = await readHeld(location)
   await assertPlace(location, marker, held, true)
@@ -48,6 +49,25 @@ export async function takeCounter(placement: Placement, location: Location): Pro
     )
   }
   await commitNext(placement, location.id, value, token, version)
+}
+
+/**
+ * This database is older than the location, and never knew its marker: from now on it is the one that is
+ * there.
+ */
+async function takeMarker({ db }: Placement, location: Location): Promise<void> {
+  const row = await db
+    .selectFrom('location')
+    .select('marker')
+    .where('id', '=', location.id)
+    .executeTakeFirst()
+  if (row?.marker !== null) return
+  await db
+    .updateTable('location')
+    .set({ marker: await readMarker(location), identity: location.identity })
+    .where('id', '=', location.id)
+    .where('marker', 'is', null)
+    .execute()
 }
 
 /**
