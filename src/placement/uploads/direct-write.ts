@@ -17,6 +17,7 @@ import { loadCounter } from '../locations/counter/record.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { abortParts } from '../removal/remove.ts'
+import { confirmLocationNow } from '../replica-io/mark-bad.ts'
 import type { DirectTarget, SignedRequest } from './direct-target.ts'
 
 const PUT_URL_MS = 15 * 60_000
@@ -126,6 +127,7 @@ async function beginParts(
   contentType: string,
   isOpen: IsOpen,
 ): Promise<string> {
+  await confirmPlaceOf(placement, write)
   const { uploadId } = await withPatience(placement, (signal) =>
     multipart.begin(write.key, { contentType, signal }),
   )
@@ -156,6 +158,8 @@ export async function listHeldParts(
     return await withPatience(placement, (signal) => multipart.listParts(write.key, multipartId, { signal }))
   } catch (error) {
     if (!isStorageError(error, 'not-found')) throw error
+    // Another bucket of that name holds no upload of ours, and the right one may come back.
+    await confirmLocationNow(placement, write.locationId)
     await writingReplica(placement.db, write)
       .set({ upload_id: '' })
       .where('upload_id', '=', multipartId)
