@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync, watch } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -290,4 +291,46 @@ test('a half-written note of a killed process is no obstacle', async (t) => {
     [[], []],
   )
   assert.match(await readFile(join(folder, 'buckets', Bucket, 'bucket.json'), 'utf8'), /"name":"photos"/)
+})
+
+test('what a power cut brings back of a finished part takes nothing from the object that it became', async (t) => {
+  const folder = await temporaryFolder(t)
+  const before = await open(folder)
+  const pending = join(folder, 'pending')
+  const notes = new Map<string, string>()
+  // A file system may forget that a name was removed, and has kept everything that was synced since.
+  const watcher = watch(pending, (_, name) => {
+    if (!name?.endsWith('.note') || notes.has(name)) return
+    try {
+      const text = readFileSync(join(pending, name), 'utf8')
+      if (text !== '') notes.set(name, text)
+    } catch {
+      // Removed already: the next part is tried.
+    }
+  })
+  t.after(() => watcher.close())
+  const client = sdk(t, before)
+  const bytes = randomBytes(50_000)
+  const at = { Bucket, Key: 'film' }
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(at))
+  let ETag: string | undefined
+  await until('a note was seen', async () => {
+    const part = new UploadPartCommand({ ...at, UploadId, PartNumber: 1, Body: bytes })
+    notes.clear()
+    ETag = (await client.send(part)).ETag
+    return notes.size > 0
+  })
+  await client.send(
+    new CompleteMultipartUploadCommand({
+      ...at,
+      UploadId,
+      MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] },
+    }),
+  )
+  await before.close()
+  for (const [name, text] of notes) await writeFile(join(pending, name), text)
+  const after = await open(folder)
+  t.after(() => after.close())
+  const answer = await sdk(t, after).send(new GetObjectCommand(at))
+  assert.deepEqual(Buffer.from(await answer.Body!.transformToByteArray()), bytes)
 })

@@ -80,6 +80,9 @@ async function* readFiles(
         for await (const chunk of part.file) {
           if (part.filename !== undefined)
             throw new AppError('invalid', `${part.fieldname}: no such file is kept here; send it by itself`)
+          // Without a name and a type it is text to us, and would be missing from what is "created".
+          if (wanted.files.includes(part.fieldname))
+            throw new AppError('invalid', `${part.fieldname}: send it as a file, with a name`)
           unwantedBytes += (chunk as Buffer).length
           if (unwantedBytes > MAX_UNWANTED_BYTES) {
             throw new AppError('too-large', `${part.fieldname}: more bytes than this request needs`)

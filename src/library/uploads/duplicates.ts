@@ -6,7 +6,7 @@
 import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
-import { sha256Of } from '../../placement/ledger/object-sql.ts'
+import { sha256Of, sizeOf } from '../../placement/ledger/object-sql.ts'
 import { advanceWhereDue } from '../../placement/locations/due-advance.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { ensureCopy } from '../../placement/uploads/repair.ts'
@@ -27,6 +27,8 @@ export type KnownAsset = {
   originalSha256: Buffer
   originalBytes: number
   sidecarId: string | null
+  /** Null: it has none. */
+  sidecarBytes: number | null
   isTrashed: boolean
   /** A film that was taken out of a photo's file, and that nobody has sent by itself. */
   isEmbedded: boolean
@@ -43,7 +45,7 @@ export async function findByChecksums(
   const { rows } = await sql<KnownAsset>`
     select asset.id, encode(checksum, 'hex') as checksum, original_object_id as "originalId",
       ${sha256Of(sql`asset.original_object_id`)} as "originalSha256", file_size as "originalBytes",
-      sidecar.object_id as "sidecarId", deleted_at is not null as "isTrashed",
+      sidecar.object_id as "sidecarId", ${sizeOf(sql`sidecar.object_id`)} as "sidecarBytes", deleted_at is not null as "isTrashed",
       is_embedded as "isEmbedded", processing = 'done' as "isProcessed"
     from asset left join asset_file sidecar on sidecar.asset_id = asset.id and sidecar.kind = 'sidecar'
     where asset.owner_id = ${ownerId}

@@ -70,7 +70,7 @@ export function openAcceptingQueue(connections: number): FairQueue {
 
 /**
  * Makes an asset of what the client sends, or finds the one that it is here as. Where the announced checksum
- * is of one that is here and safe, nothing of the body is read, unless there may be its sidecar in it.
+ * is of one that is here and safe, nothing of the body is read, unless there may be more in it.
  * @throws AppError invalid (form, format, live photo, other bytes than announced), too-large, quota-exceeded,
  * storage-full, unavailable
  */
@@ -82,7 +82,7 @@ export async function receiveUpload(
   const { placement, maxBytes, accepting } = parts
   const { sha1, bytes } = incoming.announced
   const known = sha1 && (await acknowledgeUnsent(parts, actor, { sha1, sha256: null }))
-  if (known && !mayBringSidecar(known, bytes)) return { id: known.id, status: 'duplicate' }
+  if (known && !mayBringMore(known, bytes)) return { id: known.id, status: 'duplicate' }
   if (bytes !== null && bytes > maxBytes + 2 * MAX_SIDECAR_BYTES)
     throw new AppError('too-large', `The file is larger than the limit of ${maxBytes} bytes`)
 
@@ -112,12 +112,14 @@ export async function receiveUpload(
 }
 
 /**
- * "Duplicate" is said of all that was sent. Whether a form has a sidecar in it shows only behind the file; an
- * asset that has one gets no other, so that nothing is lost there.
+ * "Duplicate" is said of all that was sent. What else is in a form shows only behind the file: where there is
+ * room for a sidecar, or for more than the one that is here, it is read. An asset that has a sidecar gets no
+ * other, so that nothing is lost there; but any other file would be dropped unseen.
  */
-function mayBringSidecar({ sidecarId, originalBytes }: KnownAsset, announcedBytes: number | null): boolean {
-  const leastBytes = originalBytes + SMALLEST_FORM_WITH_SIDECAR_BYTES
-  return sidecarId === null && (announcedBytes === null || announcedBytes >= leastBytes)
+function mayBringMore({ sidecarBytes, originalBytes }: KnownAsset, announcedBytes: number | null): boolean {
+  if (announcedBytes === null) return true
+  if (sidecarBytes === null) return announcedBytes >= originalBytes + SMALLEST_FORM_WITH_SIDECAR_BYTES
+  return announcedBytes > originalBytes + sidecarBytes + MAX_FORM_OVERHEAD_BYTES
 }
 
 /**

@@ -14,6 +14,11 @@ export function sha256Of(objectId: ObjectId): RawBuilder<Buffer | null> {
   return sql<Buffer | null>`(select sha256 from stored_object where stored_object.id = ${objectId})`
 }
 
+/** The size of its bytes; null where there is no such object. */
+export function sizeOf(objectId: ObjectId): RawBuilder<number | null> {
+  return sql<number | null>`(select size from stored_object where stored_object.id = ${objectId})`
+}
+
 /** It was given up, and what is left of it is on its way out. */
 export function isPurging(objectId: ObjectId): RawBuilder<boolean> {
   return sql<boolean>`exists (

@@ -3,6 +3,7 @@ import type { Schema } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
 import { knownKey } from '../keys.ts'
+import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { loadObject, lockObject } from '../ledger/replicas.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
@@ -101,7 +102,11 @@ async function standsForTwin(placement: Placement, late: RemovalCandidate, row: 
   if (!needy) throw new RetryLater(`no copy of ${first.object.id} can be confirmed now`, 60_000)
   const forNeedy = { ...late, objectId: needy.object.id }
   const result = await putAnew(placement, needy.object, asFound(placement, forNeedy, check), { actor: ACTOR })
-  if (result === 'not-now') await nameWhereItLies(placement, forNeedy, check)
+  const isNowNamed =
+    result === 'not-now'
+      ? (await nameWhereItLies(placement, forNeedy, check)) === 'adopted'
+      : result === 'done'
+  if (!isNowNamed) await lookAgain(placement, late)
   return true
 }
 
@@ -117,12 +122,23 @@ async function keep(placement: Placement, late: RemovalCandidate, check: Same): 
   if (!isTaken) {
     const found = asFound(placement, late, check)
     const result = await putAnew(placement, loaded.object, found, { actor: ACTOR })
-    if (result !== 'not-now') return
+    if (result === 'done') return
+    if (result === 'settled-meanwhile') return lookAgain(placement, late)
   }
   const again = await decideRemoval(placement, late, { first: 'others', actor: ACTOR })
   if (again.do === 'remove') return removeUnnamed(placement, late, again)
-  // The bytes taken for a replica are not one: the next look finds that key free.
-  if (again.do === 'keep' && !isTaken) await nameWhereItLies(placement, late, again.check)
+  if (again.do === 'stay') return
+  // The bytes taken for a replica are not one, or are being given up: the next look finds that place free.
+  if (isTaken || (await nameWhereItLies(placement, late, again.check)) === 'taken')
+    await lookAgain(placement, late)
+}
+
+/**
+ * Right bytes that nothing stands for stay where they are for now: this look must not be the last one, as it
+ * is for a key whose time was over while nothing ran, or the place was away.
+ */
+function lookAgain({ db }: Pick<Placement, 'db'>, late: RemovalCandidate): Promise<void> {
+  return noteKeyToClear(db, late, 0)
 }
 
 /**

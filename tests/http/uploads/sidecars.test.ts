@@ -233,6 +233,22 @@ test('a sidecar is kept that comes with a photo which is here, also where its ch
   assert.equal(await sidecarOf(server, id), sidecar)
 })
 
+test('another file that comes with a photo which is here is not taken for its sidecar', async (t) => {
+  const server = await startDirectServer(t)
+  const bytes = await photo()
+  await post(server, bytes, xmp(3))
+  await server.runJobs()
+  const form = new FormData()
+  for (const name of ['fileCreatedAt', 'fileModifiedAt']) form.set(name, new Date().toISOString())
+  form.set('assetData', new Blob([new Uint8Array(bytes)]), 'photo.jpg')
+  form.set('sidecarData', new Blob([xmp(3)]), 'photo.jpg.xmp')
+  form.set('livePhotoData', new Blob([new Uint8Array(200_000)]), 'photo.mov')
+  const headers = { 'x-immich-checksum': hashOf('sha1', bytes) }
+  // Whose sender hears "duplicate" may delete the film, which is nowhere.
+  const { status } = await server.admin.call('/assets', { method: 'POST', body: form, headers })
+  assert.equal(status, 400)
+})
+
 test('a photo of an announced checksum that is here counts against no quota, and goes to no bucket', async (t) => {
   const server = await startDirectServer(t, {
     uploads: { upload: { strategy: 's3-first' }, rollout: null },

@@ -139,7 +139,10 @@ test('uploads', async (t) => {
     const before = { assets: await countOf(server, 'asset'), objects: await countOf(server, 'stored_object') }
     const cases: [Part[], RegExp, string[]?][] = [
       [[...timeParts], /assetData: a file is required/, ['assetData']],
-      [[...timeParts, { name: 'assetData', value: 'not a file' }], /assetData: a file is required/],
+      [
+        [...timeParts, { name: 'assetData', value: 'not a file' }],
+        /assetData: send it as a file, with a name/,
+      ],
       [fileParts(Buffer.alloc(0)), /empty \(0 bytes\)/],
       [[{ name: 'assetData', value: photo(), fileName: 'a.jpg' }], /Validation failed/, ['fileCreatedAt']],
       [
@@ -169,6 +172,10 @@ test('uploads', async (t) => {
       [
         [...fileParts(photo()), { name: 'livePhotoData', value: photo(), fileName: 'film.mov' }],
         /livePhotoData: no such file is kept here/,
+      ],
+      [
+        [...fileParts(photo()), { name: 'sidecarData', value: '<x:xmpmeta/>' }],
+        /sidecarData: send it as a file, with a name/,
       ],
       [[...fileParts(photo()), { name: 'assetData', value: photo(), fileName: 'b.jpg' }], /one file only/],
       [
@@ -248,7 +255,9 @@ test('uploads', async (t) => {
     const sidecar = { name: 'sidecarData', fileName: 'photo.jpg.xmp', value: Buffer.from('<x/>') }
     const { body } = await post(server, [...fileParts(bytes), sidecar])
     const checksum = createHash('sha1').update(bytes).digest('hex')
-    const answer = await halfUpload(server, { 'x-immich-checksum': checksum })
+    // For another sidecar there is room in it, and for no film.
+    const length = { 'content-length': String(bytes.length + 5_000) }
+    const answer = await halfUpload(server, { 'x-immich-checksum': checksum, ...length })
     assert.match(answer, new RegExp(`"id":"${body.id}","status":"duplicate"`))
   })
 

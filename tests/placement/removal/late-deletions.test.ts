@@ -66,7 +66,7 @@ function loseDeletion(backend: StorageBackend): () => Promise<void> {
 }
 
 async function sweepKeys(): Promise<void> {
-  await database.pool.query('update key_to_clear set clear_at = now()')
+  await database.pool.query('update key_to_clear set clear_at = now(), retry_at = null')
   await sweepPlacement(rig.placement)
 }
 

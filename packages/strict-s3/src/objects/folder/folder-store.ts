@@ -135,7 +135,9 @@ export async function openFolderStore(options: { path: string; sync: boolean }):
         if (!upload) return false
         const replaced = await readJson<typeof part>(partPath(id, part.number))
         const giveUp = replaced ? [replaced.blob.id] : []
-        const about: Pending = { bucket: null, key: null, blobs: [part.blob.id, ...giveUp] }
+        // With the key: should a power cut bring this note back, the object may consist of them by then.
+        const { bucket, key } = upload
+        const about: Pending = { bucket, key, blobs: [part.blob.id, ...giveUp] }
         await change(about, [part.blob.id], giveUp, (temporary) =>
           files.writeJson(partPath(id, part.number), part, temporary),
         )
