@@ -82,7 +82,7 @@ export function createMemoryStore(): ObjectStore {
       }
     },
     copyBlob: async (blob) => addBlob(Buffer.from(bytesOf(blob))),
-    discardBlob: async (blob) => {
+    discardBlob: async (_bucket, _key, blob) => {
       blobs.delete(blob.id)
     },
     async *readBlob(blob, { start, end }) {

@@ -106,7 +106,7 @@ export interface ObjectStore {
   /**
    * Replaces the versions of a key by what `change` makes of them (none: the key is gone), one change at a
    * time per key. Durable when it returns; blobs that are listed no longer are removed then. When `change`
-   * throws, nothing happened.
+   * throws, nothing happened; after another failure the record may be the old or the new one.
    */
   updateRecord(
     bucket: string,
@@ -119,8 +119,11 @@ export interface ObjectStore {
   createBlob(): Promise<BlobWriter>
   /** A second blob with the same bytes. */
   copyBlob(blob: BlobRef): Promise<BlobRef>
-  /** Removes a blob that no record took. */
-  discardBlob(blob: BlobRef): Promise<void>
+  /**
+   * Removes a blob that was meant for the key, unless its record names it: a change that failed may have been
+   * made all the same.
+   */
+  discardBlob(bucket: string, key: string, blob: BlobRef): Promise<void>
   /** The bytes from `start` to `end`, both inclusive. */
   readBlob(blob: BlobRef, range: { start: number; end: number }): AsyncIterable<Buffer>
 
@@ -132,7 +135,8 @@ export interface ObjectStore {
   /** Runs `work` while no part is written to the upload and no other `holdUpload` runs. */
   holdUpload<T>(id: string, work: () => Promise<T>): Promise<T>
   /**
-   * Forgets the upload and removes the blobs of its parts, except those in `keep`. Call it within
+   * Forgets the upload and removes the blobs of its parts, except those in `keep` and those that its
+   * key's record names. Call it within
    * `holdUpload`.
    */
   removeUpload(id: string, keep: Set<string>): Promise<void>

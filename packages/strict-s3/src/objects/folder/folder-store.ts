@@ -13,7 +13,7 @@ import type { BucketRecord, KeyRecord, ObjectStore, UploadRecord } from '../obje
 import { createFolderBlobs } from './blobs.ts'
 import { createFolderFiles, isErrno, lockFolder, readJson } from './files.ts'
 import { recordPath } from './paths.ts'
-import { goneSuffix, type Pending, readParts, recoverFolder } from './recovery.ts'
+import { blobsOf, goneSuffix, readParts, recoverFolder } from './recovery.ts'
 import { walkRecords } from './walk.ts'
 
 /** Upload ids become folder names: nothing but what we make ourselves may reach the file system. */
@@ -48,10 +48,20 @@ export async function openFolderStore(options: { path: string; sync: boolean }):
     throw error
   }
 
+  /**
+   * Removes blobs, but those that the key's record names: a change of it that failed may have been made all
+   * the same, for its last steps come after the rename.
+   */
+  const removeUnnamed = async (bucket: string, key: string, ids: string[]): Promise<void> => {
+    if (ids.length === 0) return
+    const named = new Set(blobsOf(await readRecord(bucket, key)))
+    for (const id of ids) if (!named.has(id)) await blobs.remove(id)
+  }
+
   const newChange = (): string => join(root, 'pending', String(++lastChange))
   /** Notes which blobs a change is about, makes it, then removes those it gave up. */
   const change = async (
-    about: Pending,
+    about: { bucket: string; key: string; blobs: string[] },
     add: string[],
     giveUp: string[],
     commit: (temporary: string) => Promise<void>,
@@ -60,7 +70,7 @@ export async function openFolderStore(options: { path: string; sync: boolean }):
     await writeFile(`${path}.note`, JSON.stringify(about))
     await blobs.settle(add)
     await commit(`${path}.new`)
-    for (const id of giveUp) await blobs.remove(id)
+    await removeUnnamed(about.bucket, about.key, giveUp)
     await rm(`${path}.note`, { force: true })
   }
 
@@ -112,7 +122,7 @@ export async function openFolderStore(options: { path: string; sync: boolean }):
 
     createBlob: () => blobs.create(),
     copyBlob: (blob) => blobs.copy(blob),
-    discardBlob: (blob) => blobs.remove(blob.id),
+    discardBlob: (bucket, key, blob) => removeUnnamed(bucket, key, [blob.id]),
     readBlob: (blob, range) => blobs.read(blob, range),
 
     async createUpload(upload) {
@@ -137,7 +147,7 @@ export async function openFolderStore(options: { path: string; sync: boolean }):
         const giveUp = replaced ? [replaced.blob.id] : []
         // With the key: should a power cut bring this note back, the object may consist of them by then.
         const { bucket, key } = upload
-        const about: Pending = { bucket, key, blobs: [part.blob.id, ...giveUp] }
+        const about = { bucket, key, blobs: [part.blob.id, ...giveUp] }
         await change(about, [part.blob.id], giveUp, (temporary) =>
           files.writeJson(partPath(id, part.number), part, temporary),
         )
@@ -149,7 +159,9 @@ export async function openFolderStore(options: { path: string; sync: boolean }):
       const gone = uploadPath(id) + goneSuffix
       await rename(uploadPath(id), gone)
       await files.syncFolder(dirname(gone))
-      for (const part of await readParts(gone)) if (!keep.has(part.blob.id)) await blobs.remove(part.blob.id)
+      const upload = await readJson<UploadRecord>(join(gone, 'upload.json'))
+      const given = (await readParts(gone)).map(({ blob }) => blob.id).filter((blobId) => !keep.has(blobId))
+      if (upload) await removeUnnamed(upload.bucket, upload.key, given)
       await rm(gone, { recursive: true, force: true })
     },
     async listUploads(bucket) {

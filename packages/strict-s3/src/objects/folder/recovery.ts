@@ -19,7 +19,7 @@ export type Recovery = {
 
 export const goneSuffix = '.gone'
 
-const blobsOf = (record: KeyRecord | undefined): string[] =>
+export const blobsOf = (record: KeyRecord | undefined): string[] =>
   record?.versions.flatMap((version) => version.blobs.map((blob) => blob.id)) ?? []
 
 export async function readParts(folder: string): Promise<PartRecord[]> {

@@ -49,7 +49,7 @@ export async function uploadPartCopy(call: BucketCall): Promise<Reply> {
     checksums: algorithm && checksum ? { [algorithm]: checksum.digest().toString('base64') } : {},
   }
   if (!(await call.store.writePart(upload.id, part))) {
-    await call.store.discardBlob(blob)
+    await call.store.discardBlob(call.bucketName, call.key, blob)
     throw new S3Error('NoSuchUpload')
   }
   return xmlReply(writeXml('CopyPartResult', { LastModified: part.uploadedAt, ETag: `"${part.etag}"` }))

@@ -104,7 +104,7 @@ export async function uploadPart(call: BucketCall): Promise<Reply> {
     checksums: stored.checksums,
   }
   if (!(await call.store.writePart(upload.id, part))) {
-    await call.store.discardBlob(stored.blob)
+    await call.store.discardBlob(call.bucketName, call.key, stored.blob)
     throw new S3Error('NoSuchUpload', { details: { UploadId: upload.id } })
   }
   const headers = checksumHeaders({ checksums: part.checksums, checksumType: 'FULL_OBJECT' })

@@ -107,7 +107,7 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
       },
     )
   } catch (error) {
-    for (const blob of blobs) await store.discardBlob(blob)
+    for (const blob of blobs) await store.discardBlob(call.bucketName, call.key, blob)
     throw error
   }
 }

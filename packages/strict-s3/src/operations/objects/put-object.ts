@@ -33,7 +33,7 @@ export async function putObject(call: BucketCall): Promise<Reply> {
       return withNewVersion(versions, version)
     })
   } catch (error) {
-    await store.discardBlob(stored.blob)
+    await store.discardBlob(call.bucketName, key, stored.blob)
     throw error
   }
   return emptyReply(200, {
