@@ -4,7 +4,7 @@
  * first minute.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findProcess } from './database/embedded/process-identity.ts'
 import { AppError } from './errors.ts'
@@ -21,13 +21,15 @@ export type DemonstrationBucket = {
 }
 
 /**
- * `demonstration-bucket.json`, readable by its owner alone. `server` is the process that serves the folder.
+ * `demonstration-bucket.json`, readable by its owner alone. `server` is the process that serves the folder,
+ * and which folder that is: a copy of a running installation holds a copy of this file, and must not use the
+ * bucket of its original.
  */
 type Remembered = {
   accessKeyId: string
   secretAccessKey: string
   port: number
-  server: { pid: number; startedAt: string } | null
+  server: { pid: number; startedAt: string; folder: string } | null
 }
 
 /**
@@ -37,10 +39,12 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
   const folder = join(dataDir, 'demonstration-bucket')
   const file = join(dataDir, 'demonstration-bucket.json')
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await mkdir(folder, { recursive: true })
+  const identity = await identityOf(folder)
   const remembered = await read(file)
   const { accessKeyId, secretAccessKey } = remembered
 
-  if (await isServing(remembered.server)) {
+  if (await isServing(remembered.server, identity)) {
     const endpoint = `http://127.0.0.1:${remembered.port}`
     return { endpoint, folder, accessKeyId, secretAccessKey, close: async () => undefined }
   }
@@ -76,7 +80,8 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
   })
   const self = await findProcess(process.pid)
   const own = { accessKeyId, secretAccessKey, port: server.port }
-  await write(file, { ...own, server: { pid: process.pid, startedAt: self?.startedAt ?? '' } })
+  const ours = { pid: process.pid, startedAt: self?.startedAt ?? '', folder: identity }
+  await write(file, { ...own, server: ours })
   return {
     endpoint: server.endpoint,
     folder,
@@ -89,8 +94,14 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
   }
 }
 
-async function isServing(server: Remembered['server']): Promise<boolean> {
-  if (server === null || server.pid === process.pid) return false
+/** By whatever path it is reached; a copy has another one, a snapshot another device. */
+async function identityOf(folder: string): Promise<string> {
+  const { dev, ino } = await stat(folder, { bigint: true })
+  return `${dev}:${ino}`
+}
+
+async function isServing(server: Remembered['server'], folder: string): Promise<boolean> {
+  if (server === null || server.pid === process.pid || server.folder !== folder) return false
   const found = await findProcess(server.pid)
   return found !== null && found.startedAt === server.startedAt
 }

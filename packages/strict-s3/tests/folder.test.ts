@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, watch } from 'node:fs'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
@@ -234,6 +234,19 @@ test('one process at a time; a dead one does not hold the folder', async (t) => 
   await writeFile(join(folder, 'lock.json'), JSON.stringify({ pid: process.ppid, startedTicks: '1' }))
   await (await open(folder)).close()
   assert.deepEqual((await readdir(folder)).includes('lock.json'), false)
+})
+
+test('a copy of the folder of a running process can be opened beside it', async (t) => {
+  const folder = await temporaryFolder(t)
+  const { child, client } = await startProcess(t, folder, 'nosync')
+  await client.send(new PutObjectCommand({ Bucket, Key: 'photo', Body: 'bytes' }))
+  const copied = await temporaryFolder(t)
+  await cp(folder, copied, { recursive: true })
+  const copy = await open(copied)
+  t.after(() => copy.close())
+  await sdk(t, copy).send(new DeleteObjectCommand({ Bucket, Key: 'photo' }))
+  assert.equal((await bytesAt(client, 'photo')).toString(), 'bytes')
+  await assert.rejects(open(folder), new RegExp(`in use by process ${child.pid}`))
 })
 
 test('256 MiB go up and down without staying in memory', { timeout: 120_000 }, async (t) => {

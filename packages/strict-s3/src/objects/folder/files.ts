@@ -1,5 +1,5 @@
 /** Files that are whole or absent after a crash, and folders that remember them. */
-import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createKeyLock } from '../key-lock.ts'
 
@@ -93,12 +93,21 @@ export function createFolderFiles(sync: boolean): FolderFiles {
   }
 }
 
-/** One process at a time: a second one would sweep away what the first is receiving. */
+/**
+ * One process at a time: a second one would sweep away what the first is receiving. A copy of the folder of a
+ * running process is nobody's.
+ */
 export async function lockFolder(root: string): Promise<() => Promise<void>> {
   const path = join(root, 'lock.json')
-  const mine = { pid: process.pid, startedTicks: await startedTicks(process.pid) }
+  const { dev, ino } = await stat(root, { bigint: true })
+  const mine = {
+    pid: process.pid,
+    startedTicks: await startedTicks(process.pid),
+    folder: `${dev}:${ino}` as string | undefined,
+  }
   const held = await readJson<typeof mine>(path).catch(() => undefined)
-  if (held && (held.pid !== process.pid || lockedHere.has(path))) {
+  const isOfThisFolder = held?.folder === undefined || held.folder === mine.folder
+  if (held && isOfThisFolder && (held.pid !== process.pid || lockedHere.has(path))) {
     const ticks = await startedTicks(held.pid)
     // The same number may be another process by now: on Linux its start time tells.
     const isSame = ticks !== null && (held.startedTicks === null || ticks === held.startedTicks)
