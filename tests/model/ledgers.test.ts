@@ -309,7 +309,7 @@ async function run(world: World, step: Command): Promise<void> {
         `update replica set lease_expires_at = now() - interval '1 minute' where lease_expires_at is not null`,
       )
       await database.pool.query(`update stored_object set created_at = created_at - interval '1 hour'`)
-      await database.pool.query(`update key_to_clear set clear_at = now()`)
+      await database.pool.query(`update key_to_clear set clear_at = now(), retry_at = null`)
       await tolerate(() => sweepPlacement(placement))
       {
         const { rows } = await database.pool.query(

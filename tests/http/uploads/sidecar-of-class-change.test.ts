@@ -65,7 +65,7 @@ async function startWithSidecar(t: TestContext, { at }: { at: 's3' | 'local' }) 
   const assertKept = async () => {
     await server.runJobs()
     await passClassTime(db)
-    await server.pool.query('update key_to_clear set clear_at = now()')
+    await server.pool.query('update key_to_clear set clear_at = now(), retry_at = null')
     await sweepPlacement(placement)
     await server.runJobs()
     assert.equal(await linked(), sidecar)

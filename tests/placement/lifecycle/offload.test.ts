@@ -345,9 +345,9 @@ test('a bucket that became another one is refused before the first write', async
   )
   const foreign = openMemoryBackend()
   await foreign.writeMarker('another installation')
-  await assert.rejects(confirmLocation(swapped, locationOfBackend('new', 'memory', foreign)), {
-    code: 'conflict',
-  })
+  const unseen = locationOfBackend('new', 'memory', foreign)
+  swapped.locations.set('new', unseen)
+  await assert.rejects(confirmLocation(swapped, unseen), { code: 'conflict' })
 })
 
 test('the sweep removes what a killed process left: staged files, unlinked objects', async () => {

@@ -42,7 +42,7 @@ async function adopt(at: string): Promise<void> {
 }
 
 async function sweepKeys(): Promise<void> {
-  await rig.pool.query('update key_to_clear set clear_at = now()')
+  await rig.pool.query('update key_to_clear set clear_at = now(), retry_at = null')
   await sweepPlacement(rig.placement)
 }
 

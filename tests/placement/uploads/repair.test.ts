@@ -96,7 +96,7 @@ test('A3: a killed repair that had put the right bytes is found good without ano
   await spoilHere()
   await repairAndDie('after the bytes')
   assert.deepEqual(await places(), ['local suspect'])
-  await sql`update key_to_clear set clear_at = now()`.execute(rig.db)
+  await sql`update key_to_clear set clear_at = now(), retry_at = null`.execute(rig.db)
   await sweepPlacement(rig.placement)
   assert.deepEqual(await places(), ['local verified'])
   assert.deepEqual(await readFile(await localPath()), bytes)
