@@ -2,6 +2,7 @@
  * The timeline in a real browser, at 3,000 and at 200,000 photos: until something is seen, what the tab
  * holds, and how evenly it scrolls. All photos share one file: what differs between two runs is the page.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Browser, CDPSession, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { ADMIN } from '../tests/support/client.ts'
@@ -70,7 +71,7 @@ async function fill({ client, database }: ServerUnderTest, library: { months: nu
     )
     if (rows.length === 1) break
     if (performance.now() > deadline) throw new Error('the photo is not processed')
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await sleep(100)
   }
   // Only of queries, which the client of a benchmark has as well.
   await cloneAssets(database as never, id, library)
@@ -142,7 +143,7 @@ async function scroll(page: Page): Promise<Found> {
     }`)
     for (let turn = 0; turn < turns; turn++) {
       await page.mouse.wheel(0, pixels)
-      await new Promise((resolve) => setTimeout(resolve, everyMs))
+      await sleep(everyMs)
     }
     const frames = (await page.evaluate(`window.isWatched_ = false; window.frames_.slice(1)`)) as number[]
     found[`frames of a ${name} wheel, p50`] = { value: quantile(frames, 0.5), unit: 'ms' }

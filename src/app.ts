@@ -254,7 +254,7 @@ async function openLocations(
     if (locations.some((location) => location.id === id)) continue
     log.error(
       { location: id },
-      'a location holds files but is not configured: they cannot be read, and new files stay on this disk. Configure it again',
+      `a location holds files but is not configured: they cannot be read${bucket === LOCAL ? ', and new files stay on this disk' : ''}. Configure it again`,
     )
   }
   return { demonstrationBucket, locations, bucket }

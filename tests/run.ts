@@ -104,7 +104,7 @@ const ceph = (await whyNoCeph()) === null && files.some(needsRealBucket) ? await
 const runFolder = await mkdtemp(join(tmpdir(), 'glassine-run-'))
 // For the files, which inherit it, and for the reporter in this process.
 Object.assign(process.env, {
-  // Each file is a process that loads half of src: 0.35 s of CPU instead of 0.9.
+  // Each process loads half of src: 0.35 s of CPU instead of 0.9.
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),
   [FILE_TIMES_VARIABLE]: join(runFolder, 'times.jsonl'),
   [TEST_POSTGRES_VARIABLE]: postgres.url,

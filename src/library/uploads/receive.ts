@@ -156,8 +156,7 @@ async function stageOriginal(
 }
 
 function refusedFile(message: string): AppError {
-  const field = 'assetData'
-  return new AppError('invalid', `${field}: ${message}`, {
-    fields: [{ path: [field], message, code: 'custom' }],
+  return new AppError('invalid', `assetData: ${message}`, {
+    fields: [{ path: ['assetData'], message, code: 'custom' }],
   })
 }

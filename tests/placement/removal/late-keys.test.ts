@@ -1,4 +1,6 @@
-/** Keys that are looked after for what may still be put there: each gets its turn, and nothing goes unseen. */
+/**
+ * Keys that are looked after for what may still be put there: each gets its turn, and nothing goes unseen.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'

@@ -1,4 +1,6 @@
-/** One browser for all files of a process: it takes 2 s of a processor to start. Each page is another person's. */
+/**
+ * One browser for all files of a process: it takes 2 s of a processor to start. Each page is another person's.
+ */
 import { after } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { launchBrowser } from './browser.ts'

@@ -135,9 +135,8 @@ export interface ObjectStore {
   /** Runs `work` while no part is written to the upload and no other `holdUpload` runs. */
   holdUpload<T>(id: string, work: () => Promise<T>): Promise<T>
   /**
-   * Forgets the upload and removes the blobs of its parts, except those in `keep` and those that its
-   * key's record names. Call it within
-   * `holdUpload`.
+   * Forgets the upload and removes the blobs of its parts, except those in `keep` and those that the record
+   * of its key names. Call it within `holdUpload`.
    */
   removeUpload(id: string, keep: Set<string>): Promise<void>
   listUploads(bucket: string): Promise<UploadRecord[]>

@@ -93,6 +93,9 @@ export function createFolderFiles(sync: boolean): FolderFiles {
   }
 }
 
+/** `folder`: its device and inode; absent in a lock of an earlier version. */
+type Lock = { pid: number; startedTicks: string | null; folder?: string }
+
 /**
  * One process at a time: a second one would sweep away what the first is receiving. A copy of the folder of a
  * running process is nobody's.
@@ -100,12 +103,12 @@ export function createFolderFiles(sync: boolean): FolderFiles {
 export async function lockFolder(root: string): Promise<() => Promise<void>> {
   const path = join(root, 'lock.json')
   const { dev, ino } = await stat(root, { bigint: true })
-  const mine = {
+  const mine: Lock = {
     pid: process.pid,
     startedTicks: await startedTicks(process.pid),
-    folder: `${dev}:${ino}` as string | undefined,
+    folder: `${dev}:${ino}`,
   }
-  const held = await readJson<typeof mine>(path).catch(() => undefined)
+  const held = await readJson<Lock>(path).catch(() => undefined)
   const isOfThisFolder = held?.folder === undefined || held.folder === mine.folder
   if (held && isOfThisFolder && (held.pid !== process.pid || lockedHere.has(path))) {
     const ticks = await startedTicks(held.pid)

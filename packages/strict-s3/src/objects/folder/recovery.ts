@@ -8,7 +8,10 @@ import type { KeyRecord, PartRecord, UploadRecord } from '../object-store.ts'
 import type { FolderBlobs } from './blobs.ts'
 import { readJson } from './files.ts'
 
-/** Written before a change of a record or a part, removed after it: which blobs of which key it was about. */
+/**
+ * Written before a change of a record or a part, removed after it: which blobs of which key it was about. Null:
+ * of a part, as earlier versions noted it.
+ */
 export type Pending = { bucket: string | null; key: string | null; blobs: string[] }
 
 export type Recovery = {
