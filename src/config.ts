@@ -10,16 +10,15 @@ import { findClassMistakes } from './config/class-mistakes.ts'
 import { findDeliveryMistakes } from './config/delivery.ts'
 import { exposedSecrets } from './config/exposed-secrets.ts'
 import { interpolate } from './config/interpolate.ts'
+import { belongsInBucket, findLocationMistakes, locationsOf } from './config/location-mistakes.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import { readPrices } from './config/prices.ts'
 import { readYaml } from './config/read-yaml.ts'
 import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
-import type { KindKey } from './placement/object-kinds.ts'
+import { forEachKindKey, type KindKey } from './placement/object-kinds.ts'
 import type { ClassRules } from './placement/storage-classes.ts'
 import type { PriceList } from './placement/storage-prices.ts'
 
-/** Where the files of a kind belong. */
-export type Place = 'local' | 's3'
 /**
  * `local-first`: an upload is acknowledged when it is safe on the disk, and offloaded afterwards. `s3-first`:
  * it is acknowledged when the bucket has proven it.
@@ -45,11 +44,19 @@ export type Config = {
   /** `url` null: the embedded PostgreSQL in `{dataDir}/postgres`. */
   database: { url: string | null; maxConnections: number }
   storage: {
-    default: Place
+    default: string[]
     /** Absolute. */
     local: { mediaLocation: string }
+    /** The location `s3`. */
     s3: Storage['s3']
-    locations: Record<KindKey, Place>
+    /** Further buckets, by the names that they have as locations. */
+    buckets: Storage['buckets']
+    /** Folders beside the media location, by name; their paths are absolute. */
+    folders: Storage['folders']
+    /** `local`, `s3`, and names of `buckets` and `folders`: one at least. */
+    locations: Record<KindKey, string[]>
+    /** So many verified copies where files belong, before another is given up. */
+    minCopies: Record<KindKey, number>
     upload: {
       strategy: UploadStrategy
       direct: 'auto' | 'on' | 'off'
@@ -101,6 +108,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const { value, mistakes } = interpolate(document, env)
   mistakes.unshift(...readMistakes)
 
+  const dataDir = resolve(env.GLASSINE_DATA || DEFAULT_DATA)
   const given = withEnvironment(value, env)
   const parsed = FILE_SCHEMA.safeParse(given)
   const issues = parsed.success ? [] : parsed.error.issues
@@ -115,12 +123,14 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   if (rest !== null) {
     const areRight = (...sections: string[]) => !issues.some(({ path }) => sections.includes(String(path[1])))
     add(findContradictions(rest, areRight))
-    if (areRight('classes', 'locations', 'default')) add(findClassMistakes(rest.storage))
+    const mediaLocation = resolve(rest.storage.local.mediaLocation ?? `${dataDir}/media`)
+    add(findLocationMistakes(rest.storage, mediaLocation, areRight))
+    if (areRight('classes', 'locations', 'default', 'buckets')) add(findClassMistakes(rest.storage))
   }
   const pricesFile = rest?.storage.pricesFile ?? null
   const prices = pricesFile === null ? null : readPrices(resolve(pricesFile), mistakes)
   if (mistakes.length > 0 || !parsed.success) throw new ConfigError(file ?? 'the configuration', mistakes)
-  const config = toConfig(parsed.data, prices, resolve(env.GLASSINE_DATA || DEFAULT_DATA), file)
+  const config = toConfig(parsed.data, prices, dataDir, file)
   return { ...config, warnings: exposedSecrets(file, document) }
 }
 
@@ -151,8 +161,19 @@ function withEnvironment(value: unknown, env: NodeJS.ProcessEnv): unknown {
   return { ...file, server: { ...file.server, ...given } }
 }
 
-/** The document without the wrong values, which then have their defaults; null where that is not enough. */
+/**
+ * The document without the wrong values, which then have their defaults, and without the sections that are
+ * incomplete then; null where that is not enough.
+ */
 function parseWithout(given: unknown, issues: readonly z.core.$ZodIssue[]): ConfigFile | null {
+  const rest = withoutValues(given, issues)
+  const parsed = FILE_SCHEMA.safeParse(rest)
+  if (parsed.success) return parsed.data
+  const sections = parsed.error.issues.map((issue) => ({ ...issue, path: issue.path.slice(0, 2) }))
+  return FILE_SCHEMA.safeParse(withoutValues(rest, sections)).data ?? null
+}
+
+function withoutValues(given: unknown, issues: readonly z.core.$ZodIssue[]): unknown {
   const rest = structuredClone(given)
   for (const issue of issues) {
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [issue.path.at(-1)]
@@ -160,8 +181,7 @@ function parseWithout(given: unknown, issues: readonly z.core.$ZodIssue[]): Conf
     if (holder === null || typeof holder !== 'object') continue
     for (const key of keys) if (key !== undefined) delete (holder as Record<PropertyKey, unknown>)[key]
   }
-  const parsed = FILE_SCHEMA.safeParse(rest)
-  return parsed.success ? parsed.data : null
+  return rest
 }
 
 /** By the path of the key that each wins over. */
@@ -188,6 +208,8 @@ function toMistakes(issue: z.core.$ZodIssue, document: unknown, env: NodeJS.Proc
     const known = keysAt(issue.path) ?? []
     return [{ path, wrong: 'this must hold keys', right: `the keys here are ${known.join(', ')}` }]
   }
+  if (issue.code === 'invalid_key')
+    return [{ path, wrong: 'this name does not fit', right: issue.issues[0]?.message ?? issue.message }]
   const isMissing = valueAt(document, issue.path) === undefined
   return [{ path, wrong: isMissing ? 'this is missing' : 'this value does not fit', right: issue.message }]
 }
@@ -204,29 +226,31 @@ function findContradictions(
   areRight: (...sections: string[]) => boolean,
 ): Mistake[] {
   const mistakes: Mistake[] = []
-  if (
-    areRight('s3') &&
-    storage.s3 !== null &&
-    (storage.s3.accessKeyId === null) !== (storage.s3.secretAccessKey === null)
-  ) {
-    const missing = storage.s3.accessKeyId === null ? 'accessKeyId' : 'secretAccessKey'
+  const buckets = [
+    ...(areRight('s3') && storage.s3 !== null ? [{ path: ['storage', 's3'], bucket: storage.s3 }] : []),
+    ...(areRight('buckets') ? Object.entries(storage.buckets) : []).map(([name, bucket]) => ({
+      path: ['storage', 'buckets', name],
+      bucket,
+    })),
+  ]
+  for (const { path, bucket } of buckets) {
+    if ((bucket.accessKeyId === null) === (bucket.secretAccessKey === null)) continue
     mistakes.push({
-      path: ['storage', 's3', missing],
+      path: [...path, bucket.accessKeyId === null ? 'accessKeyId' : 'secretAccessKey'],
       wrong: 'only one of accessKeyId and secretAccessKey is set',
       right: 'set both, or neither for the default credential chain of AWS',
     })
   }
-  const originals = storage.locations.originals ?? storage.default
   for (const key of ['upload', 'rollout'] as const) {
-    if (storage[key]?.strategy !== 's3-first' || originals === 's3') continue
-    if (!areRight('locations', 'default')) continue
+    if (!areRight('locations', 'default', 'buckets')) continue
+    if (storage[key]?.strategy !== 's3-first' || belongsInBucket(storage, 'originals')) continue
     mistakes.push({
       path: ['storage', key, 'strategy'],
-      wrong: 'originals stay at local, so there is no bucket that could take them first',
-      right: 'write local-first, or set storage.locations.originals to s3',
+      wrong: 'originals belong in no bucket, so there is none that could take them first',
+      right: 'write local-first, or name a bucket in storage.locations.originals',
     })
   }
-  if (areRight('delivery', 'cdn', 's3', 'locations', 'default'))
+  if (areRight('delivery', 'cdn', 's3', 'buckets', 'locations', 'default'))
     mistakes.push(...findDeliveryMistakes(storage))
   if (storage.cache.maxBytes > 0 && storage.cache.maxBytes < SMALLEST_CACHE_BYTES) {
     mistakes.push({
@@ -245,7 +269,7 @@ function toConfig(
   configFile: string | null,
 ): Omit<Config, 'warnings'> {
   const { storage } = file
-  const locations = { ...storage.locations, originals: storage.locations.originals ?? storage.default }
+  const locations = locationsOf(storage)
   return {
     host: file.server.host,
     port: file.server.port,
@@ -259,7 +283,13 @@ function toConfig(
     storage: {
       ...storage,
       local: { mediaLocation: resolve(storage.local.mediaLocation ?? `${dataDir}/media`) },
+      folders: Object.fromEntries(
+        Object.entries(storage.folders).map(([name, { path }]) => [name, { path: resolve(path) }]),
+      ),
       locations,
+      minCopies: forEachKindKey(
+        ({ configKey }) => storage.minCopies[configKey] ?? locations[configKey].length,
+      ),
       prices,
     },
     uploads: file.uploads,
@@ -270,6 +300,7 @@ function toConfig(
       processingConcurrency: file.jobs.processingConcurrency ?? availableParallelism(),
     },
     media: file.media,
-    demonstrationBucket: storage.s3 === null && Object.values(locations).includes('s3'),
+    demonstrationBucket:
+      storage.s3 === null && Object.values(locations).some((names) => names.includes('s3')),
   }
 }

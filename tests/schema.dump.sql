@@ -346,6 +346,8 @@ create table home (
   kind text not null,
   location_ids jsonb not null,
   since timestamp with time zone not null default now(),
+  min_copies integer not null default 1,
+  constraint home_min_copies_check CHECK ((min_copies >= 1)),
   constraint home_pkey PRIMARY KEY (kind)
 );
 
@@ -625,7 +627,6 @@ create table stored_object (
   content_type text not null,
   extension text not null,
   state text not null default 'live'::text,
-  min_copies integer not null default 1,
   placement_version integer not null default 0,
   is_linked boolean not null default false,
   created_at timestamp with time zone not null default now(),
@@ -634,7 +635,6 @@ create table stored_object (
   sent_wrong_at timestamp with time zone,
   constraint stored_object_check CHECK (((state <> 'purging'::text) OR (purge_reason IS NOT NULL))),
   constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text]))),
-  constraint stored_object_min_copies_check CHECK ((min_copies >= 1)),
   constraint stored_object_purge_reason_check CHECK ((purge_reason = ANY (ARRAY['user'::text, 'replaced'::text, 'refused'::text, 'duplicate'::text]))),
   constraint stored_object_sha256_check CHECK ((octet_length(sha256) = 32)),
   constraint stored_object_size_check CHECK ((size >= 0)),
@@ -744,7 +744,7 @@ CREATE OR REPLACE FUNCTION public.guard_replica()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
-declare object_state text; required int; remaining int; is_acknowledged boolean;
+declare object_state text; object_kind text; required int := 1; remaining int; is_acknowledged boolean;
 begin
   if tg_op = 'INSERT' then
     if new.state <> 'writing' then
@@ -801,11 +801,15 @@ begin
       raise exception 'a replica goes for a reason' using errcode = 'GL001';
     end if;
     update stored_object set placement_version = placement_version + 1
-      where id = old.object_id returning state, min_copies, is_linked into object_state, required, is_acknowledged;
+      where id = old.object_id returning state, kind, is_linked into object_state, object_kind, is_acknowledged;
     if new.removal = 'decided' and object_state <> 'purging' then
       raise exception 'object % is live: nobody decided to delete it', old.object_id using errcode = 'GL002';
     end if;
     if object_state = 'live' then
+      -- What does not count as a copy leaves as many copies as there were: one of them must be right, so that it can be made anew.
+      if old.state = 'verified' then
+        required := coalesce((select min_copies from home where kind = object_kind), 1);
+      end if;
       select count(*) into remaining from replica
         where object_id = old.object_id and location_id <> old.location_id and state = 'verified';
       if old.state <> 'writing' or new.removal = 'other-copy' then

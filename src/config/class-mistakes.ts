@@ -1,5 +1,6 @@
 import { forEachKindKey, type KindKey } from '../placement/object-kinds.ts'
 import { isArchiveClass } from '../placement/storage-classes.ts'
+import { belongsInBucket } from './location-mistakes.ts'
 import type { Mistake } from './mistakes.ts'
 import type { ConfigFile } from './schema.ts'
 
@@ -14,9 +15,8 @@ export function findClassMistakes(storage: Storage): Mistake[] {
     if (entry === null) continue
     const kind = name as KindKey
     const path = ['storage', 'classes', kind]
-    const place = storage.locations[kind] ?? storage.default
-    if (place === 'local') {
-      const right = `let storage.locations.${kind} be s3, or leave the classes out`
+    if (!belongsInBucket(storage, kind)) {
+      const right = `let storage.locations.${kind} name a bucket, or leave the classes out`
       mistakes.push({ path, wrong: `${kind} belong on the disk, which has no storage classes`, right })
     }
     const steps = [

@@ -1,6 +1,7 @@
 /** What contradicts in `storage.delivery` and `storage.cdn`; types and ranges are the schema's. */
 import { createPrivateKey } from 'node:crypto'
 import { type DeliveryKey, type KindKey, OBJECT_KINDS } from '../placement/object-kinds.ts'
+import { belongsInBucket } from './location-mistakes.ts'
 import type { Mistake } from './mistakes.ts'
 import type { ConfigFile } from './schema.ts'
 
@@ -18,13 +19,13 @@ const KINDS = ['originals', 'previews', 'encodedVideos'] as const
 export function findDeliveryMistakes(storage: Storage): Mistake[] {
   const { delivery, cdn, s3 } = storage
   const mistakes: Mistake[] = []
-  const locations = { ...storage.locations, originals: storage.locations.originals ?? storage.default }
   for (const kind of KINDS) {
-    if (delivery[kind] === 'proxy' || LOCATIONS_OF[kind].some((name) => locations[name] === 's3')) continue
+    if (delivery[kind] === 'proxy' || LOCATIONS_OF[kind].some((name) => belongsInBucket(storage, name)))
+      continue
     mistakes.push({
       path: ['storage', 'delivery', kind],
       wrong: `this is ${delivery[kind]}, and they stay on the disk, which only Glassine can read`,
-      right: `write proxy, or set storage.locations.${kind} to s3`,
+      right: `write proxy, or set storage.locations.${kind} to a bucket`,
     })
   }
   for (const kind of KINDS.filter((name) => delivery[name] === 'cdn' && cdn === null)) {

@@ -61,7 +61,31 @@ function url(right: string, protocols: RegExp) {
     })
 }
 
-const place = () => oneOf('local', 's3')
+const LOCATIONS_RIGHT =
+  'write local, s3, a name of storage.buckets or storage.folders, or a list of such names'
+const locationName = () => text(LOCATIONS_RIGHT)
+/** One location or several: where the files of a kind belong. */
+const locationNames = () =>
+  z
+    .union([locationName(), z.array(locationName()).min(1)], { error: LOCATIONS_RIGHT })
+    .transform((value) => [...new Set([value].flat())])
+
+/**
+ * By names of the operator's, which are ids in the ledger. A number at the end is for the buckets of copies
+ * of an installation.
+ */
+const named = <Value extends z.ZodType>(value: Value) =>
+  z
+    .record(
+      text(NAME_RIGHT)
+        .regex(/^[a-z](-?[a-z0-9]){0,31}$/, { error: NAME_RIGHT })
+        .refine((name) => !RESERVED_NAMES.includes(name) && !/-\d+$/.test(name), { error: NAME_RIGHT }),
+      value,
+      { error: 'write a name of yours for each, and its keys below it' },
+    )
+    .default({})
+const RESERVED_NAMES = ['local', 's3', 'demonstration']
+const NAME_RIGHT = `use lower-case letters, digits and "-", no number after a "-", and none of ${RESERVED_NAMES.join(', ')}`
 const strategy = () => oneOf('local-first', 's3-first')
 
 const className = () => oneOf(...(STORAGE_CLASSES.map(({ name }) => name) as [string, ...string[]]))
@@ -164,17 +188,23 @@ export const FILE_SCHEMA = z.strictObject({
     .prefault({}),
   storage: z
     .strictObject({
-      default: place().default('s3'),
+      default: locationNames().prefault('s3'),
       local: z
         .strictObject({ mediaLocation: text('write the path of a folder').nullable().default(null) })
         .prefault({}),
       s3: z.strictObject(S3_KEYS).nullable().default(null),
+      buckets: named(z.strictObject(S3_KEYS)),
+      folders: named(z.strictObject({ path: text('write the path of a folder that exists') })),
       locations: z
         .strictObject({
-          ...forEachKindKey(() => place().default('local')),
+          ...forEachKindKey(() => locationNames().prefault('local')),
           // Null: `storage.default`.
-          originals: place().nullable().default(null),
+          originals: locationNames().nullable().default(null),
         })
+        .prefault({}),
+      // Null: every location of the kind.
+      minCopies: z
+        .strictObject(forEachKindKey(() => number({ min: 1, max: 32 }).nullable().default(null)))
         .prefault({}),
       upload: z
         .strictObject({
@@ -276,8 +306,7 @@ export function configKeys(): string[] {
 export function keysAt(path: readonly PropertyKey[]): string[] | null {
   let schema: z.core.$ZodType = FILE_SCHEMA
   for (const key of path) {
-    const shape = shapeOf(schema)
-    const next = shape?.[String(key)]
+    const next = valueOfRecord(schema) ?? shapeOf(schema)?.[String(key)]
     if (next === undefined) return null
     schema = next
   }
@@ -289,6 +318,12 @@ function leaves(schema: z.core.$ZodType, path: string[]): string[] {
   const shape = shapeOf(schema)
   if (shape === null) return [path.join('.')]
   return Object.entries(shape).flatMap(([key, inner]) => leaves(inner, [...path, key]))
+}
+
+/** What stands under each name of the operator's. */
+function valueOfRecord(schema: z.core.$ZodType): z.core.$ZodType | null {
+  if (schema instanceof z.ZodDefault) return valueOfRecord(schema.def.innerType)
+  return schema instanceof z.ZodRecord ? schema.def.valueType : null
 }
 
 /** The shape of an object below defaults and nulls. */

@@ -103,7 +103,7 @@ export type Schema = {
     settled_at: NullableTimestamp
     settled_by: string | null
   }
-  home: { kind: ObjectKind; location_ids: unknown; since: Timestamp }
+  home: { kind: ObjectKind; location_ids: unknown; since: Timestamp; min_copies: Generated<number> }
   browser_probe: {
     id: string
     location_id: string
@@ -122,7 +122,6 @@ export type Schema = {
     content_type: string
     extension: string
     state: Generated<ObjectState>
-    min_copies: Generated<number>
     placement_version: Generated<number>
     is_linked: Generated<boolean>
     created_at: Timestamp

@@ -27,9 +27,17 @@ export type Location = {
    */
   isReadOnly?: boolean
   backend: StorageBackend
+  /** Of a folder: how much room its disk has. */
+  space?(): Promise<{ freeBytes: number; totalBytes: number }>
   /** Stands before the backend of a place that can be away; absent at the media volume. */
   breaker?: Breaker
   probe(options?: ProbeOptions): Promise<ProbeReport>
   /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
   openBrowserProbe?(): Promise<BrowserProbe>
+}
+
+/** Where the configuration describes a bucket. A number at the end of its id counts copies of copies. */
+export function configKeyOf(locationId: string): string {
+  const name = locationId.replace(/-\d+$/, '')
+  return name === 's3' ? 'storage.s3' : `storage.buckets.${name}`
 }

@@ -17,7 +17,7 @@ import { isAway } from './locations/health.ts'
 import { confirmLocation, recordHealth } from './locations/locations.ts'
 import { makeMediaFolder } from './locations/media-folder.ts'
 import { DEFAULT_SETTINGS, type Placement, type PlacementSettings } from './placement.ts'
-import type { Policy } from './policy.ts'
+import { everyLocation, type MinCopies, type Policy } from './policy.ts'
 import { closeRechecks } from './replica-io/recheck-replica.ts'
 import type { ClassPolicy } from './storage-classes.ts'
 import { type PriceList, SHIPPED_PRICES } from './storage-prices.ts'
@@ -33,6 +33,8 @@ export type PlacementParts = {
   localId: string
   mediaLocation: string
   policy: Policy
+  /** Absent: every location of the policy. */
+  minCopies?: MinCopies
   /** Absent: everything stays in the ordinary class. */
   classes?: ClassPolicy
   /** Absent: the list that comes with Glassine. */
@@ -67,6 +69,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     local,
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
+    minCopies: parts.minCopies ?? everyLocation(parts.policy),
     classes: parts.classes ?? {},
     prices: parts.prices ?? SHIPPED_PRICES,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },

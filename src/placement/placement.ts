@@ -5,7 +5,7 @@ import type { Clock } from '../storage/moment.ts'
 import type { Cache } from './cache/cache.ts'
 import type { Delivery } from './delivery-rules.ts'
 import type { Location } from './location.ts'
-import type { Policy } from './policy.ts'
+import type { MinCopies, Policy } from './policy.ts'
 import type { ClassPolicy } from './storage-classes.ts'
 import type { PriceList } from './storage-prices.ts'
 
@@ -78,6 +78,7 @@ export type Placement = {
   /** Its folder. */
   mediaLocation: string
   policy: Policy
+  minCopies: MinCopies
   /** Storage classes by kind and age, for the replicas in object storage. */
   classes: ClassPolicy
   prices: PriceList

@@ -8,6 +8,24 @@ import { LEVEL_TO_GIVE_UP_ANOTHER, type ObjectState, type ReplicaState } from '.
  */
 export type Policy = { readonly [Kind in ObjectKind]: readonly string[] }
 
+/**
+ * For each kind, how many verified replicas must be where objects belong before one elsewhere is given up: at
+ * most as many as there are locations for it.
+ */
+export type MinCopies = { readonly [Kind in ObjectKind]: number }
+
+/** All of them. */
+export function everyLocation(policy: Policy): MinCopies {
+  const counts = Object.entries(policy).map(([kind, locations]) => [kind, Math.max(1, locations.length)])
+  return Object.fromEntries(counts) as MinCopies
+}
+
+/**
+ * While a copy is still missing that is wanted, the one that is not wanted is kept so much longer: copied from
+ * a disk, the missing one costs no download from a bucket.
+ */
+const SOURCE_KEPT_MS = 3_600_000
+
 export type PlacedReplica = {
   locationId: string
   state: ReplicaState
@@ -23,14 +41,15 @@ export type Step =
 /**
  * The steps that bring an object to where it belongs. None: it is there.
  *
- * A replica that is not wanted goes only when every wanted one is verified at the level that allows it, and
- * not before `holdMs` after the youngest of those proofs. `keepLocal` names a location that is never cleared
- * (deleteLocalAfterUpload: false).
+ * A replica that is not wanted goes only when as many wanted ones as `minCopies` says are verified at the
+ * level that allows it, and not before `holdMs` (an hour at least, while others are missing) after the youngest of
+ * those proofs. `keepLocal` names a location
+ * that is never cleared (deleteLocalAfterUpload: false).
  */
 export function nextSteps(
   object: { state: ObjectState; kind: ObjectKind },
   replicas: readonly PlacedReplica[],
-  rules: { policy: Policy; holdMs: number; keepLocal: string | null },
+  rules: { policy: Policy; minCopies: MinCopies; holdMs: number; keepLocal: string | null },
 ): Step[] {
   if (object.state === 'purging') return [{ do: 'purge' }]
 
@@ -40,23 +59,31 @@ export function nextSteps(
   // again.
   if (!replicas.some((replica) => replica.state === 'verified')) return []
   const steps: Step[] = []
+  const home: PlacedReplica[] = []
   for (const locationId of wanted) {
-    if (at.get(locationId)?.state !== 'verified') steps.push({ do: 'replicate', to: locationId })
+    const replica = at.get(locationId)
+    if (replica?.state === 'verified') home.push(replica)
+    else steps.push({ do: 'replicate', to: locationId })
   }
-  if (steps.length > 0) return steps
+  const enough = rules.minCopies[object.kind]
+  if (home.length < enough) return steps
 
   const extra = replicas.filter(
     (replica) => !wanted.includes(replica.locationId) && replica.locationId !== rules.keepLocal,
   )
-  if (extra.length === 0) return []
+  if (extra.length === 0) return steps
 
-  const home = wanted.map((locationId) => at.get(locationId)!)
-  const unproven = home.filter((replica) => (replica.proofLevel ?? 0) < LEVEL_TO_GIVE_UP_ANOTHER)
-  if (unproven.length > 0) return unproven.map((replica) => ({ do: 'replicate', to: replica.locationId }))
+  const isProven = (replica: PlacedReplica) => (replica.proofLevel ?? 0) >= LEVEL_TO_GIVE_UP_ANOTHER
+  const proven = home.filter(isProven)
+  for (const { locationId } of home.filter((replica) => !isProven(replica)))
+    steps.push({ do: 'replicate', to: locationId })
+  if (proven.length < enough) return steps
 
-  const youngestProof = Math.max(...home.map((replica) => replica.verifiedAt?.getTime() ?? 0))
-  const notBefore = new Date(youngestProof + rules.holdMs)
-  return extra
-    .filter((replica) => replica.state !== 'writing')
-    .map((replica) => ({ do: 'evict', from: replica.locationId, notBefore }))
+  const youngestProof = Math.max(...proven.map((replica) => replica.verifiedAt?.getTime() ?? 0))
+  const isAnyMissing = home.length < wanted.length
+  const keptMs = isAnyMissing ? Math.max(rules.holdMs, SOURCE_KEPT_MS) : rules.holdMs
+  const notBefore = new Date(youngestProof + keptMs)
+  for (const replica of extra)
+    if (replica.state !== 'writing') steps.push({ do: 'evict', from: replica.locationId, notBefore })
+  return steps
 }

@@ -130,7 +130,7 @@ export type PutOptions = {
  * object, lower-case hex, of a body that went in one put. `etag`: as the location reported it, lower case, no
  * quotes.
  * `partBytes`, `parts`: how a multipart object was cut, so that its ETag can be recomputed from another copy.
- * `modifiedAtMs`: of a file of this machine, when it was written, in ms; another time says that somebody has
+ * `modifiedAtMs`: of a file in a folder, when it was written, in ms; another time says that somebody has
  * touched it.
  */
 export type Evidence = {

@@ -36,8 +36,8 @@ test('no file: everything has a default, and what belongs in S3 goes to the demo
   assert.equal(config.dataDir, folder)
   assert.equal(config.database.url, null)
   assert.equal(config.storage.local.mediaLocation, join(folder, 'media'))
-  assert.equal(config.storage.locations.originals, 's3')
-  assert.equal(config.storage.locations.previews, 'local')
+  assert.deepEqual(config.storage.locations.originals, ['s3'])
+  assert.deepEqual(config.storage.locations.previews, ['local'])
   assert.equal(config.demonstrationBucket, true)
   assert.equal(config.jobs.processingConcurrency, availableParallelism())
   assert.equal(config.media.colorspace, 'p3')
@@ -127,7 +127,10 @@ jobs: { videoConcurrency: 1.5 }
   assert.match(error.message, /storage\.s3\.bucket: this is missing; write the name of the bucket/)
   assert.match(error.message, /accessKeyId: the environment variable NOT_SET is not set/)
   assert.match(error.message, /secretAccessKey: the environment variable EMPTY is empty/)
-  assert.match(error.message, /storage\.locations\.originals: this value does not fit; write local or s3/)
+  assert.match(
+    error.message,
+    /storage\.locations\.originals: there is no location of this name; did you mean s3/,
+  )
   assert.match(error.message, /server\.port: this value does not fit; write a whole number from 0 to 65535/)
 })
 
@@ -206,7 +209,7 @@ test('ways out: what belongs together is checked, and nothing of a key is printe
     `storage: { ${s3}, default: local, locations: { thumbnails: s3 }, delivery: { originals: redirect, previews: redirect, encodedVideos: redirect } }`,
   )
   assert.deepEqual(paths(local), ['storage.delivery.encodedVideos', 'storage.delivery.originals'])
-  assert.match(local.message, /write proxy, or set storage\.locations\.originals to s3/)
+  assert.match(local.message, /write proxy, or set storage\.locations\.originals to a bucket/)
   const cloudFront = await mistakesOf(
     t,
     `storage: { cdn: { type: cloudfront, baseUrl: "http://cdn.example.com/?x", privateKey: "\${K}", secret: x, cookieDomain: example.org } }`,
@@ -262,7 +265,7 @@ test('a named file must exist, and an empty section counts as absent', async (t)
   assert.throws(() => loadConfig({ GLASSINE_CONFIG: '/nowhere/glassine.yaml' }), /there is no file/)
   const config = await load(t, 'database:\nstorage:\n  s3:\n  default: local\n')
   assert.equal(config.demonstrationBucket, false)
-  assert.equal(config.storage.locations.originals, 'local')
+  assert.deepEqual(config.storage.locations.originals, ['local'])
 })
 
 test('how long sessions last, and where browsers find the server', async (t) => {
@@ -282,6 +285,76 @@ test('how long sessions last, and where browsers find the server', async (t) => 
   assert.deepEqual(paths(wrong).toSorted(), ['server.publicUrl', 'sessions.idleDays', 'sessions.maxDays'])
 })
 
+const KEYS = 'accessKeyId: id, secretAccessKey: secret'
+
+test('several locations: lists of names, and as many copies as there are places unless fewer are asked for', async (t) => {
+  const { storage, demonstrationBucket } = await load(
+    t,
+    `storage:
+  default: [s3, backblaze, nas, s3]
+  s3: { bucket: photos, ${KEYS} }
+  buckets:
+    backblaze: { endpoint: https://s3.eu-central-003.backblazeb2.com, bucket: photos-2, ${KEYS} }
+  folders:
+    nas: { path: /mnt/nas/photos }
+  locations: { sidecars: [local, nas], thumbnails: local }
+  minCopies: { originals: 2 }
+`,
+  )
+  assert.deepEqual(storage.locations.originals, ['s3', 'backblaze', 'nas'])
+  assert.deepEqual(storage.locations.sidecars, ['local', 'nas'])
+  assert.equal(storage.minCopies.originals, 2)
+  assert.equal(storage.minCopies.sidecars, 2)
+  assert.equal(storage.minCopies.thumbnails, 1)
+  assert.equal(storage.buckets.backblaze?.region, 'us-east-1')
+  assert.equal(storage.buckets.backblaze?.requestTimeoutMs, 60_000)
+  assert.deepEqual(storage.folders, { nas: { path: '/mnt/nas/photos' } })
+  assert.equal(demonstrationBucket, false)
+})
+
+test('what contradicts among several locations is named, each with its way out', async (t) => {
+  const wrong = await mistakesOf(
+    t,
+    `storage:
+  default: [s3, backblase]
+  buckets:
+    backblaze: { bucket: photos, prefix: a/, accessKeyId: id }
+    second: { bucket: photos, prefix: a/, ${KEYS} }
+  folders:
+    second: { path: /mnt/one }
+    inside: { path: /mnt/one/two }
+    media: { path: /mnt/media/nas }
+  local: { mediaLocation: /mnt/media }
+  minCopies: { originals: 3, sidecars: 2 }
+`,
+  )
+  assert.deepEqual(
+    wrong.mistakes.map(({ path, wrong, right }) => `${path.join('.')}: ${wrong}; ${right}`),
+    [
+      'storage.buckets.backblaze.secretAccessKey: only one of accessKeyId and secretAccessKey is set; set both, or neither for the default credential chain of AWS',
+      'storage.default: there is no location of this name; did you mean backblaze?',
+      'storage.default: this is s3, and there is no storage.s3; describe that bucket, or name backblaze or second instead',
+      'storage.folders.second: a bucket has this name already; give the folder another name',
+      'storage.buckets.second: this is the place of backblaze; name another bucket, or another prefix',
+      'storage.folders.inside.path: this folder and that of storage.folders.second lie in one another; name a folder of its own, best on another disk',
+      'storage.folders.media.path: this folder and that of the media location lie in one another; name a folder of its own, best on another disk',
+      'storage.minCopies.originals: originals belong at 2 locations only; write at most 2, or name more in storage.locations.originals',
+      'storage.minCopies.sidecars: sidecars belong at one location only; write at most 1, or name more in storage.locations.sidecars',
+    ],
+  )
+  const names = ['local', 's3', 'demonstration', 'Big', 'two-2', 'a--b', '-a', 'x'.repeat(40)]
+  for (const name of names) {
+    const error = await mistakesOf(t, `storage: { folders: { "${name}": { path: /mnt/a } } }`)
+    assert.deepEqual(paths(error), [`storage.folders.${name}`], name)
+    assert.match(error.message, /use lower-case letters, digits/)
+  }
+  const unknown = await mistakesOf(t, 'storage: { buckets: { b2: { bucket: photos, endpont: a } } }')
+  assert.match(
+    unknown.message,
+    /storage\.buckets\.b2\.endpont: there is no such key; did you mean endpoint\?/,
+  )
+})
+
 test('docs/configuration.md lists every key and no other', async () => {
   const text = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8')
   const table = text.slice(text.indexOf('## Keys'), text.indexOf('## Where files belong'))
@@ -299,7 +372,7 @@ test('s3-first where originals belong at local is a mistake, in the rollout as w
 `,
   )
   assert.deepEqual(paths(both), ['storage.rollout.strategy', 'storage.upload.strategy'])
-  assert.match(both.message, /no bucket that could take them first/)
+  assert.match(both.message, /there is none that could take them first/)
   const { storage } = await load(
     t,
     `storage:

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ORIGINAL_STATES, type OriginalState, safetyOf } from '../../src/library/server/safety.ts'
+import { ORIGINAL_STATES, type OriginalState, safetyOf, statesOf } from '../../src/library/server/safety.ts'
 import type { LocationStatus } from '../../src/placement/reports/status.ts'
 import { emptyReport } from '../../src/placement/takeover/adoption.ts'
 
@@ -23,6 +23,9 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
   kind: 's3',
   label: 'photos at AWS',
   isDemonstration: false,
+  isLocal: false,
+  isUsed: true,
+  leaving: { count: 0, bytes: 0 },
   health: 'healthy',
   error: null,
   healthChangedAt: null,
@@ -42,11 +45,16 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
   ...fields,
 })
 
+type Found = Parameters<typeof safetyOf>[0]
+/** Where originals belong in one bucket. */
+const safety = (found: Omit<Found, 'copies'>) =>
+  safetyOf({ ...found, copies: { wanted: 1, required: 1, byNumber: [] } }, now)
+
 test('a place that is not well is named, and is no bad news while every original has a verified copy', () => {
   const found = { originals: originals({ both: 3 }), locations: [bucket()] }
-  const well = safetyOf(found, now)
+  const well = safety(found)
   assert.deepEqual(well, { text: 'All 3 originals are proven in object storage.', tone: 'good' })
-  assert.deepEqual(safetyOf({ ...found, locations: [bucket({ health: 'unhealthy' })] }, now), {
+  assert.deepEqual(safety({ ...found, locations: [bucket({ health: 'unhealthy' })] }), {
     text: 'All 3 originals are proven in object storage. Not working now: photos at AWS.',
     tone: 'warn',
   })
@@ -54,7 +62,7 @@ test('a place that is not well is named, and is no bad news while every original
 
 test('"all are proven" is not said while files with another ETag wait to be read', () => {
   const locations = [bucket({ doubted: amount(2) })]
-  assert.deepEqual(safetyOf({ originals: originals({ offloaded: 3 }), locations }, now), {
+  assert.deepEqual(safety({ originals: originals({ offloaded: 3 }), locations }), {
     text: '3 originals. 2 files in object storage got another ETag, and wait to be read: it is not known yet whether all are right.',
     tone: 'warn',
   })
@@ -62,7 +70,7 @@ test('"all are proven" is not said while files with another ETag wait to be read
 
 test('what is at risk comes before all else, and is bad', () => {
   const locations = [bucket({ health: 'unhealthy' })]
-  assert.deepEqual(safetyOf({ originals: originals({ both: 10, atRisk: 2 }), locations }, now), {
+  assert.deepEqual(safety({ originals: originals({ both: 10, atRisk: 2 }), locations }), {
     text: '2 originals of 12 are at risk: no verified copy.',
     tone: 'bad',
   })
@@ -71,7 +79,7 @@ test('what is at risk comes before all else, and is bad', () => {
 test('A2: nobody is told that everything is proven while a place has another ledger', () => {
   const ledger = { ...bucket().ledger, conflict: 'another-ledger' as const, since: '2026-05-04T11:30:00Z' }
   const found = { originals: originals({ offloaded: 204 }), locations: [bucket({ ledger })] }
-  assert.deepEqual(safetyOf(found, now), {
+  assert.deepEqual(safety(found), {
     text: '204 originals. What s3 holds of them is not certain: another database has used it.',
     tone: 'warn',
   })
@@ -82,13 +90,13 @@ test('A2: nobody is told that everything is proven while a place has another led
     finishedAt: null,
   }
   const running = { ...found, locations: [bucket({ ledger: { ...ledger, adoption } })] }
-  assert.equal(safetyOf(running, now).text, '204 originals. What s3 holds is being taken over.')
+  assert.equal(safety(running).text, '204 originals. What s3 holds is being taken over.')
 })
 
 test('A3: nobody is reassured by copies that are on this machine alone', () => {
   const demonstration = bucket({ id: 'demonstration', label: 'demonstration bucket', isDemonstration: true })
   const found = (counts: Partial<Record<OriginalState, number>>, location = bucket()) =>
-    safetyOf({ originals: originals(counts), locations: [location] }, now)
+    safety({ originals: originals(counts), locations: [location] })
   assert.deepEqual(found({ offloaded: 2 }, demonstration), {
     text: 'All 2 originals are proven in the demonstration bucket, which is on this machine and lost with it.',
     tone: 'warn',
@@ -110,6 +118,50 @@ test('A3: nobody is reassured by copies that are on this machine alone', () => {
     tone: 'warn',
   })
   assert.equal(found({ both: 2_209 }).tone, 'good')
+})
+
+test('where two copies are asked for, it is said how many have them', () => {
+  const folder = bucket({ id: 'nas', kind: 'disk', label: '/mnt/nas' })
+  const found = (byNumber: Found['copies']['byNumber'], health: 'healthy' | 'unhealthy' = 'healthy') =>
+    safetyOf(
+      {
+        originals: originals({ offloaded: 10 }),
+        copies: { wanted: 3, required: 2, byNumber },
+        locations: [bucket(), { ...folder, health }],
+      },
+      now,
+    )
+  const of = (copies: number, count: number) => ({ copies, ...amount(count) })
+  assert.deepEqual(found([of(2, 7), of(3, 3)]), {
+    text: 'All 10 originals are proven in 2 places.',
+    tone: 'good',
+  })
+  assert.deepEqual(found([of(1, 2), of(2, 8)]), {
+    text: '8 of 10 originals are proven in 2 places; 2 in 1 so far.',
+    tone: 'warn',
+  })
+  assert.deepEqual(found([of(0, 1), of(3, 9)], 'unhealthy'), {
+    text: '9 of 10 originals are proven in 2 places; 1 in none of them so far. Not working now: /mnt/nas.',
+    tone: 'warn',
+  })
+})
+
+test('what is proven in a folder is not said to be in object storage', () => {
+  const folder = bucket({ id: 'nas', kind: 'disk', label: '/mnt/nas' })
+  const locations = [bucket({ id: 'local', kind: 'disk', isLocal: true }), folder]
+  assert.equal(
+    safety({ originals: originals({ both: 2 }), locations }).text,
+    'All 2 originals are proven in another folder.',
+  )
+  const names = statesOf({ locations }).map(({ name }) => name)
+  assert.deepEqual(names, [
+    'only on this disk',
+    'being copied',
+    'here and elsewhere',
+    'elsewhere only',
+    'at risk',
+  ])
+  assert.deepEqual(statesOf({ locations: [locations[0]!, bucket()] }), ORIGINAL_STATES)
 })
 
 test('each state of an original has a mark of its own', () => {

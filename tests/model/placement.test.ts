@@ -13,12 +13,14 @@ import { sql } from 'kysely'
 import { isAppError } from '../../src/errors.ts'
 import { releaseProcessingLease } from '../../src/placement/ledger/leases.ts'
 import type { Replica } from '../../src/placement/ledger/objects.ts'
+import { recordPolicy } from '../../src/placement/ledger/pending-moves.ts'
 import { loadObject } from '../../src/placement/ledger/replicas.ts'
 import { evictReplica } from '../../src/placement/lifecycle/evict.ts'
 import { markForPurge, purgeObject } from '../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../src/placement/lifecycle/replicate.ts'
 import { sweepPlacement } from '../../src/placement/maintenance/sweep.ts'
 import type { Placement } from '../../src/placement/placement.ts'
+import { everyLocation } from '../../src/placement/policy.ts'
 import { withLocalFile } from '../../src/placement/reads/recall.ts'
 import { findServable } from '../../src/placement/reads/serve.ts'
 import { storageStatus } from '../../src/placement/reports/status.ts'
@@ -86,7 +88,7 @@ type Command =
   | { do: 'evict-two'; pick: number; places: [Place, Place] }
   | { do: 'release' | 'read' | 'recall' | 'delete' | 'purge'; pick: number }
   | { do: 'fault'; place: Place; fault: Fault }
-  | { do: 'policy'; originals: Place[] }
+  | { do: 'policy'; originals: Place[]; copies: number }
   | { do: 'sweep' | 'wait' | 'heal' }
 
 function command(): fc.Arbitrary<Command> {
@@ -135,6 +137,7 @@ function command(): fc.Arbitrary<Command> {
       arbitrary: fc.record({
         do: fc.constant('policy' as const),
         originals: fc.subarray([...PLACES], { minLength: 1 }),
+        copies: fc.integer({ min: 1, max: 3 }),
       }),
     },
     {
@@ -142,6 +145,17 @@ function command(): fc.Arbitrary<Command> {
       arbitrary: fc.record({ do: fc.constantFrom('sweep' as const, 'wait' as const, 'heal' as const) }),
     },
   )
+}
+
+/** As a start with another configuration does. */
+async function applyPolicy(
+  placement: Placement,
+  { originals, copies }: Extract<Command, { do: 'policy' }>,
+): Promise<void> {
+  const policy = policyOf(originals)
+  const minCopies = { ...everyLocation(policy), original: Math.min(copies, originals.length) }
+  Object.assign(placement, { policy, minCopies })
+  await recordPolicy(placement)
 }
 
 async function run(rig: Rig, model: Model, step: Command): Promise<void> {
@@ -205,7 +219,7 @@ async function run(rig: Rig, model: Model, step: Command): Promise<void> {
       faultsOf(rig, step.place).plan(step.fault)
       return
     case 'policy':
-      Object.assign(placement, { policy: policyOf(step.originals) })
+      await applyPolicy(placement, step)
       return
     case 'sweep':
       await tolerate(() => sweepPlacement(placement))

@@ -227,6 +227,11 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
         style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
       ),
   )
+  const leaving = locations.flatMap(({ id, isLocal, isUsed, leaving: { count, bytes: size } }) => {
+    if (isLocal || (isUsed && count === 0)) return []
+    if (count > 0) return [`  ${id}: ${plural(count, 'file')} (${bytes(size)}) still to leave it`]
+    return [style.dim(`  ${id}: nothing belongs there any more; it may be taken out of the configuration`)]
+  })
   const doubted = locations.flatMap(({ id, doubted: { count, bytes: size } }) =>
     count === 0
       ? []
@@ -236,7 +241,15 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
           ),
         ],
   )
-  return [...lines, ...problems, ...listingLines(locations, style, now), ...doubted, ...changes, ...blocked]
+  return [
+    ...lines,
+    ...problems,
+    ...listingLines(locations, style, now),
+    ...leaving,
+    ...doubted,
+    ...changes,
+    ...blocked,
+  ]
 }
 
 function listedWhen({ listing }: LocationStatus, now: Date): string {

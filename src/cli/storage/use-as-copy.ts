@@ -1,3 +1,4 @@
+import type { Config } from '../../config.ts'
 import { plural } from '../../library/words.ts'
 import { requireLocation } from '../../placement/locations/locations.ts'
 import { type CopyPlan, planCopy, useAsCopy } from '../../placement/takeover/use-as-copy.ts'
@@ -15,12 +16,18 @@ export async function useAsCopyFromCli(
   return context.withPlacement(async (placement, config) => {
     requireLocation(placement, locationId)
     const plan = options.yes
-      ? await useAsCopy(placement, locationId, { region: config.storage.s3?.region ?? 'us-east-1' })
+      ? await useAsCopy(placement, locationId, { region: regionOf(config, locationId) })
       : await planCopy(placement, locationId)
     if (options.json) context.print(JSON.stringify({ ...plan, isDone: options.yes === true }, null, 2))
     else context.print(describeCopy(locationId, plan, options.yes === true))
     return options.yes ? EXIT.done : EXIT.attention
   })
+}
+
+/** Of a bucket at AWS, whose address is made of it. */
+function regionOf({ storage }: Config, locationId: string): string {
+  const name = locationId.replace(/-\d+$/, '')
+  return (name === 's3' ? storage.s3 : storage.buckets[name])?.region ?? 'us-east-1'
 }
 
 export function describeCopy(

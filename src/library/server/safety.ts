@@ -6,7 +6,7 @@ import type { LocationStatus, StorageStatus } from '../../placement/reports/stat
 import { ago, count, plural } from '../words.ts'
 
 /**
- * `good`: every original is proven in object storage, elsewhere than on this machine. `warn`: every original
+ * `good`: every original is proven in as many places as asked for, one of them not this disk. `warn`: every original
  * has a verified copy, as far as is known; but some would be lost with this machine, or something needs
  * attention.
  */
@@ -15,6 +15,18 @@ export type Safety = { text: string; tone: 'good' | 'warn' | 'bad' }
 export type OriginalState = Exclude<keyof StorageStatus['originals'], 'total'>
 /** `mark`: two squares, of this disk and of elsewhere. */
 export type StateWords = { key: OriginalState; mark: string; name: string; meaning: string }
+
+/** As `ORIGINAL_STATES`, where originals belong in other places than one bucket. */
+export function statesOf({ locations }: Pick<StorageStatus, 'locations'>): readonly StateWords[] {
+  const others = locations.filter(({ isLocal, isUsed, objects }) => !isLocal && (isUsed || objects.count > 0))
+  if (others.length <= 1 && others.every(({ kind }) => kind !== 'disk')) return ORIGINAL_STATES
+  return ORIGINAL_STATES.map((state) => ({ ...state, ...ELSEWHERE[state.key] }))
+}
+
+const ELSEWHERE: Partial<Record<OriginalState, Pick<StateWords, 'name' | 'meaning'>>> = {
+  both: { name: 'here and elsewhere', meaning: 'Verified on the local disk and in another place' },
+  offloaded: { name: 'elsewhere only', meaning: 'Verified in other places, not here' },
+}
 
 export const ORIGINAL_STATES: readonly StateWords[] = [
   {
@@ -38,7 +50,7 @@ export const ORIGINAL_STATES: readonly StateWords[] = [
 const LONG_AGO_MS = 60 * 3_600_000
 
 export function safetyOf(
-  { originals, locations }: Pick<StorageStatus, 'originals' | 'locations'>,
+  { originals, copies, locations }: Pick<StorageStatus, 'originals' | 'copies' | 'locations'>,
   now: Date,
 ): Safety {
   const { total, atRisk } = originals
@@ -61,9 +73,14 @@ export function safetyOf(
     return { text, tone: 'warn' }
   }
   const isDemonstration = isInDemonstrationBucket(locations)
-  const text = whereTheyAre(originals, isDemonstration)
+  const fewer = copies.byNumber.filter((one) => one.copies < copies.required)
+  const text =
+    copies.required > 1 && !isDemonstration
+      ? howManyCopies(total.count, copies.required, fewer)
+      : whereTheyAre(originals, wordsForElsewhere(locations, isDemonstration))
   const ill = locations.filter(({ health }) => health === 'unhealthy')
-  const areElsewhere = originals.localOnly.count + originals.inFlight.count === 0 && !isDemonstration
+  const areElsewhere =
+    originals.localOnly.count + originals.inFlight.count === 0 && fewer.length === 0 && !isDemonstration
   if (ill.length === 0) return { text, tone: areElsewhere ? 'good' : 'warn' }
   // Behind a colon: a bucket's name keeps its small letter.
   return { text: `${text} Not working now: ${ill.map(({ label }) => label).join(', ')}.`, tone: 'warn' }
@@ -86,14 +103,37 @@ function isInDemonstrationBucket(locations: readonly LocationStatus[]): boolean 
   )
 }
 
+function wordsForElsewhere(locations: readonly LocationStatus[], isDemonstration: boolean): string {
+  if (isDemonstration) return 'in the demonstration bucket, which is on this machine and lost with it'
+  const others = locations.filter(({ isLocal, objects }) => !isLocal && objects.count > 0)
+  return others.length > 0 && others.every(({ kind }) => kind === 'disk')
+    ? 'in another folder'
+    : 'in object storage'
+}
+
+/** Where more than one copy is asked for, in words for places that may be of any kind. */
+function howManyCopies(
+  total: number,
+  required: number,
+  fewer: readonly StorageStatus['copies']['byNumber'][number][],
+): string {
+  const places = `${count(required)} places`
+  const complete = total - fewer.reduce((sum, one) => sum + one.count, 0)
+  if (complete === total)
+    return total === 1
+      ? `The one original is proven in ${places}.`
+      : `All ${count(total)} originals are proven in ${places}.`
+  const rest = fewer.map(
+    (one) => `${count(one.count)} ${one.copies === 0 ? 'in none of them' : `in ${count(one.copies)}`} so far`,
+  )
+  return `${count(complete)} of ${plural(total, 'original')} ${complete === 1 ? 'is' : 'are'} proven in ${places}; ${rest.join(', ')}.`
+}
+
 function whereTheyAre(
   { total, offloaded, both, localOnly, inFlight }: StorageStatus['originals'],
-  isDemonstration: boolean,
+  where: string,
 ): string {
   const remote = offloaded.count + both.count
-  const where = isDemonstration
-    ? 'in the demonstration bucket, which is on this machine and lost with it'
-    : 'in object storage'
   if (remote === total.count) {
     return total.count === 1
       ? `The one original is proven ${where}.`
@@ -115,7 +155,7 @@ function whereTheyAre(
  */
 export function lookedAtLongAgo(locations: readonly LocationStatus[], now: Date): string | null {
   const looks = locations
-    .filter(({ kind, objects }) => kind !== 'disk' && objects.count > 0)
+    .filter(({ isLocal, objects }) => !isLocal && objects.count > 0)
     .flatMap(({ listing, oldestProofAt }) => {
       const seen = [listing?.seenAt, oldestProofAt].filter((at) => at != null)
       return seen.length === 0 ? [] : [seen.reduce((a, b) => (a > b ? a : b))]

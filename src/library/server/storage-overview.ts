@@ -14,7 +14,7 @@ import {
   type UploadRules,
   type UploadRulesInUse,
 } from '../uploads/upload-strategy.ts'
-import { ORIGINAL_STATES, type Safety, type StateWords, safetyOf } from './safety.ts'
+import { type Safety, type StateWords, safetyOf, statesOf } from './safety.ts'
 
 /** As configured; `direct` absent: `auto`. */
 export type UploadWays = UploadRules & { upload: { direct?: DirectMode } }
@@ -44,7 +44,7 @@ export async function storageOverview({ db, placement }: Parts, ways: UploadWays
   const reason = 'location' in target ? null : target.cause
   const direct = mode === 'off' ? null : { isOffered: reason === null, reason }
   const safety = safetyOf(status, placement.now())
-  return { ...status, uploads: { ...rules, direct }, safety, states: ORIGINAL_STATES }
+  return { ...status, uploads: { ...rules, direct }, safety, states: statesOf(status) }
 }
 
 /**

@@ -56,6 +56,7 @@ export function stepsOf(
 ): Step[] {
   const steps = nextSteps(object, replicas, {
     policy: placement.policy,
+    minCopies: placement.minCopies,
     holdMs: placement.settings.holdMs,
     keepLocal: placement.settings.deleteLocalAfterUpload ? null : placement.local.id,
   })

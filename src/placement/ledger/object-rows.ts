@@ -18,7 +18,6 @@ export const OBJECT_COLUMNS = [
   'o.content_type',
   'o.extension',
   'o.state as object_state',
-  'o.min_copies',
   'o.created_at',
   'r.location_id',
   'r.key',
@@ -80,7 +79,6 @@ export function objectOfRows(rows: readonly ObjectRow[]): LoadedObject | null {
     contentType: first.content_type,
     extension: first.extension,
     state: first.object_state,
-    minCopies: first.min_copies,
     createdAt: first.created_at,
   }
   const replicas: Replica[] = []

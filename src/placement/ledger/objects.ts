@@ -25,7 +25,6 @@ export type StoredObject = {
   contentType: string
   extension: string
   state: ObjectState
-  minCopies: number
   createdAt: Date
 }
 

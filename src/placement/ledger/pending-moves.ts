@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { ObjectKind } from '../../database/schema.ts'
 import type { Placement } from '../placement.ts'
 import { processState } from '../process-state.ts'
 import { originalPlaces } from './next-steps.ts'
@@ -16,17 +17,30 @@ export type PendingMove = {
 }
 
 /**
- * Writes down since when files belong where they do by this configuration. To be called when a process begins
+ * Writes down since when files belong where they do by this configuration, and how many copies are kept, which
+ * the database's own fence asks for (`guard_replica`). To be called when a process begins
  * to work by it.
  */
-export async function recordPolicy({ db, policy }: Pick<Placement, 'db' | 'policy'>): Promise<void> {
-  const homes = Object.entries(policy).map(([kind, wanted]) => ({ kind, location_ids: wanted }))
+export async function recordPolicy({
+  db,
+  policy,
+  minCopies,
+}: Pick<Placement, 'db' | 'policy' | 'minCopies'>): Promise<void> {
+  const homes = Object.entries(policy).map(([kind, wanted]) => ({
+    kind,
+    location_ids: wanted,
+    min_copies: minCopies[kind as ObjectKind],
+  }))
   await sql`
-    insert into home (kind, location_ids)
-    select kind, location_ids from jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as given (kind text, location_ids jsonb)
+    insert into home (kind, location_ids, min_copies)
+    select kind, location_ids, min_copies
+    from jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as given (kind text, location_ids jsonb, min_copies int)
     order by kind
-    on conflict (kind) do update set location_ids = excluded.location_ids, since = now()
-    where home.location_ids <> excluded.location_ids`.execute(db)
+    on conflict (kind) do update set location_ids = excluded.location_ids, min_copies = excluded.min_copies,
+      since = case when home.location_ids = excluded.location_ids then home.since else now() end
+    where (home.location_ids, home.min_copies) is distinct from (excluded.location_ids, excluded.min_copies)`.execute(
+    db,
+  )
 }
 
 /**

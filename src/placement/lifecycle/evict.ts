@@ -17,7 +17,7 @@ import {
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { putAnew } from '../removal/put-anew.ts'
-import { type Decision, decideRemoval, removeCandidate } from '../removal/remove.ts'
+import { type Decision, decideRemoval, removeCandidate, requiredCopies } from '../removal/remove.ts'
 import { mayEvict } from '../states.ts'
 import { keepInCache } from './keep-in-cache.ts'
 
@@ -183,7 +183,8 @@ async function turnToEvicting(
     const others = now.replicas.filter(
       (other) => other.state === 'verified' && decision.confirmed.some((seen) => seen.key === other.key),
     )
-    if (!mayEvict(now.object.state, others.length, now.object.minCopies)) return false
+    const required = requiredCopies(placement, object, replica)
+    if (!mayEvict(now.object.state, others.length, required)) return false
     const holdOverAt =
       Math.max(...others.map((other) => other.verifiedAt?.getTime() ?? 0)) + placement.settings.holdMs
     const holdLeftMs = holdOverAt - placement.now().getTime()

@@ -227,6 +227,7 @@ function chooseSource(placement: Placement, replicas: readonly Replica[], to: st
   // Throws, and names the place: the object is not lost.
   if (sources.length === 0 && verified[0]) locationOf(placement, verified[0].locationId)
   return (
+    sources.find(({ locationId }) => locationId === placement.local.id) ??
     sources.find(({ locationId }) => locations.get(locationId)?.kind === 'disk') ??
     sources.find((replica) => isReadableNow(placement, replica)) ??
     sources[0]

@@ -106,7 +106,7 @@ async function isAtHand(
   object: StoredObject,
   readable: readonly Replica[],
 ): Promise<boolean> {
-  if (readable.some(({ locationId }) => locationOf(placement, locationId).kind === 'disk')) return true
+  if (readable.some(({ locationId }) => locationId === placement.local.id)) return true
   return placement.cache !== null && (await isCached(placement.cache, unitAt(placement.cache, object, 0)))
 }
 

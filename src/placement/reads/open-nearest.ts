@@ -46,12 +46,13 @@ export function startPatience(
 }
 
 /**
- * Local files first: they cost neither a request nor a wait. Only verified replicas are read; archived ones
+ * Local files first: they cost neither a request nor a wait. Then those of other folders, which cost no money. Only verified replicas are read; archived ones
  * are not asked, nor is a place that the configuration names no more: it must not hide the other copies.
  */
 export function inReadingOrder(placement: Placement, replicas: readonly Replica[]): Replica[] {
   const { locations } = placement
-  const distance = ({ locationId }: Replica) => (locations.get(locationId)?.kind === 'disk' ? 0 : 1)
+  const distance = ({ locationId }: Replica) =>
+    locationId === placement.local.id ? 0 : locations.get(locationId)?.kind === 'disk' ? 1 : 2
   return replicas
     .filter(({ state, locationId }) => state === 'verified' && locations.has(locationId))
     .filter((replica) => isReadableNow(placement, replica))

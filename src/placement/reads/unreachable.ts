@@ -7,11 +7,15 @@ import type { Location } from '../location.ts'
  */
 export function unreachableSentence(
   object: { kind: ObjectKind; contentType: string },
-  at: readonly Pick<Location, 'kind' | 'isDemonstration'>[],
+  at: readonly Pick<Location, 'id' | 'kind' | 'isDemonstration'>[],
 ): string {
   const whose = object.contentType.startsWith('video/') ? "This video's" : "This photo's"
   const what = object.kind === 'original' ? `${whose} original` : 'This picture'
   if (at.length === 0) return `${what} can't be read now; an administrator should look at the storage page.`
-  const where = at.some(({ kind }) => kind !== 'disk') ? 'in the bucket' : 'on the disk of the server'
+  const where = at.some(({ kind }) => kind !== 'disk')
+    ? 'in the bucket'
+    : at.some(({ id }) => id === 'local')
+      ? 'on the disk of the server'
+      : 'in another folder'
   return `${what} is ${where}, which can't be reached now; it is not lost. Try again later.`
 }

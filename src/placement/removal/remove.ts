@@ -217,6 +217,18 @@ export function asReplica(
   }
 }
 
+/**
+ * How many other verified copies must stay where this one goes. What counts as no copy leaves as many as there
+ * were: one is enough to make it anew from.
+ */
+export function requiredCopies(
+  { minCopies }: Pick<Placement, 'minCopies'>,
+  { kind }: Pick<StoredObject, 'kind'>,
+  own: Pick<Replica, 'state'> | undefined,
+): number {
+  return own?.state === 'verified' || own?.state === 'evicting' ? minCopies[kind] : 1
+}
+
 type Confirmed = { copies: Replica[]; isEnough: boolean; doubt: string | null }
 
 /**
@@ -229,11 +241,11 @@ async function confirmOthers(
   replicas: readonly Replica[],
   { besides, actor, signal }: { besides: RemovalCandidate; actor: string; signal: AbortSignal | undefined },
 ): Promise<Confirmed> {
+  const own = replicas.find(({ locationId, key }) => locationId === besides.locationId && key === besides.key)
   const copies: Replica[] = []
   let doubt: string | null = null
   for (const other of replicas) {
-    const isItself = other.locationId === besides.locationId && other.key === besides.key
-    if (isItself || other.state !== 'verified') continue
+    if (other === own || other.state !== 'verified') continue
     const wait = await whyNotYet(placement, other)
     if (wait !== null) {
       doubt = wait
@@ -253,5 +265,5 @@ async function confirmOthers(
       doubt = `${other.locationId}: ${check.reason}`
     }
   }
-  return { copies, isEnough: copies.length >= Math.max(1, object.minCopies), doubt }
+  return { copies, isEnough: copies.length >= requiredCopies(placement, object, own), doubt }
 }

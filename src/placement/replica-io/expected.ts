@@ -14,13 +14,13 @@ export type Expected = { size: number; etag?: string; modifiedAtMs?: number | nu
  * counts.
  */
 export function expectedOf(
-  { backend }: Pick<Location, 'backend'>,
+  { kind }: Pick<Location, 'kind'>,
   { size }: { size: number },
   { proof }: Pick<Replica, 'proof'>,
   isWhole: boolean,
 ): Expected {
   const noted = proof?.modifiedAtMs
-  if (!backend.localFiles) return { size, ...(proof?.etag !== undefined && { etag: proof.etag }) }
+  if (kind !== 'disk') return { size, ...(proof?.etag !== undefined && { etag: proof.etag }) }
   if (noted === undefined) return isWhole ? { size } : { size, modifiedAtMs: null }
   return { size, modifiedAtMs: noted }
 }

@@ -77,7 +77,7 @@ async function judge(
   if (held?.state !== 'verified') return unknown(replica, `${locationId} gave its copy up meanwhile`)
   // The replica was proven anew since the failed read.
   if (!isSameProof(held.proof, replica.proof)) return same(held, held.proof)
-  if (placement.cache && !locationOf(placement, locationId).backend.localFiles)
+  if (placement.cache && locationOf(placement, locationId).kind !== 'disk')
     await forgetObject(placement.cache, object)
 
   const check = await checkByReading(placement, object, held, stateOf(placement).closing.signal)

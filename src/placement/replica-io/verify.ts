@@ -97,14 +97,14 @@ export async function checkByReading(
   replica: Replica,
   signal?: AbortSignal,
 ): Promise<Check> {
-  const backend = locationOf(placement, replica.locationId).backend
+  const { backend, kind } = locationOf(placement, replica.locationId)
   const sha256 = createHash('sha256')
   let size = 0
   // What the same answer says of itself, so that a later one can be compared with it.
   let seen: Pick<Proof, 'etag' | 'modifiedAtMs'> = {}
   try {
     const held = await backend.get(replica.key, signal ? { signal } : {})
-    if (backend.localFiles) seen = { modifiedAtMs: held.modifiedAt.getTime() }
+    if (kind === 'disk') seen = { modifiedAtMs: held.modifiedAt.getTime() }
     else if (held.etag !== undefined) seen = { etag: held.etag }
     for await (const chunk of held.stream) {
       sha256.update(chunk as Buffer)

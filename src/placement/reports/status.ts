@@ -21,6 +21,10 @@ export type LocationStatus = {
   kind: 'disk' | 's3' | 'memory'
   label: string
   isDemonstration: boolean
+  /** The media location, where uploads arrive. */
+  isLocal: boolean
+  /** Something belongs there by the configuration. */
+  isUsed: boolean
   health: 'healthy' | 'unhealthy' | 'unknown'
   error: string | null
   /** Since when it is healthy or unhealthy. */
@@ -36,6 +40,11 @@ export type LocationStatus = {
   /** Whether it is this ledger's alone, and what is done about it where it is not. */
   ledger: LedgerStatus
   objects: Amount
+  /**
+   * Of these: they belong elsewhere, and go when enough copies are there. At the media location, uploads that
+   * wait for their first copy are among them.
+   */
+  leaving: Amount
   /** Of these: their ETag is another one than when they were proven, and they wait to be read. */
   doubted: Amount
   freeBytes: number | null
@@ -64,6 +73,11 @@ export type StorageStatus = {
     atRisk: Amount
     inFlight: Amount
   }
+  /**
+   * Originals by how many verified copies they have where originals belong; `required`: so many must be there
+   * before another copy is given up.
+   */
+  copies: { wanted: number; required: number; byNumber: ({ copies: number } & Amount)[] }
   locations: LocationStatus[]
   /** Empty: everything is where it belongs. */
   moving: PendingMove[]
@@ -79,13 +93,18 @@ export type StorageStatus = {
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
 
 export async function storageStatus(placement: Placement): Promise<StorageStatus> {
-  const [originals, locations, moving, kept] = await Promise.all([
+  const [{ originals, byNumber }, locations, moving, kept] = await Promise.all([
     originalsByPlace(placement),
     locationStatuses(placement),
     pendingMoves(placement),
     keptFiles(placement),
   ])
-  return { originals, locations, moving, kept, cache: placement.cache && cacheUse(placement.cache) }
+  const copies = {
+    wanted: placement.policy.original.length,
+    required: placement.minCopies.original,
+    byNumber,
+  }
+  return { originals, copies, locations, moving, kept, cache: placement.cache && cacheUse(placement.cache) }
 }
 
 /**
@@ -101,24 +120,26 @@ export async function countLost({ db }: Pick<Placement, 'db'>): Promise<number> 
 }
 
 async function originalsByPlace(
-  placement: Pick<Placement, 'locations' | 'db'>,
-): Promise<StorageStatus['originals']> {
-  const diskIds = [...placement.locations.values()].filter(({ kind }) => kind === 'disk').map(({ id }) => id)
-  const { rows } = await sql<{ place: Place; count: number; bytes: number }>`
-    select place, count(*)::bigint as count, coalesce(sum(size), 0)::bigint as bytes from (
+  placement: Pick<Placement, 'local' | 'db' | 'policy'>,
+): Promise<{ originals: StorageStatus['originals']; byNumber: StorageStatus['copies']['byNumber'] }> {
+  const here = placement.local.id
+  const { rows } = await sql<{ place: Place; copies: number; count: number; bytes: number }>`
+    select place, copies::int as copies, count(*)::bigint as count, coalesce(sum(size), 0)::bigint as bytes from (
       select o.size,
         case
-          when coalesce(bool_or(r.state = 'verified' and r.location_id = any(${diskIds}::text[])), false) then case
-            when bool_or(r.state = 'verified' and r.location_id <> all(${diskIds}::text[])) then 'both'
+          when coalesce(bool_or(r.state = 'verified' and r.location_id = ${here}), false) then case
+            when bool_or(r.state = 'verified' and r.location_id <> ${here}) then 'both'
             when bool_or(r.state = 'writing') then 'inFlight'
             else 'localOnly' end
           when coalesce(bool_or(r.state = 'verified'), false) then 'offloaded'
           else 'atRisk'
-        end as place
+        end as place,
+        count(*) filter (where r.state = 'verified'
+          and r.location_id = any(${placement.policy.original as string[]}::text[])) as copies
       from stored_object o left join replica r on r.object_id = o.id
       where o.kind = 'original' and o.state = 'live' and o.is_linked
       group by o.id
-    ) placed group by place`.execute(placement.db)
+    ) placed group by place, copies`.execute(placement.db)
   const none = (): Amount => ({ count: 0, bytes: 0 })
   const result = {
     total: none(),
@@ -128,12 +149,22 @@ async function originalsByPlace(
     atRisk: none(),
     inFlight: none(),
   }
+  const byNumber = new Map<number, Amount>()
   for (const row of rows) {
-    result[row.place] = { count: Number(row.count), bytes: Number(row.bytes) }
-    result.total.count += Number(row.count)
-    result.total.bytes += Number(row.bytes)
+    const amount = { count: Number(row.count), bytes: Number(row.bytes) }
+    add(result[row.place], amount)
+    add(result.total, amount)
+    const sum = byNumber.get(row.copies) ?? none()
+    add(sum, amount)
+    byNumber.set(row.copies, sum)
   }
-  return result
+  const numbers = [...byNumber].map(([copies, amount]) => ({ copies, ...amount }))
+  return { originals: result, byNumber: numbers.sort((a, b) => a.copies - b.copies) }
+}
+
+function add(sum: Amount, amount: Amount): void {
+  sum.count += amount.count
+  sum.bytes += amount.bytes
 }
 
 async function keptFiles({ db }: Placement): Promise<Amount> {
@@ -152,9 +183,10 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       .selectFrom('replica as r')
       .innerJoin('stored_object as o', 'o.id', 'r.object_id')
       .where('r.state', '=', 'verified')
-      .groupBy('r.location_id')
+      .groupBy(['r.location_id', 'o.kind'])
       .select(({ fn }) => [
         'r.location_id',
+        'o.kind',
         fn.countAll<number>().as('count'),
         sql<number>`coalesce(sum(o.size), 0)::bigint`.as('bytes'),
         fn.min('r.verified_at').as('oldest'),
@@ -172,24 +204,29 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
   for (const location of placement.locations.values()) {
     const row = rows.find(({ id }) => id === location.id)
     const drill = drills.find(({ locationId }) => locationId === location.id)
-    const holds = held.find(({ location_id }) => location_id === location.id)
+    const holds = held.filter(({ location_id }) => location_id === location.id)
+    const leaving = holds.filter(({ kind }) => !placement.policy[kind].includes(location.id))
+    const oldest = holds.flatMap((one) => one.oldest?.getTime() ?? []).sort((a, b) => a - b)[0]
     const report = row?.probe as ProbeReport | null | undefined
     statuses.push({
       id: location.id,
       kind: location.kind,
       label: location.label,
       isDemonstration: location.isDemonstration,
+      isLocal: location.id === placement.local.id,
+      isUsed: Object.values(placement.policy).some((ids) => ids.includes(location.id)),
       health: row?.is_healthy == null ? 'unknown' : row.is_healthy ? 'healthy' : 'unhealthy',
       error: row?.health_error ?? null,
       healthChangedAt: row?.health_changed_at?.toISOString() ?? null,
       drill: drill ? { startedAt: drill.startedAt.toISOString(), endsAt: drill.endsAt.toISOString() } : null,
       lastProbeAt: row?.probed_at?.toISOString() ?? null,
       latencyMs: report?.latencyMs ?? null,
-      oldestProofAt: holds?.oldest ? new Date(holds.oldest).toISOString() : null,
+      oldestProofAt: oldest === undefined ? null : new Date(oldest).toISOString(),
       listing: listings.get(location.id) ?? null,
       ledger: ledgers.get(location.id)!,
-      objects: { count: Number(holds?.count ?? 0), bytes: Number(holds?.bytes ?? 0) },
-      doubted: { count: Number(holds?.doubted_count ?? 0), bytes: Number(holds?.doubted_bytes ?? 0) },
+      objects: sumOf(holds, ({ count, bytes }) => [count, bytes]),
+      leaving: sumOf(leaving, ({ count, bytes }) => [count, bytes]),
+      doubted: sumOf(holds, (one) => [one.doubted_count, one.doubted_bytes]),
       ...(await spaceOf(location)),
       findings: report?.findings ?? [],
       changes: changes.get(location.id) ?? [],
@@ -199,9 +236,18 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
   return statuses
 }
 
+function sumOf<Row>(rows: readonly Row[], amountOf: (row: Row) => [unknown, unknown]): Amount {
+  const sum: Amount = { count: 0, bytes: 0 }
+  for (const row of rows) {
+    const [count, bytes] = amountOf(row)
+    add(sum, { count: Number(count), bytes: Number(bytes) })
+  }
+  return sum
+}
+
 async function spaceOf(location: Location): Promise<{ freeBytes: number | null; totalBytes: number | null }> {
   try {
-    const space = await location.backend.localFiles?.space()
+    const space = await location.space?.()
     return space ?? { freeBytes: null, totalBytes: null }
   } catch {
     return { freeBytes: null, totalBytes: null } // a mount that is gone; the location's health says so

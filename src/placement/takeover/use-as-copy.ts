@@ -7,6 +7,7 @@ import { sql } from 'kysely'
 import { AppError } from '../../errors.ts'
 import { addressOfIdentity } from '../../storage/s3/identity.ts'
 import type { Amount } from '../ledger/objects.ts'
+import { configKeyOf } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 
@@ -33,12 +34,14 @@ export async function planCopy(placement: Placement, locationId: string): Promis
   if (location.kind === 'disk')
     throw new AppError(
       'invalid',
-      `${locationId} is a folder: give the copy a folder of its own (copy it, write its path into storage.local.mediaLocation), then run: glassine storage adopt ${locationId}`,
+      `${locationId} is a folder: give the copy a folder of its own (copy it, write its path into ` +
+        `${locationId === placement.local.id ? 'storage.local.mediaLocation' : `storage.folders.${locationId}.path`}), ` +
+        `then run: glassine storage adopt ${locationId}`,
     )
   if (recorded.identity === location.identity)
     throw new AppError(
       'invalid',
-      `the configuration still names ${location.label}: first write another prefix into glassine.yaml, such as storage.s3.prefix: "copy/", ` +
+      `the configuration still names ${location.label}: first write another prefix into glassine.yaml, such as ${configKeyOf(locationId)}.prefix: "copy/", ` +
         'then run this again',
     )
   const { rows } = await sql<Amount>`

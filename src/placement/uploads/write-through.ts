@@ -55,13 +55,18 @@ export type WriteThrough = {
   abandon(): Promise<void>
 }
 
-/** Where a kind belongs besides this disk; null where it belongs nowhere else. */
+/**
+ * Where a kind belongs besides this disk, of several the first bucket; null where it belongs nowhere else. The
+ * others get their copies afterwards.
+ */
 export function writeThroughLocation(
   placement: Pick<Placement, 'policy' | 'local' | 'locations'>,
   kind: ObjectKind,
 ): Location | null {
-  const id = placement.policy[kind].find((candidate) => candidate !== placement.local.id)
-  return id === undefined ? null : locationOf(placement, id)
+  const elsewhere = placement.policy[kind]
+    .filter((id) => id !== placement.local.id)
+    .map((id) => locationOf(placement, id))
+  return elsewhere.find(({ kind }) => kind !== 'disk') ?? elsewhere[0] ?? null
 }
 
 /**

@@ -51,20 +51,23 @@ const DISK_FEATURES: Features = {
 export type DiskBackend = StorageBackend & { readonly localFiles: LocalFiles }
 
 /**
- * `root` must exist before anything is put; only `writeMarker` makes it. `link` is replaced in tests by one
- * that refuses, as file systems without hard links do.
+ * `root` must exist before anything is put; only `writeMarker` makes it, and only where `makesRoot`: a folder
+ * that is missing may be a disk that is not mounted. `link` is replaced in tests by one that refuses, as file
+ * systems without hard links do.
  */
 export function openDiskBackend({
   root: givenRoot,
   log,
+  makesRoot = true,
   link: linkFile = link,
 }: {
   root: string
   log: Log
+  makesRoot?: boolean
   link?: Link
 }): DiskBackend {
   const root = resolve(givenRoot)
-  const mount = watchMount(root)
+  const mount = watchMount(root, { makesRoot })
   const folders = openFolders(root)
   let features = DISK_FEATURES
   let swept: Promise<void> | undefined

@@ -18,7 +18,7 @@ export type Mount = {
 }
 
 /** Knows whether the root folder is still the place that it was when its marker was read. */
-export function watchMount(root: string): Mount {
+export function watchMount(root: string, { makesRoot }: { makesRoot: boolean }): Mount {
   let seen: { dev: number; ino: number; id: string } | undefined
 
   async function remember(id: string): Promise<void> {
@@ -44,7 +44,8 @@ export function watchMount(root: string): Mount {
     },
 
     async writeMarker(id) {
-      await mkdir(root, { recursive: true })
+      if (makesRoot) await mkdir(root, { recursive: true })
+      else await assertThere(root)
       const temporary = join(root, `${MARKER_NAME}.${randomUUID()}`)
       const handle = await open(temporary, 'wx')
       try {
@@ -59,15 +60,7 @@ export function watchMount(root: string): Mount {
     },
 
     async assertPresent() {
-      let now: { dev: number; ino: number }
-      try {
-        now = await stat(root)
-      } catch (error) {
-        if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw error
-        throw new StorageError('unavailable', `the folder ${root} does not exist: is its disk mounted?`, {
-          cause: error,
-        })
-      }
+      const now = await assertThere(root)
       if (seen === undefined || (seen.dev === now.dev && seen.ino === now.ino)) return
       const id = await readIdentity()
       if (id !== seen.id) {
@@ -78,5 +71,17 @@ export function watchMount(root: string): Mount {
       }
       seen = { dev: now.dev, ino: now.ino, id }
     },
+  }
+}
+
+/** @throws StorageError unavailable: the folder does not exist */
+async function assertThere(root: string): Promise<{ dev: number; ino: number }> {
+  try {
+    return await stat(root)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw error
+    throw new StorageError('unavailable', `the folder ${root} does not exist: is its disk mounted?`, {
+      cause: error,
+    })
   }
 }

@@ -45,7 +45,7 @@ for (const level of LEVELS) {
   })
 }
 
-test('refused: the only copy; beside one being written; beside a suspect; below min_copies', async () => {
+test('refused: the only copy; beside one being written; beside a suspect; fewer than the kind keeps', async () => {
   const cases: Record<string, string>[] = [
     { a: 'verified' },
     { a: 'verified', b: 'writing' },
@@ -56,8 +56,11 @@ test('refused: the only copy; beside one being written; beside a suspect; below 
     await assert.rejects(evict(database.pool, await object(states), 'a'), { code: 'GL002' })
   }
   const id = await object({ a: 'verified', b: 'verified' })
-  await database.pool.query('update stored_object set min_copies = 2 where id = $1', [id])
+  await database.pool.query(`insert into home (kind, location_ids, min_copies) values ('original', '[]', 2)`)
   await assert.rejects(evict(database.pool, id, 'a'), { code: 'GL002' })
+  // What is no copy leaves both.
+  await evict(database.pool, await object({ a: 'suspect', b: 'verified' }), 'a')
+  await database.pool.query('delete from home')
 })
 
 test('refused: both copies in one statement', async () => {

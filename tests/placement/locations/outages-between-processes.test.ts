@@ -293,8 +293,8 @@ describe('a drill', { timeout: 60_000 }, () => {
 })
 
 test('what people are told about bytes that cannot be had is true', () => {
-  const bucket = { kind: 's3', isDemonstration: false } as const
-  const disk = { kind: 'disk', isDemonstration: false } as const
+  const bucket = { id: 's3', kind: 's3', isDemonstration: false } as const
+  const disk = { id: 'local', kind: 'disk', isDemonstration: false } as const
   fc.assert(
     fc.property(
       fc.subarray([bucket, disk]),

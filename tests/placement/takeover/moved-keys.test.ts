@@ -171,6 +171,8 @@ for (const isBefore of [true, false]) {
     const { held } = rig.remotes.get('s3')!.inner
     held.set(other, held.get(key)!)
     held.delete(key)
+    // They belonged on the disk alone when it began.
+    await database.pool.query('update home set min_copies = 1')
     await database.pool.query(
       `update replica set state = 'evicting', removal = 'other-copy', lease_expires_at = now() where location_id = 's3'`,
     )

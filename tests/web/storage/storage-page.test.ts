@@ -10,6 +10,7 @@ import {
   barParts,
   cacheSentence,
   keptSentence,
+  leavingSentence,
   pendingMoveSentences,
   queueRows,
   uploadsSentence,
@@ -245,6 +246,25 @@ test('the mark: one square per location in config order, the best replica counts
     '□■',
   )
   assert.equal(mark([{ location: 'old-bucket', state: 'verified' }]), '□□■')
+})
+
+test('of a place that files leave it is said how many are left, and when it may be forgotten', () => {
+  const none = { count: 0, bytes: 0 }
+  const place = { isLocal: false, isUsed: false, leaving: { count: 2, bytes: 2 ** 21 } }
+  assert.equal(
+    leavingSentence(place),
+    '2 files (2.00 MiB) belong elsewhere and will leave when enough copies are there.',
+  )
+  assert.equal(
+    leavingSentence({ ...place, leaving: none }),
+    'No files belong here any more. You can remove this place from the configuration.',
+  )
+  assert.equal(leavingSentence({ ...place, isUsed: true, leaving: none }), null)
+  assert.equal(
+    leavingSentence({ ...place, isLocal: true }),
+    null,
+    'uploads leave the local disk all the time',
+  )
 })
 
 test('a proof level has words', () => {

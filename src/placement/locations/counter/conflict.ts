@@ -5,7 +5,7 @@
 import type { Queryable } from '../../../database/connect.ts'
 import type { CounterConflict } from '../../../database/schema.ts'
 import { AppError } from '../../../errors.ts'
-import type { Location } from '../../location.ts'
+import { configKeyOf, type Location } from '../../location.ts'
 import type { Placement } from '../../placement.ts'
 import { ttlCache } from '../../ttl-cache.ts'
 import { holderOf } from './moved-installation.ts'
@@ -51,7 +51,7 @@ function describeConflict(
     `${what}. Nothing is written or removed there until you decide; photos can still be looked at. ` +
     `"npx glassine storage adopt ${id}" shows what taking it over would mean.` +
     (canMove
-      ? ` If this is a copy of an installation that goes on: "npx glassine storage use-as-copy ${id}", after writing another storage.s3.prefix.`
+      ? ` If this is a copy of an installation that goes on: "npx glassine storage use-as-copy ${id}", after writing another ${configKeyOf(id)}.prefix.`
       : '')
   )
 }

@@ -34,7 +34,7 @@ export async function compareWithProvider({ bucket, traits }: Probe): Promise<Pr
   const findings: ProbeFinding[] = []
   if (provider.region !== null && settings.region !== provider.region) {
     const detail = `${provider.title} expects the region ${provider.region}, not ${settings.region}`
-    findings.push(drawback(name, detail, `set storage.s3.region to ${provider.region}`))
+    findings.push(drawback(name, detail, `set its region to ${provider.region} in the configuration`))
   }
   const compared = traitNames.filter(
     (trait) => provider.expects[trait] !== undefined && traits[trait] !== undefined,
@@ -44,7 +44,7 @@ export async function compareWithProvider({ bucket, traits }: Probe): Promise<Pr
     const yesOrNo = (value: boolean) => (value ? 'yes' : 'no')
     const detail = `${TRAITS[trait].words}: expected ${yesOrNo(before)} of ${provider.title}, found ${yesOrNo(after)}`
     const remedy =
-      'nothing to do: Glassine goes by what it found; correct storage.s3.provider if it is another'
+      'nothing to do: Glassine goes by what it found; correct its provider in the configuration if it is another'
     findings.push(isWeaker ? drawback(name, detail, remedy) : noProblem(name, detail))
   }
   if (findings.length > 0) return findings

@@ -135,7 +135,7 @@ function failureOf(probe: Probe, { id, isVital }: Check, error: unknown): ProbeF
     critical: isVital === true || failure?.kind === 'denied',
     detail: failure?.withoutRemedy ?? messageOf(error),
     remedy: isElsewhere
-      ? `set storage.s3.region to ${region}`
+      ? `set its region to ${region} in the configuration`
       : (failure?.remedy ?? 'look at the detail, then probe again'),
     ...(isPermission && { paste: [iamPolicy(probe)] }),
   }

@@ -115,7 +115,7 @@ export function openS3Bucket(settings: S3Settings, log: Log): S3Bucket {
         // Credentials for objects alone may not look at the bucket; it answered for itself, so it is there.
         if (isStorageError(error, 'denied')) return
         if (!isStorageError(error, 'not-found')) throw error
-        const message = `bucket ${settings.bucket} does not exist: create it or correct storage.s3.bucket`
+        const message = `bucket ${settings.bucket} does not exist: create it or correct its name in the configuration`
         throw new StorageError('unavailable', message, { cause: error })
       }
     },

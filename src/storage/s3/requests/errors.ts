@@ -9,9 +9,9 @@ export type S3Call = { action: string; bucket: string; signal?: AbortSignal | un
 type Meaning = { kind: StorageErrorKind; remedy?: string; isOfOneObject?: boolean }
 
 const CLOCK = 'the clocks of this machine and of the service differ by more than 15 minutes: set the time'
-const REGION = 'the bucket is in another region: correct storage.s3.region'
+const REGION = 'the bucket is in another region: correct its region in the configuration'
 const PERMISSION = 'give the credentials the permission $ on the bucket'
-const KEYS = 'check storage.s3.accessKeyId and storage.s3.secretAccessKey'
+const KEYS = 'check its accessKeyId and secretAccessKey in the configuration'
 
 /**
  * What a request needs to be allowed, by its first word. Without s3:ListBucket, AWS says 403 of a key that is
@@ -42,9 +42,9 @@ const BY_CODE: Record<string, Meaning> = {
   // Never not-found: what a missing bucket held is not known to be lost.
   NoSuchBucket: {
     kind: 'unavailable',
-    remedy: 'the bucket does not exist: create it or correct storage.s3.bucket',
+    remedy: 'the bucket does not exist: create it or correct its name in the configuration',
   },
-  InvalidBucketName: { kind: 'denied', remedy: 'correct storage.s3.bucket' },
+  InvalidBucketName: { kind: 'denied', remedy: 'correct its name in the configuration' },
   PreconditionFailed: { kind: 'already-exists' },
   // Two conditional puts met; the other may still fail.
   ConditionalRequestConflict: { kind: 'unavailable', isOfOneObject: true },

@@ -174,7 +174,7 @@ describe('every provider of the table', () => {
   test('a wrong region of one that knows only one', async (t) => {
     const { probe } = await start(t, { profile: profiles.r2 })
     const report = await probe({ provider: 'r2', forcePathStyle: true, region: 'eu-west-1' })
-    assert.equal(find(report, 'provider').remedy, 'set storage.s3.region to auto')
+    assert.equal(find(report, 'provider').remedy, 'set its region to auto in the configuration')
   })
 })
 
@@ -361,7 +361,7 @@ describe('remedies', () => {
       [elsewhere, 'ap-south-1'],
     ] as const) {
       const remedies = (await probe()).findings.map(({ remedy }) => remedy)
-      assert.ok(remedies.includes(`set storage.s3.region to ${region}`), remedies.join('\n'))
+      assert.ok(remedies.includes(`set its region to ${region} in the configuration`), remedies.join('\n'))
     }
   })
 

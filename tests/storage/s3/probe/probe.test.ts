@@ -122,9 +122,9 @@ describe('probe: what services can do', () => {
 
 describe('probe: what is set up wrongly', () => {
   const cases: [string, Partial<S3Settings>, Partial<StrictProfile>, RegExp][] = [
-    ['no such bucket', { bucket: 'elsewhere' }, {}, /create it, or correct storage\.s3\.bucket/],
-    ['another region', {}, { bucketRegions: { photos: 'eu-central-1' } }, /storage\.s3\.region/],
-    ['a wrong secret', { secretAccessKey: 'wrong' }, {}, /storage\.s3\.secretAccessKey/],
+    ['no such bucket', { bucket: 'elsewhere' }, {}, /create it, or correct its name in the configuration/],
+    ['another region', {}, { bucketRegions: { photos: 'eu-central-1' } }, /set its region to eu-central-1/],
+    ['a wrong secret', { secretAccessKey: 'wrong' }, {}, /its accessKeyId and secretAccessKey/],
     ['nobody there', { endpoint: 'http://127.0.0.1:1' }, {}, /./],
     ['no permission to put', {}, { denied: ['s3:PutObject'] }, /s3:PutObject/],
     ['no permission to read', {}, { denied: ['s3:GetObject'] }, /s3:GetObject/],

@@ -124,8 +124,22 @@ export function workSentence(queues: Record<string, JobQueue>): string {
 }
 
 /** `disk` as people say it. */
-export function kindInWords(kind: StorageLocation['kind']): string {
-  return kind === 'disk' ? 'Local disk' : kind === 's3' ? 'Object storage' : 'Memory'
+export function kindInWords({ kind, isLocal }: Pick<StorageLocation, 'kind' | 'isLocal'>): string {
+  if (kind === 'disk') return isLocal ? 'Local disk' : 'Folder'
+  return kind === 's3' ? 'Object storage' : 'Memory'
+}
+
+/** Of a place that files leave, or have left; null where all that it holds belongs there. */
+export function leavingSentence({
+  isLocal,
+  isUsed,
+  leaving,
+}: Pick<StorageLocation, 'isLocal' | 'isUsed' | 'leaving'>): string | null {
+  // Uploads leave the local disk all the time.
+  if (isLocal) return null
+  if (leaving.count > 0)
+    return `${plural(leaving.count, 'file')} (${formatBytes(leaving.bytes)}) ${leaving.count === 1 ? 'belongs' : 'belong'} elsewhere and will leave when enough copies are there.`
+  return isUsed ? null : 'No files belong here any more. You can remove this place from the configuration.'
 }
 
 /** What stops everything, then what costs something, then what is as it should be. */

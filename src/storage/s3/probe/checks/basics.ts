@@ -18,12 +18,12 @@ export async function checkBucket({ bucket }: Probe): Promise<ProbeFinding[]> {
     if (!isStorageError(error)) throw error
     if (error.kind === 'not-found') {
       const detail = `there is no bucket ${settings.bucket} at ${settings.endpoint ?? 'AWS'}`
-      return [problem('bucket', detail, `create it, or correct storage.s3.bucket`)]
+      return [problem('bucket', detail, 'create it, or correct its name in the configuration')]
     }
     const region = regionIn(error.cause)
     if (region !== undefined && region !== settings.region) {
       const detail = `bucket ${settings.bucket} is in region ${region}, not ${settings.region}`
-      return [problem('bucket', detail, `set storage.s3.region to ${region}`)]
+      return [problem('bucket', detail, `set its region to ${region} in the configuration`)]
     }
     // A HEAD gives no reason, but our clock may be the reason of any refusal.
     if (

@@ -1,0 +1,259 @@
+/** Configuration -> locations: the disk, buckets and folders, each with what guards it. */
+import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
+import type { Config } from './config.ts'
+import type { Database } from './database/connect.ts'
+import {
+  DEMONSTRATION_BUCKET,
+  type DemonstrationBucket,
+  openDemonstrationBucket,
+} from './demonstration-bucket.ts'
+import { AppError } from './errors.ts'
+import type { Log } from './log.ts'
+import type { Location } from './placement/location.ts'
+import { locationsWithReplicas, originsOf } from './placement/locations/known-locations.ts'
+import { forEachKind } from './placement/object-kinds.ts'
+import { type ClassPolicy, usesArchives } from './placement/storage-classes.ts'
+import type { StorageBackend } from './storage/backend.ts'
+import { openDiskBackend } from './storage/disk/disk.ts'
+import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/guards/breaker.ts'
+import { probeOnStall } from './storage/guards/probe-on-stall.ts'
+import { withBreaker } from './storage/guards/with-breaker.ts'
+import { withLimits } from './storage/guards/with-limits.ts'
+import { withRetry } from './storage/guards/with-retry.ts'
+import { identityOfS3 } from './storage/s3/identity.ts'
+import { s3Providers } from './storage/s3/providers/provider-table.ts'
+import { findS3Provider } from './storage/s3/providers/providers.ts'
+import type { S3Settings } from './storage/s3/requests/client.ts'
+
+/** Names of locations that the operator has not chosen; the ledger has them as ids. */
+export const LOCAL = 'local'
+export const S3 = 's3'
+const DEMONSTRATION = 'demonstration'
+/** How often an installation may be the copy of a copy. */
+const MAX_COPIES = 9
+
+type Manner = { retry: { attempts: number; delayMs: number }; outage: BreakerRules; usesArchives: boolean }
+type OpenLocations = {
+  demonstrationBucket: DemonstrationBucket | null
+  locations: Location[]
+  /**
+   * The id in the ledger of a name of the configuration: in a copy of an installation, that of a bucket
+   * differs from the original's.
+   */
+  idOf(name: string): string
+}
+
+/** Opens all that are configured, and those of originals that this installation is a copy of. */
+export async function openLocations(config: Config, db: Database, log: Log): Promise<OpenLocations> {
+  const { storage } = config
+  const locations = [openLocalLocation(config, log)]
+  const retry = { attempts: storage.upload.retryAttempts + 1, delayMs: storage.upload.retryDelayMs }
+  const outage = { ...DEFAULT_BREAKER_RULES, ...storage.outage }
+  const manner = { retry, outage, usesArchives: false }
+  const holdsReplicas = await locationsWithReplicas(db)
+  const origins = await originsOf(db)
+  const ids = new Map([[LOCAL, LOCAL]])
+
+  const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
+  const ours = { ...manner, usesArchives: usesArchives(classesOf(config)) }
+  for (const [name, settings] of buckets) {
+    for (const id of idsOf(name)) {
+      const origin = origins.get(id)
+      if (origin === undefined) continue
+      const { openBrowserProbe: _, ...original } = await openBucket(
+        id,
+        { ...settings, ...origin },
+        manner,
+        log,
+      )
+      locations.push({ ...original, isReadOnly: true })
+    }
+    const id = idsOf(name).find((one) => !origins.has(one))
+    if (id === undefined)
+      throw new AppError('conflict', 'this is a copy of a copy, nine times over: copy an original')
+    locations.push(await openBucket(id, settings, ours, log))
+    ids.set(name, id)
+  }
+  for (const [name, { path }] of Object.entries(storage.folders)) {
+    locations.push(openFolder(name, path, manner, log))
+    ids.set(name, name)
+  }
+
+  if (!ids.has(S3)) ids.set(S3, bucketOfNone(holdsReplicas))
+  const isDemonstrationUsed = config.demonstrationBucket && ids.get(S3) === DEMONSTRATION
+  let demonstrationBucket: DemonstrationBucket | null = null
+  if (isDemonstrationUsed || holdsReplicas.has(DEMONSTRATION)) {
+    demonstrationBucket = await openDemonstrationBucket(config.dataDir, log)
+    locations.push(await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), manner, log))
+  }
+  for (const id of holdsReplicas) {
+    if (locations.some((location) => location.id === id)) continue
+    const isHere = config.demonstrationBucket && ids.get(S3) === LOCAL
+    log.error(
+      { location: id },
+      `a location holds files but is not configured: they cannot be read${isHere ? ', and new files stay on this disk' : ''}. Configure it again`,
+    )
+  }
+  return { demonstrationBucket, locations, idOf: (name) => ids.get(name)! }
+}
+
+/** The ids of a bucket, in an original and in copies of copies. */
+function idsOf(name: string): string[] {
+  return Array.from({ length: MAX_COPIES }, (_, index) => (index === 0 ? name : `${name}-${index + 1}`))
+}
+
+/**
+ * Who has a bucket or a folder and forgot to name it, in the configuration of one worker for instance, wants no
+ * originals in the demonstration bucket, which may lie in a container: they stay here.
+ */
+function bucketOfNone(holdsReplicas: ReadonlySet<string>): string {
+  return [...holdsReplicas].some((id) => id !== LOCAL && id !== DEMONSTRATION) ? LOCAL : DEMONSTRATION
+}
+
+function openLocalLocation(config: Config, log: Log): Location {
+  const root = config.storage.local.mediaLocation
+  const backend = openDiskBackend({ root, log, makesRoot: true })
+  return {
+    id: LOCAL,
+    kind: 'disk',
+    label: root,
+    // The marker inside says which folder it is; its path may change, as it does when a container mounts it
+    // elsewhere.
+    identity: 'the media location',
+    isDemonstration: false,
+    backend,
+    space: () => backend.localFiles.space(),
+    probe: async (options) => {
+      const { probeDisk } = await import('./storage/disk/probe.ts')
+      return probeDisk(root, backend.features, options)
+    },
+  }
+}
+
+/**
+ * A check of the configuration that is possible only here, where both the file and the providers are known.
+ * @throws ConfigError
+ */
+export function requireProviders({ storage: { s3, buckets } }: Config): void {
+  const mistakes = [
+    ...(s3 === null ? [] : findUnknownProvider(['storage', 's3'], s3)),
+    ...Object.entries(buckets).flatMap(([name, bucket]) =>
+      findUnknownProvider(['storage', 'buckets', name], bucket),
+    ),
+  ]
+  if (mistakes.length > 0) throw new ConfigError('the configuration', mistakes)
+}
+
+function findUnknownProvider(path: string[], { provider }: S3Settings): Mistake[] {
+  const names = s3Providers.map(({ name }) => name)
+  if (provider === 'auto' || names.includes(provider)) return []
+  const meant = closestName(provider, names)
+  return [
+    {
+      path: [...path, 'provider'],
+      wrong:
+        meant === null ? 'this is no provider that is known' : `this is no provider; ${meant} may be meant`,
+      right: `write auto, or one of ${names.filter((name) => name !== DEMONSTRATION).join(', ')}`,
+    },
+  ]
+}
+
+/** A folder beside the media location, on another disk or a share of the network, which may be away. */
+function openFolder(id: string, root: string, { retry, outage }: Manner, log: Log): Location {
+  const { localFiles, ...files } = openDiskBackend({ root, log, makesRoot: false })
+  const breaker = createBreaker(`folder ${root}`, outage)
+  // A share that hangs holds a thread of Node's for each call, and there are four of them for everything.
+  const limits = { reads: 1, writes: 1, others: 1 }
+  return {
+    id,
+    kind: 'disk',
+    label: root,
+    // As of the media location, its marker says which folder it is.
+    identity: `the folder ${id}`,
+    isDemonstration: false,
+    // Without paths: its files are read through what guards them.
+    backend: withRetry(withLimits(withBreaker(files, breaker), limits), { ...retry, log }),
+    breaker,
+    space: () => localFiles.space(),
+    probe: async (options) => {
+      breaker.assertNotBlocked()
+      const { probeDisk } = await import('./storage/disk/probe.ts')
+      return probeDisk(root, files.features, options)
+    },
+  }
+}
+
+/** Loads the AWS SDK only where a bucket is used, because loading it takes longer than anything else. */
+async function openBucket(
+  id: string,
+  settings: S3Settings,
+  { retry, outage, usesArchives }: Manner,
+  log: Log,
+): Promise<Location> {
+  const { openS3Backend } = await import('./storage/s3/s3.ts')
+  // Half of the connections for people who look at originals, so that no offload makes them wait.
+  const share = (part: number) => Math.max(1, Math.floor(settings.maxConnections * part))
+  const limits = { reads: share(0.5), writes: share(0.3), others: share(0.2) }
+  const isDemonstration = id === DEMONSTRATION
+  const breaker = createBreaker(
+    isDemonstration ? 'the demonstration bucket' : `bucket ${settings.bucket}`,
+    outage,
+  )
+  // The breaker is under the limits (see there), the retries are above both: each try may be refused, and a
+  // refusal ends the retries.
+  const silence = {
+    answerWithinMs: outage.answerWithinMs,
+    onSilence: probeOnStall(breaker, (signal) => bare.readMarker({ signal })),
+  }
+  const bare: StorageBackend = openS3Backend({ ...settings, silence }, log)
+  const guarded = withBreaker(bare, breaker)
+  const backend = withRetry(withLimits(guarded, limits), { ...retry, log })
+  const where = `${settings.bucket}/${settings.prefix}`
+  return {
+    id,
+    kind: 's3',
+    label: isDemonstration
+      ? 'demonstration bucket'
+      : `${where} at ${settings.endpoint ?? `AWS ${settings.region}`}`,
+    // The port of the demonstration bucket may change, and there is one such bucket for each data folder.
+    identity: isDemonstration ? 'the demonstration bucket' : identityOfS3(settings),
+    isDemonstration,
+    hasPublicAddress: settings.publicEndpoint != null,
+    provider: findS3Provider(settings.provider, settings.endpoint).name,
+    backend,
+    breaker,
+    probe: async (options) => {
+      breaker.assertNotBlocked()
+      const { probeS3 } = await import('./storage/s3/probe/probe.ts')
+      return probeS3(settings, log, { ...options, usesArchives })
+    },
+    openBrowserProbe: async () => {
+      breaker.assertNotBlocked()
+      const { openS3BrowserProbe } = await import('./storage/s3/probe/browser-probe.ts')
+      return openS3BrowserProbe(settings, log)
+    },
+  }
+}
+
+function demonstrationSettings(bucket: DemonstrationBucket): S3Settings {
+  return {
+    endpoint: bucket.endpoint,
+    publicEndpoint: null,
+    bucket: DEMONSTRATION_BUCKET,
+    region: 'us-east-1',
+    accessKeyId: bucket.accessKeyId,
+    secretAccessKey: bucket.secretAccessKey,
+    prefix: '',
+    forcePathStyle: true,
+    provider: 'demonstration',
+    maxConnections: 50,
+    requestTimeoutMs: 60_000,
+    connectTimeoutMs: 5_000,
+  }
+}
+
+/** The configured storage classes, by kind. */
+export function classesOf({ storage: { classes } }: Config): ClassPolicy {
+  const kinds = forEachKind(({ configKey }) => classes[configKey])
+  return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
+}
