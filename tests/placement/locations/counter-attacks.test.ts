@@ -158,8 +158,10 @@ test('a read at another bucket of the same name makes nothing suspect', async ()
 })
 
 test('processes of one ledger that see the media volume as two do not take each other for a copy', async () => {
-  const one = await start({ counterGoodForMs: 0 })
-  const two = await start({ counterGoodForMs: 0 })
+  // Long enough for the other one to write down what it has put, on a busy machine as well.
+  const settings = { counterGoodForMs: 0, counterDoubtMs: 2_000 }
+  const one = await start(settings)
+  const two = await start(settings)
   nameHolder(two.local, 'another mount of the same volume')
   forgetLooks(two)
   forgetSeen(two)
