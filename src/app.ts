@@ -72,6 +72,8 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
     settings: {
       holdMs: config.storage.upload.holdHours * 3_600_000,
       listingIntervalMs: config.storage.listing.everyHours * 3_600_000,
+      scrubDiskBytes: config.storage.scrub.diskBytes,
+      scrubBucketBytes: config.storage.scrub.bucketBytes,
       writeLeaseMs: config.storage.upload.writeLeaseSeconds * 1_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       removalWaitMs: config.storage.removal.waitSeconds * 1_000,

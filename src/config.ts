@@ -72,6 +72,8 @@ export type Config = {
     rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null
     outage: { answerWithinMs: number; failures: number; coolDownMs: number }
     listing: { everyHours: number }
+    /** Bytes a month. */
+    scrub: { diskBytes: number; bucketBytes: number }
     recall: { maxBytes: number }
     delivery: Storage['delivery']
     cdn: Storage['cdn']

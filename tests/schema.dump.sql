@@ -463,6 +463,25 @@ create table location_listing (
 CREATE INDEX location_listing_finished ON public.location_listing USING btree (location_id, finished_at DESC) WHERE (finished_at IS NOT NULL);
 CREATE UNIQUE INDEX location_listing_underway ON public.location_listing USING btree (location_id) WHERE (finished_at IS NULL);
 
+create table location_scrub (
+  id bigint not null generated always as identity,
+  location_id text not null,
+  begun_at timestamp with time zone not null default now(),
+  finished_at timestamp with time zone,
+  after_object_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid,
+  holder uuid,
+  lease_expires_at timestamp with time zone,
+  read_count bigint not null default 0,
+  read_bytes bigint not null default 0,
+  wrong_count bigint not null default 0,
+  unread_count bigint not null default 0,
+  error text,
+  constraint location_scrub_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint location_scrub_pkey PRIMARY KEY (id)
+);
+CREATE INDEX location_scrub_finished ON public.location_scrub USING btree (location_id, finished_at DESC) WHERE (finished_at IS NOT NULL);
+CREATE UNIQUE INDEX location_scrub_underway ON public.location_scrub USING btree (location_id) WHERE (finished_at IS NULL);
+
 create table outage (
   id bigint not null generated always as identity,
   location_id text not null,
@@ -593,6 +612,14 @@ create table schema_migration (
   sha256 text not null,
   applied_at timestamp with time zone not null default now(),
   constraint schema_migration_pkey PRIMARY KEY (name)
+);
+
+create table scrub_budget (
+  location_id text not null,
+  allowed_bytes double precision not null default 0,
+  at timestamp with time zone not null default now(),
+  constraint scrub_budget_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
+  constraint scrub_budget_pkey PRIMARY KEY (location_id)
 );
 
 create table session (

@@ -11,6 +11,7 @@ import { type DrillOptions, runDrill } from './storage/drill.ts'
 import { printProbe } from './storage/probe.ts'
 import { printReceipt } from './storage/receipt.ts'
 import { restoreFromCli } from './storage/restore.ts'
+import { type ScrubFromCliOptions, scrubFromCli } from './storage/scrub.ts'
 import { printStorageStatus } from './storage/status.ts'
 import { type UseAsCopyOptions, useAsCopyFromCli } from './storage/use-as-copy.ts'
 import { createUserFromCli, type UserOptions } from './users/create.ts'
@@ -90,6 +91,16 @@ export async function runCommand(
     .option('--json', 'as JSON')
     .action(async (location: string | undefined, options: Json) => {
       code = await checkFromCli(context, location, options)
+    })
+
+  storage
+    .command('scrub')
+    .description('read all originals and sidecars of a location and compare them with their SHA-256')
+    .argument('<location>', 'such as local or s3')
+    .option('--yes', 'of a bucket, which bills what is read: do it')
+    .option('--json', 'as JSON')
+    .action(async (location: string, options: ScrubFromCliOptions) => {
+      code = await scrubFromCli(context, location, options)
     })
 
   storage

@@ -248,6 +248,12 @@ export const FILE_SCHEMA = z.strictObject({
           everyHours: number({ min: 1, max: 24 * 31, unit: 'hours', whole: false }).default(24),
         })
         .prefault({}),
+      scrub: z
+        .strictObject({
+          diskBytes: bytes({ min: 0 }).default(2 ** 40),
+          bucketBytes: bytes({ min: 0 }).default(10 * 2 ** 30),
+        })
+        .prefault({}),
       pricesFile: text('write the path of a JSON file').nullable().default(null),
       recall: z.strictObject({ maxBytes: bytes({ min: 2 ** 20 }).default(20 * 2 ** 30) }).prefault({}),
       delivery: z

@@ -253,6 +253,21 @@ export type Schema = {
     different_count: Generated<BigInt8>
     error: string | null
   }
+  location_scrub: {
+    id: Generated<BigInt8>
+    location_id: string
+    begun_at: Timestamp
+    finished_at: NullableTimestamp
+    after_object_id: Generated<string>
+    holder: string | null
+    lease_expires_at: NullableTimestamp
+    read_count: Generated<BigInt8>
+    read_bytes: Generated<BigInt8>
+    wrong_count: Generated<BigInt8>
+    unread_count: Generated<BigInt8>
+    error: string | null
+  }
+  scrub_budget: { location_id: string; allowed_bytes: Generated<number>; at: Generated<Timestamp> }
   local_lease: { id: string; object_id: string; purpose: string; expires_at: Timestamp }
   asset: {
     id: string

@@ -60,6 +60,8 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   'guard_class_change()': 'placement/classes',
   unfinished_upload: 'placement/uploads',
   location_listing: 'placement/listing',
+  location_scrub: 'placement/scrub',
+  scrub_budget: 'placement/scrub',
   adoption: 'placement/takeover',
 
   session: 'library/credentials',

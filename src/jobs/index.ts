@@ -10,6 +10,7 @@ import { adoptLocationJob } from './locations/adopt-location.ts'
 import { checkListingsJob } from './locations/check-listings.ts'
 import { checkLocationsJob } from './locations/check-locations.ts'
 import { checkRestoresJob } from './locations/check-restores.ts'
+import { scrubLocationsJob } from './locations/scrub-locations.ts'
 import { sweepClassesJob } from './locations/sweep-classes.ts'
 import { sweepPlacementJob } from './locations/sweep-placement.ts'
 import { changeClassJob } from './objects/change-class.ts'
@@ -40,6 +41,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'sweep-classes': sweepClassesJob(parts),
     'check-restores': checkRestoresJob(parts),
     'check-listings': checkListingsJob(parts),
+    'scrub-locations': scrubLocationsJob(parts),
     'adopt-location': adoptLocationJob(parts),
     'read-again': readAgainJob(parts),
     'sweep-readings': sweepReadingsJob(parts),

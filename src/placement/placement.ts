@@ -60,6 +60,9 @@ export type PlacementSettings = {
   rebalanceIntervalMs: number
   /** How often each location is listed and compared with the ledger. */
   listingIntervalMs: number
+  /** Bytes a month that are read again at each disk and folder, and at each bucket; 0: none. */
+  scrubDiskBytes: number
+  scrubBucketBytes: number
   /** How many objects start moving together, and how many jobs for that may wait at a time. */
   rebalanceBatch: number
   rebalanceJobs: number
@@ -115,6 +118,8 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   stagingLeaseMs: 24 * 3_600_000,
   rebalanceIntervalMs: 3_600_000,
   listingIntervalMs: 24 * 3_600_000,
+  scrubDiskBytes: 1024 ** 4,
+  scrubBucketBytes: 10 * 1024 ** 3,
   rebalanceBatch: 500,
   rebalanceJobs: 1_000,
 }

@@ -31,6 +31,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'sweep-classes': ['recurring sweep-classes'],
   'check-restores': ['recurring check-restores'],
   'check-listings': ['recurring check-listings'],
+  'scrub-locations': ['recurring scrub-locations'],
 }
 
 /** As `purge:<object>`: the beginning of its name's keys, and its fields behind colons. */

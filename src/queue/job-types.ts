@@ -23,6 +23,7 @@ export type Jobs = {
   'sweep-classes': Record<string, never>
   'check-restores': Record<string, never>
   'check-listings': Record<string, never>
+  'scrub-locations': Record<string, never>
   'adopt-location': { locationId: string }
   'read-again': { assetId: string }
   'sweep-readings': Record<string, never>
@@ -52,6 +53,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   'sweep-classes': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'check-restores': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'check-listings': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'scrub-locations': { queue: 'maintenance', maxAttempts: 1, priority: 20 },
   // An administrator waits for it, and nothing is written at the location until it has ended.
   'adopt-location': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },
   'read-again': { queue: 'processing', maxAttempts: 25, priority: 30 },

@@ -11,6 +11,7 @@ export type RecurringJob = {
     | 'sweep-classes'
     | 'check-restores'
     | 'check-listings'
+    | 'scrub-locations'
     | 'sweep-readings'
   everyMs: number
 }
@@ -23,6 +24,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'check-restores', everyMs: 60_000 },
   // Looks whether one is due, or was cut.
   { name: 'check-listings', everyMs: 10 * 60_000 },
+  // As far as the budget has grown meanwhile.
+  { name: 'scrub-locations', everyMs: 10 * 60_000 },
   { name: 'sweep-readings', everyMs: 60_000 },
 ]
 

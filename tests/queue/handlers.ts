@@ -20,6 +20,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'sweep-classes': unexpected,
     'check-restores': unexpected,
     'check-listings': unexpected,
+    'scrub-locations': unexpected,
     'adopt-location': unexpected,
     'read-again': unexpected,
     'sweep-readings': unexpected,

@@ -245,6 +245,7 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
     ...lines,
     ...problems,
     ...listingLines(locations, style, now),
+    ...scrubLines(locations, style, now),
     ...leaving,
     ...doubted,
     ...changes,
@@ -255,6 +256,25 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
 function listedWhen({ listing }: LocationStatus, now: Date): string {
   if (listing?.underWay) return `being listed: ${count(listing.underWay.count)}`
   return listing?.seenAt == null ? 'not listed yet' : `listed ${ago(listing.seenAt, now)}`
+}
+
+/** What reading again has found, how far it is, and why it can't go on. */
+function scrubLines(locations: LocationStatus[], style: Style, now: Date): string[] {
+  return locations.flatMap(({ id, scrub: { readSince, wrong, unread, underWay } }) => {
+    const lines: string[] = []
+    if (wrong > 0)
+      lines.push(style.red(`  ${id}: ${plural(wrong, 'file')} with wrong bytes found by reading`))
+    if (unread > 0) lines.push(style.amber(`  ${id}: ${plural(unread, 'file')} could not be read again`))
+    const done = readSince === null ? '' : `everything was read ${ago(readSince, now)}`
+    const going =
+      underWay === null || underWay.count === 0
+        ? ''
+        : `${plural(underWay.count, 'file')} (${bytes(underWay.bytes)}) read again in a look that began ${ago(underWay.begunAt, now)}`
+    const both = [done, going].filter((text) => text !== '').join('; ')
+    if (both !== '') lines.push(style.dim(`  ${id}: ${both}`))
+    if (underWay?.error) lines.push(style.amber(`  ${id}: reading again stopped: ${underWay.error}`))
+    return lines
+  })
 }
 
 /** What the last listings found, and why one can't go on. */

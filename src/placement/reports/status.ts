@@ -14,6 +14,7 @@ import { reachesIn } from '../locations/browser-reach.ts'
 import { currentDrills } from '../locations/drill.ts'
 import { openChanges, type ProbeChange } from '../locations/probe-changes.ts'
 import type { Placement } from '../placement.ts'
+import { type ScrubStatus, scrubStatuses } from '../scrub/scrub-passes.ts'
 import { type LedgerStatus, ledgerStatuses } from '../takeover/ledger-status.ts'
 
 export type LocationStatus = {
@@ -37,6 +38,8 @@ export type LocationStatus = {
   oldestProofAt: string | null
   /** What was last listed there; null: nothing yet. */
   listing: ListingStatus | null
+  /** What was read there again and compared. */
+  scrub: ScrubStatus
   /** Whether it is this ledger's alone, and what is done about it where it is not. */
   ledger: LedgerStatus
   objects: Amount
@@ -176,7 +179,7 @@ async function keptFiles({ db }: Placement): Promise<Amount> {
 }
 
 async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
-  const [rows, drills, held, changes, listings, ledgers] = await Promise.all([
+  const [rows, drills, held, changes, listings, scrubs, ledgers] = await Promise.all([
     placement.db.selectFrom('location').selectAll().execute(),
     currentDrills(placement.db),
     placement.db
@@ -198,6 +201,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       .execute(),
     openChanges(placement.db),
     listingStatuses(placement),
+    scrubStatuses(placement),
     ledgerStatuses(placement),
   ])
   const statuses: LocationStatus[] = []
@@ -223,6 +227,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       latencyMs: report?.latencyMs ?? null,
       oldestProofAt: oldest === undefined ? null : new Date(oldest).toISOString(),
       listing: listings.get(location.id) ?? null,
+      scrub: scrubs.get(location.id)!,
       ledger: ledgers.get(location.id)!,
       objects: sumOf(holds, ({ count, bytes }) => [count, bytes]),
       leaving: sumOf(leaving, ({ count, bytes }) => [count, bytes]),

@@ -13,6 +13,8 @@ import {
   leavingSentence,
   pendingMoveSentences,
   queueRows,
+  scrubWarnings,
+  scrubWhen,
   uploadsSentence,
   workSentence,
 } from '../../../web/src/lib/storage/safety.ts'
@@ -264,6 +266,24 @@ test('of a place that files leave it is said how many are left, and when it may 
     leavingSentence({ ...place, isLocal: true }),
     null,
     'uploads leave the local disk all the time',
+  )
+})
+
+test('reading again in words', () => {
+  const now = new Date('2026-05-04T12:00:00Z')
+  const none = { monthlyBytes: 2 ** 30, readSince: null, wrong: 0, unread: 0, underWay: null }
+  assert.equal(scrubWhen(none, now), 'nothing yet')
+  assert.equal(scrubWhen({ ...none, monthlyBytes: 0 }, now), 'switched off')
+  const underWay = { begunAt: '2026-05-03T12:00:00Z', count: 3, bytes: 2 ** 21, error: null }
+  assert.match(scrubWhen({ ...none, underWay }, now), /^3 files \(2\.00 MiB\) since /)
+  assert.deepEqual(scrubWarnings(none), [])
+  assert.deepEqual(
+    scrubWarnings({ ...none, wrong: 1, unread: 2, underWay: { ...underWay, error: 'away' } }),
+    [
+      '1 file had wrong bytes when read again. New copies are made where others exist.',
+      '2 files could not be read again.',
+      'Reading again stopped: away',
+    ],
   )
 })
 

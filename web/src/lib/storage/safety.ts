@@ -129,6 +129,32 @@ export function kindInWords({ kind, isLocal }: Pick<StorageLocation, 'kind' | 'i
   return kind === 's3' ? 'Object storage' : 'Memory'
 }
 
+/** How much of a place was read again and compared, and what came of it. */
+export function scrubWhen(
+  { monthlyBytes, readSince, underWay }: StorageLocation['scrub'],
+  now: Date,
+): string {
+  const done = readSince === null ? '' : `all of it ${formatAgo(readSince, now)}`
+  const going =
+    underWay === null || underWay.count === 0
+      ? ''
+      : `${plural(underWay.count, 'file')} (${formatBytes(underWay.bytes)}) since ${formatAgo(underWay.begunAt, now)}`
+  const both = [done, going].filter((text) => text !== '').join(', ')
+  if (both !== '') return both
+  return monthlyBytes === 0 ? 'switched off' : 'nothing yet'
+}
+
+/** What reading again has found that somebody should know. */
+export function scrubWarnings({ wrong, unread, underWay }: StorageLocation['scrub']): string[] {
+  return [
+    ...(wrong > 0
+      ? [`${plural(wrong, 'file')} had wrong bytes when read again. New copies are made where others exist.`]
+      : []),
+    ...(unread > 0 ? [`${plural(unread, 'file')} could not be read again.`] : []),
+    ...(underWay?.error ? [`Reading again stopped: ${underWay.error}`] : []),
+  ]
+}
+
 /** Of a place that files leave, or have left; null where all that it holds belongs there. */
 export function leavingSentence({
   isLocal,
