@@ -136,10 +136,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       options.concurrency.storage,
     ),
     lane(['sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores', 'sweep-readings'], 2),
-    // A lane of their own, for what takes long and nobody waits for: a listing keeps no sweep waiting, and a
-    // film that is fetched to be read again takes no place from a photo.
-    lane(['check-listings', 'read-again'], 1),
-    lane(['scrub-locations'], 1),
+    // A lane of their own, for what takes long and nobody waits for: a listing or a scrub keeps no sweep
+    // waiting, and a film that is fetched to be read again takes no place from a photo.
+    lane(['check-listings', 'scrub-locations', 'read-again'], 2),
     // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang, nor
     // behind sweeps.
     lane(['check-locations'], 1),
