@@ -26,6 +26,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   schema_migration: 'database',
   clock_seen: 'database',
   clock_gap: 'database',
+  installation: 'database/backups',
   'lived_since()': 'database',
   'search_text()': 'database',
 
@@ -62,6 +63,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   location_listing: 'placement/listing',
   location_scrub: 'placement/scrub',
   scrub_budget: 'placement/scrub',
+  database_backup: 'placement/backups',
   adoption: 'placement/takeover',
 
   session: 'library/credentials',
