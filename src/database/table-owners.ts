@@ -106,6 +106,8 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'placement/removal': ['key_to_clear'],
   'placement/replica-io': ['replica', 'replica_restore', 'class_refusal'],
   'placement/classes': ['replica'],
+  // Of a backup, when its snapshot was taken; and one that a listing has found.
+  'placement/backups': ['stored_object'],
   'placement/lifecycle': ['stored_object'],
   'placement/reads': ['stored_object'],
   'placement/uploads': ['replica'],

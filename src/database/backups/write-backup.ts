@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { AppError } from '../../errors.ts'
-import { VERSION } from '../../version.ts'
 import {
   BACKUP_FORMAT,
   type BackupHeader,
@@ -20,6 +19,8 @@ import { backedUpTables } from './tables.ts'
 const PIECE_BYTES = 64 * 1024
 
 type Options = {
+  /** Glassine's own. */
+  version: string
   sections: readonly BackupSection[]
   /** Called with the header, before any row is read. */
   onHeader?: (header: BackupHeader) => void
@@ -53,9 +54,9 @@ export async function* writeBackup(pool: pg.Pool, options: Options): AsyncGenera
 
 async function* writeWithin(
   client: pg.PoolClient,
-  { sections, onHeader, signal }: Options,
+  { version, sections, onHeader, signal }: Options,
 ): AsyncGenerator<Buffer> {
-  const { header, parts } = await describeDatabase(client, sections)
+  const { header, parts } = await describeDatabase(client, version, sections)
   onHeader?.(header)
   const sha256 = createHash('sha256')
   let bytes = 0
@@ -99,6 +100,7 @@ type Part = { name: string; columns: string[]; rows: number; source: string }
 
 async function describeDatabase(
   client: pg.PoolClient,
+  version: string,
   sections: readonly BackupSection[],
 ): Promise<{ header: BackupHeader; parts: Part[] }> {
   const parts: Part[] = []
@@ -123,7 +125,7 @@ async function describeDatabase(
     format: BACKUP_FORMAT,
     takenAt: takenAt.toISOString(),
     installation,
-    glassine: VERSION,
+    glassine: version,
     postgres,
     migrations,
     tables: parts.map(({ name, columns, rows }) => ({ name, columns, rows })),

@@ -69,7 +69,9 @@ test('what is restored is the same, row by row, and goes on', async (t) => {
     where id = (select max(id) from graphile_worker._private_jobs)`)
 
   let header: BackupHeader | undefined
-  const plain = await buffer(writeBackup(source.pool, { sections, onHeader: (told) => (header = told) }))
+  const plain = await buffer(
+    writeBackup(source.pool, { version: '1.2.3', sections, onHeader: (told) => (header = told) }),
+  )
   const { identity, recipient } = await makeIdentity()
   const sealed = await buffer(seal(pieces(plain, 10_000), recipient))
   assert.ok(!sealed.includes('album'), 'nothing of it can be read')
@@ -113,7 +115,7 @@ test('what is restored is the same, row by row, and goes on', async (t) => {
 
 test('a backup is text that psql could run', async (t) => {
   const { pool } = await testDatabase(t)
-  const plain = await text(writeBackup(pool, { sections }))
+  const plain = await text(writeBackup(pool, { version: '1.2.3', sections }))
   assert.match(plain, /^-- Glassine database backup \{"format":1,"takenAt":"/)
   assert.match(plain, /\ncopy "album" \("id","name",.*\) from stdin;\n\\\.\n/)
   assert.match(plain, /\n-- end \{"bytes":\d+,"sha256":"[0-9a-f]{64}","rows":\d+\}\n$/)

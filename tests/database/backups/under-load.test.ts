@@ -62,7 +62,11 @@ test('a backup shows one moment, however much is written meanwhile', async (t) =
       const before = written
       let seenAtHeader = 0
       const slow = (async function* () {
-        for await (const piece of writeBackup(pool, { sections, onHeader: () => (seenAtHeader = written) })) {
+        for await (const piece of writeBackup(pool, {
+          version: '1.2.3',
+          sections,
+          onHeader: () => (seenAtHeader = written),
+        })) {
           await sleep(5)
           yield piece
         }
@@ -95,7 +99,7 @@ test('a restore that is killed leaves an empty database, and can be made again',
   const folder = await mkdtemp(join(tmpdir(), 'glassine-restore-'))
   t.after(() => rm(folder, { recursive: true }))
   const file = join(folder, 'backup')
-  await writeFile(file, await buffer(writeBackup(source.pool, { sections })))
+  await writeFile(file, await buffer(writeBackup(source.pool, { version: '1.2.3', sections })))
   const target = await emptyDatabase(t)
   for (const killAt of ['album', 'replica', 'used_key', 'version_history']) {
     const child = spawn(
@@ -123,9 +127,13 @@ test('a restore that is killed leaves an empty database, and can be made again',
     )
     assert.deepEqual(rows, [], killAt)
   }
-  await loadBackup(target.pool, inOnePiece(await buffer(writeBackup(source.pool, { sections }))), {
-    sections,
-  })
+  await loadBackup(
+    target.pool,
+    inOnePiece(await buffer(writeBackup(source.pool, { version: '1.2.3', sections }))),
+    {
+      sections,
+    },
+  )
 })
 
 test('memory does not grow with the database', async (t) => {
@@ -146,7 +154,7 @@ test('memory does not grow with the database', async (t) => {
       yield piece
     }
   }
-  const sealed = seal(writeBackup(pool, { sections }), recipient)
+  const sealed = seal(writeBackup(pool, { version: '1.2.3', sections }), recipient)
   const { totals } = await checkBackup(watched(unseal(sealed, identity)))
   assert.ok(totals.bytes > 76_000_000, String(totals.bytes))
   const grown = (most.late - most.early) / 2 ** 20
