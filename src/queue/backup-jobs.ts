@@ -6,7 +6,8 @@ import type { BackupSection } from '../database/backups/format.ts'
 
 /**
  * Jobs without a key are left out: a newer job does their work (`claimed-job.ts`). One that ran counts as not
- * begun, since its worker is not there after a restore. Ids are given anew, in the same order.
+ * begun, since its worker is not there after a restore; but for the one that makes this backup, which is done
+ * then. Ids are given anew, in the same order.
  */
 export const JOBS_SECTION: BackupSection = {
   name: 'glassine_jobs',
@@ -19,7 +20,8 @@ export const JOBS_SECTION: BackupSection = {
       job.run_at, job.key, job.revision, job.flags
     from graphile_worker._private_jobs job join graphile_worker._private_tasks task on task.id = job.task_id
     left join graphile_worker._private_job_queues queue on queue.id = job.job_queue_id
-    where job.key is not null order by job.id`,
+    where job.key is not null and not (task.identifier = 'back-up-database' and job.locked_at is not null)
+    order by job.id`,
   prepare: `create temporary table glassine_jobs (position bigint generated always as identity,
     task text not null, queue text, payload json, priority smallint, max_attempts smallint, attempts smallint,
     last_error text, created_at timestamptz, updated_at timestamptz, run_at timestamptz, key text, revision int,

@@ -51,6 +51,13 @@ export async function migrationsOf(header: BackupHeader): Promise<Migration[]> {
   })
 }
 
+type LoadOptions = {
+  sections: readonly BackupSection[]
+  onTable?: ((name: string) => void) | undefined
+  /** What else must be right, or done, for the restore to count; when it throws, nothing of it stays. */
+  beforeCommit?: ((client: pg.ClientBase) => Promise<void>) | undefined
+}
+
 /**
  * Loads a backup. A kill at any point leaves an empty database, and the same call can be made again. Later
  * migrations are left to the next start.
@@ -59,7 +66,7 @@ export async function migrationsOf(header: BackupHeader): Promise<Migration[]> {
 export async function loadBackup(
   pool: pg.Pool,
   source: AsyncIterable<Buffer>,
-  { sections, onTable }: { sections: readonly BackupSection[]; onTable?: (name: string) => void },
+  options: LoadOptions,
 ): Promise<BackupHeader> {
   await assertEmptyDatabase(pool)
   const hadQueue = await hasQueue(pool)
@@ -68,7 +75,7 @@ export async function loadBackup(
   const client = await pool.connect()
   let isDone = false
   try {
-    const header = await loadWithin(client, source, { sections, onTable })
+    const header = await loadWithin(client, source, options)
     isDone = true
     return header
   } finally {
@@ -88,10 +95,7 @@ async function hasQueue(pool: pg.Pool): Promise<boolean> {
 async function loadWithin(
   client: pg.PoolClient,
   source: AsyncIterable<Buffer>,
-  {
-    sections,
-    onTable,
-  }: { sections: readonly BackupSection[]; onTable: ((name: string) => void) | undefined },
+  options: LoadOptions,
 ): Promise<BackupHeader> {
   const parts = readBackup(source)
   try {
@@ -106,7 +110,8 @@ async function loadWithin(
     await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
     await assertEmptyDatabase(client)
     await setUpWithin(client, migrations)
-    await fill(client, header, parts, { sections, onTable })
+    await fill(client, header, parts, options)
+    await options.beforeCommit?.(client)
     await client.query('commit')
     return header
   } finally {
@@ -118,10 +123,7 @@ async function fill(
   client: pg.PoolClient,
   header: BackupHeader,
   parts: AsyncGenerator<BackupPart>,
-  {
-    sections,
-    onTable,
-  }: { sections: readonly BackupSection[]; onTable: ((name: string) => void) | undefined },
+  { sections, onTable }: LoadOptions,
 ): Promise<void> {
   const special = new Map(sections.map((section) => [section.name, section]))
   const tables = header.tables.map(({ name }) => name).filter((name) => !special.has(name))

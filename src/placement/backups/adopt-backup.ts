@@ -47,7 +47,7 @@ export async function adoptBackup(
     placement.log.warn({ location: location.id, key, reason }, 'a backup is left alone, and does not count')
     return false
   }
-  const backupKey = await loadBackupKey(placement)
+  const backupKey = await loadBackupKey(placement.db, placement.backups.keyFile)
   if (backupKey?.identity == null) return leave('the key is not in the data folder')
   const held = await backend.head(key)
   if (held === null) return false
@@ -55,15 +55,18 @@ export async function adoptBackup(
   const read = await backend.get(key, signal ? { signal } : {})
   const sha256 = createHash('sha256')
   let header: BackupHeader
+  let readBytes = 0
   try {
     const hashed = (async function* () {
       for await (const piece of read.stream as AsyncIterable<Buffer>) {
         sha256.update(piece)
+        readBytes += piece.length
         yield piece
       }
     })()
     header = (await checkBackup(unseal(hashed, backupKey.identity))).header
     assertAsNamed(header, { key, ...named })
+    if (readBytes !== size) return leave(`${readBytes} bytes were read, and ${size} are listed`)
   } catch (error) {
     if (isAppError(error, 'corrupt') || isAppError(error, 'invalid') || isAppError(error, 'conflict'))
       return leave(error.message)

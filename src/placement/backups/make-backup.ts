@@ -24,10 +24,10 @@ const READ_BYTES = 256 * 1024
  * removes. @returns the id of the object
  */
 export async function backUpDatabase(placement: Placement, signal?: AbortSignal): Promise<string> {
-  const { pool } = requireBackups(placement)
+  const { pool, keyFile } = requireBackups(placement)
   // Nothing can be kept at a place that may be another ledger's; asked before the work, not after it.
   await confirmLocation(placement, placement.local)
-  const { recipient, identity } = await ensureBackupKey(placement)
+  const { recipient, identity } = await ensureBackupKey(placement.db, keyFile)
   let header: BackupHeader | undefined
   const plain = writeBackup(pool, {
     version: VERSION,

@@ -3,6 +3,7 @@ import { unlink } from 'node:fs/promises'
 import { loadInstallation, noteRecipient } from '../../database/backups/installation.ts'
 import { readKeyFile, writeKeyFile } from '../../database/backups/key-file.ts'
 import { makeIdentity, recipientOf } from '../../database/backups/seal.ts'
+import type { Database } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import type { BackupSettings } from '../backup-settings.ts'
 import type { Placement } from '../placement.ts'
@@ -20,13 +21,12 @@ export function requireBackups({ backups }: Pick<Placement, 'backups'>): BackupS
  * The key of this installation, made now where there is none. The file is on the disk before anything is
  * encrypted for it. @throws AppError conflict where the file holds the key of another installation
  */
-export async function ensureBackupKey(placement: Pick<Placement, 'db' | 'backups'>): Promise<BackupKey> {
-  const known = await loadBackupKey(placement)
+export async function ensureBackupKey(db: Database, keyFile: string): Promise<BackupKey> {
+  const known = await loadBackupKey(db, keyFile)
   if (known !== null) return known
-  const { keyFile } = requireBackups(placement)
   const made = await makeIdentity()
   await writeKeyFile(keyFile, made)
-  const recipient = await noteRecipient(placement.db, made.recipient)
+  const recipient = await noteRecipient(db, made.recipient)
   if (recipient === made.recipient) return made
   // Another process was first, and nothing was encrypted for this one.
   await unlink(keyFile)
@@ -34,13 +34,12 @@ export async function ensureBackupKey(placement: Pick<Placement, 'db' | 'backups
 }
 
 /** Null where none was made yet. @throws AppError conflict where the file holds the key of another installation */
-export async function loadBackupKey(placement: Pick<Placement, 'db' | 'backups'>): Promise<BackupKey | null> {
-  const { keyFile } = requireBackups(placement)
+export async function loadBackupKey(db: Database, keyFile: string): Promise<BackupKey | null> {
   const identity = await readKeyFile(keyFile)
-  const { recipient: known } = await loadInstallation(placement.db)
+  const { recipient: known } = await loadInstallation(db)
   if (identity === null) return known === null ? null : { recipient: known, identity }
   const recipient = await recipientOf(identity)
-  if (recipient !== (known ?? (await noteRecipient(placement.db, recipient))))
+  if (recipient !== (known ?? (await noteRecipient(db, recipient))))
     throw new AppError(
       'conflict',
       `${keyFile} holds another key than the one that this installation's backups are made for. Move it away, and put the right one there.`,

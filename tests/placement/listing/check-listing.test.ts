@@ -307,12 +307,14 @@ test('A5: `glassine storage check` lists now, says what is missing, and ends wit
     print: (text) => printed.push(text),
     progress: () => undefined,
     style: styleFor(false, true),
-    withDatabase: (use) => use(database.db),
+    withDatabase: (use) => use(database.db, {} as never),
     withPlacement: (use) => use(rig.placement, {} as never),
     withWorker: () => Promise.reject(new Error('this command does no jobs')),
+    withoutLedger: () => Promise.reject(new Error('this command has a ledger')),
+    isTerminal: false,
     explain: String,
     untilInterrupted: () => new AbortController().signal,
-    input: { isTerminal: false, readAll: async () => '', askHidden: async () => '' },
+    input: { isTerminal: false, readAll: async () => '', ask: async () => '', askHidden: async () => '' },
   }
   assert.equal(await checkFromCli(context, 's3', {}), 3)
   assert.match(printed.join('\n'), /s3: 1 proven file missing and 0 changed files; 0 files/)
