@@ -1,5 +1,7 @@
 /** Which installation this is, and for whom its backups are encrypted. */
 import { sql } from 'kysely'
+import type pg from 'pg'
+import { AppError } from '../../errors.ts'
 import type { Queryable } from '../connect.ts'
 
 export type Installation = {
@@ -35,4 +37,14 @@ export async function confirmKey(db: Queryable, recipient: string): Promise<void
     .set({ key_confirmed_at: sql<Date>`now()` })
     .where('recipient', '=', recipient)
     .execute()
+}
+
+/** Of a database that a backup was just loaded into. @throws AppError conflict where it names another key */
+export async function assertRecipient(client: pg.ClientBase, recipient: string): Promise<void> {
+  const { rowCount } = await client.query('select from installation where recipient = $1', [recipient])
+  if (rowCount !== 1)
+    throw new AppError(
+      'conflict',
+      'The backup says that its installation has another key. Nothing was restored.',
+    )
 }

@@ -68,7 +68,8 @@ test('A5: objects that were deleted in the bucket are at risk after the listing,
 
   const report = await listNow()
   assert.deepEqual([report!.found.missing, report!.found.different, report!.isFinished], [5, 0, true])
-  assert.deepEqual([lists.hits, heads.hits, gets.hits], [1, 5, 0])
+  // One for the backups, and one for everything else.
+  assert.deepEqual([lists.hits, heads.hits, gets.hits], [2, 5, 0])
   for (const [n, id] of ids.entries())
     assert.deepEqual(await places(id), [n < 5 ? 's3 suspect' : 's3 verified'])
   const { originals, locations } = await storageStatus(rig.placement)
@@ -171,7 +172,8 @@ test('A5: what is proven while the listing is under way is not asked for, and a 
     ...bucket.location,
     backend: {
       ...backend,
-      async *list(): AsyncGenerator<ObjectInfo> {
+      async *list(prefix: string): AsyncGenerator<ObjectInfo> {
+        if (prefix !== 'users/') return
         during = await inBucket(randomBytes(1_200))
         yield* []
       },
