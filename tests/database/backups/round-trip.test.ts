@@ -10,7 +10,8 @@ import { checkBackup } from '../../../src/database/backups/read-backup.ts'
 import { makeIdentity, seal, unseal } from '../../../src/database/backups/seal.ts'
 import { backedUpTables, NOT_BACKED_UP, QUEUE_TABLES } from '../../../src/database/backups/tables.ts'
 import { writeBackup } from '../../../src/database/backups/write-backup.ts'
-import { migrate } from '../../../src/database/migrate.ts'
+import { connectDatabase } from '../../../src/database/connect.ts'
+import { migrate, readMigrations } from '../../../src/database/migrate.ts'
 import { silentLog } from '../../../src/log.ts'
 import { JOBS_SECTION } from '../../../src/queue/backup-jobs.ts'
 import { enqueue } from '../../../src/queue/enqueue.ts'
@@ -119,4 +120,54 @@ test('a backup is text that psql could run', async (t) => {
   assert.match(plain, /^-- Glassine database backup \{"format":1,"takenAt":"/)
   assert.match(plain, /\ncopy "album" \("id","name",.*\) from stdin;\n\\\.\n/)
   assert.match(plain, /\n-- end \{"bytes":\d+,"sha256":"[0-9a-f]{64}","rows":\d+\}\n$/)
+})
+
+test('who owns the database, and is no superuser, can back it up and restore it', async (t) => {
+  const source = await testDatabase(t)
+  await fillDatabase(source.pool)
+  const plain = await buffer(writeBackup(source.pool, { version: '1.2.3', sections }))
+  const target = await emptyDatabase(t)
+  const role = `owner_${randomUUID().slice(0, 8)}`
+  await target.pool.query(`create role ${role} login password 'of-a-test'`)
+  const { rows } = await target.pool.query<{ name: string }>('select current_database() as name')
+  await target.pool.query(
+    `alter database ${rows[0]!.name} owner to ${role}; alter schema public owner to ${role}`,
+  )
+  const url = new URL(target.url)
+  url.username = role
+  url.password = 'of-a-test'
+  const { pool } = connectDatabase(url.href, silentLog)
+  try {
+    await loadBackup(pool, pieces(plain, 50_000), { sections })
+    await migrate(pool, silentLog)
+    assert.equal((await buffer(writeBackup(pool, { version: '1.2.3', sections }))).length, plain.length)
+  } finally {
+    await pool.end()
+    await target.drop()
+    await source.pool.query(`drop role ${role}`)
+  }
+})
+
+test('an older backup is restored as it was, and later migrations run on it', async (t) => {
+  const source = await testDatabase(t)
+  await fillDatabase(source.pool)
+  const plain = await buffer(writeBackup(source.pool, { version: '1.2.3', sections }))
+  const { pool } = await emptyDatabase(t)
+  await loadBackup(pool, pieces(plain, 50_000), { sections })
+  const text = "alter table album add column later text not null default 'from a later version'"
+  const later = { name: '9999-later', text, sha256: '00' }
+  await migrate(pool, silentLog, [...(await readMigrations()), later])
+  const { rows } = await pool.query<{ later: string }>('select later from album')
+  assert.deepEqual(
+    rows.map((row) => row.later),
+    ['from a later version', 'from a later version'],
+  )
+  // And the version that made it refuses what the later one has made of it.
+  await pool.query("insert into system_metadata values ('x', '{}')")
+  const newer = await buffer(writeBackup(pool, { version: '1.3.0', sections }))
+  const other = await emptyDatabase(t)
+  await assert.rejects(
+    loadBackup(other.pool, pieces(newer, 50_000), { sections }),
+    /made by a newer Glassine \(1\.3\.0\)/,
+  )
 })
