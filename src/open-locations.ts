@@ -113,8 +113,7 @@ export async function openLocationsAlone(
   const manner = { retry, outage: { ...DEFAULT_BREAKER_RULES, ...storage.outage }, usesArchives: false }
   const locations = new Map([[LOCAL, openLocalLocation(config, log)]])
   const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
-  for (const [name, settings] of buckets)
-    locations.set(name, await openBucket(name, settings, manner, log))
+  for (const [name, settings] of buckets) locations.set(name, await openBucket(name, settings, manner, log))
   for (const [name, { path }] of Object.entries(storage.folders))
     locations.set(name, openFolder(name, path, manner, log))
   if (existsSync(join(dataDir, 'demonstration-bucket.json'))) {

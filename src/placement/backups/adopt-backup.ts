@@ -104,7 +104,7 @@ export async function adoptBackup(
 }
 
 /** What the answer that was read said of itself, so that a later one can be compared with it. */
-function proofOf({ backend }: Location, held: Pick<ObjectInfo, 'etag' | 'modifiedAt'>): Proof {
-  if (backend.localFiles) return { method: 'read-back', modifiedAtMs: held.modifiedAt.getTime() }
+function proofOf({ kind }: Location, held: Pick<ObjectInfo, 'etag' | 'modifiedAt'>): Proof {
+  if (kind === 'disk') return { method: 'read-back', modifiedAtMs: held.modifiedAt.getTime() }
   return { method: 'read-back', ...(held.etag !== undefined && { etag: held.etag }) }
 }

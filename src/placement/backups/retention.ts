@@ -14,7 +14,7 @@ import { requireBackups } from './recipient.ts'
 
 const DAY_MS = 24 * 3_600_000
 
-/** `isSafe`: verified where it belongs. */
+/** `isSafe`: verified where it belongs, at enough places. */
 export type RetainedBackup = { id: string; number: number; takenAt: Date; isSafe: boolean }
 
 /**
@@ -69,25 +69,32 @@ export async function applyRetention(placement: Placement): Promise<number> {
   })
 }
 
-function retained({ policy }: Pick<Placement, 'policy'>, backups: readonly KnownBackup[]): RetainedBackup[] {
-  const homes = policy['database-backup']
-  return backups.map(({ objectId, number, takenAt, at }) => ({
-    id: objectId,
-    number,
-    takenAt,
-    isSafe: homes.length > 0 && homes.every((home) => at.some(({ locationId }) => locationId === home)),
+function retained(placement: Placement, backups: readonly KnownBackup[]): RetainedBackup[] {
+  return backups.map((backup) => ({
+    id: backup.objectId,
+    number: backup.number,
+    takenAt: backup.takenAt,
+    isSafe: isSafe(placement, backup),
   }))
 }
 
-/** The one that all others may be given up for is asked for now. */
+/** Verified at as many of the places where backups belong as is asked for. */
+function isSafe(
+  { policy, minCopies }: Pick<Placement, 'policy' | 'minCopies'>,
+  { at }: KnownBackup,
+): boolean {
+  const home = at.filter(({ locationId }) => policy['database-backup'].includes(locationId))
+  return home.length >= Math.max(1, minCopies['database-backup'])
+}
+
+/** The one that all others may be given up for is asked for now, at each place where it counts. */
 async function isNewestThere(placement: Placement): Promise<boolean> {
-  const homes = placement.policy['database-backup']
-  const newest = (await knownBackups(placement.db)).find(({ at }) =>
-    homes.every((home) => at.some(({ locationId }) => locationId === home)),
-  )
+  const newest = (await knownBackups(placement.db)).find((backup) => isSafe(placement, backup))
   const loaded = newest && (await loadObject(placement.db, newest.objectId))
   if (!loaded) return false
-  for (const replica of loaded.replicas.filter(({ locationId }) => homes.includes(locationId))) {
+  const homes = placement.policy['database-backup']
+  for (const replica of loaded.replicas) {
+    if (!homes.includes(replica.locationId) || replica.state !== 'verified') continue
     const check = await checkByHead(placement, loaded.object, replica)
     // A place that says nothing of the content says at least that something is there.
     if (check.answer === 'same' || (check.answer === 'unknown' && !check.couldNotAsk)) continue
