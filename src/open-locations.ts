@@ -100,7 +100,8 @@ export async function openLocations(config: Config, db: Database, log: Log): Pro
 }
 
 /**
- * The configured places without a ledger, for who has lost it, by their names. Nothing is made that is not there.
+ * The configured places without a ledger, for who has lost it, by their names. Nothing is made that is not
+ * there.
  */
 export async function openLocationsAlone(
   config: Config,

@@ -20,8 +20,9 @@ export function safeExtension(extension: string): string {
  * user's; 128 random bits per write attempt, so that no attempt can meet another one's bytes. The location's
  * prefix is the backend's.
  *
- * A backup of the database is `backups/{installation}/{UTC time}.{random}.age`: who has lost the ledger finds it by
- * a listing, and sees which one is the newest. Its owner is the installation, and its time that of its snapshot.
+ * A backup of the database is `backups/{installation}/{UTC time}.{random}.age`: who has lost the ledger finds
+ * it by a listing, and sees which one is the newest. Its owner is the installation, and its time that of its
+ * snapshot.
  */
 export function freshKey(what: {
   ownerId: string

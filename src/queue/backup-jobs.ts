@@ -1,6 +1,6 @@
 /**
- * The jobs, for backups of the database: they are enqueued in the transactions that make them necessary, so they
- * are as much a part of its state as any row.
+ * The jobs, for backups of the database: they are enqueued in the transactions that make them necessary, so
+ * they are as much a part of its state as any row.
  */
 import type { BackupSection } from '../database/backups/format.ts'
 

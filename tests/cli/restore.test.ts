@@ -1,6 +1,6 @@
 /**
- * The whole way back: a server with photos in a strict bucket makes a backup, its machine is lost, and `glassine
- * restore` with the key brings the installation back, which then takes over what the bucket holds.
+ * The whole way back: a server with photos in a strict bucket makes a backup, its machine is lost, and
+ * `glassine restore` with the key brings the installation back, which then takes over what the bucket holds.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'

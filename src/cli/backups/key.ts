@@ -6,8 +6,8 @@ import { ensureBackupKey } from '../../placement/backups/recipient.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 
 /**
- * Shows the key to a person, who says so before, and says afterwards that it is written down. Never to a pipe or
- * a file: those are kept, and nobody knows for how long.
+ * Shows the key to a person, who says so before, and says afterwards that it is written down. Never to a pipe
+ * or a file: those are kept, and nobody knows for how long.
  */
 export async function showBackupKey(context: CliContext): Promise<ExitCode> {
   const { input, style, print } = context

@@ -11,8 +11,8 @@ import { bytes } from '../text.ts'
 const LOOK_INTERVAL_MS = 250
 
 /**
- * Has a backup made, and waits until it is verified where backups belong. The running server does it, or, where
- * none runs, this process. Ending the command does not end it.
+ * Has a backup made, and waits until it is verified where backups belong. The running server does it, or,
+ * where none runs, this process. Ending the command does not end it.
  */
 export async function backUpNow(context: CliContext): Promise<ExitCode> {
   return context.withWorker(async (placement, work) => {

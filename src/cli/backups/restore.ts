@@ -19,9 +19,9 @@ export type RestoreOptions = { from: string; at?: string; keyFile?: string; yes?
 type Key = { identity: string; recipient: string }
 
 /**
- * Brings an installation back from a backup at a location, on a machine that has none: its database, its backup
- * key and the marker of its media folder. Nothing at the location is changed; what it holds beyond the backup is
- * met by the adoption that follows.
+ * Brings an installation back from a backup at a location, on a machine that has none: its database, its
+ * backup key and the marker of its media folder. Nothing at the location is changed; what it holds beyond the
+ * backup is met by the adoption that follows.
  */
 export async function restoreFromBackup(context: CliContext, options: RestoreOptions): Promise<ExitCode> {
   const restored = await context.withoutLedger(async (parts) => {

@@ -1,6 +1,6 @@
 /**
- * What a backup of the database looks like inside, before it is compressed and encrypted (`seal.ts`): text that
- * psql could run, so that `age -d | gunzip` opens a backup without Glassine.
+ * What a backup of the database looks like inside, before it is compressed and encrypted (`seal.ts`): text
+ * that psql could run, so that `age -d | gunzip` opens a backup without Glassine.
  *
  *     -- Glassine database backup {header}
  *     copy "album" ("id","name") from stdin;
@@ -8,8 +8,8 @@
  *     \.
  *     -- end {totals}
  *
- * The header says what follows; the last line has a digest of everything before it, so that a backup which ends
- * early or was changed is noticed.
+ * The header says what follows; the last line has a digest of everything before it, so that a backup which
+ * ends early or was changed is noticed.
  */
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
@@ -46,8 +46,8 @@ export type BackupHeader = z.output<typeof headerSchema>
 export type BackupTotals = z.output<typeof totalsSchema>
 
 /**
- * Rows that are not the rows of one of our tables. They are loaded into a temporary table of the section's name,
- * and `finish` puts them where they belong.
+ * Rows that are not the rows of one of our tables. They are loaded into a temporary table of the section's
+ * name, and `finish` puts them where they belong.
  */
 export type BackupSection = {
   name: string

@@ -21,7 +21,9 @@ export function keyIn(text: string): string {
   return (line ?? '').replaceAll(/\s/g, '').toUpperCase()
 }
 
-/** On the disk, and as a whole, before anything is encrypted for it. @throws AppError conflict where one is */
+/**
+ * On the disk, and as a whole, before anything is encrypted for it. @throws AppError conflict where one is
+ */
 export async function writeKeyFile(
   path: string,
   { identity, recipient }: { identity: string; recipient: string },

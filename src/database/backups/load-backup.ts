@@ -9,7 +9,9 @@ import { type BackupHeader, type BackupSection, damaged, quoteName, sectionLine 
 import { type BackupPart, readBackup } from './read-backup.ts'
 import { columnsOf } from './write-backup.ts'
 
-/** Anything that was made in it. The queue's schema, which is empty after a restore was cut short, is none. */
+/**
+ * Anything that was made in it. The queue's schema, which is empty after a restore was cut short, is none.
+ */
 const THINGS = `select relname as name from pg_class
   where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S')
     and not exists (select from pg_depend where objid = pg_class.oid and deptype = 'e')

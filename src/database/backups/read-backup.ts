@@ -1,4 +1,6 @@
-/** Reads what `write-backup.ts` has written, piece by piece, and holds it against its own header and digest. */
+/**
+ * Reads what `write-backup.ts` has written, piece by piece, and holds it against its own header and digest.
+ */
 import { createHash } from 'node:crypto'
 import {
   type BackupHeader,

@@ -1,7 +1,8 @@
 /**
  * Compresses and encrypts a backup, and the other way round: gzip inside, the age format outside
- * (https://age-encryption.org), so that `age -d -i backup-key.txt FILE | gunzip` opens one without Glassine. Both
- * are streams. age authenticates every piece of 64 KiB and the end, so no byte of a changed backup comes out.
+ * (https://age-encryption.org), so that `age -d -i backup-key.txt FILE | gunzip` opens one without Glassine.
+ * Both are streams. age authenticates every piece of 64 KiB and the end, so no byte of a changed backup comes
+ * out.
  */
 import { pipeline, Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
@@ -21,7 +22,9 @@ export async function makeIdentity(): Promise<{ identity: string; recipient: str
   return { identity, recipient: await age.identityToRecipient(identity) }
 }
 
-/** @throws AppError invalid for what is no key, as one with a mistyped letter is none; never says what it was */
+/**
+ * @throws AppError invalid for what is no key, as one with a mistyped letter is none; never says what it was
+ */
 export async function recipientOf(identity: string): Promise<string> {
   const { identityToRecipient } = await import('age-encryption')
   try {
@@ -58,8 +61,9 @@ export async function* unseal(sealed: AsyncIterable<Buffer>, identity: string): 
   const decrypter = new Decrypter()
   decrypter.addIdentity(identity)
   const source = watched(sealed)
+  const input = Readable.from(source.bytes, { objectMode: false })
   try {
-    const opened = await decrypter.decrypt(toWeb(Readable.from(source.bytes, { objectMode: false })))
+    const opened = await decrypter.decrypt(toWeb(input))
     yield* buffersOf(
       pipeline(
         Readable.fromWeb(opened as ReadableStream<Uint8Array>),
@@ -74,6 +78,9 @@ export async function* unseal(sealed: AsyncIterable<Buffer>, identity: string): 
     if (/no identity matched/.test((error as Error).message))
       throw new AppError('invalid', 'The backup was made for another key than this one.', { cause: error })
     throw damaged('it was changed, or ends early', error)
+  } finally {
+    // Where the key does not fit, nobody has read it to its end: its connection is free again at once.
+    input.destroy()
   }
 }
 

@@ -6,7 +6,10 @@ export const NOT_BACKED_UP: Readonly<Record<string, string>> = {
   worker_heartbeat: 'says which processes of the old machine were alive',
 }
 
-/** Those of graphile-worker that the section `glassine_jobs` stands for (`queue/backup-jobs.ts`), and the others. */
+/**
+ * Those of graphile-worker that the section `glassine_jobs` stands for (`queue/backup-jobs.ts`), and the
+ * others.
+ */
 export const QUEUE_TABLES: Readonly<Record<string, string>> = {
   _private_jobs: 'in the backup',
   _private_tasks: 'in the backup, as the names of the jobs',

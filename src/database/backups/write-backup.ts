@@ -151,8 +151,8 @@ export async function columnsOf(client: pg.ClientBase, table: string): Promise<s
 }
 
 /**
- * Sequences belong to no transaction: read after its first statement, each has come at least as far as the rows
- * that it sees.
+ * Sequences belong to no transaction: read after its first statement, each has come at least as far as the
+ * rows that it sees.
  */
 async function sequencesOf(client: pg.PoolClient): Promise<BackupHeader['sequences']> {
   const { rows: found } = await client.query<{ table: string; column: string; sequence: string }>(

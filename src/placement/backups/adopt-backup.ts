@@ -1,7 +1,7 @@
 /**
  * Backups that a location holds and the ledger does not know: those that were made after the one that it was
- * restored from, and that one itself. A ledger knows nothing of them that it could compare, so each is read to
- * its end and must be a whole backup of this installation.
+ * restored from, and that one itself. A ledger knows nothing of them that it could compare, so each is read
+ * to its end and must be a whole backup of this installation.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { type BackupHeader, countRows, newestMigration } from '../../database/backups/format.ts'

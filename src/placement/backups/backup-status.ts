@@ -19,8 +19,8 @@ export type BackupStatus = {
   /** The newest verified one is older than two intervals. */
   isLate: boolean
   /**
-   * `isMade`: there is one. `isConfirmed`: somebody said that it is written down. `isHere`: its file lies in the
-   * data folder of the process that was asked.
+   * `isMade`: there is one. `isConfirmed`: somebody said that it is written down. `isHere`: its file lies in
+   * the data folder of the process that was asked.
    */
   key: { isMade: boolean; isConfirmed: boolean; isHere: boolean }
 }

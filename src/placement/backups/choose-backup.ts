@@ -10,8 +10,8 @@ import { assertAsNamed, type FoundBackup, findBackups, peekAt, readFound } from 
 export type ChosenBackup = { found: FoundBackup; header: BackupHeader; ofAll: number }
 
 /**
- * The newest one that the key opens, or the one that was asked for. One that is damaged is never passed over in
- * silence: who restores an older one must have said so.
+ * The newest one that the key opens, or the one that was asked for. One that is damaged is never passed over
+ * in silence: who restores an older one must have said so.
  */
 export async function chooseBackup(
   location: Location,

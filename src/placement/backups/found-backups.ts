@@ -27,8 +27,8 @@ export function readFound(location: Location, { key, size }: FoundBackup, signal
 
 /**
  * What the backup says of itself, after a read of its first bytes.
- * @throws AppError invalid where it was made for another key, corrupt where it is damaged or is not what its key
- *   says
+ * @throws AppError invalid where it was made for another key, corrupt where it is damaged or is not what its
+ * key says
  */
 export async function peekAt(
   location: Location,

@@ -18,10 +18,10 @@ import { ensureBackupKey, requireBackups } from './recipient.ts'
 const READ_BYTES = 256 * 1024
 
 /**
- * Reads the database as it is at one moment, and makes an encrypted file of it that is complete and on the disk
- * before anything refers to it; it was read back, too, where the key is at hand. From then on it is copied,
- * proven and given up here as any other file. Killed at any point it leaves a staged file, which the sweep
- * removes. @returns the id of the object
+ * Reads the database as it is at one moment, and makes an encrypted file of it that is complete and on the
+ * disk before anything refers to it; it was read back, too, where the key is at hand. From then on it is
+ * copied, proven and given up here as any other file. Killed at any point it leaves a staged file, which the
+ * sweep removes. @returns the id of the object
  */
 export async function backUpDatabase(placement: Placement, signal?: AbortSignal): Promise<string> {
   const { pool, keyFile } = requireBackups(placement)

@@ -33,7 +33,10 @@ export async function ensureBackupKey(db: Database, keyFile: string): Promise<Ba
   return { recipient, identity: null }
 }
 
-/** Null where none was made yet. @throws AppError conflict where the file holds the key of another installation */
+/**
+ * Null where none was made yet. @throws AppError conflict where the file holds the key of another
+ * installation
+ */
 export async function loadBackupKey(db: Database, keyFile: string): Promise<BackupKey | null> {
   const identity = await readKeyFile(keyFile)
   const { recipient: known } = await loadInstallation(db)

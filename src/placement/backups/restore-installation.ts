@@ -23,7 +23,9 @@ import { readFound } from './found-backups.ts'
 const OF_THE_DISK = ['lost+found']
 const READ_BYTES = 256 * 1024
 
-/** The media folder is new, or that of an installation. @throws AppError conflict where it holds other files */
+/**
+ * The media folder is new, or that of an installation. @throws AppError conflict where it holds other files
+ */
 export async function assertMediaFolder(local: Location, folder: string): Promise<void> {
   if ((await local.backend.readMarker()) !== null) return
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
@@ -51,8 +53,8 @@ type Parts = {
 }
 
 /**
- * Fetches the backup, reads it to its end, and only then makes and fills the database. Killed at any point, it can
- * be called again: either nothing was restored, or all of it.
+ * Fetches the backup, reads it to its end, and only then makes and fills the database. Killed at any point,
+ * it can be called again: either nothing was restored, or all of it.
  */
 export async function restoreInstallation({
   dataDir,

@@ -1,6 +1,6 @@
 /**
- * Which backups are kept. Decided by their order and by the calendar of their own times, and never by what the
- * clock shows now: a clock that jumps can't make backups old.
+ * Which backups are kept. Decided by their order and by the calendar of their own times, and never by what
+ * the clock shows now: a clock that jumps can't make backups old.
  */
 import { sql } from 'kysely'
 import type { BackupKeep } from '../backup-settings.ts'
@@ -18,9 +18,9 @@ const DAY_MS = 24 * 3_600_000
 export type RetainedBackup = { id: string; number: number; takenAt: Date; isSafe: boolean }
 
 /**
- * Those that are one too many. Of the safe ones, the newest of each of the last so many days, weeks and months
- * that have one are kept; and the newest of all in any case, both by the order in which they were made and by
- * their times. Those that are not safe are never counted, nor named.
+ * Those that are one too many. Of the safe ones, the newest of each of the last so many days, weeks and
+ * months that have one are kept; and the newest of all in any case, both by the order in which they were made
+ * and by their times. Those that are not safe are never counted, nor named.
  */
 export function expendable(backups: readonly RetainedBackup[], keep: BackupKeep): string[] {
   const safe = backups.filter(({ isSafe }) => isSafe).sort((a, b) => b.number - a.number)
@@ -51,8 +51,8 @@ const weekOf = (time: Date) => Math.floor((dayOf(time) + 3) / 7)
 const monthOf = (time: Date) => time.getUTCFullYear() * 12 + time.getUTCMonth()
 
 /**
- * Has the backups removed that are one too many, by the same purge as anything else. None while a place may have
- * another ledger, or while the newest one can't be seen where it belongs. @returns how many
+ * Has the backups removed that are one too many, by the same purge as anything else. None while a place may
+ * have another ledger, or while the newest one can't be seen where it belongs. @returns how many
  */
 export async function applyRetention(placement: Placement): Promise<number> {
   const { keep } = requireBackups(placement)

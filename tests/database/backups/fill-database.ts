@@ -1,4 +1,6 @@
-/** Makes a row, or several, in every table of the schema, with awkward values in every column that takes them. */
+/**
+ * Makes a row, or several, in every table of the schema, with awkward values in every column that takes them.
+ */
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 

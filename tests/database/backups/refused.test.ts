@@ -8,10 +8,11 @@ import type pg from 'pg'
 import { HEADER_BEGIN, TOTALS_BEGIN } from '../../../src/database/backups/format.ts'
 import { keyIn } from '../../../src/database/backups/key-file.ts'
 import { loadBackup } from '../../../src/database/backups/load-backup.ts'
-import { checkBackup } from '../../../src/database/backups/read-backup.ts'
+import { checkBackup, readHeader } from '../../../src/database/backups/read-backup.ts'
 import { makeIdentity, recipientOf, seal, unseal } from '../../../src/database/backups/seal.ts'
 import { writeBackup } from '../../../src/database/backups/write-backup.ts'
 import { JOBS_SECTION } from '../../../src/queue/backup-jobs.ts'
+import { eventually } from '../../support/eventually.ts'
 import { emptyDatabase, testDatabase } from '../../support/postgres.ts'
 import { fillDatabase } from './fill-database.ts'
 
@@ -161,4 +162,27 @@ test('a key is told from what is none, and never repeated', async () => {
       assert.ok(!`${error.message}${error.stack}`.includes(wrong.slice(-20)) || wrong.length < 20)
       return true
     })
+})
+
+test('whatever ends the reading of a backup, its source is given up', async () => {
+  const other = await makeIdentity()
+  // More than what is decrypted at a time: most of it is still to come.
+  const long = Buffer.concat([plain.subarray(0, plain.indexOf(10) + 1), randomBytes(2_000_000)])
+  const large = await buffer(seal(pieces(long), key.recipient))
+  for (const [identity, act] of [
+    [other.identity, (source: AsyncIterable<Buffer>) => assert.rejects(checkBackup(source), /another key/)],
+    [key.identity, (source: AsyncIterable<Buffer>) => readHeader(source)],
+  ] as const) {
+    let isClosed = false
+    const source = (async function* () {
+      try {
+        yield* pieces(large)
+        await new Promise(() => undefined)
+      } finally {
+        isClosed = true
+      }
+    })()
+    await act(unseal(source, identity))
+    await eventually(async () => assert.ok(isClosed), 5_000)
+  }
 })

@@ -1,4 +1,7 @@
-/** Backups as objects: where they go, what is kept of them, what a killed one leaves, and who finds them again. */
+/**
+ * Backups as objects: where they go, what is kept of them, what a killed one leaves, and who finds them
+ * again.
+ */
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
