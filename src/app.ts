@@ -2,10 +2,11 @@
  * Config -> wired parts: a plain object, no container. The only place besides placement that knows the
  * storage backends.
  */
-import { relative } from 'node:path'
+import { join, relative } from 'node:path'
 import type pg from 'pg'
 import type { Config } from './config.ts'
 import { holdsCluster, noInstallation, prepareDataFolder } from './data-folder.ts'
+import { KEY_FILE_NAME } from './database/backups/key-file.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded/embedded.ts'
 import { isSetUp, migrate } from './database/migrate.ts'
@@ -15,6 +16,7 @@ import { isOfUnendedUpload } from './library/direct-uploads/rows.ts'
 import type { Log } from './log.ts'
 import { type MediaTools, openMediaTools } from './media/processes/tools.ts'
 import { classesOf, LOCAL, openLocations, requireProviders, S3 } from './open-locations.ts'
+import type { BackupSettings } from './placement/backup-settings.ts'
 import type { Delivery } from './placement/delivery-rules.ts'
 import { watchOutages } from './placement/locations/outages.ts'
 import { forEachKind } from './placement/object-kinds.ts'
@@ -83,6 +85,7 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
       cacheMaxBytes: config.storage.cache.maxBytes,
     },
     delivery: await deliveryOf(config, idOf(S3)),
+    backups: backupsOf(config, pool),
     isAwaited: isOfUnendedUpload,
   })
   cleanup.defer(() => closePlacement(placement))
@@ -129,8 +132,11 @@ export type OpenDatabase = {
   kill(): void
 }
 
-/** `mustExist`: nothing is made where there is no installation yet, and nothing is migrated. */
-export type OpenOptions = { mustExist?: boolean }
+/**
+ * `mustExist`: nothing is made where there is no installation yet, and nothing is migrated. `isToBeRestored`:
+ * nothing is migrated, since a backup is to be loaded.
+ */
+export type OpenOptions = { mustExist?: boolean; isToBeRestored?: boolean }
 
 /**
  * The database alone, migrated: enough for commands that touch no file.
@@ -139,7 +145,7 @@ export type OpenOptions = { mustExist?: boolean }
 export async function openDatabase(
   config: Config,
   log: Log,
-  { mustExist = false }: OpenOptions = {},
+  { mustExist = false, isToBeRestored = false }: OpenOptions = {},
 ): Promise<OpenDatabase> {
   const isEmbedded = config.database.url === null
   if (mustExist && isEmbedded && !(await holdsCluster(config.dataDir)))
@@ -162,7 +168,8 @@ export async function openDatabase(
         'the database of database.url',
         'correct it, or set GLASSINE_CONFIG to the file with the right one',
       )
-    await migrate(pool, log)
+    if (isToBeRestored) await pool.query('select')
+    else await migrate(pool, log)
   }
   await prepare().catch((error: Error & { code?: string }) => {
     if (error instanceof AppError || isEmbedded) throw error
@@ -197,6 +204,12 @@ async function endPool(pool: pg.Pool): Promise<void> {
 /** Connection errors of Node hold one message per address, and none of their own. */
 function describe(error: Error & { code?: string }): string {
   return error.message || error.code || error.name
+}
+
+/** What the configuration says of backups; `pool` reads the database for them. */
+function backupsOf({ dataDir, backups }: Config, pool: pg.Pool): BackupSettings {
+  const { everyHours, keep } = backups
+  return { pool, keyFile: join(dataDir, KEY_FILE_NAME), everyMs: everyHours * 3_600_000, keep }
 }
 
 function policyOf({ storage: { locations } }: Config, idOf: (name: string) => string): Policy {

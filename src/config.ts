@@ -15,6 +15,7 @@ import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import { readPrices } from './config/prices.ts'
 import { readYaml } from './config/read-yaml.ts'
 import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
+import type { BackupKeep } from './placement/backup-settings.ts'
 import { forEachKindKey, type KindKey } from './placement/object-kinds.ts'
 import type { ClassRules } from './placement/storage-classes.ts'
 import type { PriceList } from './placement/storage-prices.ts'
@@ -34,6 +35,8 @@ export type Config = {
   trustedProxies: string[]
   /** Where browsers find this server; null: wherever they ask. */
   publicUrl: string | null
+  /** `everyHours` 0: none are made by themselves. */
+  backups: { everyHours: number; keep: BackupKeep }
   /** How long people stay logged in. */
   sessions: { idleDays: number; maxDays: number }
   /** Absolute. */
@@ -278,6 +281,7 @@ function toConfig(
     trustedProxies: file.server.trustedProxies,
     publicUrl: file.server.publicUrl,
     sessions: file.sessions,
+    backups: file.backups,
     dataDir,
     configFile,
     logLevel: file.logLevel,

@@ -1,4 +1,6 @@
 /** Configuration -> locations: the disk, buckets and folders, each with what guards it. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import type { Config } from './config.ts'
 import type { Database } from './database/connect.ts'
@@ -95,6 +97,34 @@ export async function openLocations(config: Config, db: Database, log: Log): Pro
     )
   }
   return { demonstrationBucket, locations, idOf: (name) => ids.get(name)! }
+}
+
+/**
+ * The configured places without a ledger, for who has lost it, by their names. Nothing is made that is not
+ * there.
+ */
+export async function openLocationsAlone(
+  config: Config,
+  log: Log,
+): Promise<{ locations: Map<string, Location>; close(): Promise<void> }> {
+  requireProviders(config)
+  const { storage, dataDir } = config
+  await using cleanup = new AsyncDisposableStack()
+  const retry = { attempts: storage.upload.retryAttempts + 1, delayMs: storage.upload.retryDelayMs }
+  const manner = { retry, outage: { ...DEFAULT_BREAKER_RULES, ...storage.outage }, usesArchives: false }
+  const locations = new Map([[LOCAL, openLocalLocation(config, log)]])
+  const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
+  for (const [name, settings] of buckets) locations.set(name, await openBucket(name, settings, manner, log))
+  for (const [name, { path }] of Object.entries(storage.folders))
+    locations.set(name, openFolder(name, path, manner, log))
+  if (existsSync(join(dataDir, 'demonstration-bucket.json'))) {
+    const bucket = await openDemonstrationBucket(dataDir, log)
+    cleanup.defer(() => bucket.close())
+    locations.set(DEMONSTRATION, await openBucket(DEMONSTRATION, demonstrationSettings(bucket), manner, log))
+  }
+  for (const { backend } of locations.values()) cleanup.defer(() => backend.close())
+  const parts = cleanup.move()
+  return { locations, close: () => parts.disposeAsync() }
 }
 
 /** The ids of a bucket, in an original and in copies of copies. */

@@ -14,7 +14,7 @@ const OTHERS = 0o077
 /** The right that others need on a folder to reach a folder below it that is theirs. */
 const PASS = 0o011
 /** What Glassine makes on the media volume, which may hold folders of others beside it. */
-const MEDIA_FOLDERS = ['users', 'staging', 'recall', 'cache', '.incoming']
+const MEDIA_FOLDERS = ['users', 'backups', 'staging', 'recall', 'cache', '.incoming']
 
 /**
  * Closes the data folder and the folders at its top, and ours at the top of the media volume: those keep

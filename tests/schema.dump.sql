@@ -293,6 +293,18 @@ create table clock_seen (
   constraint clock_seen_pkey PRIMARY KEY (only_row)
 );
 
+create table database_backup (
+  object_id uuid not null,
+  number bigint not null generated always as identity,
+  taken_at timestamp with time zone not null,
+  migration text not null,
+  row_count bigint not null,
+  constraint database_backup_row_count_check CHECK ((row_count >= 0)),
+  constraint database_backup_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id) ON DELETE CASCADE,
+  constraint database_backup_pkey PRIMARY KEY (object_id),
+  constraint database_backup_number_key UNIQUE (number)
+);
+
 create table direct_upload (
   id uuid not null,
   owner_id uuid not null,
@@ -349,6 +361,17 @@ create table home (
   min_copies integer not null default 1,
   constraint home_min_copies_check CHECK ((min_copies >= 1)),
   constraint home_pkey PRIMARY KEY (kind)
+);
+
+create table installation (
+  is_only boolean not null default true,
+  id uuid not null default gen_random_uuid(),
+  created_at timestamp with time zone not null default now(),
+  recipient text,
+  key_confirmed_at timestamp with time zone,
+  constraint installation_check CHECK (((key_confirmed_at IS NULL) OR (recipient IS NOT NULL))),
+  constraint installation_is_only_check CHECK (is_only),
+  constraint installation_pkey PRIMARY KEY (is_only)
 );
 
 create table job_failure (

@@ -1,12 +1,16 @@
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
+import type pg from 'pg'
 import { buildApp, openDatabase } from '../app.ts'
 import type { CliContext } from '../cli/context.ts'
 import { runCommand } from '../cli/program.ts'
 import { styleFor } from '../cli/text.ts'
 import { loadConfig } from '../config.ts'
+import { holdsCluster } from '../data-folder.ts'
+import { assertEmptyDatabase } from '../database/backups/load-backup.ts'
 import type { Log } from '../log.ts'
+import { openLocationsAlone } from '../open-locations.ts'
 import type { Worker } from '../queue/worker/worker.ts'
 import { explain } from './explain.ts'
 
@@ -24,11 +28,34 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
     },
     style: styleFor(isTerminal, noColor),
     async withDatabase(use, { mayCreate = false } = {}) {
-      const database = await openDatabase(loadConfig(env), log, { mustExist: !mayCreate })
+      const config = loadConfig(env)
+      const database = await openDatabase(config, log, { mustExist: !mayCreate })
       try {
-        return await use(database.db)
+        return await use(database.db, config)
       } finally {
         await database.close()
+      }
+    },
+    async withoutLedger(use) {
+      const config = loadConfig(env)
+      const { locations, close } = await openLocationsAlone(config, log)
+      const withEmpty = async <T>(useEmpty: (pool: pg.Pool) => Promise<T>) => {
+        const database = await openDatabase(config, log, { isToBeRestored: true })
+        try {
+          await assertEmptyDatabase(database.pool)
+          return await useEmpty(database.pool)
+        } finally {
+          await database.close()
+        }
+      }
+      const assertNoInstallation = async () => {
+        if (config.database.url === null && !(await holdsCluster(config.dataDir))) return
+        await withEmpty(async () => undefined)
+      }
+      try {
+        return await use({ config, locations, assertNoInstallation, withEmpty })
+      } finally {
+        await close()
       }
     },
     async withPlacement(use) {
@@ -60,8 +87,10 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       process.once('SIGINT', () => interrupt.abort())
       return interrupt.signal
     },
+    isTerminal,
     input: {
       isTerminal: process.stdin.isTTY === true,
+      ask,
       readAll: () => readText(process.stdin),
       askHidden,
     },
@@ -76,6 +105,16 @@ function terminalLog(printError: (text: string) => void): Log {
     printError(typeof error === 'string' ? `${message}: ${error}` : message)
   }
   return { debug() {}, info() {}, warn: tell, error: tell }
+}
+
+/** Asks on the terminal; what is typed is seen. */
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return await lines.question(question)
+  } finally {
+    lines.close()
+  }
 }
 
 /** Asks on the terminal without showing what is typed. */

@@ -2,6 +2,10 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/mistakes.ts'
 import { AppError } from '../errors.ts'
 import { VERSION } from '../version.ts'
+import { showBackupKey } from './backups/key.ts'
+import { listBackups } from './backups/list.ts'
+import { backUpNow } from './backups/now.ts'
+import { type RestoreOptions, restoreFromBackup } from './backups/restore.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { printMetadataStatus } from './metadata-status.ts'
 import { type AdoptOptions, adoptFromCli } from './storage/adopt.ts'
@@ -152,6 +156,39 @@ export async function runCommand(
     .option('--json', 'as JSON')
     .action(async (location: string, options: AdoptOptions) => {
       code = await adoptFromCli(context, location, options)
+    })
+
+  const backup = program
+    .command('backup')
+    .description('backups of the database, which say whose each photo is')
+  backup
+    .command('now')
+    .description('make one now, and wait until it is verified where it belongs')
+    .action(async () => {
+      code = await backUpNow(context)
+    })
+  addReport(backup, 'list', 'the backups that this installation knows, and where they are', listBackups)
+  backup
+    .command('key')
+    .description('show the key that backups are encrypted with, at a terminal, so that you can write it down')
+    .action(async () => {
+      code = await showBackupKey(context)
+    })
+  program
+    .command('restore')
+    .description(
+      'on a machine without an installation: show what the newest backup of a location would bring back; with --yes, do it',
+    )
+    .requiredOption('--from <location>', 'where the backups are, such as s3')
+    .option(
+      '--at <time or key>',
+      'another backup: its key, or the newest one that is not newer than this time',
+    )
+    .option('--key-file <file>', 'the file with the backup key (default: it is asked for)')
+    .option('--yes', 'restore it; nothing at the location is changed by that')
+    .option('--adopt', 'then take over what the locations hold, as glassine storage adopt does')
+    .action(async (options: RestoreOptions) => {
+      code = await restoreFromBackup(context, options)
     })
 
   const metadata = program

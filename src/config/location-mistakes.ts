@@ -11,7 +11,8 @@ export function locationsOf({
   locations,
   default: forOriginals,
 }: Pick<Storage, 'locations' | 'default'>): Record<KindKey, string[]> {
-  return { ...locations, originals: locations.originals ?? forOriginals }
+  const originals = locations.originals ?? forOriginals
+  return { ...locations, originals, databaseBackups: locations.databaseBackups ?? originals }
 }
 
 /** Whether files of the kind belong in a bucket, be it among other places. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DEFAULT_KEEP } from '../placement/backup-settings.ts'
 import { forEachKindKey } from '../placement/object-kinds.ts'
 import { ORDINARY_CLASS, STORAGE_CLASSES } from '../placement/storage-classes.ts'
 import { parseSize } from './size.ts'
@@ -200,6 +201,8 @@ export const FILE_SCHEMA = z.strictObject({
           ...forEachKindKey(() => locationNames().prefault('local')),
           // Null: `storage.default`.
           originals: locationNames().nullable().default(null),
+          // Null: where originals belong.
+          databaseBackups: locationNames().nullable().default(null),
         })
         .prefault({}),
       // Null: every location of the kind.
@@ -268,6 +271,18 @@ export const FILE_SCHEMA = z.strictObject({
         .prefault({}),
       cdn: z.strictObject(CDN_KEYS).nullable().default(null),
       cache: z.strictObject({ maxBytes: bytes({ min: 0 }).default(0) }).prefault({}),
+    })
+    .prefault({}),
+  backups: z
+    .strictObject({
+      everyHours: number({ min: 0, max: 24 * 31, unit: 'hours', whole: false }).default(24),
+      keep: z
+        .strictObject({
+          daily: number({ min: 0, max: 1_000 }).default(DEFAULT_KEEP.daily),
+          weekly: number({ min: 0, max: 1_000 }).default(DEFAULT_KEEP.weekly),
+          monthly: number({ min: 0, max: 1_000 }).default(DEFAULT_KEEP.monthly),
+        })
+        .prefault({}),
     })
     .prefault({}),
   sessions: z

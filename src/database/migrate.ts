@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 
 /** Of the advisory lock; any number that nobody else uses in this database. */
-const MIGRATION_LOCK = 5_713_204_418
+export const MIGRATION_LOCK = 5_713_204_418
 /**
  * The queue's schema is that of this package and version; recorded among our migrations when it is in place.
  */
@@ -64,12 +64,26 @@ export async function isSetUp(pool: pg.Pool): Promise<boolean> {
   return rows[0]!.is
 }
 
-async function applyMissing(client: pg.PoolClient, wanted: Migration[], log: Log): Promise<void> {
-  await client.query(`create table if not exists schema_migration (
+/**
+ * Applies these migrations, in the caller's transaction, to a database that has none: a restore brings it to
+ * the state that a backup was made of, and fills it, or leaves nothing.
+ */
+export async function setUpWithin(client: pg.ClientBase, migrations: readonly Migration[]): Promise<void> {
+  await client.query(MIGRATION_TABLE)
+  for (const { name, text, sha256 } of migrations) {
+    await client.query(text)
+    await client.query('insert into schema_migration (name, sha256) values ($1, $2)', [name, sha256])
+  }
+}
+
+const MIGRATION_TABLE = `create table if not exists schema_migration (
     name text primary key,
     sha256 text not null,
     applied_at timestamptz not null default now()
-  )`)
+  )`
+
+async function applyMissing(client: pg.PoolClient, wanted: Migration[], log: Log): Promise<void> {
+  await client.query(MIGRATION_TABLE)
   const { rows } = await client.query<{ name: string; sha256: string }>(
     'select name, sha256 from schema_migration',
   )
@@ -122,7 +136,12 @@ async function applyMissing(client: pg.PoolClient, wanted: Migration[], log: Log
 async function migrateQueue(client: pg.PoolClient, pool: pg.Pool): Promise<void> {
   const { rowCount } = await client.query('select from schema_migration where name = $1', [QUEUE_SCHEMA])
   if (rowCount === 1) return
+  await installQueue(pool)
+  await client.query("insert into schema_migration (name, sha256) values ($1, '')", [QUEUE_SCHEMA])
+}
+
+/** graphile-worker's own schema, brought to this version of it; it commits by itself. */
+export async function installQueue(pool: pg.Pool): Promise<void> {
   const { runMigrations, Logger } = await import('graphile-worker')
   await runMigrations({ pgPool: pool, logger: new Logger(() => () => undefined) })
-  await client.query("insert into schema_migration (name, sha256) values ($1, '')", [QUEUE_SCHEMA])
 }

@@ -91,6 +91,20 @@ export type Schema = {
     away_since: NullableTimestamp
     origin: NullableJson<Record<string, unknown>>
   }
+  installation: {
+    is_only: Generated<boolean>
+    id: Generated<string>
+    created_at: Timestamp
+    recipient: string | null
+    key_confirmed_at: NullableTimestamp
+  }
+  database_backup: {
+    object_id: string
+    number: Generated<BigInt8>
+    taken_at: Timestamp
+    migration: string
+    row_count: BigInt8
+  }
   drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }
   probe_change: {
     id: Generated<BigInt8>

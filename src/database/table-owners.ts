@@ -26,6 +26,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   schema_migration: 'database',
   clock_seen: 'database',
   clock_gap: 'database',
+  installation: 'database/backups',
   'lived_since()': 'database',
   'search_text()': 'database',
 
@@ -62,6 +63,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   location_listing: 'placement/listing',
   location_scrub: 'placement/scrub',
   scrub_budget: 'placement/scrub',
+  database_backup: 'placement/backups',
   adoption: 'placement/takeover',
 
   session: 'library/credentials',
@@ -104,6 +106,8 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'placement/removal': ['key_to_clear'],
   'placement/replica-io': ['replica', 'replica_restore', 'class_refusal'],
   'placement/classes': ['replica'],
+  // Of a backup, when its snapshot was taken; and one that a listing has found.
+  'placement/backups': ['stored_object'],
   'placement/lifecycle': ['stored_object'],
   'placement/reads': ['stored_object'],
   'placement/uploads': ['replica'],

@@ -7,6 +7,8 @@ import { sweepLibraryJob } from './library/sweep-library.ts'
 import { sweepReadingsJob } from './library/sweep-readings.ts'
 import { transcodeVideoJob } from './library/transcode-video.ts'
 import { adoptLocationJob } from './locations/adopt-location.ts'
+import { backUpDatabaseJob } from './locations/back-up-database.ts'
+import { checkBackupsJob } from './locations/check-backups.ts'
 import { checkListingsJob } from './locations/check-listings.ts'
 import { checkLocationsJob } from './locations/check-locations.ts'
 import { checkRestoresJob } from './locations/check-restores.ts'
@@ -45,5 +47,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'adopt-location': adoptLocationJob(parts),
     'read-again': readAgainJob(parts),
     'sweep-readings': sweepReadingsJob(parts),
+    'back-up-database': backUpDatabaseJob(parts),
+    'check-backups': checkBackupsJob(parts),
   }
 }

@@ -7,6 +7,7 @@ import type { Database } from '../database/connect.ts'
 import { AppError, isAppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Clock, systemClock } from '../storage/moment.ts'
+import type { BackupSettings } from './backup-settings.ts'
 import { closeCache, openCache } from './cache/open.ts'
 import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
 import { recordPolicy } from './ledger/pending-moves.ts'
@@ -42,6 +43,8 @@ export type PlacementParts = {
   settings?: Partial<PlacementSettings>
   /** Default: every byte goes through us. */
   delivery?: Delivery
+  /** Absent: no backups are made. */
+  backups?: BackupSettings
   isAwaited: Placement['isAwaited']
   now?: () => Date
   clock?: Clock
@@ -80,6 +83,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
       `${hostname()}.${process.pid}.${randomBytes(4).toString('hex')}`,
     ),
     cache: null,
+    backups: parts.backups ?? null,
     isAwaited: parts.isAwaited,
     now: parts.now ?? (() => new Date()),
     clock: parts.clock ?? systemClock,

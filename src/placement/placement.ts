@@ -2,6 +2,7 @@ import type { RawBuilder } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { Clock } from '../storage/moment.ts'
+import type { BackupSettings } from './backup-settings.ts'
 import type { Cache } from './cache/cache.ts'
 import type { Delivery } from './delivery-rules.ts'
 import type { Location } from './location.ts'
@@ -91,6 +92,8 @@ export type Placement = {
   recallFolder: string
   /** Null where `cacheMaxBytes` is 0. */
   cache: Cache | null
+  /** Null in tests that make none. */
+  backups: BackupSettings | null
   /**
    * True in a statement for an object that no asset is linked to and that the library still waits for: a
    * direct upload, whose own end proves what has arrived.

@@ -24,6 +24,8 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'restore-replica': ['restore', 'objectId', 'at'],
   'adopt-location': ['adopt', 'locationId'],
   'read-again': ['read', 'assetId'],
+  'back-up-database': ['back-up-database'],
+  'check-backups': ['recurring check-backups'],
   'sweep-readings': ['recurring sweep-readings'],
   'check-locations': ['recurring check-locations'],
   'sweep-placement': ['recurring sweep-placement'],

@@ -13,6 +13,7 @@ export type RecurringJob = {
     | 'check-listings'
     | 'scrub-locations'
     | 'sweep-readings'
+    | 'check-backups'
   everyMs: number
 }
 
@@ -27,6 +28,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   // As far as the budget has grown meanwhile.
   { name: 'scrub-locations', everyMs: 10 * 60_000 },
   { name: 'sweep-readings', everyMs: 60_000 },
+  // Looks whether one is due, or one too many.
+  { name: 'check-backups', everyMs: 10 * 60_000 },
 ]
 
 /**

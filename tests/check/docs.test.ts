@@ -31,9 +31,16 @@ const context: CliContext = {
   withDatabase: reached,
   withPlacement: reached,
   withWorker: reached,
+  withoutLedger: reached,
+  isTerminal: false,
   explain: (error) => (error as Error).message,
   untilInterrupted: () => new AbortController().signal,
-  input: { isTerminal: false, readAll: async () => 'a long password', askHidden: async () => '' },
+  input: {
+    isTerminal: false,
+    readAll: async () => 'a long password',
+    ask: async () => '',
+    askHidden: async () => '',
+  },
 }
 
 /** Of the blocks that show what to type; a line that goes on is one. */

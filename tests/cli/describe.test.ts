@@ -78,6 +78,7 @@ function status(
     kept: amount(),
     uploads: { strategy: 'local-first', rollout: null, direct: null },
     cache: null,
+    backups: null,
   }
   return { ...found, safety: safetyOf(found, now) }
 }

@@ -24,6 +24,8 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'adopt-location': unexpected,
     'read-again': unexpected,
     'sweep-readings': unexpected,
+    'back-up-database': unexpected,
+    'check-backups': unexpected,
     ...given,
   }
 }

@@ -6,6 +6,7 @@ import type { Database } from '../../src/database/connect.ts'
 import type { ObjectKind } from '../../src/database/schema.ts'
 import { isOfUnendedUpload } from '../../src/library/direct-uploads/rows.ts'
 import { type Log, silentLog } from '../../src/log.ts'
+import type { BackupSettings } from '../../src/placement/backup-settings.ts'
 import type { Delivery } from '../../src/placement/delivery-rules.ts'
 import { loadObject } from '../../src/placement/ledger/replicas.ts'
 import type { Location } from '../../src/placement/location.ts'
@@ -68,6 +69,9 @@ export async function testPlacement(
     classes?: ClassPolicy
     now?: () => Date
     clock?: Clock
+    backups?: BackupSettings
+    /** Where backups belong; absent: local. */
+    backupsAt?: string[]
     /** That of another placement, which goes on to own it. */
     mediaLocation?: string
   } = {},
@@ -86,7 +90,10 @@ export async function testPlacement(
     ],
     localId: 'local',
     mediaLocation,
-    policy: policyOf(options.originals ?? ['s3']),
+    policy: {
+      ...policyOf(options.originals ?? ['s3']),
+      ...(options.backupsAt && { 'database-backup': options.backupsAt }),
+    },
     isAwaited: isOfUnendedUpload,
     // Tests open placements one after another on the same places, and what they test is not the wait after a
     // start.
@@ -95,6 +102,7 @@ export async function testPlacement(
     ...(options.classes && { classes: options.classes }),
     ...(options.now && { now: options.now }),
     ...(options.clock && { clock: options.clock }),
+    ...(options.backups && { backups: options.backups }),
   })
   return {
     placement,

@@ -1,3 +1,4 @@
+import { backupSentences } from '../../library/server/backup-words.ts'
 import { lookedAtLongAgo, type OriginalState } from '../../library/server/safety.ts'
 import { type StorageFailures, storageFailures } from '../../library/server/storage-failures.ts'
 import {
@@ -42,8 +43,9 @@ export async function printStorageStatus(
   } else {
     context.print(describeStatus(found, context.style, new Date()))
   }
-  const { originals, locations } = found.status
+  const { originals, locations, backups } = found.status
   const isFine =
+    backups?.isLate !== true &&
     originals.atRisk.count === 0 &&
     lookedAtLongAgo(locations, new Date()) === null &&
     locations.every(
@@ -66,6 +68,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     ...cacheLines(status.cache),
     ...pendingMoveLines(status.moving),
     ...keptLines(status.kept),
+    ...backupLines(status.backups, style, now),
     '',
     ...whatHappens(queues, failures, style, now),
     '',
@@ -79,6 +82,10 @@ function cacheLines(cache: StorageOverview['cache']): string[] {
   const used = cache.isCounted ? `${bytes(cache.bytes)} of ` : 'up to '
   const files = cache.isCounted ? `, ${plural(cache.files, 'file')}` : ''
   return [`Cache of what was read from the bucket: ${used}${bytes(cache.limitBytes)}${files}.`]
+}
+
+function backupLines(backups: StorageOverview['backups'], style: Style, now: Date): string[] {
+  return backupSentences(backups, now).map(({ text, tone }) => (tone === 'warn' ? style.amber(text) : text))
 }
 
 /** What is left of uploads that this database does not know to have been acknowledged. */

@@ -3,7 +3,9 @@
  * alone is not believed: what it says is missing or changed is asked for by one HEAD, and the place is
  * confirmed before anything is concluded. Nothing is removed here, least of all what the ledger doesn't know.
  */
+import { loadInstallation } from '../../database/backups/installation.ts'
 import { AppError, isAppError } from '../../errors.ts'
+import { partsOfBackupKey } from '../keys.ts'
 import { noteDoubt, proveReplica } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
@@ -80,12 +82,13 @@ async function goThrough(
   run: ListingRun,
   { total, signal, onProgress }: Options & { total: ListingCounts },
 ): Promise<boolean> {
+  const { id: installation } = await loadInstallation(placement.db)
   const alarms = { falseOnes: 0 }
   let stretch: Difference[] = []
   const endStretch = async () => {
     const last = stretch.at(-1)
     if (last === undefined) return
-    const found = countListed(stretch)
+    const found = countListed(stretch, installation)
     await lookAtDoubtful(placement, location, { run, stretch, found, alarms })
     if (!(await saveProgress(placement, run, (last.listed ?? last.replica)!.key, found)))
       throw new AppError('conflict', `another process goes on with the listing of ${location.id}`)
@@ -103,13 +106,15 @@ async function goThrough(
   return true
 }
 
-function countListed(stretch: readonly Difference[]): ListingCounts {
+function countListed(stretch: readonly Difference[], installation: string): ListingCounts {
   const found = noCounts()
   for (const entry of stretch) {
     if (entry.listed === null) continue
     found.listed.count += 1
     found.listed.bytes += entry.listed.size
     if (entry.replica !== null || entry.stray === 'under-way') continue
+    // Ours, though nobody counts on it: damaged, say, or from before this ledger was restored.
+    if (partsOfBackupKey(entry.listed.key)?.installation === installation) continue
     found.unknown.count += 1
     found.unknown.bytes += entry.listed.size
   }

@@ -10,7 +10,7 @@ import type { ObjectKind } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
 import type { ObjectInfo, ObjectKey } from '../../storage/backend.ts'
 import { compareKeys } from '../../storage/object-key.ts'
-import { KEY_PREFIX, knownKey } from '../keys.ts'
+import { KEY_PREFIXES, knownKey } from '../keys.ts'
 import type { Proof } from '../ledger/objects.ts'
 import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
@@ -62,9 +62,8 @@ export async function* listLocation(
   location: Pick<Location, 'id' | 'label' | 'backend'>,
   { after = '', signal }: { after?: string; signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<Difference> {
-  const options = { ...(after !== '' && { after }), ...(signal && { signal }) }
   let from = after
-  for await (const page of inOrder(location, location.backend.list(KEY_PREFIX, options))) {
+  for await (const page of inOrder(location, listOurs(location, after, signal))) {
     const upTo = page.at(-1)!.key
     yield* mergePage(placement, location, page, { from, upTo })
     from = upTo
@@ -72,6 +71,19 @@ export async function* listLocation(
   for await (const rows of ledgerPages(placement, location.id, { from, upTo: null })) {
     signal?.throwIfAborted()
     for (const replica of rows) yield { listed: null, replica }
+  }
+}
+
+/** What lies under each of our prefixes, which come in the order of keys, too. */
+async function* listOurs(
+  { backend }: Pick<Location, 'backend'>,
+  after: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ObjectInfo> {
+  for (const prefix of KEY_PREFIXES) {
+    const isWithin = after.startsWith(prefix)
+    if (!isWithin && compareKeys(after, prefix) > 0) continue
+    yield* backend.list(prefix, { ...(isWithin && { after }), ...(signal && { signal }) })
   }
 }
 

@@ -31,6 +31,7 @@ const WAITING_FOR_A_LOCATION: JobName[] = [
   'prove-upload',
   'change-class',
   'restore-replica',
+  'back-up-database',
 ]
 
 /** Of a name that somebody typed. @throws AppError invalid, with the names that there are */

@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely'
 import type { BrowserReach, ProbeFinding, ProbeReport } from '../../storage/probe-report.ts'
+import { type BackupStatus, backupStatus } from '../backups/backup-status.ts'
 import { type CacheUse, cacheUse } from '../cache/store.ts'
 import type { Amount } from '../ledger/objects.ts'
 import { type PendingMove, pendingMoves } from '../ledger/pending-moves.ts'
@@ -91,23 +92,27 @@ export type StorageStatus = {
   kept: Amount
   /** Of what was read from a bucket, never counted as a copy; null where there is none. */
   cache: CacheUse | null
+  /** Of the database; null where this process makes none. */
+  backups: BackupStatus | null
 }
 
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
 
 export async function storageStatus(placement: Placement): Promise<StorageStatus> {
-  const [{ originals, byNumber }, locations, moving, kept] = await Promise.all([
+  const [{ originals, byNumber }, locations, moving, kept, backups] = await Promise.all([
     originalsByPlace(placement),
     locationStatuses(placement),
     pendingMoves(placement),
     keptFiles(placement),
+    backupStatus(placement),
   ])
   const copies = {
     wanted: placement.policy.original.length,
     required: placement.minCopies.original,
     byNumber,
   }
-  return { originals, copies, locations, moving, kept, cache: placement.cache && cacheUse(placement.cache) }
+  const cache = placement.cache && cacheUse(placement.cache)
+  return { originals, copies, locations, moving, kept, backups, cache }
 }
 
 /**

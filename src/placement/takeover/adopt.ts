@@ -11,6 +11,7 @@
 import { sql } from 'kysely'
 import { AppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
+import { adoptBackup } from '../backups/adopt-backup.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica } from '../ledger/objects.ts'
 import {
@@ -223,7 +224,8 @@ async function adoptStray(
     })
     if (result === 'adopted') return true
   }
-  return false
+  // Made after the backup that this ledger was restored from.
+  return adoptBackup(placement, location, listed, signal)
 }
 
 /**

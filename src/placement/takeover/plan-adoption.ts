@@ -1,3 +1,4 @@
+import { isOwnBackup } from '../backups/adopt-backup.ts'
 import { type Difference, listLocation } from '../listing/list-location.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
@@ -48,7 +49,10 @@ async function foresee(
     const candidates = await candidatesFor(placement, location, listed)
     if (candidates.length > 0 && candidates.every(isNamedElsewhere))
       moved.strays.push({ objectIds: candidates.map(({ object }) => object.id), size: listed.size })
-    else foreseeStray(report, listed.size, { isKnown: candidates.length > 0 })
+    else
+      foreseeStray(report, listed.size, {
+        isKnown: candidates.length > 0 || (await isOwnBackup(placement, listed.key)),
+      })
   } else if (replica.objectState === 'purging') {
     // Its deletion was decided, and goes on afterwards.
   } else if (listed === null) {

@@ -27,6 +27,8 @@ export type ObjectToIngest = {
   assetId: string | null
   contentType: string
   extension: string
+  /** Of a database backup: the moment that it shows. */
+  createdAt?: Date
 }
 
 /**

@@ -135,7 +135,17 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       ['replicate-object', 'evict-replica', 'purge-object', 'change-class', 'restore-replica'],
       options.concurrency.storage,
     ),
-    lane(['sweep-placement', 'sweep-library', 'sweep-classes', 'check-restores', 'sweep-readings'], 2),
+    lane(
+      [
+        'sweep-placement',
+        'sweep-library',
+        'sweep-classes',
+        'check-restores',
+        'sweep-readings',
+        'check-backups',
+      ],
+      2,
+    ),
     // A lane of their own, for what takes long and nobody waits for: a listing or a scrub keeps no sweep
     // waiting, and a film that is fetched to be read again takes no place from a photo.
     lane(['check-listings', 'scrub-locations', 'read-again'], 2),
@@ -143,8 +153,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // behind sweeps.
     lane(['check-locations'], 1),
     // Of their own as well: an adoption takes as long as a listing, and somebody waits for it. The media
-    // volume and one bucket at a time.
-    lane(['adopt-location'], 2),
+    // volume and one bucket at a time; and a backup, which reads the whole database. (Each lane may want a
+    // connection at the same moment.)
+    lane(['adopt-location', 'back-up-database'], 3),
   ].flatMap(({ names, limit, slowAfterMs }) => {
     const wanted = names.filter((name) => options.only?.includes(name) ?? true)
     return wanted.length > 0 ? [lane(wanted, limit, slowAfterMs)] : []

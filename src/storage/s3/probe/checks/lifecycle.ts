@@ -32,11 +32,14 @@ export async function checkLifecycle(probe: Probe): Promise<ProbeFinding[]> {
   if (expiring !== undefined) {
     const { Days } = expiring.Expiration ?? {}
     const when = Days === undefined ? 'at a date' : `${Days} days after they were put`
-    const detail = `the rule ${expiring.ID ?? 'without a name'} of the bucket deletes originals ${when}`
+    const what = concerns(expiring, bucket.settings.prefix, [FILES]) ? 'originals' : 'backups of the database'
+    const detail = `the rule ${expiring.ID ?? 'without a name'} of the bucket deletes ${what} ${when}`
     return [problem(name, detail, 'remove the rule, or limit it to another prefix, at once')]
   }
-  const archiving = ours.find(({ Transitions }) =>
-    Transitions?.some(({ StorageClass }) => ARCHIVES.has(StorageClass ?? '')),
+  const archiving = ours.find(
+    (rule) =>
+      concerns(rule, bucket.settings.prefix, [FILES]) &&
+      rule.Transitions?.some(({ StorageClass }) => ARCHIVES.has(StorageClass ?? '')),
   )
   if (archiving !== undefined) {
     const detail = `the rule ${archiving.ID ?? 'without a name'} of the bucket archives originals, which then cannot be read`
@@ -67,12 +70,17 @@ async function readRules({ bucket }: Probe): Promise<LifecycleRule[] | string> {
   }
 }
 
+const FILES = 'users/'
+const BACKUPS = 'backups/'
+
 /** Whether a rule acts on our objects. They carry no tags, so one that asks for tags does not. */
-function concerns({ Filter, Prefix }: LifecycleRule, prefix: string): boolean {
+function concerns({ Filter, Prefix }: LifecycleRule, prefix: string, folders = [FILES, BACKUPS]): boolean {
   if (Filter?.Tag !== undefined || (Filter?.And?.Tags?.length ?? 0) > 0) return false
   const itsPrefix = Filter?.Prefix ?? Filter?.And?.Prefix ?? Prefix ?? ''
-  const objects = `${prefix}users/`
-  return itsPrefix.startsWith(objects) || objects.startsWith(itsPrefix)
+  return folders.some((folder) => {
+    const objects = `${prefix}${folder}`
+    return itsPrefix.startsWith(objects) || objects.startsWith(itsPrefix)
+  })
 }
 
 /** A versioned bucket keeps what was deleted, and bills it. */
@@ -107,7 +115,7 @@ export async function checkVersioning(probe: Probe): Promise<ProbeFinding[]> {
     (rule) =>
       rule.Status === 'Enabled' &&
       rule.NoncurrentVersionExpiration !== undefined &&
-      concerns(rule, bucket.settings.prefix),
+      concerns(rule, bucket.settings.prefix, [FILES]),
   )
   if (expires !== undefined) {
     const days = expires.NoncurrentVersionExpiration?.NoncurrentDays

@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { count } from '../../library/words.ts'
+import { knownBackups } from '../../placement/backups/backup-rows.ts'
+import type { Placement } from '../../placement/placement.ts'
+import { enqueue } from '../../queue/enqueue.ts'
+import { lastErrorOf } from '../../queue/find-jobs.ts'
+import { livesAnyWorker } from '../../queue/worker/heartbeat.ts'
+import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { bytes } from '../text.ts'
+
+const LOOK_INTERVAL_MS = 250
+
+/**
+ * Has a backup made, and waits until it is verified where backups belong. The running server does it, or,
+ * where none runs, this process. Ending the command does not end it.
+ */
+export async function backUpNow(context: CliContext): Promise<ExitCode> {
+  return context.withWorker(async (placement, work) => {
+    const { db, policy } = placement
+    const homes = policy['database-backup']
+    const before = (await knownBackups(db))[0]?.number ?? 0
+    await enqueue(db, 'back-up-database', {})
+    const interrupted = context.untilInterrupted()
+    let isOurs = false
+    for (;;) {
+      const [newest] = await knownBackups(db)
+      const isThere = newest !== undefined && newest.number > before
+      const missing = homes.filter((home) => !newest?.at.some(({ locationId }) => locationId === home))
+      if (isThere && missing.length === 0) {
+        context.progress('')
+        context.print(
+          `A backup with ${count(newest.rows)} rows (${bytes(newest.size)}) was made and is verified at ${homes.join(' and ')}.`,
+        )
+        return EXIT.done
+      }
+      if (!isOurs && !(await livesAnyWorker(db))) {
+        await work(['back-up-database', 'replicate-object'])
+        isOurs = true
+      }
+      if (interrupted.aborted) {
+        context.progress('')
+        context.print(
+          `The backup is not finished: it continues ${isOurs ? 'when the server starts' : 'in the server'}.`,
+        )
+        return EXIT.attention
+      }
+      const what = isThere ? `copying it to ${missing.join(' and ')}` : 'reading the database'
+      context.progress(
+        `backup: ${what}${await whatHinders(placement, isThere ? newest.objectId : null, missing)}`,
+      )
+      await sleep(LOOK_INTERVAL_MS, undefined, { signal: interrupted }).catch((error: Error) => {
+        if (!interrupted.aborted) throw error
+      })
+    }
+  })
+}
+
+/** A try that failed is repeated by itself. */
+async function whatHinders(
+  { db }: Pick<Placement, 'db'>,
+  objectId: string | null,
+  missing: readonly string[],
+): Promise<string> {
+  const error =
+    objectId === null
+      ? await lastErrorOf(db, 'back-up-database', {})
+      : await lastErrorOf(db, 'replicate-object', { objectId, to: missing[0] ?? '' })
+  return error === null ? '' : `; tried again: ${error}`
+}
