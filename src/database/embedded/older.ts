@@ -49,7 +49,7 @@ export async function endOlder(paths: ClusterPaths, log: Log): Promise<void> {
 /** The processes of an older Glassine, as its files name them: `pid` and when it started. */
 async function findUsers(paths: ClusterPaths): Promise<{ pids: number[]; isStarting: boolean }> {
   const pids: number[] = []
-  for (const name of await readdir(join(paths.folder, 'clients')).catch(() => [])) {
+  for (const name of await readdir(join(paths.folder, 'clients')).catch(unlessGone<string[]>([]))) {
     if (await isAlive(name, await read(join(paths.folder, 'clients', name)))) pids.push(Number(name))
   }
   const [pid = '', startedAt = ''] = (await read(join(paths.folder, 'starting'))).split(' ')
@@ -58,7 +58,15 @@ async function findUsers(paths: ClusterPaths): Promise<{ pids: number[]; isStart
 }
 
 function read(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch(() => '')
+  return readFile(path, 'utf8').catch(unlessGone(''))
+}
+
+/** Whoever a disk that fails for a moment does not show may live. */
+function unlessGone<T>(instead: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT') return instead
+    throw error
+  }
 }
 
 async function isAlive(pid: string, startedAt: string): Promise<boolean> {
