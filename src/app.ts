@@ -155,7 +155,7 @@ export async function openDatabase(
   let finishAt = Number.POSITIVE_INFINITY
   let embedded: EmbeddedPostgres | undefined
   if (isEmbedded) {
-    const started = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
+    const started = await startEmbeddedPostgres({ dataDir: config.dataDir, log, onMoved: endProcess })
     embedded = started
     cleanup.defer(() => started.stop(Math.min(8_000, Math.max(1_000, finishAt - performance.now()))))
   }
@@ -188,6 +188,13 @@ export async function openDatabase(
     },
     kill: () => embedded?.kill(),
   }
+}
+
+/** As an error that nobody caught (bin/lifecycle.ts): in good order, with an exit code that says so. */
+function endProcess(error: AppError): void {
+  setImmediate(() => {
+    throw error
+  })
 }
 
 /** `./data` where that is shorter: as people would type it. */

@@ -22,8 +22,18 @@ import type { Database, Queryable, Tx } from './connect.ts'
 const GAP_SECONDS = 3_600
 /** NTP steps back by less now and then. */
 const STEP_BACK_SECONDS = 60
-/** Longer than any time after which something is removed. */
+/** Longer than any time after which something is removed; counted as that time is. */
 const GAPS_KEPT_DAYS = 400
+/** Each asks for all gaps. There are no more than the looks that found one. */
+const GAPS_FORGOTTEN_AT_ONCE = 10
+
+/**
+ * For times from which on something is counted until it is removed: `now()`, but not before what has been
+ * seen. A clock that falls behind is noticed within a minute; what was put into the trash in that minute would
+ * lie there for too long already when the clock is right again. A clock that was ahead is no harm: what it has
+ * written is brought back.
+ */
+export const NOW_AS_SEEN = sql<Date>`greatest(now(), (select seen_at from clock_seen))`
 
 /** Brings times back that a clock that was ahead has written; joins the transaction. */
 export type ClockRepair = (tx: Tx) => Promise<void>
@@ -52,18 +62,32 @@ export async function observeClock(
       for (const repair of repairs) await repair(tx)
       return 'went-back'
     }
-    if (passed <= GAP_SECONDS) return 'steady'
+    if (passed <= GAP_SECONDS) {
+      await forgetOldGaps(tx)
+      return 'steady'
+    }
     await sql`insert into clock_gap (from_at, until_at, noticed_at) values (${seenAt}, ${now}, ${now})
       on conflict (from_at) do update set until_at = greatest(clock_gap.until_at, excluded.until_at)`.execute(
       tx,
     )
-    await sql`delete from clock_gap where until_at < now() - ${GAPS_KEPT_DAYS} * interval '1 day'`.execute(tx)
     log.info(
       { from: seenAt, to: now },
       'nothing ran for a while, or the clock jumped ahead; that time does not count',
     )
     return 'gap'
   })
+}
+
+/**
+ * Those that are older than whatever still counts. Their age leaves out what nobody has seen pass, as the age of
+ * what they count for does: by the clock alone, one that is two years ahead for a minute would forget them
+ * all, and what came into the trash before them would be due.
+ */
+async function forgetOldGaps(tx: Tx): Promise<void> {
+  await sql`delete from clock_gap where from_at in (
+      select from_at from clock_gap where until_at < now() - ${GAPS_KEPT_DAYS} * interval '1 day'
+      order by from_at limit ${GAPS_FORGOTTEN_AT_ONCE})
+    and lived_since(until_at) > ${GAPS_KEPT_DAYS} * interval '1 day'`.execute(tx)
 }
 
 /** The jump ahead that made them is taken back. */

@@ -18,8 +18,9 @@ const SYSTEM_CODES = new Set([
   'ENETDOWN',
   'EAI_AGAIN',
   'ENOTFOUND',
-  // Of a socket file.
+  // Of a socket file; the second when more wait for PostgreSQL than it has places for.
   'ENOENT',
+  'EAGAIN',
 ])
 /** System errors share codes with other work; only those of these calls are the connection's. */
 const SYSTEM_CALLS = new Set(['connect', 'read', 'write', 'getaddrinfo'])

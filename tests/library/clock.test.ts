@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { isClockInDoubt, observeClock } from '../../src/database/clock.ts'
+import { restartTrashTime } from '../../src/library/assets/trash.ts'
 import { LIBRARY_CLOCK_REPAIRS } from '../../src/library/server/clock-repairs.ts'
 import { sweepLibrary } from '../../src/library/server/sweep.ts'
+import { deleteUser, restartDeleteDelay } from '../../src/library/users/deletion.ts'
 import { silentLog } from '../../src/log.ts'
 import { placementClockRepairs } from '../../src/placement/ledger/clock-repairs.ts'
 import { checkListing } from '../../src/placement/listing/check-listing.ts'
@@ -31,14 +33,17 @@ const look = (server: TestServer) =>
   observeClock(server.db, silentLog, [...placementClockRepairs(server.placement), ...LIBRARY_CLOCK_REPAIRS])
 const sweep = ({ db, placement }: TestServer) => sweepLibrary({ db, placement, log: silentLog })
 
-async function withTrash(t: TestContext) {
-  const server = await startTestServer(t)
-  const { id } = await server.admin.upload(jpeg(), 'x.jpg')
-  await server.admin.call('/assets', {
+const intoTrash = (server: TestServer, id: string) =>
+  server.admin.call('/assets', {
     method: 'DELETE',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ ids: [id] }),
   })
+
+async function withTrash(t: TestContext) {
+  const server = await startTestServer(t)
+  const { id } = await server.admin.upload(jpeg(), 'x.jpg')
+  await intoTrash(server, id)
   await look(server)
   return { server, id }
 }
@@ -205,4 +210,89 @@ test('nothing that a clock ahead has dated is still to come when it is right aga
     const late = await pool.query(`select from ${table} where ${column} > now() + $1::interval`, [than])
     assert.equal(late.rowCount, 0, name)
   }
+})
+
+test('a clock that was two years ahead for a while does not forget that nothing ran for 40 days', async (t) => {
+  const { server } = await withTrash(t)
+  // In the trash for a day when the machine was switched off; on again since yesterday.
+  await server.pool.query(`update asset set deleted_at = now() - interval '1 day'`)
+  await jump(server, '40 days')
+  assert.equal(await look(server), 'gap')
+  assert.equal((await sweep(server)).purgedFromTrash, 0)
+  await jump(server, '800 days')
+  assert.equal(await look(server), 'gap')
+  // For some minutes, in which it is looked at.
+  assert.equal(await look(server), 'steady')
+  await jump(server, '-800 days')
+  assert.equal(await look(server), 'went-back')
+  assert.equal((await sweep(server)).purgedFromTrash, 0, 'it was there for one day on which Glassine ran')
+})
+
+test('a clock that was two years behind until it was set right is not forgotten by one that is ahead later', async (t) => {
+  const { server } = await withTrash(t)
+  // A board without a battery, that gets its time from the network.
+  await jump(server, '800 days')
+  assert.equal(await look(server), 'gap')
+  assert.equal((await sweep(server)).purgedFromTrash, 0)
+  await jump(server, '500 days')
+  assert.equal(await look(server), 'gap')
+  assert.equal(await look(server), 'steady')
+  await jump(server, '-500 days')
+  assert.equal(await look(server), 'went-back')
+  assert.equal((await sweep(server)).purgedFromTrash, 0)
+})
+
+test('gaps are forgotten when Glassine has run for longer since than anything is kept', async (t) => {
+  const { server } = await withTrash(t)
+  const gap = (from: string, until: string) =>
+    server.pool.query(
+      'insert into clock_gap (from_at, until_at) values (now() - $1::interval, now() - $2::interval)',
+      [from, until],
+    )
+  await gap('900 days', '880 days')
+  // Of the 450 days since the second one it has not run for 60.
+  await gap('500 days', '450 days')
+  await gap('100 days', '40 days')
+  assert.equal(await look(server), 'steady')
+  const left = await server.pool.query(
+    `select extract(day from now() - from_at)::int as "daysAgo" from clock_gap order by from_at`,
+  )
+  assert.deepEqual(left.rows, [{ daysAgo: 500 }, { daysAgo: 100 }])
+})
+
+test('what comes into the trash while the clock is behind for some seconds stays there for 30 days', async (t) => {
+  const { server } = await withTrash(t)
+  const { id } = await server.admin.upload(jpeg(), 'y.jpg')
+  await jump(server, '-60 days')
+  await intoTrash(server, id)
+  await jump(server, '60 days')
+  await look(server)
+  assert.equal((await sweep(server)).purgedFromTrash, 0, 'it came into the trash a minute ago')
+})
+
+test('who is deleted while the clock is behind for some seconds can be restored for seven days', async (t) => {
+  const { server } = await withTrash(t)
+  const user = await server.newUser('deleted')
+  const jumpWithUsers = async (interval: string) => {
+    await jump(server, interval)
+    await server.pool.query('update app_user set deleted_at = deleted_at - $1::interval', [interval])
+  }
+  await jumpWithUsers('-60 days')
+  await deleteUser(server.db, user.userId)
+  await jumpWithUsers('60 days')
+  await look(server)
+  assert.equal((await sweep(server)).removedUsers, 0)
+})
+
+test('after a restore, trash and deleted users count from what was seen, not from a clock that is behind', async (t) => {
+  const { server } = await withTrash(t)
+  const user = await server.newUser('deleted')
+  await deleteUser(server.db, user.userId)
+  await jump(server, '-60 days')
+  await restartTrashTime(server.db)
+  await restartDeleteDelay(server.db)
+  await jump(server, '60 days')
+  await server.pool.query(`update app_user set deleted_at = deleted_at - interval '60 days'`)
+  const { purgedFromTrash, removedUsers } = await sweep(server)
+  assert.deepEqual({ purgedFromTrash, removedUsers }, { purgedFromTrash: 0, removedUsers: 0 })
 })

@@ -1,10 +1,10 @@
 import { execFile, type SpawnOptions } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { readFile, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { AppError } from '../../errors.ts'
+import { isThere } from './is-there.ts'
 
 const run = promisify(execFile)
 
@@ -38,7 +38,7 @@ export async function findPostgresBinaries(clusterFolder: string): Promise<Postg
     return { owner: null, command: (program, args) => ({ file: bin(program), args, options: plain() }) }
   }
 
-  const clusterOwner = existsSync(clusterFolder) ? await stat(clusterFolder) : null
+  const clusterOwner = (await isThere(clusterFolder)) ? await stat(clusterFolder) : null
   const ownedByRoot = clusterOwner === null || clusterOwner.uid === 0
   const users = await readUsers()
   const stranger =
@@ -117,7 +117,7 @@ async function linkLibraries(folder: string): Promise<void> {
   )
   for (const { source, target } of links) {
     const path = join(folder, target)
-    if (existsSync(path)) continue
+    if (await isThere(path)) continue
     await symlink(relative(dirname(target), source), path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') {
         throw new AppError(

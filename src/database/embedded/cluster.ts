@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process'
-import { randomBytes, randomInt } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { chmod, chown, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '../../errors.ts'
 import { POSTGRES_MAJOR, type PostgresBinaries } from './binaries.ts'
-import { findProcess } from './process-identity.ts'
+import { type FileLock, tryLock } from './file-lock.ts'
+import { isThere } from './is-there.ts'
 
 const run = promisify(execFile)
 
@@ -15,48 +14,74 @@ const run = promisify(execFile)
 export type ClusterPaths = {
   folder: string
   cluster: string
+  /** Its name, for messages and for programs; it may come to lead to another folder. */
+  name: string
+  /** Locked by PostgreSQL for as long as one of its processes lives: of all its files the one that stays. */
+  version: string
+  /** PostgreSQL's own lock, with its pid. */
+  lockFile: string
   password: string
-  port: string
   log: string
-  /** One file per process that uses the server; the last one to leave stops it. */
-  clients: string
-  startLock: string
+  /** Each process that uses the server shares its lock; the last one to leave stops it. */
+  inUse: string
+  /** Locked while the cluster is made. */
+  setup: string
 }
 
-export function clusterPaths(dataDir: string): ClusterPaths {
-  const folder = join(dataDir, 'postgres')
+/** @param held what leads to `{dataDir}/postgres`, and to the cluster in it, whatever is renamed */
+export function clusterPaths(
+  dataDir: string,
+  held: { folder?: string; cluster?: string } = {},
+): ClusterPaths {
+  const name = join(dataDir, 'postgres')
+  const folder = held.folder ?? name
+  const cluster = held.cluster ?? join(folder, 'cluster')
   return {
     folder,
-    cluster: join(folder, 'cluster'),
+    cluster,
+    name: join(name, 'cluster'),
+    version: join(cluster, 'PG_VERSION'),
+    lockFile: join(cluster, 'postmaster.pid'),
     password: join(folder, 'password'),
-    port: join(folder, 'port'),
     log: join(folder, 'server.log'),
-    clients: join(folder, 'clients'),
-    startLock: join(folder, 'starting'),
+    inUse: join(folder, 'in-use'),
+    setup: join(folder, 'setup'),
   }
 }
 
-/** Makes the cluster unless it is there, and returns the password. Call under the start lock. */
+/** Makes the cluster unless it is there, and returns the password. */
 export async function prepareCluster(paths: ClusterPaths, binaries: PostgresBinaries): Promise<string> {
-  if (existsSync(paths.cluster)) {
+  // It appears with all that is in it.
+  if (await isThere(paths.cluster)) {
     await checkVersion(paths)
     return readPassword(paths)
   }
+  const lock = await waitForLock(paths.setup, 'exclusive')
+  try {
+    return (await isThere(paths.cluster)) ? await readPassword(paths) : await makeCluster(paths, binaries)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function makeCluster(paths: ClusterPaths, binaries: PostgresBinaries): Promise<string> {
   const password = await createPassword(paths)
   // initdb into another name, then rename: a kill in between leaves rubbish, never half a cluster.
-  const unfinished = `${paths.cluster}.unfinished`
+  const suffix = '.unfinished'
+  const unfinished = `${paths.cluster}${suffix}`
   await rm(unfinished, { recursive: true, force: true })
   if (binaries.owner !== null) {
     await mkdir(unfinished, { mode: 0o700 })
     await chown(unfinished, binaries.owner.uid, binaries.owner.gid)
     await chown(paths.password, binaries.owner.uid, binaries.owner.gid)
     // To pass through, not to look into.
-    for (const folder of [dirname(paths.folder), paths.folder]) await chmod(folder, 0o711)
+    const folder = dirname(paths.name)
+    for (const above of [dirname(folder), folder]) await chmod(above, 0o711)
   }
   const { file, args, options } = binaries.command('initdb', [
-    `--pgdata=${unfinished}`,
+    `--pgdata=${paths.name}${suffix}`,
     '--username=glassine',
-    `--pwfile=${paths.password}`,
+    `--pwfile=${join(dirname(paths.name), 'password')}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
     // Collates and folds case the same on every machine, whatever its locales.
@@ -72,7 +97,7 @@ export async function prepareCluster(paths: ClusterPaths, binaries: PostgresBina
     const { stderr } = error as { stderr?: string }
     throw new AppError(
       'unavailable',
-      `The embedded PostgreSQL could not be set up in ${paths.folder}: ${stderr?.trim()}`,
+      `The embedded PostgreSQL could not be set up in ${dirname(paths.name)}: ${stderr?.trim()}`,
       {
         cause: error,
       },
@@ -83,11 +108,11 @@ export async function prepareCluster(paths: ClusterPaths, binaries: PostgresBina
 }
 
 async function checkVersion(paths: ClusterPaths): Promise<void> {
-  const found = (await readFile(join(paths.cluster, 'PG_VERSION'), 'utf8')).trim()
+  const found = (await readFile(paths.version, 'utf8')).trim()
   if (found !== String(POSTGRES_MAJOR)) {
     throw new AppError(
       'conflict',
-      `${paths.cluster} was made by PostgreSQL ${found}, and this Glassine brings PostgreSQL ${POSTGRES_MAJOR}. ` +
+      `${paths.name} was made by PostgreSQL ${found}, and this Glassine brings PostgreSQL ${POSTGRES_MAJOR}. ` +
         `Start the Glassine that made it, or serve the folder with a PostgreSQL ${found} of yours and set database.url.`,
     )
   }
@@ -99,143 +124,35 @@ async function readPassword(paths: ClusterPaths): Promise<string> {
   } catch (cause) {
     throw new AppError(
       'conflict',
-      `${paths.password} cannot be read, and ${paths.cluster} opens only with it.`,
+      `The file password beside ${paths.name} cannot be read, and the database opens only with it.`,
       { cause },
     )
   }
 }
 
 async function createPassword(paths: ClusterPaths): Promise<string> {
-  if (existsSync(paths.password)) return readPassword(paths)
+  if (await isThere(paths.password)) return readPassword(paths)
   const password = randomBytes(24).toString('hex')
   const unfinished = `${paths.password}.unfinished`
-  await writeFile(unfinished, `${password}\n`, { mode: 0o600 })
+  const file = await open(unfinished, 'w', 0o600)
+  try {
+    await file.writeFile(`${password}\n`)
+    await file.sync() // initdb does the same with all that it writes
+  } finally {
+    await file.close()
+  }
   await rename(unfinished, paths.password)
   return password
 }
 
-/** The postmaster of this cluster, as its lock file tells; null when none runs. */
-export type Postmaster = {
-  pid: number
-  startedAt: string
-  port: number
-  isReady: boolean
-  isStopping: boolean
-}
+const LOCK_POLL_MS = 20
 
-/**
- * postmaster.pid by line: 1 pid, 2 data folder, 3 start, 4 port, 5 socket folder, 6 address, 7 shared memory,
- * 8 status.
- */
-export async function findPostmaster(paths: ClusterPaths): Promise<Postmaster | null> {
-  const lines = await readLockFile(paths)
-  if (lines === null) return null
-  const found = await findProcess(Number(lines[0]))
-  if (found === null || !isPostmasterOf(paths, found.command)) return null
-  const status = lines[7]?.trim()
-  return {
-    pid: found.pid,
-    startedAt: found.startedAt,
-    port: Number(lines[3]),
-    isReady: status === 'ready',
-    isStopping: status === 'stopping',
-  }
-}
-
-function isPostmasterOf(paths: ClusterPaths, command: string): boolean {
-  return command.includes('postgres') && command.includes(paths.cluster)
-}
-
-async function readLockFile(paths: ClusterPaths): Promise<string[] | null> {
-  const text = await readFile(join(paths.cluster, 'postmaster.pid'), 'utf8').catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null
-      throw error
-    },
-  )
-  return text === null ? null : text.split('\n')
-}
-
-/**
- * PostgreSQL takes any living process of the pid in a left-over lock file for its own kind and refuses to
- * start; after a restart of a container that pid is often somebody else. It makes an exception for its parent
- * process, so we write ourselves in: the file stays, and with it the check that no old backend still holds
- * the shared memory.
- */
-export async function disarmStaleLock(paths: ClusterPaths): Promise<void> {
-  const lines = await readLockFile(paths)
-  if (lines === null) return
-  lines[0] = String(process.pid)
-  await writeFile(join(paths.cluster, 'postmaster.pid'), lines.join('\n'))
-}
-
-/**
- * Below those that Linux gives to outgoing connections: a PostgreSQL that died must come back on the same
- * port, which none of those may have taken meanwhile.
- */
-const LOWEST_PORT = 20_000
-const HIGHEST_PORT = 32_767
-
-/**
- * The port of the last start where it is still free and none of `lost`, else a fresh one; remembered. A
- * guess: somebody else may take it before PostgreSQL does.
- */
-export async function choosePort(paths: ClusterPaths, lost: readonly number[] = []): Promise<number> {
-  const remembered = Number(await readFile(paths.port, 'utf8').catch(() => '0'))
-  const isWorthATry = remembered !== 0 && !lost.includes(remembered)
-  const port = (isWorthATry ? await tryListen(remembered) : null) ?? (await freshPort())
-  if (port === null)
-    throw new AppError('unavailable', 'No free port on 127.0.0.1 for the embedded PostgreSQL.')
-  await writeFile(paths.port, `${port}\n`)
-  return port
-}
-
-async function freshPort(): Promise<number | null> {
-  for (let tries = 0; tries < 20; tries++) {
-    const port = await tryListen(randomInt(LOWEST_PORT, HIGHEST_PORT + 1))
-    if (port !== null) return port
-  }
-  return tryListen(0)
-}
-
-function tryListen(port: number): Promise<number | null> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(null))
-    server.listen({ port, host: '127.0.0.1' }, () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : null))
-    })
-  })
-}
-
-/**
- * Runs `action` while no other process of ours starts or sets up the same cluster. A dead holder's lock is
- * taken over.
- */
-export async function withStartLock<T>(paths: ClusterPaths, action: () => Promise<T>): Promise<T> {
-  const own = `${paths.startLock}.${process.pid}`
-  const self = await findProcess(process.pid)
-  await writeFile(own, `${process.pid} ${self?.startedAt}`)
-  try {
-    for (;;) {
-      try {
-        await link(own, paths.startLock) // appears with its content, unlike open with O_EXCL
-        break
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      }
-      const [pid, startedAt] = (await readFile(paths.startLock, 'utf8').catch(() => '')).split(' ')
-      const holder = await findProcess(Number(pid))
-      if (pid && holder?.startedAt !== startedAt) await rm(paths.startLock, { force: true })
-      else await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    try {
-      return await action()
-    } finally {
-      await rm(paths.startLock, { force: true })
-    }
-  } finally {
-    await rm(own, { force: true })
+/** Makes the file where it is missing. What holds the lock is a process of ours that starts or stops. */
+export async function waitForLock(path: string, kind: 'shared' | 'exclusive'): Promise<FileLock> {
+  await (await open(path, 'a', 0o600)).close()
+  for (;;) {
+    const lock = await tryLock(path, kind)
+    if (lock !== null) return lock
+    await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS))
   }
 }

@@ -7,27 +7,35 @@
  */
 import { spawn } from 'node:child_process'
 import { chown, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import pg from 'pg'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { findPostgresBinaries, type PostgresBinaries } from './binaries.ts'
-import { addClient, removeClient } from './clients.ts'
+import { type ClusterPaths, clusterPaths, prepareCluster, waitForLock } from './cluster.ts'
+import { explainFailedStart, LOG_LINE_PREFIX, lackOfFiles, readCode } from './failed-start.ts'
+import { type FileLock, tryLock } from './file-lock.ts'
+import { checkSocketPath, holdFolder } from './held-folder.ts'
+import { clearLeftOvers } from './left-overs.ts'
+import { SILENCE_MS } from './older.ts'
 import {
-  type ClusterPaths,
-  choosePort,
-  clusterPaths,
-  disarmStaleLock,
+  endPostmaster,
   findPostmaster,
-  type Postmaster,
-  prepareCluster,
-  withStartLock,
-} from './cluster.ts'
-import { explainFailedStart, LOG_LINE_PREFIX, readCode } from './failed-start.ts'
+  isListening,
+  readLockFile,
+  SOCKET_FOLDER,
+  signal,
+  socketOf,
+} from './postmaster.ts'
+import { isPostgresIn } from './process-identity.ts'
 
 export type EmbeddedPostgres = {
-  /** `postgres://` with the generated password. */
+  /**
+   * `postgres://` with the generated password. Leads to this very cluster, whatever is renamed, and for as long
+   * as this process lives.
+   */
   url: string
+  /** @throws where it runs in another container, so that this process cannot see it */
   pid: number
   /** It does not run as root: then it runs as somebody else, who has to pass through the data folder. */
   isOfAnotherUser: boolean
@@ -43,18 +51,13 @@ export type EmbeddedPostgres = {
 const DATABASE = 'glassine'
 const WATCH_INTERVAL_MS = 500
 const MAX_LOG_BYTES = 4 * 1024 * 1024
-/** How many ports are tried in one start when others take them first. */
-const PORT_TRIES = 5
-/**
- * The hint comes with EADDRINUSE only, whose own words differ between C libraries. `listen` has none: it
- * fails so when somebody has bound the port as we did and listened first.
- */
-const PORT_TAKEN = /Is another postmaster already running on port|could not listen on /
+const POLL_MS = 5
 
 /** For one family on a small machine: about 40 MB resident in all. */
 const SETTINGS: Record<string, string> = {
-  listen_addresses: '127.0.0.1',
-  unix_socket_directories: '',
+  listen_addresses: '', // a port can be taken by anybody else's, a socket in its folder cannot
+  unix_socket_directories: SOCKET_FOLDER,
+  unix_socket_permissions: '0700',
   max_connections: '100',
   shared_buffers: '64MB',
   work_mem: '8MB',
@@ -73,35 +76,62 @@ const SETTINGS: Record<string, string> = {
 /** Only for tests, whose data is thrown away. */
 const NOT_DURABLE = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', autovacuum: 'off' }
 
-/**
- * Starts, or finds running, the PostgreSQL of `{dataDir}/postgres`.
- * @param options.durable false: no fsync, for tests
- * @param options.choosePort for tests
- * @throws AppError conflict (cluster of another major version), unavailable (cannot start; the message holds
- * its log)
- */
-export async function startEmbeddedPostgres(options: {
+type Options = {
   dataDir: string
   log: Log
+  /** False: no fsync, for tests. */
   durable?: boolean
-  choosePort?: typeof choosePort
-}): Promise<EmbeddedPostgres> {
-  const { log } = options
-  const paths = clusterPaths(resolve(options.dataDir))
-  await mkdir(resolve(options.dataDir), { recursive: true, mode: 0o700 })
-  await mkdir(paths.folder, { recursive: true, mode: 0o700 })
-  await addClient(paths.clients)
-  const binaries = await findPostgresBinaries(paths.cluster)
+  /** For tests: how long nothing must have been written by an older Glassine that nobody can see. */
+  silenceMs?: number
+  /** The data folder leads to another one now. This process must end: its paths mix up two installations. */
+  onMoved?: (error: AppError) => void
+}
+
+/**
+ * Starts, or finds running, the PostgreSQL of `{dataDir}/postgres`.
+ * @throws AppError conflict (cluster of another major version, or one that somebody else uses), unavailable
+ * (cannot start; the message holds its log)
+ */
+export async function startEmbeddedPostgres(options: Options): Promise<EmbeddedPostgres> {
+  const dataDir = resolve(options.dataDir)
+  const { folder } = clusterPaths(dataDir)
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const held = { folder: holdFolder(folder).path }
+  const named = clusterPaths(dataDir, held)
+  // Waits while the last one who used it ends it. Meanwhile, as each of the two takes some milliseconds:
+  const joining = waitForLock(named.inUse, 'shared')
+  try {
+    const binaries = await findPostgresBinaries(named.cluster)
+    const password = await prepareCluster(named, binaries)
+    return await startInUse({ ...options, dataDir }, { held, binaries, password, inUse: await joining })
+  } catch (error) {
+    await joining.then(
+      (inUse) => inUse.release(),
+      () => undefined,
+    )
+    throw error
+  }
+}
+
+type Prepared = { held: { folder: string }; binaries: PostgresBinaries; password: string; inUse: FileLock }
+
+async function startInUse(
+  options: Options,
+  { held, binaries, password, inUse }: Prepared,
+): Promise<EmbeddedPostgres> {
+  const { log, dataDir } = options
+  const named = clusterPaths(dataDir, held)
+  const cluster = holdFolder(named.cluster)
+  checkSocketPath(socketOf(cluster.path))
+  const paths = clusterPaths(dataDir, { ...held, cluster: cluster.path })
+  const url = `postgres://glassine:${password}@${encodeURIComponent(cluster.path)}/${DATABASE}`
   const settings = { ...SETTINGS, ...(options.durable === false ? NOT_DURABLE : {}) }
-
-  const starting: Starting = { paths, binaries, settings, choosePort: options.choosePort ?? choosePort, log }
-
-  const password = await withStartLock(paths, () => prepareCluster(paths, binaries))
-  let postmaster = await ensureRunning(starting, null)
-  const url = `postgres://glassine:${password}@127.0.0.1:${postmaster.port}/${DATABASE}`
-  await ensureDatabase(url)
-
+  const silenceMs = options.silenceMs ?? SILENCE_MS
   let isStopping = false
+  const starting: Starting = { paths, binaries, settings, url, silenceMs, log, isOver: () => isStopping }
+  let pid = await ensureRunning(starting)
+
   let watching: Promise<void> | null = null
   const watch = setInterval(() => {
     if (watching === null) watching = watchOnce().finally(() => (watching = null))
@@ -111,41 +141,82 @@ export async function startEmbeddedPostgres(options: {
   async function watchOnce(): Promise<void> {
     try {
       if (isStopping) return
+      if (!(await cluster.isAt(paths.name))) return await leaveMoved()
       const found = await findPostmaster(paths)
-      if (found?.pid === postmaster.pid && !found.isStopping) return
+      if (found !== null && found.pid === pid && !found.isStopping) return
+      if (found === null && pid === null && (await isListening(paths))) return
       if (found?.isStopping) {
         // SIGTERM makes it wait, without new connections, until the last client leaves: for ever, since that
         // is us.
         log.error({ pid: found.pid }, 'somebody ends the embedded PostgreSQL; making it quick')
         signal(found.pid, 'SIGINT')
       }
-      log.error({ pid: postmaster.pid }, 'the embedded PostgreSQL has ended; starting it again')
-      postmaster = await ensureRunning(starting, postmaster.port)
-      log.info({ pid: postmaster.pid }, 'the embedded PostgreSQL runs again')
+      log.error({ pid }, 'the embedded PostgreSQL has ended; starting it again')
+      pid = await ensureRunning(starting)
+      log.info({ pid }, 'the embedded PostgreSQL runs again')
     } catch (error) {
-      log.error({ error: (error as Error).message }, 'the embedded PostgreSQL does not start; trying again')
+      if (!isStopping)
+        log.error({ error: (error as Error).message }, 'the embedded PostgreSQL does not start; trying again')
     }
+  }
+
+  /**
+   * Media would be looked for, and removed, in a folder that belongs to another ledger. Nothing is done without
+   * a database.
+   */
+  async function leaveMoved(): Promise<void> {
+    clearInterval(watch)
+    if (pid !== null && (await isPostgresIn(pid, paths.cluster))) signal(pid, 'SIGINT')
+    const error = new AppError(
+      'conflict',
+      `${paths.name} is no longer the database that this process uses: the data folder was moved or replaced ` +
+        'while Glassine ran. Its PostgreSQL is ended, and nothing is lost. Stop the server and all workers before you move it.',
+    )
+    log.error({ cluster: paths.name }, error.message)
+    options.onMoved?.(error)
   }
 
   return {
     url,
     isOfAnotherUser: binaries.owner !== null,
     get pid() {
-      return postmaster.pid
+      if (pid === null) throw new Error(`the PostgreSQL of ${paths.name} runs in another container`)
+      return pid
     },
     async stop(withinMs = 8_000) {
       if (isStopping) return
       isStopping = true
       clearInterval(watch)
       await watching
-      if (await removeClient(paths.clients)) return
-      await stopPostmaster(paths, withinMs, log)
+      await leave({ paths, log, pid }, inUse, withinMs)
     },
     kill() {
       isStopping = true
       clearInterval(watch)
-      signal(postmaster.pid, 'SIGQUIT')
+      if (pid !== null) signal(pid, 'SIGQUIT')
     },
+  }
+}
+
+/** The last one to leave ends it, and lets nobody in meanwhile. Of two that leave at once, one is the last. */
+async function leave(
+  { paths, log, pid }: { paths: ClusterPaths; log: Log; pid: number | null },
+  inUse: FileLock,
+  withinMs: number,
+): Promise<void> {
+  await inUse.release()
+  const alone = await tryLock(paths.inUse, 'exclusive').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return 'removed' as const // with all that the folder held
+    throw error
+  })
+  if (alone === null) return
+  const found = alone === 'removed' ? pid : ((await findPostmaster(paths))?.pid ?? null)
+  try {
+    if (found !== null) await endPostmaster(paths, found, withinMs, log)
+    else if (await isListening(paths))
+      log.warn({}, 'the embedded PostgreSQL runs in another container, and goes on there')
+  } finally {
+    if (alone !== 'removed') await alone.release()
   }
 }
 
@@ -153,86 +224,95 @@ type Starting = {
   paths: ClusterPaths
   binaries: PostgresBinaries
   settings: Record<string, string>
-  choosePort: typeof choosePort
+  url: string
+  silenceMs: number
   log: Log
+  /** Nobody needs it any more. */
+  isOver: () => boolean
 }
 
 /**
- * The postmaster, ready for connections: the one that runs, or a new one. With `port`, on that port and no
- * other.
+ * The pid of the postmaster that answers: of the one that runs, null where that is in another container, or
+ * of a new one.
+ *
+ * Who has the lock of the cluster starts it, and hands the lock on to it: until the last of its processes is
+ * gone, in whatever container, nobody else can start one.
  */
-async function ensureRunning(starting: Starting, port: number | null): Promise<Postmaster> {
-  const { paths, log } = starting
-  return withStartLock(paths, async () => {
-    const found = await waitUntilSettled(paths, log)
-    if (found !== null) return found
-    if (port === null) return startOnFreePort(starting)
-    return (await startOn(starting, port)) ?? failStart(paths, `Somebody else has port ${port}.`)
-  })
-}
-
-/** Call under the start lock: whoever has taken a port is then none of ours with the same cluster. */
-async function startOnFreePort(starting: Starting): Promise<Postmaster> {
-  const { paths, log } = starting
-  const lost: number[] = []
-  while (lost.length < PORT_TRIES) {
-    const port = await starting.choosePort(paths, lost)
-    const started = await startOn(starting, port)
-    if (started !== null) return started
-    lost.push(port)
-    log.warn({ port }, 'somebody else took the port of the embedded PostgreSQL before it did')
+async function ensureRunning(starting: Starting): Promise<number | null> {
+  const { paths, url, log } = starting
+  const say = sayWhileWaiting(log)
+  while (!starting.isOver()) {
+    if (await ensureDatabase(url)) return (await findPostmaster(paths))?.pid ?? null
+    const lock = await tryLock(paths.version, 'exclusive')
+    if (lock !== null) {
+      try {
+        return await startNew(starting, lock)
+      } finally {
+        await lock.release()
+      }
+    }
+    say()
+    await sleep(10 * POLL_MS)
   }
-  return failStart(paths, `Others took the ports that were free a moment before: ${lost.join(', ')}.`)
+  throw new Error('it is not needed any more')
 }
 
-/** Null when somebody else has the port. */
-async function startOn(starting: Starting, port: number): Promise<Postmaster | null> {
-  const { paths, binaries, settings, log } = starting
-  await disarmStaleLock(paths)
-  const child = await spawnPostgres(paths, binaries, { ...settings, port: String(port) })
-  const started = await waitUntilSettled(paths, log, child)
-  if (started !== null || PORT_TAKEN.test(await readLog(paths, child.logFrom))) return started
+async function startNew(starting: Starting, lock: FileLock): Promise<number> {
+  const { paths, binaries, settings, url, log } = starting
+  const lack = await lackOfFiles(dirname(paths.name))
+  if (lack !== null) throw new AppError('unavailable', `The embedded PostgreSQL was not started. ${lack}`)
+  await clearLeftOvers(paths, log, starting)
+  const child = await spawnPostgres(paths, binaries, settings, lock)
+  const say = sayWhileWaiting(log)
+  for (;;) {
+    // Before the look: what has ended says no more.
+    const { hasEnded } = child
+    const found = await readLockFile(paths)
+    if (found?.pid === child.pid && found?.status === 'ready' && (await ensureDatabase(url))) return child.pid
+    if (hasEnded) return failStart(paths, child)
+    say()
+    await sleep(POLL_MS)
+  }
+}
+
+async function failStart(paths: ClusterPaths, child: SpawnedPostgres): Promise<never> {
   const how = { code: readCode(await readLog(paths, child.logFrom)), exitCode: child.exitCode }
-  return failStart(paths, (await explainFailedStart(paths.folder, how)) ?? '')
-}
-
-async function failStart(paths: ClusterPaths, reason = ''): Promise<never> {
+  const reason = await explainFailedStart({ folder: dirname(paths.name), cluster: paths.cluster }, how)
   throw new AppError(
     'unavailable',
-    `The embedded PostgreSQL did not start. ${reason && `${reason} `}Its log says: ${await logTail(paths)}`,
+    `The embedded PostgreSQL did not start. ${reason === null ? '' : `${reason} `}Its log says: ${await logTail(paths)}`,
   )
 }
 
-/** Waits through start-up, recovery and shutdown. Null when no postmaster runs (any more). */
-async function waitUntilSettled(
-  paths: ClusterPaths,
-  log: Log,
-  child: { hasEnded: boolean } = { hasEnded: true },
-): Promise<Postmaster | null> {
+function sayWhileWaiting(log: Log): () => void {
   const beganAt = performance.now()
   let saidAt = beganAt
-  for (;;) {
-    const postmaster = await findPostmaster(paths)
-    if (postmaster?.isReady) return postmaster
-    if (postmaster === null && child.hasEnded) return null
-    if (performance.now() - saidAt > 5_000) {
-      saidAt = performance.now()
-      log.info(
-        { seconds: Math.round((saidAt - beganAt) / 1000) },
-        `waiting for the embedded PostgreSQL to ${postmaster?.isStopping ? 'end' : 'recover'}`,
-      )
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5))
+  return () => {
+    if (performance.now() - saidAt < 5_000) return
+    saidAt = performance.now()
+    const seconds = Math.round((saidAt - beganAt) / 1000)
+    log.info({ seconds }, 'waiting for the embedded PostgreSQL to recover or to end')
   }
 }
 
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
 /** What it says is in the log from byte `logFrom` on. */
-type SpawnedPostgres = { hasEnded: boolean; exitCode: number | null; logFrom: number }
+type SpawnedPostgres = { pid: number; hasEnded: boolean; exitCode: number | null; logFrom: number }
+
+/**
+ * Where each of its processes is, whatever is renamed. PostgreSQL writes its control file by the absolute path
+ * of its folder: with a name, the one of a moved folder would overwrite that of the folder in its place. The
+ * name stands in a setting of ours instead, for who looks at a list of processes, and for an older Glassine,
+ * which knows its PostgreSQL by that.
+ */
+const DATA_FOLDER = process.platform === 'linux' ? '/proc/self/cwd' : null
 
 async function spawnPostgres(
   paths: ClusterPaths,
   binaries: PostgresBinaries,
   settings: Record<string, string>,
+  lock: FileLock,
 ): Promise<SpawnedPostgres> {
   const size = await stat(paths.log).then(
     (found) => found.size,
@@ -243,10 +323,15 @@ async function spawnPostgres(
   const output = await open(paths.log, 'a', 0o600)
   if (binaries.owner !== null) await chown(paths.log, binaries.owner.uid, binaries.owner.gid)
   try {
-    const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    const { file, args, options } = binaries.command('postgres', ['-D', paths.cluster, ...flags])
-    const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', output.fd, output.fd] })
-    const state: SpawnedPostgres = { hasEnded: false, exitCode: null, logFrom: isFull ? 0 : size }
+    const flags = Object.entries({ ...settings, 'glassine.cluster': paths.name }).flatMap(([name, value]) => [
+      '-c',
+      `${name}=${value}`,
+    ])
+    const { file, args, options } = binaries.command('postgres', ['-D', DATA_FOLDER ?? paths.name, ...flags])
+    const stdio = ['ignore', output.fd, output.fd, lock.descriptor] as const
+    const child = spawn(file, args, { ...options, cwd: paths.cluster, detached: true, stdio: [...stdio] })
+    const logFrom = isFull ? 0 : size
+    const state: SpawnedPostgres = { pid: child.pid ?? 0, hasEnded: false, exitCode: null, logFrom }
     child.once('error', () => (state.hasEnded = true))
     child.once('exit', (exitCode) => Object.assign(state, { hasEnded: true, exitCode }))
     child.unref()
@@ -256,49 +341,36 @@ async function spawnPostgres(
   }
 }
 
-async function stopPostmaster(paths: ClusterPaths, withinMs: number, log: Log): Promise<void> {
-  const postmaster = await findPostmaster(paths)
-  if (postmaster === null) return
-  // SIGINT is a fast shutdown (ends sessions, writes a checkpoint); SIGQUIT an immediate one (recovery at
-  // next start).
-  signal(postmaster.pid, 'SIGINT')
-  const quitAt = performance.now() + withinMs - 500
-  let hasQuit = false
-  while ((await findPostmaster(paths))?.pid === postmaster.pid) {
-    if (!hasQuit && performance.now() > quitAt) {
-      hasQuit = true
-      log.warn(
-        { pid: postmaster.pid },
-        'the embedded PostgreSQL takes too long to end; it will recover at the next start',
-      )
-      signal(postmaster.pid, 'SIGQUIT')
-    }
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
-
-/** Connects, and makes our database on the first start. */
-async function ensureDatabase(url: string): Promise<void> {
+/**
+ * Connects, and makes our database on the first start. False when nobody listens, or it takes no connections
+ * yet or any more.
+ */
+async function ensureDatabase(url: string): Promise<boolean> {
   try {
     await withClient(url, async () => undefined)
   } catch (error) {
-    if ((error as { code?: string }).code !== '3D000') throw error
-    const maintenance = new URL(url)
-    maintenance.pathname = '/postgres'
-    await withClient(maintenance.href, (client) => client.query(`create database ${DATABASE}`)).catch(
-      (failure) => {
-        if (failure.code !== '42P04' && failure.code !== '23505') throw failure // another process was first
-      },
-    )
+    const { code = '' } = error as { code?: string }
+    if (code === '3D000') return makeDatabase(url)
+    // 53: more clients than it takes, which is a life as well. 57P: it starts or ends.
+    if (code.startsWith('53')) return true
+    if (code.startsWith('57P') || !SQLSTATE.test(code)) return false
+    throw error
   }
+  return true
+}
+
+/** All else is of the system, or of a connection that was cut. */
+const SQLSTATE = /^[0-9A-Z]{5}$/
+
+async function makeDatabase(url: string): Promise<true> {
+  const maintenance = new URL(url)
+  maintenance.pathname = '/postgres'
+  await withClient(maintenance.href, (client) => client.query(`create database ${DATABASE}`)).catch(
+    (failure) => {
+      if (failure.code !== '42P04' && failure.code !== '23505') throw failure // another process was first
+    },
+  )
+  return true
 }
 
 async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {

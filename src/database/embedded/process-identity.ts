@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -8,7 +8,7 @@ const run = promisify(execFile)
  * A process that runs now. `startedAt` is opaque; with the pid it names one process for ever, since pids are
  * reused.
  */
-export type RunningProcess = { pid: number; startedAt: string; command: string }
+export type RunningProcess = { pid: number; startedAt: string }
 
 /**
  * The process of that pid, or null when there is none or it is a zombie. A pid alone proves nothing: in
@@ -31,14 +31,11 @@ function isSignalable(pid: number): boolean {
 /** /proc/<pid>/stat, proc(5): the state is field 3, the start time in clock ticks since boot field 22. */
 async function readProc(pid: number): Promise<RunningProcess | null> {
   try {
-    const [stat, commandLine] = await Promise.all([
-      readFile(`/proc/${pid}/stat`, 'utf8'),
-      readFile(`/proc/${pid}/cmdline`, 'utf8'),
-    ])
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8')
     // The name in field 2 is in parentheses and may itself hold spaces and parentheses.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     if (fields[0] === 'Z' || fields[0] === 'X') return null
-    return { pid, startedAt: fields[19] ?? '', command: commandLine.replaceAll('\0', ' ').trim() }
+    return { pid, startedAt: fields[19] ?? '' }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT' || code === 'ESRCH') return null
@@ -48,11 +45,44 @@ async function readProc(pid: number): Promise<RunningProcess | null> {
 
 async function readPs(pid: number): Promise<RunningProcess | null> {
   try {
-    const { stdout } = await run('ps', ['-o', 'stat=', '-o', 'lstart=', '-o', 'command=', '-p', String(pid)])
-    const match = /^(\S+)\s+(\w{3}\s+\w{3}\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/.exec(stdout.trim())
+    const { stdout } = await run('ps', ['-o', 'stat=', '-o', 'lstart=', '-p', String(pid)])
+    const match = /^(\S+)\s+(\w{3}\s+\w{3}\s+\d+\s+[\d:]+\s+\d{4})$/.exec(stdout.trim())
     if (match === null || match[1]?.startsWith('Z')) return null
-    return { pid, startedAt: match[2] ?? '', command: match[3] ?? '' }
+    return { pid, startedAt: match[2] ?? '' }
   } catch {
     return null // ps exits with 1 for a pid that does not exist
   }
+}
+
+/**
+ * Whether that process is a PostgreSQL on this very cluster, by whatever path either reaches it: PostgreSQL
+ * changes into its folder, and the kernel says which one that is. No file of the folder proves it, since a
+ * copy of the folder holds a copy of that file.
+ */
+export async function isPostgresIn(pid: number, cluster: string): Promise<boolean> {
+  if ((await findProcess(pid)) === null) return false
+  try {
+    const seen = process.platform === 'linux' ? await seeProc(pid) : await seePs(pid)
+    if (!seen.name.includes('postgres')) return false
+    const [its, ours] = await Promise.all([
+      stat(seen.folder, { bigint: true }),
+      stat(cluster, { bigint: true }),
+    ])
+    return its.dev === ours.dev && its.ino === ours.ino
+  } catch (error) {
+    // It has just ended, or belongs to somebody else, who could not run it on a folder that is ours alone.
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return false
+    throw error
+  }
+}
+
+async function seeProc(pid: number): Promise<{ name: string; folder: string }> {
+  return { name: await readFile(`/proc/${pid}/comm`, 'utf8'), folder: `/proc/${pid}/cwd` }
+}
+
+async function seePs(pid: number): Promise<{ name: string; folder: string }> {
+  const { stdout: name } = await run('ps', ['-o', 'comm=', '-p', String(pid)])
+  const { stdout } = await run('lsof', ['-a', '-d', 'cwd', '-p', String(pid), '-Fn'])
+  return { name, folder: /^n(.*)$/m.exec(stdout)?.[1] ?? '' }
 }

@@ -2,6 +2,7 @@
  * Trash, restore, purge. Only purge gives up bytes, and only when the user said so or the trash time is over.
  */
 import { type RawBuilder, sql } from 'kysely'
+import { NOW_AS_SEEN } from '../../database/clock.ts'
 import type { Database, Tx } from '../../database/connect.ts'
 import { publish } from '../../database/events.ts'
 import { uuidArray } from '../../database/statements/uuid-array.ts'
@@ -39,7 +40,7 @@ export async function deleteAssets(
 async function putIntoTrash(tx: Tx, assetIds: readonly string[]): Promise<void> {
   const trashed = await tx
     .updateTable('asset')
-    .set({ deleted_at: sql`now()`, updated_at: sql`now()` })
+    .set({ deleted_at: NOW_AS_SEEN, updated_at: sql`now()` })
     .where(sql<boolean>`id = any(${uuidArray(assetIds)}::uuid[])`)
     .where('deleted_at', 'is', null)
     .returning(['id', 'owner_id'])
@@ -54,7 +55,7 @@ async function putIntoTrash(tx: Tx, assetIds: readonly string[]): Promise<void> 
 export async function restartTrashTime(db: Database): Promise<void> {
   await db
     .updateTable('asset')
-    .set({ deleted_at: sql`now()`, updated_at: sql`now()` })
+    .set({ deleted_at: NOW_AS_SEEN, updated_at: sql`now()` })
     .where('deleted_at', 'is not', null)
     .execute()
 }

@@ -4,6 +4,7 @@
  * carries it out. `removal_begun_at` and a trigger (0025-user-removals.sql) draw that line.
  */
 import { sql } from 'kysely'
+import { NOW_AS_SEEN } from '../../database/clock.ts'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import { markForPurge } from '../../placement/lifecycle/purge.ts'
@@ -57,7 +58,7 @@ async function markDeleted(tx: Tx, id: string, { force }: { force: boolean }): P
   await tx
     .updateTable('app_user')
     .set({
-      deleted_at: sql`coalesce(deleted_at, now())`,
+      deleted_at: sql`coalesce(deleted_at, ${NOW_AS_SEEN})`,
       ...(force && { removal_begun_at: sql`coalesce(removal_begun_at, now())` }),
       updated_at: sql`now()`,
     })
@@ -135,7 +136,7 @@ async function markRestored(tx: Tx, id: string): Promise<OwnUserView> {
 export async function restartDeleteDelay(db: Database): Promise<void> {
   await db
     .updateTable('app_user')
-    .set({ deleted_at: sql`now()`, updated_at: sql`now()` })
+    .set({ deleted_at: NOW_AS_SEEN, updated_at: sql`now()` })
     .where('deleted_at', 'is not', null)
     .where('removal_begun_at', 'is', null)
     .execute()

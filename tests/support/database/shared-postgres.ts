@@ -16,7 +16,7 @@ export const TEST_POSTGRES_VARIABLE = 'GLASSINE_TEST_POSTGRES'
  */
 function folderOfPostgres(): string {
   const whose = createHash('sha256').update(tmpdir()).digest('hex').slice(0, 8)
-  return join(memoryFolder(), `glassine-test-${userInfo().uid}-${whose}`)
+  return join(memoryFolder(), `glassine-tests-${userInfo().uid}-${whose}`)
 }
 
 /**
