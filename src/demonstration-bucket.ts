@@ -89,7 +89,8 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
     secretAccessKey,
     async close() {
       await server.close()
-      await write(file, { ...own, server: null })
+      // A data folder that was replaced meanwhile has a file of its own, or is about to be given one.
+      if ((await identityOf(folder).catch(nowhere)) === identity) await write(file, { ...own, server: null })
     },
   }
 }
@@ -98,6 +99,11 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
 async function identityOf(folder: string): Promise<string> {
   const { dev, ino } = await stat(folder, { bigint: true })
   return `${dev}:${ino}`
+}
+
+function nowhere(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null
+  throw error
 }
 
 async function isServing(server: Remembered['server'], folder: string): Promise<boolean> {
