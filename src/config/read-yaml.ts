@@ -16,7 +16,9 @@ export function readYaml(file: string): { document: unknown; mistakes: Mistake[]
       ? { path: [], wrong: `${line}: the key ${keyAt(text, at)} is there twice`, right: 'keep one of them' }
       : { path: [], wrong: `${line}: not YAML (${code})`, right: 'indent with spaces and quote unusual text' }
   })
-  if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) throw new ConfigError(file, mistakes)
+  // One character too many is an error at each of those that follow it.
+  const first = mistakes.filter(({ wrong }, at) => mistakes.findIndex((one) => one.wrong === wrong) === at)
+  if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) throw new ConfigError(file, first)
   return { document: document.toJS() ?? {}, mistakes }
 }
 

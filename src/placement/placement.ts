@@ -64,6 +64,8 @@ export type PlacementSettings = {
   /** Bytes a month that are read again at each disk and folder, and at each bucket; 0: none. */
   scrubDiskBytes: number
   scrubBucketBytes: number
+  /** From the beginning of a pass to that of the next one, at least. */
+  scrubIntervalMs: number
   /** How many objects start moving together, and how many jobs for that may wait at a time. */
   rebalanceBatch: number
   rebalanceJobs: number
@@ -123,6 +125,7 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   listingIntervalMs: 24 * 3_600_000,
   scrubDiskBytes: 1024 ** 4,
   scrubBucketBytes: 10 * 1024 ** 3,
+  scrubIntervalMs: 30 * 24 * 3_600_000,
   rebalanceBatch: 500,
   rebalanceJobs: 1_000,
 }

@@ -285,6 +285,17 @@ test('how long sessions last, and where browsers find the server', async (t) => 
   assert.deepEqual(paths(wrong).toSorted(), ['server.publicUrl', 'sessions.idleDays', 'sessions.maxDays'])
 })
 
+test('one character that is no YAML is one mistake for each line', async (t) => {
+  const error = await mistakesOf(
+    t,
+    `storage:\n  s3: { bucket: photos, accessKeyId: \${ID}, secretAccessKey: \${SECRET} }\n`,
+  )
+  assert.deepEqual(
+    error.mistakes.map(({ wrong }) => wrong),
+    ['line 2: not YAML (UNEXPECTED_TOKEN)'],
+  )
+})
+
 const KEYS = 'accessKeyId: id, secretAccessKey: secret'
 
 test('several locations: lists of names, and as many copies as there are places unless fewer are asked for', async (t) => {

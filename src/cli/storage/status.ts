@@ -267,12 +267,12 @@ function listedWhen({ listing }: LocationStatus, now: Date): string {
 
 /** What reading again has found, how far it is, and why it can't go on. */
 function scrubLines(locations: LocationStatus[], style: Style, now: Date): string[] {
-  return locations.flatMap(({ id, scrub: { readSince, wrong, unread, underWay } }) => {
+  return locations.flatMap(({ id, objects, scrub: { readSince, wrong, unread, underWay } }) => {
     const lines: string[] = []
     if (wrong > 0)
       lines.push(style.red(`  ${id}: ${plural(wrong, 'file')} with wrong bytes found by reading`))
     if (unread > 0) lines.push(style.amber(`  ${id}: ${plural(unread, 'file')} could not be read again`))
-    const done = readSince === null ? '' : `everything was read ${ago(readSince, now)}`
+    const done = readSince === null || objects.count === 0 ? '' : `everything was read ${ago(readSince, now)}`
     const going =
       underWay === null || underWay.count === 0
         ? ''

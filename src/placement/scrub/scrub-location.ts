@@ -48,8 +48,8 @@ export type ScrubOptions = {
 }
 
 /**
- * Goes on with the pass of a location. Null where nothing may be read there, nothing has come into the budget,
- * or another process is at it.
+ * Goes on with the pass of a location, or begins one where that is due (`isUnlimited`: in any case). Null where
+ * nothing may be read there, none is due, or another process is at it.
  * @throws what the confirmation of the place fails with, and `unavailable` where it can't be read
  */
 export async function scrubLocation(
@@ -61,7 +61,7 @@ export async function scrubLocation(
   if (location.isReadOnly) return null
   const monthlyBytes = monthlyBytesOf(placement, location)
   if (monthlyBytes === 0 && !options.isUnlimited) return null
-  const pass = await claimPass(placement, locationId)
+  const pass = await claimPass(placement, locationId, { isNow: options.isUnlimited === true })
   if (pass === null) return null
   const total = noCounts()
   const renewal = setInterval(() => {

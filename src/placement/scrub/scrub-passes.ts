@@ -24,13 +24,22 @@ export function addCounts(total: ScrubCounts, more: ScrubCounts): void {
   total.unread += more.unread
 }
 
-/** The pass of a location, begun or gone on with; null where another process is at it. */
+/**
+ * The pass of a location, begun or gone on with; null where none is due, or another process is at it. `isNow`:
+ * one is wanted whenever the last one was.
+ */
 export async function claimPass(
-  { db }: Pick<Placement, 'db'>,
+  { db, settings }: Pick<Placement, 'db' | 'settings'>,
   locationId: string,
+  { isNow }: { isNow: boolean },
 ): Promise<ScrubPass | null> {
+  const interval = sql`${settings.scrubIntervalMs} * interval '1 millisecond'`
+  // Of a time to come, the clock that wrote it was ahead.
   await sql`
-    insert into location_scrub (location_id) select id from location where id = ${locationId}
+    insert into location_scrub (location_id)
+    select id from location where id = ${locationId} and (${isNow} or not exists (
+      select from location_scrub where location_id = ${locationId}
+        and begun_at between now() - ${interval} and now()))
     on conflict (location_id) where finished_at is null do nothing`.execute(db)
   const holder = randomUUID()
   const lease = sql`now() + ${LEASE_MS} * interval '1 millisecond'`

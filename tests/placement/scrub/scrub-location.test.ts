@@ -179,7 +179,8 @@ test('it stops where the budget is used up, goes on there, and reads each object
   assert.equal(new Set(keys).size, 5)
   assert.equal(keys.length, 5)
 
-  Object.assign(rig.placement.settings, { scrubBucketBytes: MIB / 2 })
+  assert.equal(await scrubLocation(rig.placement, 's3'), null, 'once a month')
+  Object.assign(rig.placement.settings, { scrubBucketBytes: MIB / 2, scrubIntervalMs: 0 })
   const small = await scrubLocation(rig.placement, 's3')
   assert.deepEqual(small!.found, { read: { count: 0, bytes: 0 }, wrong: 0, unread: 5 }, 'larger than a month')
   Object.assign(rig.placement.settings, { scrubBucketBytes: 0 })
