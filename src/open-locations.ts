@@ -15,11 +15,12 @@ import type { Location } from './placement/location.ts'
 import { locationsWithReplicas, originsOf } from './placement/locations/known-locations.ts'
 import { forEachKind } from './placement/object-kinds.ts'
 import { type ClassPolicy, usesArchives } from './placement/storage-classes.ts'
-import type { StorageBackend } from './storage/backend.ts'
+import { type StorageBackend, StorageError } from './storage/backend.ts'
 import { openDiskBackend } from './storage/disk/disk.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/guards/breaker.ts'
 import { probeOnStall } from './storage/guards/probe-on-stall.ts'
 import { withBreaker } from './storage/guards/with-breaker.ts'
+import { withCallLimit } from './storage/guards/with-call-limit.ts'
 import { withLimits } from './storage/guards/with-limits.ts'
 import { withRetry } from './storage/guards/with-retry.ts'
 import { identityOfS3 } from './storage/s3/identity.ts'
@@ -192,8 +193,10 @@ function findUnknownProvider(path: string[], { provider }: S3Settings): Mistake[
 function openFolder(id: string, root: string, { retry, outage }: Manner, log: Log): Location {
   const { localFiles, ...files } = openDiskBackend({ root, log, makesRoot: false })
   const breaker = createBreaker(`folder ${root}`, outage)
-  // A share that hangs holds a thread of Node's for each call, and there are four of them for everything.
-  const limits = { reads: 1, writes: 1, others: 1 }
+  // At most 12 of the 16 threads of `bin/glassine` hang with it: 3 calls, a write, and a read of each stream.
+  const limits = { reads: 8, writes: 1, others: 3 }
+  const called = withCallLimit(files, 3)
+  let asking: ReturnType<typeof localFiles.space> | null = null
   return {
     id,
     kind: 'disk',
@@ -202,15 +205,35 @@ function openFolder(id: string, root: string, { retry, outage }: Manner, log: Lo
     identity: `the folder ${id}`,
     isDemonstration: false,
     // Without paths: its files are read through what guards them.
-    backend: withRetry(withLimits(withBreaker(files, breaker), limits), { ...retry, log }),
+    backend: withRetry(withLimits(withBreaker(called, breaker), limits), { ...retry, log }),
     breaker,
-    space: () => localFiles.space(),
+    space: async () => {
+      breaker.assertAdmits()
+      // One call, however many ask while the folder hangs.
+      asking ??= localFiles.space().finally(() => {
+        asking = null
+      })
+      return orNoAnswer(asking, SPACE_PATIENCE_MS)
+    },
     probe: async (options) => {
       breaker.assertNotBlocked()
       const { probeDisk } = await import('./storage/disk/probe.ts')
       return probeDisk(root, files.features, options)
     },
   }
+}
+
+/** How long a status waits for a number that it can do without. */
+const SPACE_PATIENCE_MS = 2_000
+
+/** @throws StorageError unavailable after `ms` without an answer */
+async function orNoAnswer<T>(answer: Promise<T>, ms: number): Promise<T> {
+  const patience = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => patience.reject(new StorageError('unavailable', `no answer for ${ms} ms`)),
+    ms,
+  )
+  return Promise.race([answer, patience.promise]).finally(() => clearTimeout(timer))
 }
 
 /** Loads the AWS SDK only where a bucket is used, because loading it takes longer than anything else. */

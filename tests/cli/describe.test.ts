@@ -74,6 +74,7 @@ function status(
       },
     ],
     copies: { wanted: 1, required: 1, byNumber: [] },
+    notConfigured: amount(),
     moving: [],
     kept: amount(),
     uploads: { strategy: 'local-first', rollout: null, direct: null },

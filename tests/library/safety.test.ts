@@ -48,8 +48,8 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
 
 type Found = Parameters<typeof safetyOf>[0]
 /** Where originals belong in one bucket. */
-const safety = (found: Omit<Found, 'copies'>) =>
-  safetyOf({ ...found, copies: { wanted: 1, required: 1, byNumber: [] } }, now)
+const safety = (found: Omit<Found, 'copies' | 'notConfigured'>) =>
+  safetyOf({ ...found, copies: { wanted: 1, required: 1, byNumber: [] }, notConfigured: amount() }, now)
 
 test('a place that is not well is named, and is no bad news while every original has a verified copy', () => {
   const found = { originals: originals({ both: 3 }), locations: [bucket()] }
@@ -128,6 +128,7 @@ test('where two copies are asked for, it is said how many have them', () => {
       {
         originals: originals({ offloaded: 10 }),
         copies: { wanted: 3, required: 2, byNumber },
+        notConfigured: amount(),
         locations: [bucket(), { ...folder, health }],
       },
       now,
@@ -144,6 +145,18 @@ test('where two copies are asked for, it is said how many have them', () => {
   assert.deepEqual(found([of(0, 1), of(3, 9)], 'unhealthy'), {
     text: '9 of 10 originals are proven in 2 places; 1 in none of them so far. Not working now: /mnt/nas.',
     tone: 'warn',
+  })
+})
+
+test('what lies at a location that is not configured is not said to be proven', () => {
+  const found = {
+    originals: originals({ offloaded: 5 }),
+    copies: { wanted: 1, required: 1, byNumber: [] },
+    locations: [bucket({ id: 'local', kind: 'disk', isLocal: true })],
+  }
+  assert.deepEqual(safetyOf({ ...found, notConfigured: amount(2) }, now), {
+    text: "2 originals of 5 are at a location that is not configured: they can't be read until it is.",
+    tone: 'bad',
   })
 })
 

@@ -43,10 +43,11 @@ export async function printStorageStatus(
   } else {
     context.print(describeStatus(found, context.style, new Date()))
   }
-  const { originals, locations, backups } = found.status
+  const { originals, notConfigured, locations, backups } = found.status
   const isFine =
     backups?.isLate !== true &&
     originals.atRisk.count === 0 &&
+    notConfigured.count === 0 &&
     lookedAtLongAgo(locations, new Date()) === null &&
     locations.every(
       ({ health, changes, listing, ledger }) =>

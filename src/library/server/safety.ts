@@ -50,7 +50,12 @@ export const ORIGINAL_STATES: readonly StateWords[] = [
 const LONG_AGO_MS = 60 * 3_600_000
 
 export function safetyOf(
-  { originals, copies, locations }: Pick<StorageStatus, 'originals' | 'copies' | 'locations'>,
+  {
+    originals,
+    copies,
+    notConfigured,
+    locations,
+  }: Pick<StorageStatus, 'originals' | 'copies' | 'notConfigured' | 'locations'>,
   now: Date,
 ): Safety {
   const { total, atRisk } = originals
@@ -58,6 +63,11 @@ export function safetyOf(
   if (atRisk.count > 0) {
     const are = atRisk.count === 1 ? 'is' : 'are'
     const text = `${plural(atRisk.count, 'original')} of ${count(total.count)} ${are} at risk: no verified copy.`
+    return { text, tone: 'bad' }
+  }
+  if (notConfigured.count > 0) {
+    const isOne = notConfigured.count === 1
+    const text = `${plural(notConfigured.count, 'original')} of ${count(total.count)} ${isOne ? 'is' : 'are'} at a location that is not configured: ${isOne ? 'it' : 'they'} can't be read until it is.`
     return { text, tone: 'bad' }
   }
   const disputed = locations.filter(({ ledger }) => ledger.conflict !== null)

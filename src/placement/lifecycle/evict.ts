@@ -181,7 +181,12 @@ async function turnToEvicting(
     if (!now || now.object.state === 'purging') return false
     if (await isLeased(tx, placement, object.id, replica.locationId)) return false
     const others = now.replicas.filter(
-      (other) => other.state === 'verified' && decision.confirmed.some((seen) => seen.key === other.key),
+      (other) =>
+        other.state === 'verified' &&
+        decision.confirmed.some(
+          // Of two buckets, one of which was copied key by key, one may be right and the other not.
+          (seen) => seen.key === other.key && seen.locationId === other.locationId,
+        ),
     )
     const required = requiredCopies(placement, object, replica)
     if (!mayEvict(now.object.state, others.length, required)) return false

@@ -8,8 +8,9 @@
  * says "nobody finished this write" is no reason to remove anything. What turns out to be right is kept.
  */
 import type { Removal } from '../../database/schema.ts'
-import { AppError } from '../../errors.ts'
+import { AppError, isAppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
+import { isStorageError } from '../../storage/backend.ts'
 import { type PermitTerm, permitRemoval } from '../../storage/removal-permit.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { type Leave, loadObject, noteClass, proveReplica } from '../ledger/replicas.ts'
@@ -79,6 +80,7 @@ export async function decideRemoval(
       throw new AppError('unavailable', `${candidate.locationId}: ${own.reason}`)
   }
   const confirmed = await confirmOthers(placement, object, replicas, { besides: candidate, actor, signal })
+  if (!confirmed.isEnough && confirmed.failure !== null) throw confirmed.failure.error
   const twin = confirmed.isEnough ? null : await findTwin(placement, object, standing, signal)
   if (confirmed.isEnough || twin)
     return remove(
@@ -229,7 +231,13 @@ export function requiredCopies(
   return own?.state === 'verified' || own?.state === 'evicting' ? minCopies[kind] : 1
 }
 
-type Confirmed = { copies: Replica[]; isEnough: boolean; doubt: string | null }
+/** `failure`: why a place could not be asked at all. */
+type Confirmed = {
+  copies: Replica[]
+  isEnough: boolean
+  doubt: string | null
+  failure: { error: Error } | null
+}
 
 /**
  * Looks at the other verified replicas now; what is found bad stops counting. `doubt`: one could not be
@@ -244,9 +252,18 @@ async function confirmOthers(
   const own = replicas.find(({ locationId, key }) => locationId === besides.locationId && key === besides.key)
   const copies: Replica[] = []
   let doubt: string | null = null
+  let failure: Confirmed['failure'] = null
   for (const other of replicas) {
     if (other === own || other.state !== 'verified') continue
-    const wait = await whyNotYet(placement, other)
+    let wait: string | null
+    try {
+      wait = await whyNotYet(placement, other)
+    } catch (error) {
+      if (!isAppError(error) && !isStorageError(error)) throw error
+      // A place that is away, or is configured no more, keeps nothing where enough others are right.
+      failure ??= { error }
+      continue
+    }
     if (wait !== null) {
       doubt = wait
       continue
@@ -265,5 +282,5 @@ async function confirmOthers(
       doubt = `${other.locationId}: ${check.reason}`
     }
   }
-  return { copies, isEnough: copies.length >= requiredCopies(placement, object, own), doubt }
+  return { copies, isEnough: copies.length >= requiredCopies(placement, object, own), doubt, failure }
 }

@@ -82,6 +82,8 @@ export type StorageStatus = {
    * before another copy is given up.
    */
   copies: { wanted: number; required: number; byNumber: ({ copies: number } & Amount)[] }
+  /** Originals whose only verified copies are at locations that the configuration names no more. */
+  notConfigured: Amount
   locations: LocationStatus[]
   /** Empty: everything is where it belongs. */
   moving: PendingMove[]
@@ -99,7 +101,7 @@ export type StorageStatus = {
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
 
 export async function storageStatus(placement: Placement): Promise<StorageStatus> {
-  const [{ originals, byNumber }, locations, moving, kept, backups] = await Promise.all([
+  const [{ originals, byNumber, notConfigured }, locations, moving, kept, backups] = await Promise.all([
     originalsByPlace(placement),
     locationStatuses(placement),
     pendingMoves(placement),
@@ -112,7 +114,7 @@ export async function storageStatus(placement: Placement): Promise<StorageStatus
     byNumber,
   }
   const cache = placement.cache && cacheUse(placement.cache)
-  return { originals, copies, locations, moving, kept, backups, cache }
+  return { originals, copies, notConfigured, locations, moving, kept, backups, cache }
 }
 
 /**
@@ -128,11 +130,22 @@ export async function countLost({ db }: Pick<Placement, 'db'>): Promise<number> 
 }
 
 async function originalsByPlace(
-  placement: Pick<Placement, 'local' | 'db' | 'policy'>,
-): Promise<{ originals: StorageStatus['originals']; byNumber: StorageStatus['copies']['byNumber'] }> {
+  placement: Pick<Placement, 'local' | 'locations' | 'db' | 'policy'>,
+): Promise<{
+  originals: StorageStatus['originals']
+  byNumber: StorageStatus['copies']['byNumber']
+  notConfigured: Amount
+}> {
   const here = placement.local.id
-  const { rows } = await sql<{ place: Place; copies: number; count: number; bytes: number }>`
-    select place, copies::int as copies, count(*)::bigint as count, coalesce(sum(size), 0)::bigint as bytes from (
+  const configured = [...placement.locations.keys()]
+  const { rows } = await sql<{
+    place: Place
+    copies: number
+    isReachable: boolean
+    count: number
+    bytes: number
+  }>`
+    select place, copies::int as copies, is_reachable as "isReachable", count(*)::bigint as count, coalesce(sum(size), 0)::bigint as bytes from (
       select o.size,
         case
           when coalesce(bool_or(r.state = 'verified' and r.location_id = ${here}), false) then case
@@ -143,11 +156,13 @@ async function originalsByPlace(
           else 'atRisk'
         end as place,
         count(*) filter (where r.state = 'verified'
-          and r.location_id = any(${placement.policy.original as string[]}::text[])) as copies
+          and r.location_id = any(${placement.policy.original as string[]}::text[])) as copies,
+        coalesce(bool_or(r.location_id = any(${configured}::text[])) filter (where r.state = 'verified'), true)
+          as is_reachable
       from stored_object o left join replica r on r.object_id = o.id
       where o.kind = 'original' and o.state = 'live' and o.is_linked
       group by o.id
-    ) placed group by place, copies`.execute(placement.db)
+    ) placed group by place, copies, is_reachable`.execute(placement.db)
   const none = (): Amount => ({ count: 0, bytes: 0 })
   const result = {
     total: none(),
@@ -158,16 +173,18 @@ async function originalsByPlace(
     inFlight: none(),
   }
   const byNumber = new Map<number, Amount>()
+  const notConfigured = none()
   for (const row of rows) {
     const amount = { count: Number(row.count), bytes: Number(row.bytes) }
     add(result[row.place], amount)
     add(result.total, amount)
+    if (!row.isReachable) add(notConfigured, amount)
     const sum = byNumber.get(row.copies) ?? none()
     add(sum, amount)
     byNumber.set(row.copies, sum)
   }
   const numbers = [...byNumber].map(([copies, amount]) => ({ copies, ...amount }))
-  return { originals: result, byNumber: numbers.sort((a, b) => a.copies - b.copies) }
+  return { originals: result, byNumber: numbers.sort((a, b) => a.copies - b.copies), notConfigured }
 }
 
 function add(sum: Amount, amount: Amount): void {

@@ -42,6 +42,13 @@ export async function claimPass(
         and begun_at between now() - ${interval} and now()))
     on conflict (location_id) where finished_at is null do nothing`.execute(db)
   const holder = randomUUID()
+  // Whoever wants all of it read now does not mean what was read weeks ago.
+  if (isNow)
+    await sql`
+      update location_scrub set begun_at = now(), after_object_id = default, read_count = 0, read_bytes = 0,
+        wrong_count = 0, unread_count = 0
+      where location_id = ${locationId} and finished_at is null and holder is null
+        and begun_at < now() - interval '1 day'`.execute(db)
   const lease = sql`now() + ${LEASE_MS} * interval '1 millisecond'`
   // A lease that is longer than any was written by a clock that was ahead.
   const { rows } = await sql<ScrubPass>`

@@ -215,3 +215,22 @@ test('a wrong copy is made anew although fewer others are left than copies are a
     assert.ok((await read(app, id)).equals(bytes))
   })
 })
+
+test('somebody who has stopped reading a film keeps nobody from the other files of a folder', async (t) => {
+  const { run, nas } = await startPlaces(t)
+  await run('  default: [nas]', async (app) => {
+    const [film, photo] = [randomBytes(20_000_000), randomBytes(1_000)]
+    const [filmId, photoId] = [
+      await ingestBytes(app.placement, film),
+      await ingestBytes(app.placement, photo),
+    ]
+    for (const id of [filmId, photoId]) await areAt(app, id, ['nas'])
+    const paused = await (await findServable(app.placement, filmId)).open({
+      range: { start: 0, end: 19_999_998 },
+    })
+    paused.once('readable', () => paused.read(1))
+    assert.ok((await read(app, photoId)).equals(photo))
+    paused.destroy()
+    assert.equal((await files(nas)).length, 2)
+  })
+})
