@@ -82,7 +82,7 @@ async function repaired(): Promise<void> {
 describe('a bucket', { concurrency: 1, timeout: 180_000 }, () => {
   test('that does not exist: the server starts and serves; it drains by itself within about a minute', async (t) => {
     for (let count = 0; count < 3; count += 1) await upload()
-    await troubleToldAs(/photos.*does not exist: create it or correct storage\.s3\.bucket/)
+    await troubleToldAs(/photos.*does not exist: create it or correct its name/)
     await everythingIsThere()
     assert.equal((await statusOf(client)).originals.localOnly.count, acknowledged.size)
     // Nothing else can be said of the files: they wait for it, and none of them has failed.
