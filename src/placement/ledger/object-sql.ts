@@ -105,3 +105,12 @@ export async function areSameBytes(db: Queryable, oneId: string, otherId: string
     select ${sha256Of(sql`${oneId}::uuid`)} = ${sha256Of(sql`${otherId}::uuid`)} as same`.execute(db)
   return rows[0]?.same === true
 }
+
+/**
+ * Ids of live objects that are made of others, and of which no verified replica is left: with a lost disk they
+ * are all that was made.
+ */
+export const lostPictures = sql<string>`(
+  select r.object_id from replica r join stored_object o on o.id = r.object_id
+  where r.state = 'suspect' and o.state = 'live' and o.kind in ('thumbnail', 'preview', 'encoded-video')
+    and not exists (select from replica v where v.object_id = r.object_id and v.state = 'verified'))`
