@@ -98,11 +98,20 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
   return runCommand(argv, context, printError)
 }
 
-/** A person reads this, not a collector of logs: warnings as sentences, the rest not at all. */
+/**
+ * A person reads this, not a collector of logs: warnings as sentences, each once, the rest not at all. Of a place
+ * that has lost sixty files it is said once that it has lost some; the command tells how many.
+ */
 function terminalLog(printError: (text: string) => void): Log {
+  const told = new Set<string>()
   const tell = (fields: object, message: string) => {
-    const { error } = fields as { error?: unknown }
-    printError(typeof error === 'string' ? `${message}: ${error}` : message)
+    const { location, error, reason } = fields as Record<string, unknown>
+    const where = typeof location === 'string' ? `${location}: ` : ''
+    const why = [error, reason].find((text) => typeof text === 'string')
+    const sentence = `${where}${message}${why === undefined ? '' : `: ${why}`}`
+    if (told.has(sentence)) return
+    told.add(sentence)
+    printError(sentence)
   }
   return { debug() {}, info() {}, warn: tell, error: tell }
 }
