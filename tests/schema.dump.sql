@@ -299,6 +299,7 @@ create table database_backup (
   taken_at timestamp with time zone not null,
   migration text not null,
   row_count bigint not null,
+  is_of_another_line boolean not null default false,
   constraint database_backup_row_count_check CHECK ((row_count >= 0)),
   constraint database_backup_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id) ON DELETE CASCADE,
   constraint database_backup_pkey PRIMARY KEY (object_id),
@@ -369,6 +370,8 @@ create table installation (
   created_at timestamp with time zone not null default now(),
   recipient text,
   key_confirmed_at timestamp with time zone,
+  restored_from timestamp with time zone,
+  restored_number bigint,
   constraint installation_check CHECK (((key_confirmed_at IS NULL) OR (recipient IS NOT NULL))),
   constraint installation_is_only_check CHECK (is_only),
   constraint installation_pkey PRIMARY KEY (is_only)

@@ -171,8 +171,9 @@ export async function runCommand(
   backup
     .command('key')
     .description('show the key that backups are encrypted with, at a terminal, so that you can write it down')
-    .action(async () => {
-      code = await showBackupKey(context)
+    .option('--new', 'make a new one first: the old one is lost, or somebody may have seen it')
+    .action(async (options: { new?: boolean }) => {
+      code = await showBackupKey(context, options)
     })
   program
     .command('restore')

@@ -97,6 +97,8 @@ export type Schema = {
     created_at: Timestamp
     recipient: string | null
     key_confirmed_at: NullableTimestamp
+    restored_from: NullableTimestamp
+    restored_number: BigInt8 | null
   }
   database_backup: {
     object_id: string
@@ -104,6 +106,7 @@ export type Schema = {
     taken_at: Timestamp
     migration: string
     row_count: BigInt8
+    is_of_another_line: Generated<boolean>
   }
   drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }
   probe_change: {

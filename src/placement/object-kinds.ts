@@ -9,7 +9,10 @@ type Row = {
   configKey: string
   /** Its key in `storage.delivery`; null: no client gets it by itself. */
   deliveryKey: 'originals' | 'previews' | 'encodedVideos' | null
-  /** No page shows it at once, so its class may be one that must be restored before it is read. */
+  /**
+   * Its class may be one that must be restored before it is read: no page shows it at once, and who has lost
+   * the ledger does not need it to get anything back.
+   */
   mayBeArchived: boolean
 }
 
@@ -22,7 +25,7 @@ export const OBJECT_KINDS = {
   sidecar: { configKey: 'sidecars', deliveryKey: null, mayBeArchived: false },
   'profile-image': { configKey: 'profileImages', deliveryKey: 'previews', mayBeArchived: false },
   'person-face': { configKey: 'personFaces', deliveryKey: 'previews', mayBeArchived: false },
-  'database-backup': { configKey: 'databaseBackups', deliveryKey: null, mayBeArchived: true },
+  'database-backup': { configKey: 'databaseBackups', deliveryKey: null, mayBeArchived: false },
 } as const satisfies Record<ObjectKind, Row>
 
 type Kinds = typeof OBJECT_KINDS

@@ -38,6 +38,19 @@ test('classes by kind and age', async (t) => {
   assert.deepEqual([classes.previews, prices], [null, null])
 })
 
+test('a backup of the database must be readable by who has lost everything else', async (t) => {
+  const { classes } = await load(t, '    databaseBackups: { class: GLACIER_IR }')
+  assert.equal(classes.databaseBackups?.class, 'GLACIER_IR')
+  const archives = [
+    ['{ class: DEEP_ARCHIVE }', 'class'],
+    ['{ class: STANDARD, rules: [{ olderThanDays: 30, class: GLACIER }] }', 'rules.0'],
+  ]
+  for (const [text, path] of archives)
+    assert.deepEqual(await mistakes(t, `    databaseBackups: ${text}`), [
+      `classes.databaseBackups.${path}: this class must be restored before it is read`,
+    ])
+})
+
 test('mistakes are named: unknown classes, order, archives for what is looked at, classes of a disk', async (t) => {
   assert.deepEqual(
     await mistakes(t, '    originals: { class: FROZEN, rules: [{ olderThanDays: 0, class: GLACIER }] }'),

@@ -1,15 +1,20 @@
 import { join } from 'node:path'
 import { confirmKey } from '../../database/backups/installation.ts'
 import { KEY_FILE_NAME } from '../../database/backups/key-file.ts'
+import type { Database } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
-import { ensureBackupKey } from '../../placement/backups/recipient.ts'
+import { ensureBackupKey, replaceBackupKey } from '../../placement/backups/recipient.ts'
+import { enqueue } from '../../queue/enqueue.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+
+const NEW = 'new key'
 
 /**
  * Shows the key to a person, who says so before, and says afterwards that it is written down. Never to a pipe
- * or a file: those are kept, and nobody knows for how long.
+ * or a file: those are kept, and nobody knows for how long. `new`: one is made first, where the other one was
+ * lost or may have been seen.
  */
-export async function showBackupKey(context: CliContext): Promise<ExitCode> {
+export async function showBackupKey(context: CliContext, options: { new?: boolean }): Promise<ExitCode> {
   const { input, style, print } = context
   if (!input.isTerminal || !context.isTerminal)
     throw new AppError(
@@ -18,13 +23,14 @@ export async function showBackupKey(context: CliContext): Promise<ExitCode> {
     )
   return context.withDatabase(async (db, config) => {
     const keyFile = join(config.dataDir, KEY_FILE_NAME)
+    if (options.new && !(await makeNewKey(context, db, keyFile))) return EXIT.attention
     const { identity, recipient } = await ensureBackupKey(db, keyFile)
     if (identity === null)
       throw new AppError(
         'not-found',
-        `The key is not in this data folder: ${keyFile} is missing. It was made on another machine, or the file was lost.`,
+        `The key is not in this data folder: ${keyFile} is missing. If it was made on another machine, run this there. If the file was lost, put back what you have written down, or have a new key made for the backups from now on: glassine backup key --new`,
       )
-    print('Who has this key can read every backup of the database; without it nobody can, you neither.')
+    print('Who has this key can read every backup that is made for it; without it nobody can, you neither.')
     if (!isYes(await input.ask('Can nobody else see this screen? Show it (yes/no): '))) return EXIT.attention
     print(
       `\n    ${style.bold(identity)}\n\nIt also lies in ${keyFile}. Write it down, and keep it where a fire here does not reach.`,
@@ -34,6 +40,25 @@ export async function showBackupKey(context: CliContext): Promise<ExitCode> {
     print('Noted. Glassine does not ask again.')
     return EXIT.done
   })
+}
+
+async function makeNewKey({ input, print }: CliContext, db: Database, keyFile: string): Promise<boolean> {
+  print(
+    'Backups are made for a new key from now on, and the next one at once. Those that exist stay readable with the old key only: keep it for as long as you want to read them.',
+  )
+  if ((await input.ask(`To make it, type "${NEW}": `)).trim().toLowerCase() !== NEW) {
+    print('Nothing was changed.')
+    return false
+  }
+  const { keptAt } = await replaceBackupKey(db, keyFile, (tx) => enqueue(tx, 'back-up-database', {}))
+  print(
+    [
+      'The new key is made; the next backup is for it.',
+      ...(keptAt === null ? [] : [`The old key lies in ${keptAt}.`]),
+      `Other machines of this installation that have the old ${KEY_FILE_NAME} make no backups until you move it away there.`,
+    ].join(' '),
+  )
+  return true
 }
 
 const isYes = (answer: string) => answer.trim().toLowerCase() === 'yes'

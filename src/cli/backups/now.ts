@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import type { Database } from '../../database/connect.ts'
 import { count } from '../../library/words.ts'
-import { knownBackups } from '../../placement/backups/backup-rows.ts'
+import { ownBackups } from '../../placement/backups/backup-rows.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { lastErrorOf } from '../../queue/find-jobs.ts'
@@ -18,12 +20,20 @@ export async function backUpNow(context: CliContext): Promise<ExitCode> {
   return context.withWorker(async (placement, work) => {
     const { db, policy } = placement
     const homes = policy['database-backup']
-    const before = (await knownBackups(db))[0]?.number ?? 0
+    let before = (await ownBackups(db))[0]?.number ?? 0
+    let askedAt = await timeOf(db)
     await enqueue(db, 'back-up-database', {})
     const interrupted = context.untilInterrupted()
     let isOurs = false
     for (;;) {
-      const [newest] = await knownBackups(db)
+      const [newest] = await ownBackups(db)
+      if (newest !== undefined && newest.number > before && newest.takenAt.getTime() < askedAt) {
+        // It was under way already, and may lack what came just before this command.
+        before = newest.number
+        // Or else the clock was put back, and every other one would be too old as well.
+        askedAt = Math.min(askedAt, await timeOf(db))
+        await enqueue(db, 'back-up-database', {}, { onlyIfNone: true })
+      }
       const isThere = newest !== undefined && newest.number > before
       const missing = homes.filter((home) => !newest?.at.some(({ locationId }) => locationId === home))
       if (isThere && missing.length === 0) {
@@ -53,6 +63,12 @@ export async function backUpNow(context: CliContext): Promise<ExitCode> {
       })
     }
   })
+}
+
+/** Of the clock by which a backup is dated, in whole milliseconds as there. */
+async function timeOf(db: Database): Promise<number> {
+  const { rows } = await sql<{ now: Date }>`select date_trunc('milliseconds', now()) as now`.execute(db)
+  return rows[0]!.now.getTime()
 }
 
 /** A try that failed is repeated by itself. */

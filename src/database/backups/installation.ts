@@ -11,13 +11,35 @@ export type Installation = {
   recipient: string | null
   /** Since when somebody has it written down; null: nobody has said so. */
   keyConfirmedAt: Date | null
+  /** The backup that this database was restored from. */
+  restored: { takenAt: Date; number: number } | null
 }
 
 /** Its only row. */
 export async function loadInstallation(db: Queryable): Promise<Installation> {
   const row = await db.selectFrom('installation').selectAll().executeTakeFirstOrThrow()
   const { id, created_at: createdAt, recipient, key_confirmed_at: keyConfirmedAt } = row
-  return { id, createdAt, recipient, keyConfirmedAt }
+  const { restored_from: takenAt, restored_number: number } = row
+  const restored = takenAt === null || number === null ? null : { takenAt, number }
+  return { id, createdAt, recipient, keyConfirmedAt, restored }
+}
+
+/**
+ * Notes which backup the database was restored from, and keeps the number for it that comes after all that
+ * it knows. Nothing where that was noted already, or where the migrations are too old to note it.
+ */
+export async function noteRestored(client: pg.ClientBase | pg.Pool, takenAt: Date): Promise<void> {
+  const { rowCount } = await client.query(
+    `select from information_schema.columns where table_schema = current_schema()
+     and table_name = 'installation' and column_name = 'restored_number'`,
+  )
+  if (rowCount === 0) return
+  await client.query(
+    `update installation set restored_from = $1,
+       restored_number = nextval(pg_get_serial_sequence('database_backup', 'number'))
+     where restored_from is distinct from $1`,
+    [takenAt],
+  )
 }
 
 /** Notes for whom backups are encrypted from now on, unless somebody was first. @returns who it is */
@@ -28,6 +50,19 @@ export async function noteRecipient(db: Queryable, recipient: string): Promise<s
     .returning(({ ref }) => ref('recipient').$notNull().as('recipient'))
     .executeTakeFirstOrThrow()
   return row.recipient
+}
+
+/** Backups are encrypted for another key from now on, which nobody has written down yet. */
+export async function replaceRecipient(
+  db: Queryable,
+  { from, to }: { from: string | null; to: string },
+): Promise<boolean> {
+  const row = await db
+    .updateTable('installation')
+    .set({ recipient: to, key_confirmed_at: null })
+    .where(sql<boolean>`recipient is not distinct from ${from}`)
+    .executeTakeFirstOrThrow()
+  return row.numUpdatedRows === 1n
 }
 
 /** Somebody has written down the key of this recipient. */

@@ -1,9 +1,12 @@
 /** The file that holds the backup key of this installation. What it says appears in no log and no answer. */
-import { link, open, readFile, unlink } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { link, open, readFile, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
 
 /** In the data folder. */
 export const KEY_FILE_NAME = 'backup-key.txt'
+const NO_SYNC = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EBADF', 'EISDIR']
 
 /** The first line that is no remark: as age itself reads such a file. Null where there is no file. */
 export async function readKeyFile(path: string): Promise<string | null> {
@@ -12,6 +15,50 @@ export async function readKeyFile(path: string): Promise<string | null> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
+  }
+}
+
+/**
+ * Puts the new key where the other one is, which is kept beside it: the older backups open with nothing else.
+ * Killed at any point, it can be called again. @returns where the other one lies now; null: there was none
+ */
+export async function turnToNewKeyFile(
+  path: string,
+  recipient: string,
+  recipientOfOld: string | null,
+): Promise<string | null> {
+  let kept: string | null = null
+  if (recipientOfOld !== null) {
+    kept = besideKeyFile(path, recipientOfOld, '')
+    await link(path, kept).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+    await syncFolder(dirname(path))
+  }
+  await rename(newKeyFile(path, recipient), path)
+  await syncFolder(dirname(path))
+  return kept
+}
+
+/** Where a new key lies until backups are made for it. */
+export function newKeyFile(path: string, recipient: string): string {
+  return besideKeyFile(path, recipient, '.new')
+}
+
+/** Named by its public half, so that no two keys ever have one name. */
+function besideKeyFile(path: string, recipient: string, what: string): string {
+  return path.replace(/(\.txt)?$/, `.${recipient.slice(-12)}${what}.txt`)
+}
+
+/** Some network file systems refuse to sync a folder; they do it themselves. */
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } catch (error) {
+    if (!NO_SYNC.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  } finally {
+    await handle.close()
   }
 }
 
@@ -32,7 +79,8 @@ export async function writeKeyFile(
 # public key: ${recipient}
 ${identity}
 `
-  const unfinished = `${path}.${process.pid}.unfinished`
+  // In a container the pid is the same after every start: what a killed one left would be in the way for ever.
+  const unfinished = `${path}.${randomBytes(8).toString('hex')}.unfinished`
   const file = await open(unfinished, 'wx', 0o600)
   try {
     await file.writeFile(text)
@@ -49,4 +97,6 @@ ${identity}
   } finally {
     await unlink(unfinished)
   }
+  // The file was synced, and its name was not.
+  await syncFolder(dirname(path))
 }

@@ -83,7 +83,26 @@ export async function loadBackup(
   } finally {
     // Ending the connection ends the transaction, whatever it is in the middle of.
     client.release(!isDone)
-    if (!isDone && !hadQueue) await pool.query('drop schema graphile_worker cascade')
+    if (!isDone && !hadQueue) await dropQueue(pool)
+  }
+}
+
+/**
+ * Takes back what `installQueue` has made. Not where a server has set the database up meanwhile: then the
+ * queue is that server's, with all of its jobs. The lock keeps it from doing so while this looks.
+ */
+async function dropQueue(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect()
+  let isOver = false
+  try {
+    await client.query('begin')
+    await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
+    const { rows } = await client.query(THINGS)
+    if (rows.length === 0) await client.query('drop schema if exists graphile_worker cascade')
+    await client.query('commit')
+    isOver = true
+  } finally {
+    client.release(!isOver)
   }
 }
 

@@ -54,7 +54,8 @@ export async function* seal(plain: AsyncIterable<Buffer>, recipient: string): As
 
 /**
  * What was sealed.
- * @throws AppError invalid where it was sealed for another key, corrupt where it was changed or ends early
+ * @throws AppError invalid where its header does not open: it was sealed for another key, or the header is
+ * damaged, and nobody can tell which; corrupt where what follows was changed or ends early
  */
 export async function* unseal(sealed: AsyncIterable<Buffer>, identity: string): AsyncGenerator<Buffer> {
   const { Decrypter } = await import('age-encryption')
@@ -62,8 +63,10 @@ export async function* unseal(sealed: AsyncIterable<Buffer>, identity: string): 
   decrypter.addIdentity(identity)
   const source = watched(sealed)
   const input = Readable.from(source.bytes, { objectMode: false })
+  let isOpen = false
   try {
     const opened = await decrypter.decrypt(toWeb(input))
+    isOpen = true
     yield* buffersOf(
       pipeline(
         Readable.fromWeb(opened as ReadableStream<Uint8Array>),
@@ -75,8 +78,12 @@ export async function* unseal(sealed: AsyncIterable<Buffer>, identity: string): 
     // What the place says is no fault of the backup's.
     if (source.failure !== undefined) throw source.failure
     if (error instanceof AppError) throw error
-    if (/no identity matched/.test((error as Error).message))
-      throw new AppError('invalid', 'The backup was made for another key than this one.', { cause: error })
+    if (!isOpen)
+      throw new AppError(
+        'invalid',
+        'The backup was made for another key than this one, or its beginning is damaged.',
+        { cause: error },
+      )
     throw damaged('it was changed, or ends early', error)
   } finally {
     // Where the key does not fit, nobody has read it to its end: its connection is free again at once.

@@ -1,7 +1,8 @@
 /**
  * Backups that a location holds and the ledger does not know: those that were made after the one that it was
- * restored from, and that one itself. A ledger knows nothing of them that it could compare, so each is read
- * to its end and must be a whole backup of this installation.
+ * restored from, and that one itself. The later ones are of another line (`backup-rows.ts`). A ledger knows
+ * nothing of them that it could compare, so each is read to its end and must be a whole backup of this
+ * installation.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { type BackupHeader, countRows, newestMigration } from '../../database/backups/format.ts'
@@ -18,7 +19,7 @@ import type { Placement } from '../placement.ts'
 import { adoptBytes } from '../replica-io/adopt-bytes.ts'
 import { PROOF } from '../states.ts'
 import { isArchiveClass } from '../storage-classes.ts'
-import { noteBackup } from './backup-rows.ts'
+import { noteFoundBackup } from './backup-rows.ts'
 import { assertAsNamed } from './found-backups.ts'
 import { loadBackupKey } from './recipient.ts'
 
@@ -98,7 +99,7 @@ export async function adoptBackup(
       .execute()
     const found = { objectId, locationId: location.id, key }
     await adoptBytes(tx, found, { level: PROOF.readBack, proof: proofOf(location, read), held, actor: ACTOR })
-    await noteBackup(tx, objectId, facts)
+    await noteFoundBackup(tx, objectId, facts)
   })
   return true
 }

@@ -8,20 +8,50 @@ import { backupsPrefix, partsOfBackupKey, timeInKey } from '../keys.ts'
 import type { Location } from '../location.ts'
 import { readReplica } from '../replica-io/read-replica.ts'
 
-export type FoundBackup = { key: ObjectKey; installation: string; takenAt: Date; size: number }
+export type FoundBackup = {
+  key: ObjectKey
+  installation: string
+  /** By its name: what the clock of the database showed. */
+  takenAt: Date
+  /** When the location got it, by its own clock; later where it was copied since, as by a class change. */
+  storedAt: Date
+  storageClass: string | null
+  size: number
+}
+
+/** Between two clocks that are called right, and between the snapshot and the end of its upload. */
+export const TIMES_SLACK_MS = 60 * 60_000
+
+/**
+ * Whether its name has a time at which it had long been there, so that the clock of the database was ahead. A
+ * location gets nothing before it was made, and copies only make its own time later.
+ */
+export function isNamedAhead({ takenAt, storedAt }: Pick<FoundBackup, 'takenAt' | 'storedAt'>): boolean {
+  return takenAt.getTime() > storedAt.getTime() + TIMES_SLACK_MS
+}
+
+/** The time of its snapshot, as far as the location's own clock does not disprove it. */
+export function toldTime(found: Pick<FoundBackup, 'takenAt' | 'storedAt'>): number {
+  return (isNamedAhead(found) ? found.storedAt : found.takenAt).getTime()
+}
 
 /** Of all installations that use the location, the newest first. */
 export async function findBackups({ backend }: Pick<Location, 'backend'>): Promise<FoundBackup[]> {
   const found: FoundBackup[] = []
-  for await (const { key, size } of backend.list(backupsPrefix(null))) {
+  for await (const { key, size, modifiedAt, storageClass } of backend.list(backupsPrefix(null))) {
     const parts = partsOfBackupKey(key)
-    if (parts !== null) found.push({ key, size, ...parts })
+    if (parts !== null)
+      found.push({ key, size, storedAt: modifiedAt, storageClass: storageClass ?? null, ...parts })
   }
-  return found.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime())
+  return found.sort((a, b) => toldTime(b) - toldTime(a) || b.storedAt.getTime() - a.storedAt.getTime())
 }
 
 /** Its encrypted bytes. */
-export function readFound(location: Location, { key, size }: FoundBackup, signal?: AbortSignal) {
+export function readFound(
+  location: Location,
+  { key, size }: Pick<FoundBackup, 'key' | 'size'>,
+  signal?: AbortSignal,
+) {
   return readReplica(location, key, { start: 0, end: size - 1 }, signal)
 }
 

@@ -1,11 +1,13 @@
 /** Makes a backup of the database: an object as any other, of a kind of its own. */
 import { createReadStream } from 'node:fs'
 import { type BackupHeader, countRows, newestMigration } from '../../database/backups/format.ts'
+import { loadInstallation } from '../../database/backups/installation.ts'
 import { checkBackup } from '../../database/backups/read-backup.ts'
 import { seal, unseal } from '../../database/backups/seal.ts'
 import { writeBackup } from '../../database/backups/write-backup.ts'
 import { AppError } from '../../errors.ts'
 import { JOBS_SECTION } from '../../queue/backup-jobs.ts'
+import { RetryLater } from '../../queue/retry-later.ts'
 import { VERSION } from '../../version.ts'
 import { confirmLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -44,6 +46,9 @@ export async function backUpDatabase(placement: Placement, signal?: AbortSignal)
   try {
     if (header === undefined) throw new AppError('corrupt', 'a backup has no header')
     const { takenAt, installation } = header
+    // Sealed for the one, and naming the other inside, it would be refused by every restore.
+    if ((await loadInstallation(placement.db)).recipient !== recipient)
+      throw new RetryLater('a new backup key was made meanwhile', 1_000)
     if (identity !== null)
       await checkBackup(
         unseal(createReadStream(staged.path, { highWaterMark: READ_BYTES, signal }), identity),

@@ -3,11 +3,11 @@
  * media folder. Nothing is changed at the location that the backup is read from.
  */
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
-import { assertRecipient } from '../../database/backups/installation.ts'
+import { assertRecipient, noteRestored } from '../../database/backups/installation.ts'
 import { KEY_FILE_NAME, readKeyFile, writeKeyFile } from '../../database/backups/key-file.ts'
 import { loadBackup } from '../../database/backups/load-backup.ts'
 import { unseal } from '../../database/backups/seal.ts'
@@ -22,6 +22,9 @@ import { readFound } from './found-backups.ts'
 /** What a new disk may hold, and is no file of anybody's. */
 const OF_THE_DISK = ['lost+found']
 const READ_BYTES = 256 * 1024
+/** Of our own: what else lies in the data folder may be somebody's media folder. */
+const FOLDER_BEGIN = '.glassine-restore-'
+const FETCHED = 'backup.age'
 
 /**
  * The media folder is new, or that of an installation. @throws AppError conflict where it holds other files
@@ -67,11 +70,10 @@ export async function restoreInstallation({
   onProgress,
 }: Parts): Promise<void> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const folder = join(dataDir, 'restore')
-  // What an interrupted restore has fetched.
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder, { mode: 0o700 })
-  const file = join(folder, 'backup.age')
+  await removeInterrupted(dataDir)
+  const folder = await mkdtemp(join(dataDir, FOLDER_BEGIN))
+  const file = join(folder, FETCHED)
+  const takenAt = new Date(chosen.header.takenAt)
   const sealed = () => createReadStream(file, { highWaterMark: READ_BYTES })
   try {
     onProgress(`fetching ${chosen.found.key}`)
@@ -83,6 +85,7 @@ export async function restoreInstallation({
         onTable: (name) => onProgress(`restoring ${name}`),
         beforeCommit: async (client) => {
           await assertRecipient(client, key.recipient)
+          await noteRestored(client, takenAt)
           await markMediaFolder(client, local)
           const own = join(dataDir, KEY_FILE_NAME)
           if ((await readKeyFile(own)) === null) await writeKeyFile(own, key)
@@ -90,10 +93,28 @@ export async function restoreInstallation({
       })
       // As at any start of this version.
       await migrate(pool, log)
+      // Where the backed up database was too old to note it. Without it, the backup that was restored is
+      // taken for one of another line, which only keeps it longer.
+      await noteRestored(pool, takenAt)
     })
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    await removeFetched(folder)
   }
+}
+
+/** What a restore that was killed has fetched. */
+async function removeInterrupted(dataDir: string): Promise<void> {
+  for (const entry of await readdir(dataDir, { withFileTypes: true }))
+    if (entry.isDirectory() && entry.name.startsWith(FOLDER_BEGIN))
+      await removeFetched(join(dataDir, entry.name))
+}
+
+/** The one file that a restore makes, and its folder where nothing else lies in it. */
+async function removeFetched(folder: string): Promise<void> {
+  await rm(join(folder, FETCHED), { force: true })
+  await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code ?? '')) throw error
+  })
 }
 
 /**

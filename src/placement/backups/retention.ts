@@ -6,43 +6,72 @@ import { sql } from 'kysely'
 import type { BackupKeep } from '../backup-settings.ts'
 import { loadObject } from '../ledger/replicas.ts'
 import { markForPurge } from '../lifecycle/purge.ts'
-import { knowNoOtherLedger } from '../locations/locations.ts'
+import { confirmLocation, knowNoOtherLedger } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { checkByHead } from '../replica-io/verify.ts'
-import { type KnownBackup, knownBackups } from './backup-rows.ts'
+import { isSafe, type KnownBackup, ownBackups } from './backup-rows.ts'
 import { requireBackups } from './recipient.ts'
 
 const DAY_MS = 24 * 3_600_000
 
-/** `isSafe`: verified where it belongs, at enough places. */
-export type RetainedBackup = { id: string; number: number; takenAt: Date; isSafe: boolean }
+/** So many of those that are not safe are kept in any case: while no place answers, they are all there is. */
+const MIN_UNSAFE = 3
+
+/** `at`: where it is verified. `isSafe`: at enough of the places where it belongs. */
+export type RetainedBackup = { id: string; number: number; takenAt: Date; isSafe: boolean; at: string[] }
+/** `for`: what stands for it. */
+type Replaced = { id: string; for: string }
 
 /**
  * Those that are one too many. Of the safe ones, the newest of each of the last so many days, weeks and
- * months that have one are kept; and the newest of all in any case, both by the order in which they were made
- * and by their times. Those that are not safe are never counted, nor named.
+ * months that have one are kept; so the newest of all is, in any case.
  */
-export function expendable(backups: readonly RetainedBackup[], keep: BackupKeep): string[] {
-  const safe = backups.filter(({ isSafe }) => isSafe).sort((a, b) => b.number - a.number)
-  const kept = new Set<string>()
-  const newest = safe[0]
-  if (newest === undefined) return []
-  kept.add(newest.id)
-  kept.add(safe.reduce((a, b) => (b.takenAt.getTime() > a.takenAt.getTime() ? b : a)).id)
+export function expendableSafe(backups: readonly RetainedBackup[], keep: BackupKeep): string[] {
+  const safe = backups.filter(({ isSafe }) => isSafe).sort(newestFirst)
+  const kept = keptOf(safe, keep)
+  return safe.filter(({ id }) => !kept.has(id)).map(({ id }) => id)
+}
+
+/**
+ * Of those that are not safe, each that its days, weeks and months would not keep beside the newer ones that
+ * are at least as safe, which are verified wherever it is, and somewhere: the disk would fill while a bucket
+ * refuses them. By the calendar, and not all but the newest, since a place that is asked for from now on makes
+ * none of the older ones safe before it has its copy.
+ */
+export function expendableUnsafe(backups: readonly RetainedBackup[], keep: BackupKeep): Replaced[] {
+  const sorted = [...backups].sort(newestFirst)
+  return sorted.flatMap((one, index) => {
+    if (one.isSafe) return []
+    const asSafe = sorted.slice(0, index).filter((newer) => isAsSafe(newer, one))
+    const newest = asSafe[0]
+    if (newest === undefined || asSafe.length < MIN_UNSAFE) return []
+    return keptOf([...asSafe, one], keep).has(one.id) ? [] : [{ id: one.id, for: newest.id }]
+  })
+}
+
+const newestFirst = (a: RetainedBackup, b: RetainedBackup) => b.number - a.number
+
+function isAsSafe(newer: RetainedBackup, one: RetainedBackup): boolean {
+  return newer.isSafe || (newer.at.length > 0 && one.at.every((place) => newer.at.includes(place)))
+}
+
+/** Of these, the newest first: the first one, and the first of each period that counts. */
+function keptOf(backups: readonly RetainedBackup[], keep: BackupKeep): Set<string> {
+  const kept = new Set(backups.slice(0, 1).map(({ id }) => id))
   for (const [periodOf, count] of [
     [dayOf, keep.daily],
     [weekOf, keep.weekly],
     [monthOf, keep.monthly],
   ] as const) {
     const periods = new Set<number>()
-    for (const { id, takenAt } of safe) {
+    for (const { id, takenAt } of backups) {
       const period = periodOf(takenAt)
       if (periods.has(period) || periods.size >= count) continue
       periods.add(period)
       kept.add(id)
     }
   }
-  return safe.filter(({ id }) => !kept.has(id)).map(({ id }) => id)
+  return kept
 }
 
 const dayOf = (time: Date) => Math.floor(time.getTime() / DAY_MS)
@@ -51,56 +80,105 @@ const weekOf = (time: Date) => Math.floor((dayOf(time) + 3) / 7)
 const monthOf = (time: Date) => time.getUTCFullYear() * 12 + time.getUTCMonth()
 
 /**
- * Has the backups removed that are one too many, by the same purge as anything else. None while a place may
- * have another ledger, or while the newest one can't be seen where it belongs. @returns how many
+ * Has the backups removed that are one too many, by the same purge as anything else. None while a place that
+ * holds one may have another ledger, or while the one that stands for them can't be seen where it is said to
+ * be. @returns how many
  */
 export async function applyRetention(placement: Placement): Promise<number> {
+  return (await removeSafe(placement)) + (await removeUnsafe(placement))
+}
+
+async function removeSafe(placement: Placement): Promise<number> {
   const { keep } = requireBackups(placement)
-  const before = retained(placement, await knownBackups(placement.db))
-  if (expendable(before, keep).length === 0) return 0
+  const known = await ownBackups(placement.db)
+  if (expendableSafe(toRetained(placement, known), keep).length === 0) return 0
   if (!(await knowNoOtherLedger(placement))) return 0
-  if (!(await isNewestThere(placement))) return 0
+  const newest = known.find((backup) => isSafe(placement, backup))
+  if (newest === undefined || !(await isThere(placement, newest, placement.policy['database-backup'])))
+    return 0
+  return remove(placement, (backups) => expendableSafe(backups, keep))
+}
+
+/** They are many where a place is away, so only the places are asked where they and their successors lie. */
+async function removeUnsafe(placement: Placement): Promise<number> {
+  const { keep } = requireBackups(placement)
+  const known = new Map((await ownBackups(placement.db)).map((backup) => [backup.objectId, backup]))
+  const mayGo = new Set<string>()
+  const seen = new Map<string, boolean>()
+  for (const { id, for: newer } of expendableUnsafe(toRetained(placement, [...known.values()]), keep)) {
+    const { at, elsewhere } = known.get(id)!
+    let isAway = false
+    for (const place of [...at.map(({ locationId }) => locationId), ...elsewhere]) {
+      if (!seen.has(place)) seen.set(place, await isConfirmed(placement, place))
+      isAway ||= !seen.get(place)
+    }
+    if (isAway) continue
+    const places = known.get(newer)!.at.map(({ locationId }) => locationId)
+    if (!seen.has(newer)) seen.set(newer, await isThere(placement, known.get(newer)!, places))
+    if (seen.get(newer)) mayGo.add(id)
+  }
+  if (mayGo.size === 0) return 0
+  return remove(placement, (backups) =>
+    expendableUnsafe(backups, keep)
+      .map(({ id }) => id)
+      .filter((id) => mayGo.has(id)),
+  )
+}
+
+async function isConfirmed(placement: Placement, id: string): Promise<boolean> {
+  const location = placement.locations.get(id)
+  if (location === undefined) return false
+  try {
+    await confirmLocation(placement, location)
+    return true
+  } catch (error) {
+    placement.log.info(
+      { location: id, error: (error as Error).message },
+      'a place could not be confirmed: no backup that lies there is removed',
+    )
+    return false
+  }
+}
+
+function remove(
+  placement: Placement,
+  choose: (backups: readonly RetainedBackup[]) => string[],
+): Promise<number> {
   return placement.db.transaction().execute(async (tx) => {
     // Nobody may find one of them bad between the decision and the mark.
     await sql`select from stored_object where kind = 'database-backup' order by id for update`.execute(tx)
-    const ids = expendable(retained(placement, await knownBackups(tx)), keep)
+    const ids = choose(toRetained(placement, await ownBackups(tx)))
     await markForPurge(tx, ids, 'replaced')
     return ids.length
   })
 }
 
-function retained(placement: Placement, backups: readonly KnownBackup[]): RetainedBackup[] {
+function toRetained(placement: Placement, backups: readonly KnownBackup[]): RetainedBackup[] {
   return backups.map((backup) => ({
     id: backup.objectId,
     number: backup.number,
     takenAt: backup.takenAt,
     isSafe: isSafe(placement, backup),
+    at: backup.at.map(({ locationId }) => locationId),
   }))
 }
 
-/** Verified at as many of the places where backups belong as is asked for. */
-function isSafe(
-  { policy, minCopies }: Pick<Placement, 'policy' | 'minCopies'>,
-  { at }: KnownBackup,
-): boolean {
-  const home = at.filter(({ locationId }) => policy['database-backup'].includes(locationId))
-  return home.length >= Math.max(1, minCopies['database-backup'])
-}
-
-/** The one that all others may be given up for is asked for now, at each place where it counts. */
-async function isNewestThere(placement: Placement): Promise<boolean> {
-  const newest = (await knownBackups(placement.db)).find((backup) => isSafe(placement, backup))
-  const loaded = newest && (await loadObject(placement.db, newest.objectId))
-  if (!loaded) return false
-  const homes = placement.policy['database-backup']
+/** One that others may be given up for is asked for now, at each of these places where it counts. */
+async function isThere(
+  placement: Placement,
+  { objectId }: KnownBackup,
+  places: readonly string[],
+): Promise<boolean> {
+  const loaded = await loadObject(placement.db, objectId)
+  if (loaded === null) return false
   for (const replica of loaded.replicas) {
-    if (!homes.includes(replica.locationId) || replica.state !== 'verified') continue
+    if (!places.includes(replica.locationId) || replica.state !== 'verified') continue
     const check = await checkByHead(placement, loaded.object, replica)
     // A place that says nothing of the content says at least that something is there.
     if (check.answer === 'same' || (check.answer === 'unknown' && !check.couldNotAsk)) continue
     placement.log.warn(
       { objectId: replica.objectId, location: replica.locationId, reason: check.reason },
-      'the newest backup is not seen where it belongs: no older one is removed',
+      'a new backup is not seen where it should be: no older one is removed for it',
     )
     return false
   }

@@ -11,6 +11,8 @@ import { loadBackup } from '../../../src/database/backups/load-backup.ts'
 import { checkBackup, readHeader } from '../../../src/database/backups/read-backup.ts'
 import { makeIdentity, recipientOf, seal, unseal } from '../../../src/database/backups/seal.ts'
 import { writeBackup } from '../../../src/database/backups/write-backup.ts'
+import { migrate } from '../../../src/database/migrate.ts'
+import { silentLog } from '../../../src/log.ts'
 import { JOBS_SECTION } from '../../../src/queue/backup-jobs.ts'
 import { eventually } from '../../support/eventually.ts'
 import { emptyDatabase, testDatabase } from '../../support/postgres.ts'
@@ -117,6 +119,38 @@ test('damaged, foreign and newer backups are refused, and nothing stays of them'
     loadBackup(pool, unseal(pieces(sealed), key.identity), { sections }),
     /There is an installation in this database already/,
   )
+})
+
+test('a header that does not open may be damaged, and what follows it can only be that', async () => {
+  const other = await makeIdentity()
+  const codeOf = (bytes: Buffer, identity: string) =>
+    checkBackup(unseal(pieces(bytes), identity)).then(
+      () => 'fine',
+      (error: Error & { code: string }) => error.code,
+    )
+  const flipped = Buffer.from(sealed)
+  flipped[60]! ^= 1
+  for (const bytes of [Buffer.alloc(0), sealed.subarray(0, 40), flipped])
+    assert.equal(await codeOf(bytes, key.identity), 'invalid')
+  assert.equal(await codeOf(sealed, other.identity), 'invalid')
+  for (const bytes of [sealed.subarray(0, -1), sealed.subarray(0, sealed.length / 2)])
+    assert.equal(await codeOf(bytes, key.identity), 'corrupt')
+})
+
+test('a server that sets the database up meanwhile keeps its queue, with its jobs', async (t) => {
+  const target = await emptyDatabase(t)
+  // While the restore reads its first bytes, a server starts, and people upload.
+  const slow = async function* () {
+    await migrate(target.pool, silentLog)
+    await target.pool.query("select graphile_worker.add_job('replicate-object', '{}'::json, job_key => 'x')")
+    yield* pieces(plain)
+  }
+  await assert.rejects(
+    loadBackup(target.pool, slow(), { sections }),
+    /There is an installation in this database already/,
+  )
+  const { rows } = await target.pool.query('select from graphile_worker.jobs')
+  assert.equal(rows.length, 1)
 })
 
 test('no flipped bit and no shorter end of a sealed backup is ever read as one', async () => {

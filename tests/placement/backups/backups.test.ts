@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -20,6 +20,7 @@ import { backupStatus } from '../../../src/placement/backups/backup-status.ts'
 import { isBackupDue } from '../../../src/placement/backups/due.ts'
 import { findBackups, peekAt, readFound } from '../../../src/placement/backups/found-backups.ts'
 import { backUpDatabase } from '../../../src/placement/backups/make-backup.ts'
+import { replaceBackupKey } from '../../../src/placement/backups/recipient.ts'
 import { applyRetention } from '../../../src/placement/backups/retention.ts'
 import { knownKey, partsOfBackupKey } from '../../../src/placement/keys.ts'
 import { suspectReplica } from '../../../src/placement/ledger/replicas.ts'
@@ -28,6 +29,7 @@ import { purgeObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { checkListing } from '../../../src/placement/listing/check-listing.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
+import { storageStatus } from '../../../src/placement/reports/status.ts'
 import { JOBS_SECTION } from '../../../src/queue/backup-jobs.ts'
 import { eventually } from '../../support/eventually.ts'
 import { placesOf, testPlacement } from '../../support/placement.ts'
@@ -120,7 +122,7 @@ test('a backup goes where backups belong, and is found there without a ledger', 
     status.newest?.at.map(({ location }) => location),
     ['s3'],
   )
-  assert.deepEqual(status.key, { isMade: true, isConfirmed: false, isHere: true })
+  assert.deepEqual(status.key, { isMade: true, isConfirmed: false, file: 'right' })
   assert.ok(!JSON.stringify(status).includes('AGE-SECRET'))
 })
 
@@ -167,8 +169,13 @@ test('nothing is removed while a place has another ledger, or hides the newest o
 })
 
 test('one is due after the interval, soon after the first start, and when the clock came back', async (t) => {
-  const { placement, back, setNow } = await open(t)
+  const { placement, db, back, setNow } = await open(t)
   const start = Date.now()
+  // The databases of tests are copies of one, which may be older.
+  await db
+    .updateTable('installation')
+    .set({ created_at: new Date(start) })
+    .execute()
   assert.equal(await isBackupDue(placement), false)
   setNow(new Date(start + 11 * 60_000))
   assert.equal(await isBackupDue(placement), true)
@@ -248,4 +255,69 @@ test('backups that the ledger does not know are taken over, whole ones only', as
   // Without its file, backups go on for the recorded recipient; the key is not replaced in silence.
   await back()
   await assert.rejects(readFile(keyFile), /ENOENT/)
+})
+
+test('a backup that is on this disk only is none that is verified where it belongs', async (t) => {
+  const { placement, pool, db } = await open(t)
+  await db
+    .updateTable('installation')
+    .set({ created_at: new Date(Date.now() - 11 * 24 * HOUR_MS) })
+    .execute()
+  // For ten days the bucket has refused them (its quota): all lie on the disk that may burn.
+  const ids: string[] = []
+  for (const days of [10, 4, 3, 2, 1, 0.01]) {
+    const objectId = await backUpDatabase(placement)
+    ids.push(objectId)
+    await pool.query(
+      "update database_backup set taken_at = now() - $1 * interval '1 day' where object_id = $2",
+      [days, objectId],
+    )
+  }
+  const status = (await backupStatus(placement))!
+  assert.deepEqual([status.newest, status.count, status.isLate], [null, 0, true])
+  assert.deepEqual(
+    { ...status.waiting, takenAt: null },
+    { takenAt: null, at: ['local'], isLocalOnly: true, missingAt: ['s3'] },
+  )
+  // The disk would fill with them: a few are kept, while nothing is known of the bucket.
+  assert.equal(await applyRetention(placement), 3)
+  for (const objectId of ids.slice(0, 3)) await purgeObject(placement, { objectId })
+  assert.deepEqual((await knownBackups(db)).map(({ objectId }) => objectId).reverse(), ids.slice(3))
+  assert.equal(await applyRetention(placement), 0)
+  await replicateObject(placement, { objectId: ids[5]!, to: 's3' })
+  const now = (await backupStatus(placement))!
+  assert.deepEqual(
+    [now.newest?.at.map(({ location }) => location), now.waiting, now.count, now.isLate],
+    [['local', 's3'], null, 1, false],
+  )
+})
+
+test('one from a clock that was ahead does not hide that none is made', async (t) => {
+  const { placement, back, setNow } = await open(t)
+  await back(new Date(Date.now() + 700 * 24 * HOUR_MS))
+  setNow(new Date(Date.now() + 300 * 24 * HOUR_MS))
+  assert.equal((await backupStatus(placement))!.isLate, true)
+})
+
+test('the storage status answers when the key file can not be read', async (t) => {
+  const { placement, keyFile } = await open(t)
+  // As a file of another user's, which is no obstacle for root.
+  await mkdir(keyFile)
+  assert.equal((await storageStatus(placement)).backups!.key.file, 'unreadable')
+})
+
+test('a backup for a key that was replaced meanwhile is made again', async (t) => {
+  const { placement, db, pool, keyFile, mediaLocation } = await open(t)
+  const settings = placement.backups as { pool: BackupSettings['pool'] }
+  settings.pool = {
+    connect: async () => {
+      await replaceBackupKey(db, keyFile, async () => undefined)
+      return pool.connect()
+    },
+  } as never
+  await assert.rejects(backUpDatabase(placement), /a new backup key was made meanwhile/)
+  assert.deepEqual(await staged(mediaLocation), [])
+  assert.deepEqual(await knownBackups(db), [])
+  settings.pool = pool
+  await backUpDatabase(placement)
 })
