@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { ObjectKind } from '../database/schema.ts'
 import type { ObjectKey } from '../storage/backend.ts'
 
-const USERS_PREFIX = 'users/'
+export const USERS_PREFIX = 'users/'
 const BACKUPS_PREFIX = 'backups/'
 /** What all keys begin with, in their order: nothing else at a location is ours. */
 export const KEY_PREFIXES: readonly string[] = [BACKUPS_PREFIX, USERS_PREFIX]

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
+import { USERS_PREFIX } from '../../../src/placement/keys.ts'
 import { forgetLooks } from '../../../src/placement/locations/counter/confirmations.ts'
 import { forgetSeen } from '../../../src/placement/locations/counter/moved-installation.ts'
 import { checkLocations } from '../../../src/placement/locations/health.ts'
@@ -193,7 +194,8 @@ test('A1: what is there is taken over by a job, once however often it is asked f
   const list = s3.backend.list
   let listings = 0
   s3.backend.list = async function* (prefix, options) {
-    listings += 1
+    // It lists backups of the database by a prefix of their own.
+    if (prefix === USERS_PREFIX) listings += 1
     assert.equal((await post(server.admin, ADOPT)).status, 202)
     yield* list(prefix, options)
   }

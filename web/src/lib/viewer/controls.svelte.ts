@@ -18,6 +18,8 @@ export class ViewerControls {
   #isHeld = false
   /** A tap is told by where it began: a button that it reveals must not take it. */
   #tap: { x: number; y: number } | null = null
+  /** The controls came with this tap, whose click is still to come. */
+  #hasRevealed = false
   #quietTimer: ReturnType<typeof setTimeout> | undefined
   #holdTimer: ReturnType<typeof setTimeout> | undefined
 
@@ -42,6 +44,7 @@ export class ViewerControls {
   down = ({ pointerType, target, clientX: x, clientY: y }: PointerEvent): void => {
     if (pointerType === 'mouse') return
     this.isTouched = true
+    this.#hasRevealed = false
     clearTimeout(this.#quietTimer)
     const isControl =
       target instanceof Element && target.closest('.controls, .notice a, .notice button') !== null
@@ -63,7 +66,21 @@ export class ViewerControls {
     this.#tap = null
     const wasHeld = this.#endHold()
     if (began === null || wasHeld || event.pointerType === 'mouse') return
-    if (distance(began, event) < TAP_PX) this.isQuiet = !this.isQuiet
+    if (distance(began, event) >= TAP_PX) return
+    this.isQuiet = !this.isQuiet
+    this.#hasRevealed = !this.isQuiet
+  }
+
+  /**
+   * A browser that is busy looks only after the finger has gone what lies under it, and gives the click to the
+   * button that has just appeared: nobody has touched that.
+   */
+  click = (event: MouseEvent): void => {
+    const isTheTaps = this.#hasRevealed
+    this.#hasRevealed = false
+    if (!isTheTaps || !(event.target instanceof Element) || event.target.closest('.controls') === null) return
+    event.preventDefault()
+    event.stopPropagation()
   }
 
   cancel = (): void => {
