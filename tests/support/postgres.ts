@@ -95,8 +95,6 @@ async function createDatabase(
   await admin.query(`create database ${name} template ${origin ?? template} strategy file_copy`)
   const url = urlOf(adminUrl, name)
   const { pool, db } = connectDatabase(url, silentLog, { maxConnections })
-  // The template may be days old, and an old installation without a backup makes one at once.
-  if (origin === undefined) await pool.query('update installation set created_at = now()')
 
   const stops: (() => Promise<unknown>)[] = []
   let dropped: Promise<void> | undefined

@@ -83,7 +83,11 @@ export async function startServerWithBucket(
   const endpoint = (await options.through?.(bucket.port)) ?? bucket.endpoint
   let storage = options.storage ?? ''
   const database = options.postgres === 'embedded' ? null : await testDatabase()
-  if (database !== null) await createTestUser(database.db, { ...ADMIN, isAdmin: true })
+  if (database !== null) {
+    await createTestUser(database.db, { ...ADMIN, isAdmin: true })
+    // The template may be days old, and an old installation without a backup makes one at once.
+    await database.pool.query('update installation set created_at = now()')
+  }
   const config = () => `${database ? `database: { url: "${database.url}" }\n` : ''}storage:
   local:
     mediaLocation: ${options.mediaLocation ?? join(dataDir, 'media')}
