@@ -134,8 +134,8 @@ function idsOf(name: string): string[] {
 }
 
 /**
- * Who has a bucket or a folder and forgot to name it, in the configuration of one worker for instance, wants no
- * originals in the demonstration bucket, which may lie in a container: they stay here.
+ * Who has a bucket or a folder and forgot to name it, in the configuration of one worker for instance,
+ * wants no originals in the demonstration bucket, which may lie in a container: they stay here.
  */
 function bucketOfNone(holdsReplicas: ReadonlySet<string>): string {
   return [...holdsReplicas].some((id) => id !== LOCAL && id !== DEMONSTRATION) ? LOCAL : DEMONSTRATION

@@ -99,8 +99,8 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
 }
 
 /**
- * A person reads this, not a collector of logs: warnings as sentences, each once, the rest not at all. Of a place
- * that has lost sixty files it is said once that it has lost some; the command tells how many.
+ * A person reads this, not a collector of logs: warnings as sentences, each once, the rest not at all. Of a
+ * location that has lost sixty files it is said once that one is bad; the command tells how many.
  */
 function terminalLog(printError: (text: string) => void): Log {
   const told = new Set<string>()

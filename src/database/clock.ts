@@ -29,9 +29,9 @@ const GAPS_FORGOTTEN_AT_ONCE = 10
 
 /**
  * For times from which on something is counted until it is removed: `now()`, but not before what has been
- * seen. A clock that falls behind is noticed within a minute; what was put into the trash in that minute would
- * lie there for too long already when the clock is right again. A clock that was ahead is no harm: what it has
- * written is brought back.
+ * seen. A clock that falls behind is noticed within a minute; what was put into the trash in that minute
+ * would count as old when the clock is right again. A clock that was ahead does no harm: what it has written
+ * is brought back.
  */
 export const NOW_AS_SEEN = sql<Date>`greatest(now(), (select seen_at from clock_seen))`
 
@@ -79,9 +79,9 @@ export async function observeClock(
 }
 
 /**
- * Those that are older than whatever still counts. Their age leaves out what nobody has seen pass, as the age of
- * what they count for does: by the clock alone, one that is two years ahead for a minute would forget them
- * all, and what came into the trash before them would be due.
+ * Those that are older than whatever still counts. Their age leaves out what nobody has seen pass, as the age
+ * of what they count for does: a clock that is two years ahead for a minute would else have all of them
+ * forgotten, and what came into the trash before them would be due.
  */
 async function forgetOldGaps(tx: Tx): Promise<void> {
   await sql`delete from clock_gap where from_at in (

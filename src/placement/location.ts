@@ -36,8 +36,13 @@ export type Location = {
   openBrowserProbe?(): Promise<BrowserProbe>
 }
 
-/** Where the configuration describes a bucket. A number at the end of its id counts copies of copies. */
+/** The name of a bucket in the configuration. A number at the end of its id counts copies of copies. */
+export function bucketNameOf(locationId: string): string {
+  return locationId.replace(/-\d+$/, '')
+}
+
+/** Where the configuration describes a bucket. */
 export function configKeyOf(locationId: string): string {
-  const name = locationId.replace(/-\d+$/, '')
+  const name = bucketNameOf(locationId)
   return name === 's3' ? 'storage.s3' : `storage.buckets.${name}`
 }

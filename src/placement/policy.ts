@@ -21,8 +21,8 @@ export function everyLocation(policy: Policy): MinCopies {
 }
 
 /**
- * While a copy is still missing that is wanted, the one that is not wanted is kept so much longer: copied from
- * a disk, the missing one costs no download from a bucket.
+ * While a copy is still missing that is wanted, the one that is not wanted is kept so much longer: copied
+ * from a disk, the missing one costs no download from a bucket.
  */
 const SOURCE_KEPT_MS = 3_600_000
 
@@ -42,9 +42,9 @@ export type Step =
  * The steps that bring an object to where it belongs. None: it is there.
  *
  * A replica that is not wanted goes only when as many wanted ones as `minCopies` says are verified at the
- * level that allows it, and not before `holdMs` (an hour at least, while others are missing) after the youngest of
- * those proofs. `keepLocal` names a location
- * that is never cleared (deleteLocalAfterUpload: false).
+ * level that allows it, and not before `holdMs` (an hour at least, while others are missing) after the
+ * youngest of those proofs. `keepLocal` names a location that is never cleared (deleteLocalAfterUpload:
+ * false).
  */
 export function nextSteps(
   object: { state: ObjectState; kind: ObjectKind },

@@ -120,7 +120,7 @@ test('what reading again has found is said beside the places', () => {
   assert.match(text, /s3: 2 files could not be read again/)
   assert.match(
     text,
-    /s3: everything was read .* ago; 2 files \(2\.00 MiB\) read again in a look that began .* ago/,
+    /s3: what was there .* ago was read again; 2 files \(2\.00 MiB\) read again in a look that began .* ago/,
   )
 })
 

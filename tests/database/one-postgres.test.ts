@@ -1,4 +1,7 @@
-/** At most one PostgreSQL runs on a cluster: by whatever path, from whatever container, whoever is killed when. */
+/**
+ * At most one PostgreSQL runs on a cluster: by whatever path, from whatever container, whoever is killed
+ * when.
+ */
 import assert from 'node:assert/strict'
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -32,7 +35,7 @@ test('a command that reaches the data folder by another path shares its PostgreS
 })
 
 test('a command in another container shares the PostgreSQL of the server, and leaves it running', async (t) => {
-  if (!hasContainers) return t.skip('namespaces need a right')
+  if (!hasContainers) return t.skip('this machine allows no namespaces')
   const { used, start, spawn } = await folders(t)
   const data = await used('data')
   const server = await start(data, { durable: true })
@@ -53,7 +56,7 @@ test('a command in another container shares the PostgreSQL of the server, and le
 })
 
 test('when the container ends in which PostgreSQL runs, a process of another one starts it again', async (t) => {
-  if (!hasContainers) return t.skip('namespaces need a right')
+  if (!hasContainers) return t.skip('this machine allows no namespaces')
   const { used, start, spawn } = await folders(t)
   const data = await used('data')
   const server = await spawn(data, { durable: true, prefix: CONTAINER })
@@ -69,7 +72,7 @@ test('when the container ends in which PostgreSQL runs, a process of another one
 })
 
 test('none is started while a process of the one that was killed still lives', async (t) => {
-  if (!hasContainers) return t.skip('namespaces need a right')
+  if (!hasContainers) return t.skip('this machine allows no namespaces')
   const { used, start, spawn } = await folders(t)
   const data = await used('data')
   const first = await start(data)

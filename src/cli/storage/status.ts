@@ -273,7 +273,8 @@ function scrubLines(locations: LocationStatus[], style: Style, now: Date): strin
     if (wrong > 0)
       lines.push(style.red(`  ${id}: ${plural(wrong, 'file')} with wrong bytes found by reading`))
     if (unread > 0) lines.push(style.amber(`  ${id}: ${plural(unread, 'file')} could not be read again`))
-    const done = readSince === null || objects.count === 0 ? '' : `everything was read ${ago(readSince, now)}`
+    const done =
+      readSince === null || objects.count === 0 ? '' : `what was there ${ago(readSince, now)} was read again`
     const going =
       underWay === null || underWay.count === 0
         ? ''

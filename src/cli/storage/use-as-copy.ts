@@ -1,5 +1,6 @@
 import type { Config } from '../../config.ts'
 import { plural } from '../../library/words.ts'
+import { bucketNameOf } from '../../placement/location.ts'
 import { requireLocation } from '../../placement/locations/locations.ts'
 import { type CopyPlan, planCopy, useAsCopy } from '../../placement/takeover/use-as-copy.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
@@ -26,7 +27,7 @@ export async function useAsCopyFromCli(
 
 /** Of a bucket at AWS, whose address is made of it. */
 function regionOf({ storage }: Config, locationId: string): string {
-  const name = locationId.replace(/-\d+$/, '')
+  const name = bucketNameOf(locationId)
   return (name === 's3' ? storage.s3 : storage.buckets[name])?.region ?? 'us-east-1'
 }
 

@@ -79,7 +79,7 @@ export async function writeKeyFile(
 # public key: ${recipient}
 ${identity}
 `
-  // In a container the pid is the same after every start: what a killed one left would be in the way for ever.
+  // In a container the pid is the same after every start, so what a killed one left would be there again.
   const unfinished = `${path}.${randomBytes(8).toString('hex')}.unfinished`
   const file = await open(unfinished, 'wx', 0o600)
   try {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { AppError } from '../../errors.ts'
 import { POSTGRES_MAJOR, type PostgresBinaries } from './binaries.ts'
@@ -153,6 +154,6 @@ export async function waitForLock(path: string, kind: 'shared' | 'exclusive'): P
   for (;;) {
     const lock = await tryLock(path, kind)
     if (lock !== null) return lock
-    await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS))
+    await sleep(LOCK_POLL_MS)
   }
 }

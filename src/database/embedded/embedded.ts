@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process'
 import { chown, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
@@ -31,8 +32,8 @@ import { isPostgresIn } from './process-identity.ts'
 
 export type EmbeddedPostgres = {
   /**
-   * `postgres://` with the generated password. Leads to this very cluster, whatever is renamed, and for as long
-   * as this process lives.
+   * `postgres://` with the generated password. Leads to this very cluster, whatever is renamed, and for as
+   * long as this process lives.
    */
   url: string
   /** @throws where it runs in another container, so that this process cannot see it */
@@ -161,8 +162,8 @@ async function startInUse(
   }
 
   /**
-   * Media would be looked for, and removed, in a folder that belongs to another ledger. Nothing is done without
-   * a database.
+   * The paths of media would lead into a folder that belongs to another ledger. Without a database nothing is
+   * read or removed there.
    */
   async function leaveMoved(): Promise<void> {
     clearInterval(watch)
@@ -198,7 +199,7 @@ async function startInUse(
   }
 }
 
-/** The last one to leave ends it, and lets nobody in meanwhile. Of two that leave at once, one is the last. */
+/** The last one to leave ends it, and lets nobody in meanwhile. Of two at once, one is the last. */
 async function leave(
   { paths, log, pid }: { paths: ClusterPaths; log: Log; pid: number | null },
   inUse: FileLock,
@@ -295,16 +296,14 @@ function sayWhileWaiting(log: Log): () => void {
   }
 }
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-
 /** What it says is in the log from byte `logFrom` on. */
 type SpawnedPostgres = { pid: number; hasEnded: boolean; exitCode: number | null; logFrom: number }
 
 /**
- * Where each of its processes is, whatever is renamed. PostgreSQL writes its control file by the absolute path
- * of its folder: with a name, the one of a moved folder would overwrite that of the folder in its place. The
- * name stands in a setting of ours instead, for who looks at a list of processes, and for an older Glassine,
- * which knows its PostgreSQL by that.
+ * Where each of its processes is, whatever is renamed. PostgreSQL writes its control file by the absolute
+ * path of its folder: with a name, the one of a moved folder would overwrite that of the folder in its
+ * place. The name stands in a setting of ours instead, for who looks at a list of processes, and for an
+ * older Glassine, which knows its PostgreSQL by that.
  */
 const DATA_FOLDER = process.platform === 'linux' ? '/proc/self/cwd' : null
 

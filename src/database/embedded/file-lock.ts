@@ -41,8 +41,8 @@ export async function tryLock(path: string, kind: Kind): Promise<FileLock | null
 }
 
 /**
- * Node has no call for it. The program locks what we have opened, not a file that it opens itself, so the lock
- * stays when it ends.
+ * Node has no call for it. The program locks what we have opened, not a file that it opens itself, so the
+ * lock stays when it ends.
  */
 async function flock(path: string, descriptor: number, kind: Kind): Promise<boolean> {
   const child = spawn('flock', ['-n', kind === 'shared' ? '-s' : '-x', '3'], {

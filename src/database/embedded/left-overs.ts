@@ -1,4 +1,7 @@
-/** What a start finds of a PostgreSQL that nobody has ended in order. Call with the lock of the cluster held. */
+/**
+ * What a start finds of a PostgreSQL that nobody has ended in order. Call with the lock of the cluster
+ * held.
+ */
 import { rm, writeFile } from 'node:fs/promises'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
@@ -11,9 +14,9 @@ import { findPostmaster, isListening, readLockFile, SOCKET_FOLDER, socketOf } fr
  * Glassine, or one that somebody has started by hand, holds no lock, and is looked for by all that it leaves.
  *
  * PostgreSQL takes any living process of the pid in a left-over lock file for its own kind and refuses to
- * start; after a restart of a container, that pid is often somebody else. It makes an exception for its parent
- * process, so we write ourselves in: the file stays, and with it the check that no old backend still holds
- * the shared memory.
+ * start; after a restart of a container, that pid is often somebody else. It makes an exception for its
+ * parent process, so we write ourselves in: the file stays, and with it the check that no old backend still
+ * holds the shared memory.
  * @throws AppError conflict where one runs
  */
 export async function clearLeftOvers(

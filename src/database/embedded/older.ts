@@ -4,6 +4,7 @@
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { ClusterPaths } from './cluster.ts'
@@ -87,7 +88,7 @@ export async function waitForSilence(paths: ClusterPaths, log: Log, silenceMs: n
     { seconds: Math.ceil(waitMs / 1000) },
     'an older Glassine did not end in order; waiting to see that it no longer writes to the database',
   )
-  await new Promise((resolve) => setTimeout(resolve, waitMs))
+  await sleep(waitMs)
   if ((await lastWritten(paths)) === before) return
   throw new AppError(
     'conflict',

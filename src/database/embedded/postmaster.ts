@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../log.ts'
 import type { ClusterPaths } from './cluster.ts'
 import { isPostgresIn } from './process-identity.ts'
@@ -79,7 +80,7 @@ export async function endPostmaster(
       log.warn({ pid }, 'the embedded PostgreSQL takes too long to end; it will recover at the next start')
       signal(pid, 'SIGQUIT')
     }
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    await sleep(10)
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Thumbnails, previews and encodings that were lost, with a disk mostly, are made again from the originals: at
- * once where those are on a disk, and from a bucket, which bills what is read, within the daily budget of
- * reading (`reading.dailyBytes`).
+ * Thumbnails, previews and encodings that were lost, with a disk mostly, are made again from the originals:
+ * at once where those are on a disk, and from a bucket, which bills what is read, within the daily budget
+ * of reading (`reading.dailyBytes`).
  */
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
@@ -17,7 +17,8 @@ const MOST_WAITING = 500
 type Lost = { id: string; ownerId: string; bytes: number; isAtHand: boolean }
 
 /**
- * Enqueues the processing of assets whose pictures are lost, the newest first. What is archived stays as it is.
+ * Enqueues the processing of assets whose pictures are lost, the newest first. What is archived stays as it
+ * is.
  * @returns how many
  */
 export async function enqueueLostPictures(

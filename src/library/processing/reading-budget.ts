@@ -12,7 +12,7 @@ export type ReadingBudget = {
   archivedDailyBytes: number
 }
 
-/** A gibibyte costs 0.09 USD where most is asked, and is 300 photos. */
+/** A gibibyte costs 0.09 USD at AWS, and is 300 photos. */
 export const DEFAULT_READING_BUDGET: ReadingBudget = { dailyBytes: 2 ** 30, archivedDailyBytes: 0 }
 
 const TODAY = sql<string>`(now() at time zone 'UTC')::date`

@@ -6,27 +6,15 @@ import type { LocationStatus, StorageStatus } from '../../placement/reports/stat
 import { ago, count, plural } from '../words.ts'
 
 /**
- * `good`: every original is proven in as many places as asked for, one of them not this disk. `warn`: every original
- * has a verified copy, as far as is known; but some would be lost with this machine, or something needs
- * attention.
+ * `good`: every original is proven in as many places as asked for, one of them not this disk. `warn`: every
+ * original has a verified copy, as far as is known; but some would be lost with this machine, or something
+ * needs attention.
  */
 export type Safety = { text: string; tone: 'good' | 'warn' | 'bad' }
 
 export type OriginalState = Exclude<keyof StorageStatus['originals'], 'total'>
 /** `mark`: two squares, of this disk and of elsewhere. */
 export type StateWords = { key: OriginalState; mark: string; name: string; meaning: string }
-
-/** As `ORIGINAL_STATES`, where originals belong in other places than one bucket. */
-export function statesOf({ locations }: Pick<StorageStatus, 'locations'>): readonly StateWords[] {
-  const others = locations.filter(({ isLocal, isUsed, objects }) => !isLocal && (isUsed || objects.count > 0))
-  if (others.length <= 1 && others.every(({ kind }) => kind !== 'disk')) return ORIGINAL_STATES
-  return ORIGINAL_STATES.map((state) => ({ ...state, ...ELSEWHERE[state.key] }))
-}
-
-const ELSEWHERE: Partial<Record<OriginalState, Pick<StateWords, 'name' | 'meaning'>>> = {
-  both: { name: 'here and elsewhere', meaning: 'Verified on the local disk and in another place' },
-  offloaded: { name: 'elsewhere only', meaning: 'Verified in other places, not here' },
-}
 
 export const ORIGINAL_STATES: readonly StateWords[] = [
   {
@@ -45,6 +33,18 @@ export const ORIGINAL_STATES: readonly StateWords[] = [
   { key: 'offloaded', mark: '□■', name: 'in the bucket only', meaning: 'Verified in the bucket, not here' },
   { key: 'atRisk', mark: '▨▨', name: 'at risk', meaning: 'No verified copy anywhere' },
 ]
+
+/** As `ORIGINAL_STATES`, where originals belong in other places than one bucket. */
+export function statesOf({ locations }: Pick<StorageStatus, 'locations'>): readonly StateWords[] {
+  const others = locations.filter(({ isLocal, isUsed, objects }) => !isLocal && (isUsed || objects.count > 0))
+  if (others.length <= 1 && others.every(({ kind }) => kind !== 'disk')) return ORIGINAL_STATES
+  return ORIGINAL_STATES.map((state) => ({ ...state, ...ELSEWHERE[state.key] }))
+}
+
+const ELSEWHERE: Partial<Record<OriginalState, Pick<StateWords, 'name' | 'meaning'>>> = {
+  both: { name: 'here and elsewhere', meaning: 'Verified on the local disk and in another place' },
+  offloaded: { name: 'elsewhere only', meaning: 'Verified in other places, not here' },
+}
 
 /** Two listings that failed, and a half. */
 const LONG_AGO_MS = 60 * 3_600_000

@@ -20,9 +20,9 @@ import {
 export type ChosenBackup = { found: FoundBackup; header: BackupHeader; ofAll: number }
 
 /**
- * The newest one that the key opens, or the one that was asked for. One that is damaged or archived is never
- * passed over in silence, and one of which nobody can tell whether it is the newest is never taken for it: who
- * restores an older one must have said so.
+ * The newest one that the key opens, or the one that was asked for. One that is damaged or archived is
+ * never passed over in silence, and one of which nobody can tell whether it is the newest is never taken
+ * for it: who restores an older one must have said so.
  */
 export async function chooseBackup(
   location: Location,
@@ -84,8 +84,8 @@ async function peekOrFail(
 const MUCH_LATER_MS = 7 * 24 * 3_600_000
 
 /**
- * Why the first of these can't be called the newest, with what there is instead; null: it is the newest by its
- * own time and by that of the location.
+ * Why the first of these can't be called the newest, with what there is instead; null: it is the newest by
+ * its own time and by that of the location.
  */
 function doubtOf(first: FoundBackup, all: readonly FoundBackup[], now: Date): string | null {
   const isFuture = (one: FoundBackup) => one.takenAt.getTime() > now.getTime() + TIMES_SLACK_MS
@@ -101,7 +101,8 @@ function doubtOf(first: FoundBackup, all: readonly FoundBackup[], now: Date): st
       ...(right === undefined ? [] : [chooseLine(right)]),
     ].join('\n')
   }
-  // Moved to another class by its rule, an old one has a new time at the location. That is no sign of anything.
+  // Moved to another class by its rule, an old one has a new time at the location. That is no sign of
+  // anything.
   const arrivedLater = all
     .filter(
       (one) =>

@@ -33,10 +33,10 @@ export function expendableSafe(backups: readonly RetainedBackup[], keep: BackupK
 }
 
 /**
- * Of those that are not safe, each that its days, weeks and months would not keep beside the newer ones that
- * are at least as safe, which are verified wherever it is, and somewhere: the disk would fill while a bucket
- * refuses them. By the calendar, and not all but the newest, since a place that is asked for from now on makes
- * none of the older ones safe before it has its copy.
+ * Of those that are not safe, each that its days, weeks and months would not keep beside the newer ones
+ * that are at least as safe, which are verified wherever it is, and somewhere: the disk would fill while a
+ * bucket refuses them. By the calendar, and not all but the newest, since a place that is asked for from
+ * now on makes none of the older ones safe before it has its copy.
  */
 export function expendableUnsafe(backups: readonly RetainedBackup[], keep: BackupKeep): Replaced[] {
   const sorted = [...backups].sort(newestFirst)

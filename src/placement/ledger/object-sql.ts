@@ -107,8 +107,8 @@ export async function areSameBytes(db: Queryable, oneId: string, otherId: string
 }
 
 /**
- * Ids of live objects that are made of others, and of which no verified replica is left: with a lost disk they
- * are all that was made.
+ * Ids of live objects that are made of others, and of which no verified replica is left: with a lost disk
+ * they are all that was made.
  */
 export const lostPictures = sql<string>`(
   select r.object_id from replica r join stored_object o on o.id = r.object_id

@@ -17,9 +17,9 @@ export type PendingMove = {
 }
 
 /**
- * Writes down since when files belong where they do by this configuration, and how many copies are kept, which
- * the database's own fence asks for (`guard_replica`). To be called when a process begins
- * to work by it.
+ * Writes down since when files belong where they do by this configuration, and how many copies are kept,
+ * which the database's own fence asks for (`guard_replica`). To be called when a process begins to work by
+ * it.
  */
 export async function recordPolicy({
   db,

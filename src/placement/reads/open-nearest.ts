@@ -46,8 +46,9 @@ export function startPatience(
 }
 
 /**
- * Local files first: they cost neither a request nor a wait. Then those of other folders, which cost no money. Only verified replicas are read; archived ones
- * are not asked, nor is a place that the configuration names no more: it must not hide the other copies.
+ * Local files first: they cost neither a request nor a wait. Then those of other folders, which cost no
+ * money. Only verified replicas are read; archived ones are not asked, nor is a place that the
+ * configuration names no more: it must not hide the other copies.
  */
 export function inReadingOrder(placement: Placement, replicas: readonly Replica[]): Replica[] {
   const { locations } = placement

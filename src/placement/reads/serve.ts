@@ -102,7 +102,7 @@ export async function findServable(
         const at = again
           .filter(({ state }) => state === 'verified')
           .map(({ locationId }) => locationOf(placement, locationId))
-        throw new AppError('unavailable', unreachableSentence(object, at), {
+        throw new AppError('unavailable', unreachableSentence(object, at, placement.local.id), {
           cause: second.failure ?? first.failure,
         })
       } finally {

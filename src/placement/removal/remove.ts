@@ -220,8 +220,8 @@ export function asReplica(
 }
 
 /**
- * How many other verified copies must stay where this one goes. What counts as no copy leaves as many as there
- * were: one is enough to make it anew from.
+ * How many other verified copies must stay where this one goes. What counts as no copy leaves as many as
+ * there were: one is enough to make it anew from.
  */
 export function requiredCopies(
   { minCopies }: Pick<Placement, 'minCopies'>,

@@ -16,13 +16,13 @@ export async function takeFromBudget(
   bytes: number,
   monthlyBytes: number,
 ): Promise<boolean> {
-  const comes = sql<number>`extract(epoch from now() - at) * 1000`
+  const passedMs = sql<number>`extract(epoch from now() - scrub_budget.at) * 1000`
+  // By itself, since what has come is kept also where it is not enough yet.
   await sql`
     insert into scrub_budget (location_id) values (${locationId})
     on conflict (location_id) do update set
       allowed_bytes = least(${monthlyBytes}::float8, scrub_budget.allowed_bytes
-        + greatest(0, least(${LONGEST_PAUSE_MS}::float8, (select ${comes} from scrub_budget where location_id = ${locationId})))
-          / ${MONTH_MS}::float8 * ${monthlyBytes}::float8),
+        + greatest(0, least(${LONGEST_PAUSE_MS}::float8, ${passedMs})) / ${MONTH_MS}::float8 * ${monthlyBytes}::float8),
       at = now()`.execute(db)
   const { rows } = await sql`
     update scrub_budget set allowed_bytes = allowed_bytes - ${bytes}

@@ -30,7 +30,9 @@ import {
 const ACTOR = 'scrub'
 /** Objects asked of the database at a time, and read between two saves of the progress, at most. */
 const BATCH = 100
-/** Kinds that nobody can make again. A picture that was made of an original is compared whenever it is sent. */
+/**
+ * Kinds that nobody can make again. A picture that was made of an original is compared whenever it is sent.
+ */
 const KINDS = ['original', 'sidecar', 'profile-image', 'database-backup'] satisfies StoredObject['kind'][]
 
 export type ScrubReport = {
@@ -48,8 +50,8 @@ export type ScrubOptions = {
 }
 
 /**
- * Goes on with the pass of a location, or begins one where that is due (`isUnlimited`: in any case). Null where
- * nothing may be read there, none is due, or another process is at it.
+ * Goes on with the pass of a location, or begins one where that is due (`isUnlimited`: in any case). Null
+ * where nothing may be read there, none is due, or another process is at it.
  * @throws what the confirmation of the place fails with, and `unavailable` where it can't be read
  */
 export async function scrubLocation(

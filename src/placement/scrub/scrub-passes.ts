@@ -25,8 +25,8 @@ export function addCounts(total: ScrubCounts, more: ScrubCounts): void {
 }
 
 /**
- * The pass of a location, begun or gone on with; null where none is due, or another process is at it. `isNow`:
- * one is wanted whenever the last one was.
+ * The pass of a location, begun or gone on with; null where none is due, or another process is at it.
+ * `isNow`: one is wanted whenever the last one was.
  */
 export async function claimPass(
   { db, settings }: Pick<Placement, 'db' | 'settings'>,
@@ -107,6 +107,7 @@ export async function releasePass(
     .execute()
 }
 
+/** A pass that met nothing says nothing of what comes after it, and is forgotten. */
 export async function finishPass(
   { db }: Pick<Placement, 'db'>,
   { id, holder }: ScrubPass,
@@ -119,6 +120,8 @@ export async function finishPass(
     .where('holder', '=', holder)
     .execute()
   await sql`
+    delete from location_scrub where id = ${id} and read_count + wrong_count + unread_count = 0`.execute(db)
+  await sql`
     delete from location_scrub where id in (
       select id from location_scrub where location_id = ${locationId} and finished_at is not null
       order by finished_at desc offset ${KEPT})`.execute(db)
@@ -127,7 +130,7 @@ export async function finishPass(
 export type ScrubStatus = {
   /** Bytes a month that are read there; 0: none. */
   monthlyBytes: number
-  /** When the last whole pass began: everything that could be read was right at that time or later. */
+  /** When the last whole pass began: what was there then, and could be read, was right at that time or later. */
   readSince: string | null
   /** Of the last whole pass and the one under way: replicas that were found wrong. */
   wrong: number

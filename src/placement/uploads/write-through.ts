@@ -56,8 +56,8 @@ export type WriteThrough = {
 }
 
 /**
- * Where a kind belongs besides this disk, of several the first bucket; null where it belongs nowhere else. The
- * others get their copies afterwards.
+ * Where a kind belongs besides this disk, of several the first bucket; null where it belongs nowhere else.
+ * The others get their copies afterwards.
  */
 export function writeThroughLocation(
   placement: Pick<Placement, 'policy' | 'local' | 'locations'>,

@@ -4,10 +4,10 @@ import { openSemaphore } from './semaphore.ts'
 
 /**
  * Bounds the calls that a location has not answered, also those that nobody waits for any more. A call to a
- * share of the network that hangs keeps a thread of Node's until it is answered, whatever its caller does, and
- * the local disk needs threads, too. Under a breaker, which gives up waiting: whoever comes after `atOnce`
- * stuck calls waits for a slot, which costs nothing, and is given up in the same way. Puts are bounded by the
- * limits above.
+ * share of the network that hangs keeps a thread of Node's until it is answered, whatever its caller does,
+ * and the local disk needs threads, too. Under a breaker, which gives up waiting: whoever comes after
+ * `atOnce` stuck calls waits for a slot, which costs nothing, and is given up in the same way. Puts are
+ * bounded by the limits above.
  */
 export function withCallLimit(inner: StorageBackend, atOnce: number): StorageBackend {
   const slots = openSemaphore(atOnce)

@@ -1,4 +1,6 @@
-/** A disk with all that was made of the originals is lost: it is made again, and what that costs is bounded. */
+/**
+ * A disk with all that was made of the originals is lost: it is made again, and what that costs is bounded.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'

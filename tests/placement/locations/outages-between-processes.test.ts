@@ -300,7 +300,7 @@ test('what people are told about bytes that cannot be had is true', () => {
       fc.subarray([bucket, disk]),
       fc.constantFrom('image/jpeg', 'video/mp4'),
       (at, contentType) => {
-        const sentence = unreachableSentence({ kind: 'original', contentType }, at)
+        const sentence = unreachableSentence({ kind: 'original', contentType }, at, disk.id)
         assert.equal(sentence.includes('video'), contentType === 'video/mp4')
         assert.equal(
           sentence.includes('not lost'),

@@ -98,6 +98,18 @@ test('rot that keeps size, time and ETag is found by reading, and a new copy is 
   assert.ok(status.readSince)
 })
 
+test('a pass through an empty location is not said to have read what comes later, and puts nothing off', async () => {
+  assert.deepEqual((await scrubLocation(rig.placement, 'local'))!.isFinished, true)
+  assert.equal((await statusOf('local')).readSince, null)
+  await twice(randomBytes(1_000))
+  await database.pool.query(
+    `insert into scrub_budget (location_id, allowed_bytes) values ('local', 10000)
+     on conflict (location_id) do update set allowed_bytes = 10000, at = now()`,
+  )
+  assert.equal((await scrubLocation(rig.placement, 'local'))!.found.read.count, 1)
+  assert.ok((await statusOf('local')).readSince)
+})
+
 test('the last copy is marked and stays where it is', async () => {
   const id = await twice(randomBytes(10_000))
   Object.assign(rig.placement, {
@@ -227,6 +239,21 @@ test('two processes are not at one place, and one that died is followed by anoth
   assert.equal((await scrub('s3'))!.isFinished, true)
   held.resolve()
   await assert.rejects(one, { code: 'conflict' })
+})
+
+test('whoever wants all of it read now does not mean what a pass has read weeks ago', async () => {
+  for (let n = 0; n < 3; n += 1) await twice(randomBytes(1_000))
+  await database.pool.query(
+    `insert into scrub_budget (location_id, allowed_bytes) values ('s3', 2500)
+     on conflict (location_id) do update set allowed_bytes = 2500, at = now()`,
+  )
+  const { found, isFinished } = (await scrubLocation(rig.placement, 's3'))!
+  assert.deepEqual([found.read.count, isFinished], [2, false])
+  await database.pool.query(`update location_scrub set begun_at = begun_at - interval '20 days'`)
+  const all = await scrub('s3')
+  assert.deepEqual([all!.found.read.count, all!.isFinished], [3, true])
+  const age = Date.now() - Date.parse((await statusOf('s3')).readSince!)
+  assert.ok(age < 3_600_000, 'everything was read since this pass began, and not since the one before')
 })
 
 test('what is interrupted goes on behind what was read', async () => {

@@ -1,6 +1,6 @@
 /**
- * The command `ffprobe` (Debian's package `ffmpeg`): an independent reader of films, since it is another version of
- * FFmpeg than the one that Glassine reads with, and nothing of ours interprets what it prints.
+ * The command `ffprobe` (Debian's package `ffmpeg`): an independent reader of films, since it is another
+ * version of FFmpeg than the one that Glassine reads with, and nothing of ours interprets what it prints.
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -22,7 +22,9 @@ export type PrintedStream = {
 }
 export type PrintedFilm = { streams: PrintedStream[]; format: { format_name: string; duration?: string } }
 
-/** For `test` options: installs what is missing where that is possible, else gives the reason; throws in CI. */
+/**
+ * For `test` options: installs what is missing where that is possible, else gives the reason; throws in CI.
+ */
 export async function needsFfprobe(): Promise<{ skip: string | false }> {
   if (await hasFfprobe()) return { skip: false }
   if (process.platform === 'linux' && process.getuid?.() === 0) {

@@ -134,7 +134,7 @@ export function scrubWhen(
   { monthlyBytes, readSince, underWay }: StorageLocation['scrub'],
   now: Date,
 ): string {
-  const done = readSince === null ? '' : `all of it ${formatAgo(readSince, now)}`
+  const done = readSince === null ? '' : `what was here ${formatAgo(readSince, now)}`
   const going =
     underWay === null || underWay.count === 0
       ? ''

@@ -72,8 +72,8 @@ export class ViewerControls {
   }
 
   /**
-   * A browser that is busy looks only after the finger has gone what lies under it, and gives the click to the
-   * button that has just appeared: nobody has touched that.
+   * A browser that is busy looks only after the finger has gone what lies under it, and gives the click to
+   * the button that has just appeared: nobody has touched that.
    */
   click = (event: MouseEvent): void => {
     const isTheTaps = this.#hasRevealed
