@@ -442,6 +442,7 @@ create table location (
   last_success_at timestamp with time zone,
   away_since timestamp with time zone,
   origin jsonb,
+  next_marker uuid,
   constraint location_kind_check CHECK ((kind = ANY (ARRAY['disk'::text, 's3'::text, 'memory'::text]))),
   constraint location_pkey PRIMARY KEY (id)
 );

@@ -81,6 +81,7 @@ export type Schema = {
     kind: 'disk' | 's3' | 'memory'
     identity: string
     marker: string | null
+    next_marker: string | null
     created_at: Timestamp
     probed_at: NullableTimestamp
     probe: NullableJson<Record<string, unknown>>

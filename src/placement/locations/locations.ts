@@ -3,6 +3,7 @@
  * be written to.
  */
 import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { enqueue } from '../../queue/enqueue.ts'
@@ -184,7 +185,8 @@ async function confirmAnew(placement: Placement, location: Location, purpose: Pu
     return adoptProbe(placement, location)
   }
   const marker = await readMarker(location)
-  if (marker !== null) {
+  // Read after the marker: what another process of ours has written there, it has noted here before.
+  if (marker !== null && !(await isOurMarker(placement, location, marker))) {
     // For whoever decides to take it over. Its marker is not noted: another prefix may be chosen as well.
     await recordUnknownPlace(placement, location)
     throw new AppError(
@@ -196,6 +198,21 @@ async function confirmAnew(placement: Placement, location: Location, purpose: Pu
     )
   }
   await markNew(placement, location)
+}
+
+/** Of a place that was not known a moment ago: a process of ours has written it, or was about to. */
+async function isOurMarker(
+  { db }: Pick<Placement, 'db'>,
+  { id, identity }: Location,
+  marker: string,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('location')
+    .select(['marker', 'next_marker'])
+    .where('id', '=', id)
+    .where('identity', '=', identity)
+    .executeTakeFirst()
+  return row !== undefined && (row.marker === marker || row.next_marker === marker)
 }
 
 async function recordUnknownPlace(placement: Placement, location: Location): Promise<void> {
@@ -234,32 +251,48 @@ export async function adoptProbe(placement: Pick<Placement, 'db'>, location: Loc
   probedAtOf.set(location.backend, probed_at.getTime())
 }
 
-/** The row first: a second process that starts at the same moment finds it and waits for the same marker. */
+/**
+ * The marker is committed here before it is written there, for all processes the same one: whoever finds it
+ * there knows that it is ours, also after a lost answer or a crash.
+ */
 async function markNew(placement: Placement, location: Location): Promise<void> {
-  await placement.db.transaction().execute(async (tx) => {
-    const row = await tx
-      .insertInto('location')
-      .values({
-        id: location.id,
-        kind: location.kind,
-        identity: location.identity,
-        marker: randomUUID(),
-        probe: null,
-      })
-      .onConflict((conflict) =>
-        conflict.column('id').doUpdateSet(({ fn, ref }) => ({
-          identity: location.identity,
-          marker: fn.coalesce(ref('location.marker'), ref('excluded.marker')),
-        })),
-      )
-      .returning(({ ref }) => ref('marker').$notNull().as('marker'))
+  const { db } = placement
+  const { id, kind, identity } = location
+  const row = await db
+    .insertInto('location')
+    .values({ id, kind, identity, marker: null, next_marker: randomUUID(), probe: null })
+    .onConflict((conflict) =>
+      conflict
+        .column('id')
+        .doUpdateSet({
+          identity,
+          // What was intended for another address says nothing of this one.
+          next_marker: sql<
+            string | null
+          >`case when location.marker is null and location.identity = ${identity}
+            then coalesce(location.next_marker, excluded.next_marker)
+            when location.marker is null then excluded.next_marker end`,
+        })
+        .where(sql<boolean>`location.marker is null or location.identity = ${identity}`),
+    )
+    .returning(({ fn }) => fn.coalesce('marker', 'next_marker').$notNull().as('marker'))
+    .executeTakeFirst()
+  if (row === undefined) throw new AppError('conflict', `another process uses "${id}" at another address`)
+  const held = await location.backend.readMarker()
+  if (held === null) await location.backend.writeMarker(row.marker)
+  else if (held !== row.marker)
+    throw new AppError('conflict', `${location.label} was taken by another installation`)
+  await db.transaction().execute(async (tx) => {
+    const { numUpdatedRows } = await tx
+      .updateTable('location')
+      .set({ marker: row.marker, next_marker: null })
+      .where('id', '=', id)
+      .where('identity', '=', identity)
+      .where('next_marker', '=', row.marker)
       .executeTakeFirstOrThrow()
-    const held = await location.backend.readMarker()
-    if (held === null) await location.backend.writeMarker(row.marker)
-    else if (held !== row.marker)
-      throw new AppError('conflict', `${location.label} was taken by another installation`)
-    // Of another place that was configured before, and was somebody's.
-    await endConflict(tx, location.id)
+    // Of another place that was configured before, and was somebody's. Not where another process of ours was
+    // quicker: what it has found since is true.
+    if (numUpdatedRows > 0n) await endConflict(tx, id)
   })
   await beginCounter(placement, location)
 }
