@@ -211,6 +211,20 @@ export async function proveReplica(
   if (result.numUpdatedRows !== 1n) throw givenUpMeanwhile(replica)
 }
 
+/**
+ * verified -> verified, of a copy that was looked at without reading it. Such a look is no word against
+ * somebody who has read other bytes meanwhile: false where it counts as verified no more, and nothing is
+ * noted then.
+ */
+export async function proveVerified(
+  tx: Queryable,
+  replica: ReplicaName,
+  proven: { level: ProofLevel; proof: Proof; actor: string },
+): Promise<boolean> {
+  const result = await thisReplica(tx, replica, ['verified']).set(asProven(proven)).executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
 function asProven({ level, proof, actor }: { level: ProofLevel; proof: Proof; actor: string }) {
   return {
     state: 'verified' as const,

@@ -4,9 +4,9 @@
  * confirmed before anything is concluded. Nothing is removed here, least of all what the ledger doesn't know.
  */
 import { loadInstallation } from '../../database/backups/installation.ts'
-import { AppError, isAppError } from '../../errors.ts'
+import { AppError } from '../../errors.ts'
 import { partsOfBackupKey } from '../keys.ts'
-import { noteDoubt, proveReplica } from '../ledger/replicas.ts'
+import { noteDoubt, proveVerified } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -189,12 +189,8 @@ async function lookAt(
     return 'renamed'
   }
   if (check.answer === 'unknown' || listed === null || held.etag !== listed.etag) return 'false-alarm'
-  try {
-    await proveReplica(db, named, { level: check.level, proof: check.proof, actor: ACTOR })
-  } catch (error) {
-    // Given up, or moved, since the ledger was read.
-    if (!isAppError(error, 'conflict')) throw error
-  }
+  // Not where it was found bad, given up or moved since the ledger was read.
+  await proveVerified(db, named, { level: check.level, proof: check.proof, actor: ACTOR })
   return 'renamed'
 }
 

@@ -13,7 +13,7 @@ import { RetryLater } from '../../queue/retry-later.ts'
 import { isStorageError } from '../../storage/backend.ts'
 import { type PermitTerm, permitRemoval } from '../../storage/removal-permit.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
-import { type Leave, loadObject, noteClass, proveReplica } from '../ledger/replicas.ts'
+import { type Leave, loadObject, noteClass, proveVerified } from '../ledger/replicas.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
@@ -271,9 +271,11 @@ async function confirmOthers(
     const check = await checkFully(placement, object, other, signal)
     if (check.held) await noteClass(placement.db, other, check.held.storageClass)
     if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
-      if (check.level > (other.proofLevel ?? 0) || check.proof.etag !== other.proof?.etag)
-        await proveReplica(placement.db, other, { level: check.level, proof: check.proof, actor })
-      copies.push(other)
+      const { level, proof } = check
+      const isNews = level > (other.proofLevel ?? 0) || proof.etag !== other.proof?.etag
+      if (isNews && !(await proveVerified(placement.db, other, { level, proof, actor })))
+        doubt = `${other.locationId}: the copy was found bad or given up meanwhile`
+      else copies.push(other)
     } else if (check.answer === 'different') {
       // At another bucket of that name everything is otherwise.
       await confirmLocationNow(placement, other.locationId)

@@ -20,7 +20,7 @@ import {
   loadObject,
   lockObject,
   noteDoubt,
-  proveReplica,
+  proveVerified,
   type ReplicaName,
 } from '../ledger/replicas.ts'
 import { type Difference, type ListedKey, listLocation } from '../listing/list-location.ts'
@@ -181,8 +181,8 @@ async function keep(placement: Placement, replica: Replica, check: Same): Promis
   await placement.db.transaction().execute(async (tx) => {
     await lockObject(tx, replica.objectId)
     // A verified one is proven anew: only its ETag is another one.
-    if (replica.state === 'verified') await proveReplica(tx, replica, { level, proof, actor: ACTOR })
-    else if (!(await keepReplica(tx, replica, { level, proof, actor: ACTOR })))
+    const keepAs = replica.state === 'verified' ? proveVerified : keepReplica
+    if (!(await keepAs(tx, replica, { level, proof, actor: ACTOR })))
       throw new RetryLater(`a copy at ${replica.locationId} is being given up`, GIVEN_UP_MS)
     await enqueueNextSteps(tx, placement, replica.objectId)
   })
