@@ -9,7 +9,7 @@ import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { loadObject, noteClass } from '../ledger/replicas.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
-import { noteBadReplica } from '../replica-io/mark-bad.ts'
+import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
 import { cancelRestore, forgetRestore } from './archive.ts'
 
 const MINUTE_MS = 60_000
@@ -98,6 +98,8 @@ async function checkRestore(placement: Placement, objectId: string, locationId: 
   // Twice: a bucket that lags behind says once that there is nothing.
   const held = (await location.backend.head(replica.key)) ?? (await location.backend.head(replica.key))
   if (!held) {
+    // Another bucket of that name, which came since the last look, holds none of it.
+    await confirmLocationNow(placement, locationId)
     await noteBadReplica(placement, replica, {
       reason: 'nothing is held under the key',
       actor: 'job check-restores',
