@@ -25,8 +25,16 @@ const KINDS: readonly Kind[] = [
   },
   { name: 'reset', match: {}, fault: () => ({ kind: 'reset' }) },
   { name: 'reset after the commit', match: WRITES, fault: () => ({ kind: 'reset', commit: true }) },
-  { name: 'request cut', match: WRITES, fault: (random) => ({ kind: 'cut-request', atByte: random.below(400_000) }) },
-  { name: 'answer cut', match: READS, fault: (random) => ({ kind: 'cut-response', atByte: random.below(400_000) }) },
+  {
+    name: 'request cut',
+    match: WRITES,
+    fault: (random) => ({ kind: 'cut-request', atByte: random.below(400_000) }),
+  },
+  {
+    name: 'answer cut',
+    match: READS,
+    fault: (random) => ({ kind: 'cut-response', atByte: random.below(400_000) }),
+  },
   { name: 'truncated read', match: GET, fault: () => ({ kind: 'truncate', declare: 'full' }) },
   { name: 'short read that says so', match: GET, fault: () => ({ kind: 'truncate', declare: 'short' }) },
   { name: 'read without a length', match: GET, fault: () => ({ kind: 'truncate', declare: 'none' }) },
@@ -34,7 +42,11 @@ const KINDS: readonly Kind[] = [
   { name: 'another range', match: GET, fault: () => ({ kind: 'other-range' }) },
   { name: 'stale 404', match: { key: OURS }, fault: () => ({ kind: 'stale-404' }) },
   { name: 'wrong ETag', match: { key: OURS }, fault: () => ({ kind: 'wrong-etag' }) },
-  { name: 'truncated listing', match: LISTS, fault: (random) => ({ kind: 'short-listing', keep: random.below(4) }) },
+  {
+    name: 'truncated listing',
+    match: LISTS,
+    fault: (random) => ({ kind: 'short-listing', keep: random.below(4) }),
+  },
   { name: 'empty listing', match: LISTS, fault: () => ({ kind: 'short-listing', keep: 0 }) },
   {
     name: 'unsorted listing',

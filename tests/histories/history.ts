@@ -1,8 +1,8 @@
 /** One history: steps and faults that a seed chooses, with what must hold after each; then all is well again. */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { scrubLocation } from '../../src/placement/scrub/scrub-location.ts'
 import { checkListing } from '../../src/placement/listing/check-listing.ts'
+import { scrubLocation } from '../../src/placement/scrub/scrub-location.ts'
 import { adoptLocation } from '../../src/placement/takeover/adopt.ts'
 import { beginAdoption } from '../../src/placement/takeover/adoption.ts'
 import { addFaults, endFaults } from './faults.ts'
@@ -63,8 +63,9 @@ async function runStep(world: World, model: Model, random: Random, log: string[]
     if (random.isOne(2)) log.push(`  fault at ${addFaults(random, bucket).join('; ')}`)
   }
   log.push(`${name} ...`)
+  const beganAt = performance.now()
   const did = await step(world, model, random)
-  log[log.length - 1] = `${name}: ${did}`
+  log[log.length - 1] = `${name}: ${did} (${Math.round(performance.now() - beganAt)} ms)`
   await checkInvariants(world, model)
 }
 

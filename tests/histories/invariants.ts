@@ -80,9 +80,13 @@ export async function checkSettled(world: World, model: Model): Promise<void> {
   for (const sha256 of model.deleted) assert.ok(!kept.has(sha256), `${sha256} was deleted, and is kept`)
   for (const bucket of world.buckets) {
     const named = new Set(rows.filter((row) => row.locationId === bucket.id).map(({ key }) => key))
-    for (const key of await world.keysAt(bucket)) assert.ok(named.has(key), `${bucket.id}: no row names ${key}`)
+    for (const key of await world.keysAt(bucket))
+      assert.ok(named.has(key), `${bucket.id}: no row names ${key}`)
     assert.deepEqual(await bucket.server.stored.unfinishedUploads(), [])
   }
   const states = new Set(rows.map(({ state }) => state))
-  assert.deepEqual([...states].filter((state) => state !== 'verified'), [])
+  assert.deepEqual(
+    [...states].filter((state) => state !== 'verified'),
+    [],
+  )
 }

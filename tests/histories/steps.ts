@@ -1,8 +1,8 @@
 /** What people, jobs and the world do in a history. Each answers what it did, in words. */
 import assert from 'node:assert/strict'
 import sharp from 'sharp'
-import { scrubLocation } from '../../src/placement/scrub/scrub-location.ts'
 import { checkListing } from '../../src/placement/listing/check-listing.ts'
+import { scrubLocation } from '../../src/placement/scrub/scrub-location.ts'
 import { ask, confirm, send, show, type Upload } from '../support/http/direct-upload.ts'
 import { rightCopies } from './invariants.ts'
 import { acknowledge, count, type Model, type Photo } from './model.ts'
@@ -11,7 +11,9 @@ import { isExpected, type World } from './world.ts'
 
 export type Step = (world: World, model: Model, random: Random) => Promise<string>
 
-const small = await sharp({ create: { width: 8, height: 8, channels: 3, background: '#888' } }).jpeg().toBuffer()
+const small = await sharp({ create: { width: 8, height: 8, channels: 3, background: '#888' } })
+  .jpeg()
+  .toBuffer()
 
 /** A picture that decoders take, with as many other bytes behind it; large ones get into their class. */
 function newPhoto(random: Random): Buffer {
@@ -182,9 +184,14 @@ export const trash: Step = async (world, model, random) => {
   const photo = anyOf(model, random)
   if (!photo) return 'nothing there'
   const isBack = photo.isTrashed
-  const response = await post(world, isBack ? 'POST' : 'DELETE', isBack ? '/trash/restore/assets' : '/assets', {
-    ids: [photo.assetId],
-  })
+  const response = await post(
+    world,
+    isBack ? 'POST' : 'DELETE',
+    isBack ? '/trash/restore/assets' : '/assets',
+    {
+      ids: [photo.assetId],
+    },
+  )
   if (response.ok) photo.isTrashed = !isBack
   return `${isBack ? 'out of' : 'into'} it: ${photo.assetId} (${response.status})`
 }

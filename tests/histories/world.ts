@@ -93,7 +93,9 @@ export async function openWorld(): Promise<World> {
       })
     },
     async keysAt({ server }) {
-      return (await server.stored.objects()).map(({ key }) => key).filter((key) => /^(users|backups)\//.test(key))
+      return (await server.stored.objects())
+        .map(({ key }) => key)
+        .filter((key) => /^(users|backups)\//.test(key))
     },
     async close() {
       await parts.close()
@@ -180,5 +182,9 @@ async function runClaimed({ app, handlers }: Parts, job: Claimed): Promise<strin
 /** The errors that a job may end with, to be run again; anything else is a mistake. */
 export function isExpected(error: unknown): boolean {
   const codes = ['unavailable', 'corrupt', 'conflict', 'last-copy', 'not-found', 'archived'] as const
-  return isStorageError(error) || codes.some((code) => isAppError(error, code)) || laterInMs(error as Error) !== null
+  return (
+    isStorageError(error) ||
+    codes.some((code) => isAppError(error, code)) ||
+    laterInMs(error as Error) !== null
+  )
 }

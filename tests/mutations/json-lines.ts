@@ -5,7 +5,13 @@ import type { TestEvent } from 'node:test/reporters'
  * `isHook`: not the test failed, but what runs before or after it. `error`: of a test that failed. `nesting`:
  * 0 at the top level of a file.
  */
-export type EndedTest = { name: string; isPassed: boolean; isSkipped: boolean; isHook: boolean; error: string }
+export type EndedTest = {
+  name: string
+  isPassed: boolean
+  isSkipped: boolean
+  isHook: boolean
+  error: string
+}
 
 export default async function* jsonLines(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const { type, data } of source) {

@@ -48,7 +48,10 @@ export const ofDatabase: Mutation[] = [
     name: 'wrong-write-goes-though-nothing-else-is-left',
     file: GUARD,
     changes: [
-      { from: "elsif new.removal = 'wrong-bytes' and is_acknowledged and remaining < 1 then", to: 'elsif false then' },
+      {
+        from: "elsif new.removal = 'wrong-bytes' and is_acknowledged and remaining < 1 then",
+        to: 'elsif false then',
+      },
     ],
     failing: [
       {

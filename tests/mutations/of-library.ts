@@ -120,18 +120,26 @@ export const ofLibrary: Mutation[] = [
     changes: [{ from: '    if (doubt !== null) throw', to: "    if (doubt === '') throw" }],
     failing: [
       { file: CHOOSE, name: 'a clock that was put far back, or a copy of the bucket, is asked about' },
-      { file: CHOOSE, name: 'with a clock that is ahead still, nobody but a person can tell which one is the newest' },
+      {
+        file: CHOOSE,
+        name: 'with a clock that is ahead still, nobody but a person can tell which one is the newest',
+      },
     ],
     why: 'The photos since that backup would belong to nothing.',
   },
   {
     name: 'a-damaged-backup-is-restored',
     file: 'src/database/backups/read-backup.ts',
-    changes: [{ from: "if (totals.bytes !== bytes || totals.sha256 !== sha256.digest('hex'))", to: 'if (totals.bytes < 0)' }],
+    changes: [
+      {
+        from: "if (totals.bytes !== bytes || totals.sha256 !== sha256.digest('hex'))",
+        to: 'if (totals.bytes < 0)',
+      },
+    ],
     failing: [
       {
         file: 'tests/database/backups/refused.test.ts',
-        name: 'no flipped bit and no shorter end of a sealed backup is ever read as one',
+        name: 'damaged, foreign and newer backups are refused, and nothing stays of them',
       },
     ],
     why: 'Half a database would stand for the whole.',

@@ -64,7 +64,10 @@ export const ofLocations: Mutation[] = [
         from: 'if (isKnown && recorded.identity !== location.identity) {',
         to: 'if (isKnown && recorded.identity === location.identity && marker404) {',
       },
-      { from: 'const isKnown = recorded !== undefined', to: 'const marker404 = false\n  const isKnown = recorded !== undefined' },
+      {
+        from: 'const isKnown = recorded !== undefined',
+        to: 'const marker404 = false\n  const isKnown = recorded !== undefined',
+      },
     ],
     failing: [
       {
@@ -111,7 +114,12 @@ export const ofLocations: Mutation[] = [
   {
     name: 'a-listing-in-no-order-is-taken-as-it-comes',
     file: 'src/placement/listing/list-location.ts',
-    changes: [{ from: 'if (page[0] !== undefined && compareKeys(page[0].key, last) <= 0)', to: 'if (page[0] === null)' }],
+    changes: [
+      {
+        from: 'if (page[0] !== undefined && compareKeys(page[0].key, last) <= 0)',
+        to: 'if (page[0] === null)',
+      },
+    ],
     failing: [
       {
         file: 'tests/placement/listing/list-location.test.ts',

@@ -29,8 +29,8 @@ export const ofProofs: Mutation[] = [
     changes: [{ from: 'if (info.etag !== known.etag)', to: "if (info.etag === '')" }],
     failing: [
       {
-        file: 'tests/placement/listing/check-listing.test.ts',
-        name: 'A5: what was truncated or overwritten in the bucket is noticed by its size and its ETag',
+        file: 'tests/placement/listing/renamed-etags.test.ts',
+        name: 'a copy with another ETag is read before the one that is given up for it is kept or goes',
       },
     ],
     why: 'An object that somebody has overwritten with as many bytes would count as a copy.',
@@ -40,7 +40,10 @@ export const ofProofs: Mutation[] = [
     file: VERIFY,
     changes: [{ from: 'if (value !== expected[algorithm])', to: "if (value === '')" }],
     failing: [
-      { file: OFFLOAD, name: 'a copy that is damaged in the bucket is found before the local one goes, and made anew under a fresh key' },
+      {
+        file: OFFLOAD,
+        name: 'a copy that is damaged in the bucket is found before the local one goes, and made anew under a fresh key',
+      },
     ],
     why: 'The bucket says that it holds other bytes, and nobody listens.',
   },
@@ -99,7 +102,9 @@ export const ofProofs: Mutation[] = [
     name: 'the-answer-of-a-put-proves-it',
     file: 'src/placement/replica-io/prove-put.ts',
     changes: [{ from: "if (held.proof === 'attested')", to: "if (held.proof !== 'nothing')" }],
-    failing: [{ file: OFFLOAD, name: 'a bucket that attests to nothing is read back before the local copy goes' }],
+    failing: [
+      { file: OFFLOAD, name: 'a bucket that attests to nothing is read back before the local copy goes' },
+    ],
     why: 'Where a bucket attests to nothing, only reading shows what it keeps.',
   },
   {
@@ -150,8 +155,8 @@ export const ofProofs: Mutation[] = [
     ],
     failing: [
       {
-        file: 'tests/placement/takeover/moved-keys.test.ts',
-        name: 'a copy beside one that is right stays unknown, listed before the named key',
+        file: 'tests/placement/takeover/wrong-bytes.test.ts',
+        name: 'bytes under a key of ours are read before they are taken over, and wrong ones are not',
       },
     ],
     why: 'Whatever lies under a key of ours would become the copy of a photo.',

@@ -29,8 +29,9 @@ export const ofRemovals: Mutation[] = [
     file: REMOVE,
     changes: [
       {
-        from: "    if (own.answer === 'same' && object.state === 'live') return { do: 'keep', check: own }\n",
-        to: '',
+        from: 'own = await (hasRow ? lookTwice : lookAt)(placement, object, candidate, replicas, signal)',
+        to: `if (hasRow) return remove(placement, candidate, 'wrong-bytes')
+    own = await lookAt(placement, object, candidate, replicas, signal)`,
       },
     ],
     failing: [
@@ -69,7 +70,10 @@ export const ofRemovals: Mutation[] = [
       },
     ],
     failing: [
-      { file: RESTORED, name: 'A8: nothing is removed at another bucket, and a purge waits for the right one' },
+      {
+        file: RESTORED,
+        name: 'A8: nothing is removed at another bucket, and a purge waits for the right one',
+      },
     ],
     why: 'A purge at another bucket of the name would count as done.',
   },
@@ -137,7 +141,10 @@ export const ofRemovals: Mutation[] = [
       },
     ],
     failing: [
-      { file: AGED, name: 'an eviction that is gone on with asks under the lock whether what stands for it still does' },
+      {
+        file: AGED,
+        name: 'an eviction that is gone on with asks under the lock whether what stands for it still does',
+      },
       {
         file: 'tests/placement/removal/two-purges.test.ts',
         name: 'P1: of a duplicate whose twin is gone, two purges at once leave one copy',
@@ -190,9 +197,7 @@ export const ofRemovals: Mutation[] = [
   {
     name: 'unlinked-objects-go-at-any-age',
     file: 'src/placement/maintenance/unlinked.ts',
-    changes: [
-      { from: "    .where('created_at', '<', new Date(now - UNLINKED_AGE_MS))\n", to: '' },
-    ],
+    changes: [{ from: "    .where('created_at', '<', new Date(now - UNLINKED_AGE_MS))\n", to: '' }],
     failing: [
       { file: OFFLOAD, name: 'the sweep removes what a killed process left: staged files, unlinked objects' },
     ],
@@ -205,6 +210,10 @@ export const ofRemovals: Mutation[] = [
       {
         from: 'const isTwin = await hasTwin(placement, objectId)',
         to: 'const isTwin = (await hasTwin(placement, objectId)) || true',
+      },
+      {
+        from: "if (isTwin) return markForPurge(tx, [objectId], 'duplicate')",
+        to: "if (isTwin) return markForPurge(tx, [objectId], 'refused')",
       },
     ],
     failing: [
@@ -241,6 +250,7 @@ export const ofRemovals: Mutation[] = [
         from: "and writable_until < now() - interval '1 day')",
         to: 'and true)',
       },
+      { from: "and writable_until >= now() - interval '1 day'`.execute(db)", to: 'and false`.execute(db)' },
     ],
     failing: [
       {

@@ -18,7 +18,9 @@ export const ofStorage: Mutation[] = [
     name: 'a-made-file-is-not-synced',
     file: 'src/placement/uploads/stage.ts',
     changes: [{ from: '    await file.sync()\n  } finally {', to: '  } finally {' }],
-    failing: [{ file: SYNCS, name: 'a file that this process made is on the disk before anything refers to it' }],
+    failing: [
+      { file: SYNCS, name: 'a file that this process made is on the disk before anything refers to it' },
+    ],
     why: 'After a power cut a verified backup or preview is a file of zeros.',
   },
   {
@@ -86,7 +88,10 @@ export const ofStorage: Mutation[] = [
       },
     ],
     failing: [
-      { file: S3_FAULTS, name: '500 after the commit of somebody else’s bytes: the key is taken, and they stay' },
+      {
+        file: S3_FAULTS,
+        name: '500 after the commit of somebody else’s bytes: the key is taken, and they stay',
+      },
     ],
     why: 'A put without a clear answer would be proven by whatever lies there.',
   },
@@ -112,7 +117,10 @@ export const ofStorage: Mutation[] = [
       },
     ],
     failing: [
-      { file: S3_FAULTS, name: 'a download that names no length is refused: its end could not be told from a cut' },
+      {
+        file: S3_FAULTS,
+        name: 'a download that names no length is refused: its end could not be told from a cut',
+      },
     ],
     why: 'A body that was cut would end as a success.',
   },

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { TEST_POSTGRES_VARIABLE } from '../support/database/shared-postgres.ts'
 import type { EndedTest } from './json-lines.ts'
-import { type AppliedMutation, type Mutation, MUTATION_VARIABLE, type NamedTest } from './mutation.ts'
+import { type AppliedMutation, MUTATION_VARIABLE, type Mutation, type NamedTest } from './mutation.ts'
 import { MUTATIONS } from './mutations.ts'
 
 const ROOT = join(import.meta.dirname, '../..')

@@ -235,7 +235,8 @@ export async function handleRequest(
 /** As many bytes, from the beginning of the object. */
 function shiftRange(headers: Map<string, string>): void {
   const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.get('range') ?? '') ?? []
-  if (first !== undefined && last !== undefined) headers.set('range', `bytes=0-${Number(last) - Number(first)}`)
+  if (first !== undefined && last !== undefined)
+    headers.set('range', `bytes=0-${Number(last) - Number(first)}`)
 }
 
 /** A request that takes no body must not claim one in its signature. */

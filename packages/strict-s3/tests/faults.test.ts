@@ -182,8 +182,7 @@ test('the ETag of another object, and another range than was asked for', async (
 test('a listing that leaves out, that is empty, and that comes in the wrong order', async (t) => {
   const s3 = await run(t)
   const client = sdk(t, s3)
-  for (const key of ['a', 'b', 'c'])
-    await client.send(new PutObjectCommand({ Bucket, Key: key, Body: key }))
+  for (const key of ['a', 'b', 'c']) await client.send(new PutObjectCommand({ Bucket, Key: key, Body: key }))
   const listed = async () => {
     const page = await client.send(new ListObjectsV2Command({ Bucket, MaxKeys: 2 }))
     return [(page.Contents ?? []).map((entry) => entry.Key).join(''), page.IsTruncated]
@@ -193,7 +192,12 @@ test('a listing that leaves out, that is empty, and that comes in the wrong orde
   s3.faults.add({ after: 2, times: 1, fault: { kind: 'short-listing', keep: 9, isReversed: true } })
   assert.deepEqual(
     [await listed(), await listed(), await listed(), await listed()],
-    [['a', false], ['', false], ['ba', false], ['ab', true]],
+    [
+      ['a', false],
+      ['', false],
+      ['ba', false],
+      ['ab', true],
+    ],
   )
 })
 

@@ -90,7 +90,14 @@ test('an upload that is adopted is on the disk under its name', platform, async 
   const staged = await stage()
   const objectId = await ingestStaged(
     rig.placement,
-    { kind: 'original', ownerId: crypto.randomUUID(), assetId: crypto.randomUUID(), contentType: 'image/jpeg', extension: 'jpg', staged },
+    {
+      kind: 'original',
+      ownerId: crypto.randomUUID(),
+      assetId: crypto.randomUUID(),
+      contentType: 'image/jpeg',
+      extension: 'jpg',
+      staged,
+    },
     async (_tx, id) => id,
   )
   const { replicas } = (await loadObject(database.db, objectId))!

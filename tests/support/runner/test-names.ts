@@ -1,7 +1,8 @@
 /** Which tests a file of tests holds, by its text: for whoever names one of them. */
 import { readFileSync } from 'node:fs'
 
-const CALL = /(?:^|[^\w.])(?:test|it)(?:\.\w+)?\(\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)/g
+const CALL =
+  /(?:^|[^\w.])(?:test|it)(?:\.\w+)?\(\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)/g
 
 /** Whether the text of a file names such a test. A name that is made of parts may have anything in them. */
 export function namesTest(text: string, name: string): boolean {
