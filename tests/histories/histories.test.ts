@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { runHistory } from './history.ts'
 
 const FIRST = Number(process.env.HISTORY_SEED ?? 1)
-const COUNT = Number(process.env.HISTORY_COUNT ?? 4)
+const COUNT = Number(process.env.HISTORY_COUNT ?? 3)
 /** What a history without it would not be about. */
 const NEEDED = ['uploads', 'reads']
 

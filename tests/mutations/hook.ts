@@ -26,12 +26,12 @@ function apply(mutation: AppliedMutation): void {
 
 function mutateReading(href: string, mutation: AppliedMutation): void {
   const { readFile } = fs.promises
-  const read: typeof readFile = async (...args: Parameters<typeof readFile>) => {
-    const found = await readFile(...args)
+  const read = async (...args: Parameters<typeof readFile>) => {
+    const found: unknown = await readFile(...args)
     const [path] = args
     const isIt = path instanceof URL ? path.href === href : pathToFileURL(String(path)).href === href
     return isIt && typeof found === 'string' ? mutate(found, mutation) : found
   }
-  fs.promises.readFile = read
+  fs.promises.readFile = read as typeof readFile
   syncBuiltinESMExports()
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 
 const CALL =
-  /(?:^|[^\w.])(?:test|it)(?:\.\w+)?\(\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)/g
+  /(?:^|[^\w.]|\bt\.)(?:test|it)(?:\.\w+)?\(\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)/g
 
 /** Whether the text of a file names such a test. A name that is made of parts may have anything in them. */
 export function namesTest(text: string, name: string): boolean {
