@@ -45,7 +45,7 @@ test('the names of tests are read out of their files', () => {
   const text = [
     "test('plain', () => {})",
     'test("it\'s quoted", () => {})',
-    'test(`made of ${what} and ${size} bytes`, () => {})',
+    ['test(`made of ', '{what} and ', '{size} bytes`, () => {})'].join('$'),
     "  test(\n    'on a line of its own',",
     "latest('not a test')",
   ].join('\n')

@@ -9,7 +9,7 @@ import { runHistory } from './history.ts'
 const FIRST = Number(process.env.HISTORY_SEED ?? 1)
 const COUNT = Number(process.env.HISTORY_COUNT ?? 3)
 /** What a history without it would not be about. */
-const NEEDED = ['uploads', 'reads']
+const NEEDED = ['uploads', 'reads', 'spoiled copies']
 
 test('whatever two buckets do wrong, nothing acknowledged is lost, and all is well once they stop', {
   timeout: 3_600_000,

@@ -13,7 +13,7 @@ import * as steps from './steps.ts'
 import { openWorld, type World } from './world.ts'
 
 const STEPS: readonly (readonly [name: string, weight: number, step: steps.Step])[] = [
-  ['upload', 6, steps.upload],
+  ['upload', 5, steps.upload],
   ['direct upload', 2, steps.uploadDirectly],
   ['upload again', 2, steps.uploadAgain],
   ['read', 4, steps.read],
@@ -27,10 +27,10 @@ const STEPS: readonly (readonly [name: string, weight: number, step: steps.Step]
   ['restart', 1, steps.restart],
   ['trash', 1, steps.trash],
   ['delete', 1, steps.deleteForGood],
-  ['spoil', 2, steps.spoil],
+  ['spoil', 4, steps.spoil],
 ]
 const WEIGHTED = STEPS.flatMap((entry) => Array.from({ length: entry[1] }, () => entry))
-const STEP_COUNT = 30
+const STEP_COUNT = 25
 const PLACES = ['local', 's3', 'second']
 /** Each time what the last one has begun goes on: a copy that is found bad goes, is made, and is proven. */
 const MAX_ROUNDS = 10
@@ -44,7 +44,7 @@ export async function runHistory(seed: number): Promise<History> {
   const log: string[] = []
   const world = await openWorld()
   try {
-    await world.run('check-locations')
+    await begin(world, model, random)
     for (let index = 0; index < STEP_COUNT; index += 1) await runStep(world, model, random, log)
     for (const bucket of world.buckets) endFaults(bucket)
     await settle(world, model, log)
@@ -54,6 +54,15 @@ export async function runHistory(seed: number): Promise<History> {
   } finally {
     await world.close()
   }
+}
+
+/** Three photos with both of their copies, so that there is something to spoil. */
+async function begin(world: World, model: Model, random: Random): Promise<void> {
+  await world.run('check-locations')
+  for (let photo = 0; photo < 3; photo += 1) await steps.upload(world, model, random)
+  await steps.jobs(world, model, random)
+  await steps.jobs(world, model, random)
+  await checkInvariants(world, model)
 }
 
 async function runStep(world: World, model: Model, random: Random, log: string[]): Promise<void> {

@@ -209,19 +209,20 @@ export const deleteForGood: Step = async (world, model, random) => {
 
 /** The world spoils a copy behind our back, but never the last right one: no software can undo that. */
 export const spoil: Step = async (world, model, random) => {
-  const photo = anyOf(model, random)
-  if (!photo) return 'nothing there'
-  const copies = await rightCopies(world, photo)
-  const inBuckets = copies.filter(({ locationId }) => locationId !== 'local')
-  if (copies.filter(({ isVerified }) => isVerified).length < 2 || inBuckets.length === 0)
-    return 'not the last one'
-  const { locationId, key } = random.pick(inBuckets)
-  const { stored } = world.buckets.find(({ id }) => id === locationId)!.server
-  const how = random.pick(['tamper', 'truncateStored', 'vanish'] as const)
-  await stored[how](key)
-  model.spoiled.add(`${locationId} ${key}`)
-  count(model, 'spoiled copies')
-  return `${how} at ${locationId}`
+  const from = random.below(Math.max(1, model.photos.length))
+  for (const photo of [...model.photos.slice(from), ...model.photos.slice(0, from)]) {
+    const copies = await rightCopies(world, photo)
+    const inBuckets = copies.filter(({ locationId }) => locationId !== 'local')
+    if (copies.filter(({ isVerified }) => isVerified).length < 2 || inBuckets.length === 0) continue
+    const { locationId, key } = random.pick(inBuckets)
+    const { stored } = world.buckets.find(({ id }) => id === locationId)!.server
+    const how = random.pick(['tamper', 'tamper', 'truncateStored', 'vanish'] as const)
+    await stored[how](key)
+    model.spoiled.add(`${locationId} ${key}`)
+    count(model, 'spoiled copies')
+    return `${how} of ${photo.assetId} at ${locationId}`
+  }
+  return 'each is the last one'
 }
 
 function post(world: World, method: string, path: string, body: unknown): Promise<Response> {
