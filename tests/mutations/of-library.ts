@@ -85,12 +85,8 @@ export const ofLibrary: Mutation[] = [
     file: TRASH,
     changes: [
       {
-        from: '(asset.deleted_at < now() -',
-        to: '(asset.deleted_at < now() - 0 *',
-      },
-      {
-        from: 'lived_since(asset.deleted_at) >',
-        to: "lived_since(asset.deleted_at) > interval '-1 day' + 0 *",
+        from: 'const EXPIRED = sql<boolean>`(asset.deleted_at <',
+        to: 'const EXPIRED = sql<boolean>`(asset.deleted_at is not null or asset.deleted_at <',
       },
     ],
     failing: [

@@ -17,6 +17,7 @@ import { MUTATIONS } from './mutations.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const urlOf = (name: string) => new URL(name, import.meta.url).href
 const LIMIT_MS = 10 * 60_000
+const INCONCLUSIVE = /did not answer within|timed out after/
 
 // The templates of mutated migrations are not those of other runs, so PostgreSQL is one of its own. Set before
 // the first use of the temporary folder.
@@ -62,7 +63,7 @@ async function tryMutation(mutation: Mutation): Promise<void> {
   const told: string[] = []
   let isNoticed = true
   for (const [file, names] of filesOf(mutation.failing)) {
-    const ended = await runTests(file, names, mutation)
+    const ended = await runConclusively(file, names, mutation)
     for (const name of names) {
       const failure = ended.find((test) => test.name === name && !test.isPassed && !test.isHook)
       if (ended.some((test) => test.name === name && test.isSkipped)) {
@@ -81,6 +82,20 @@ async function tryMutation(mutation: Mutation): Promise<void> {
   if (isStopped) return
   const seconds = ((performance.now() - beganAt) / 1_000).toFixed(0)
   console.log([`${isNoticed ? 'noticed' : 'MISSED '} ${mutation.name} (${seconds} s)`, ...told].join('\n'))
+}
+
+/** A program that did not start in time, on a small machine, has noticed nothing: such a run is made again. */
+async function runConclusively(
+  file: string,
+  names: readonly string[],
+  mutation: Mutation,
+): Promise<EndedTest[]> {
+  let ended: EndedTest[] = []
+  for (let tries = 0; tries < 3; tries += 1) {
+    ended = await runTests(file, names, mutation)
+    if (!ended.some(({ error }) => INCONCLUSIVE.test(error))) return ended
+  }
+  return ended.map((test) => ({ ...test, isHook: test.isHook || INCONCLUSIVE.test(test.error) }))
 }
 
 /** What ended of the named tests, in a process of its own; suites that hold none of them are passed over. */

@@ -14,9 +14,13 @@ test('a photo is committed together with the job that processes it, or not at al
   const jobsOf = async (assetId: string) =>
     (await pool.query(`select from graphile_worker.jobs where key like '%' || $1 || '%'`, [assetId])).rowCount
   const bytes = await photo()
-  // The last statement of the transaction fails, whichever it is.
   await pool.query(`
-    create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no jobs now'; end $$;
+    create function refuse() returns trigger language plpgsql as $$ begin
+      if (select identifier from graphile_worker._private_tasks where id = new.task_id) = 'process-asset' then
+        raise exception 'no processing now';
+      end if;
+      return new;
+    end $$;
     create trigger refuse before insert on graphile_worker._private_jobs execute function refuse()`)
   await assert.rejects(admin.upload(bytes, 'a.jpg'), /answered 500/)
   assert.equal((await pool.query('select from asset')).rowCount, 0)
