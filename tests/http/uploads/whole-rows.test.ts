@@ -23,7 +23,7 @@ test('a photo is committed together with the job that processes it, or not at al
       end if;
       return new;
     end $$;
-    create trigger refuse before insert on graphile_worker._private_jobs execute function refuse()`)
+    create trigger refuse before insert on graphile_worker._private_jobs for each row execute function refuse()`)
   await assert.rejects(admin.upload(bytes, 'a.jpg'), /answered 500/)
   assert.equal((await pool.query('select from asset')).rowCount, 1)
   await pool.query('drop trigger refuse on graphile_worker._private_jobs')
