@@ -90,10 +90,6 @@ export const ofLibrary: Mutation[] = [
       },
     ],
     failing: [
-      {
-        file: 'tests/library/clock.test.ts',
-        name: 'A9: a clock that was ahead and is right again costs the trash no day, in either direction',
-      },
       { file: 'tests/library/sweep.test.ts', name: 'the sweep finds what fell through, and nothing else' },
     ],
     why: 'What was deleted by mistake could not be brought back.',
