@@ -25,7 +25,7 @@ const CREDENTIALS = { accessKeyId: 'histories', secretAccessKey: 'histories-secr
 const BUCKET = 'photos'
 const WORKER = 'histories'
 const ALL_JOBS = Object.keys(JOB_RULES) as JobName[]
-export const LATER_MS = 24 * 3_600_000
+const LATER_MS = 24 * 3_600_000
 
 /** `skewMs`: how far the clock of the server is ahead. */
 export type Bucket = { id: string; server: StrictS3; clock: { skewMs: number } }

@@ -24,8 +24,8 @@ export const ofLibrary: Mutation[] = [
     ],
     failing: [
       {
-        file: 'tests/crash/kill.test.ts',
-        name: 'local-first: every acknowledged upload survives kill -9 of the server and of PostgreSQL',
+        file: 'tests/placement/lifecycle/offload.test.ts',
+        name: 'when an ingest answers, everybody sees what it has committed',
       },
     ],
     why: 'A kill right after the answer would lose a photo that its owner has been told is safe.',

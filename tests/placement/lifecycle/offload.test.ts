@@ -280,6 +280,16 @@ test('a writer that comes back to life while the sweep goes through the dead kee
   assert.deepEqual([...s3().inner.held.keys()], [keys[came.back]])
 })
 
+test('when an ingest answers, everybody sees what it has committed', async () => {
+  const id = await ingestBytes(rig.placement, randomBytes(1000))
+  // Another connection than the one of the ingest, or the same one after it.
+  const { rows } = await sql<{ is_linked: boolean; state: string }>`
+    select o.is_linked, r.state from stored_object o join replica r on r.object_id = o.id where o.id = ${id}`.execute(
+    rig.db,
+  )
+  assert.deepEqual(rows, [{ is_linked: true, state: 'verified' }])
+})
+
 test('an ingest whose commit fails leaves nothing, and the same bytes can be uploaded again', async () => {
   const bytes = randomBytes(5000)
   const what = await stagedOriginal(bytes)
