@@ -30,6 +30,15 @@ export type Fault =
    * absent (`none`).
    */
   | { kind: 'truncate'; atByte?: number; declare?: 'short' | 'full' | 'none' }
+  /** GET, HEAD and PUT answer with an ETag that is another object's. */
+  | { kind: 'wrong-etag' }
+  /** A GET of a range is answered with as many bytes from the beginning, and says so. */
+  | { kind: 'other-range' }
+  /**
+   * A listing leaves out all but the first `keep` keys of its page, and says that nothing follows;
+   * `isReversed`: what it shows comes in the wrong order.
+   */
+  | { kind: 'short-listing'; keep: number; isReversed?: boolean }
   /** GET and HEAD say 404 of an object that is there; other operations are not touched. */
   | { kind: 'stale-404' }
   /** 200 with the XML of an error; `commit`: done all the same. */

@@ -182,10 +182,14 @@ export async function handleRequest(
           openRequestBody({ headers: allHeaders, authentication, open: source }, profile, maxBytes, options),
       }
       checkBodyless(call, authentication)
+      for (const fault of faults) if (fault.kind === 'other-range') shiftRange(allHeaders)
+      for (const fault of faults) if (fault.kind === 'short-listing') call.shortListing = fault
       const unfinished = faults.find((fault) => fault.kind === 'error-in-200')
       if (unfinished && !unfinished.commit) throw new S3Error('InternalError', { status: 200 })
       reply = await perform(parts, call, bucket)
       for (const fault of faults) {
+        if (fault.kind === 'wrong-etag' && reply.headers.etag !== undefined)
+          reply.headers.etag = `"${randomBytes(16).toString('hex')}"`
         if (fault.kind === 'commit-then-500') throw new S3Error('InternalError')
         if (fault.kind === 'error-in-200') throw new S3Error('InternalError', { status: 200 })
         if (fault.kind === 'reset') throw new Disconnect('reset')
@@ -226,6 +230,13 @@ export async function handleRequest(
     if (!response.destroyed) response.destroy()
     parts.onInternalError(error, target)
   }
+}
+
+/** As many bytes, from the beginning of the object. */
+function shiftRange(headers: Map<string, string>): void {
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.get('range') ?? '') ?? []
+  if (first !== undefined && last !== undefined)
+    headers.set('range', `bytes=0-${Number(last) - Number(first)}`)
 }
 
 /** A request that takes no body must not claim one in its signature. */

@@ -8,6 +8,7 @@ import {
   CreateMultipartUploadCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
@@ -158,6 +159,46 @@ test('404 for what is there', async (t) => {
   await assert.rejects(client.send(new HeadObjectCommand({ Bucket, Key })), { name: 'NotFound' })
   await assert.rejects(client.send(new GetObjectCommand({ Bucket, Key })), { name: 'NoSuchKey' })
   await client.send(new HeadObjectCommand({ Bucket, Key }))
+})
+
+test('the ETag of another object, and another range than was asked for', async (t) => {
+  const s3 = await withObject(t)
+  const client = sdk(t, s3)
+  s3.faults.add({ times: 2, fault: { kind: 'wrong-etag' } })
+  const seen = await client.send(new HeadObjectCommand({ Bucket, Key }))
+  assert.match(seen.ETag ?? '', /^"[0-9a-f]{32}"$/)
+  assert.notEqual(seen.ETag, etag)
+  const put = await client.send(new PutObjectCommand({ Bucket, Key: 'other', Body: body }))
+  assert.notEqual(put.ETag, etag)
+  assert.equal((await client.send(new HeadObjectCommand({ Bucket, Key: 'other' }))).ETag, etag)
+  s3.faults.add({ times: 1, fault: { kind: 'other-range' } })
+  const ranged = () => client.send(new GetObjectCommand({ Bucket, Key, Range: 'bytes=1000-1999' }))
+  const wrong = await ranged()
+  assert.equal(wrong.ContentRange, 'bytes 0-999/500000')
+  assert.ok(body.subarray(0, 1_000).equals(await wrong.Body!.transformToByteArray()))
+  assert.equal((await ranged()).ContentRange, 'bytes 1000-1999/500000')
+})
+
+test('a listing that leaves out, that is empty, and that comes in the wrong order', async (t) => {
+  const s3 = await run(t)
+  const client = sdk(t, s3)
+  for (const key of ['a', 'b', 'c']) await client.send(new PutObjectCommand({ Bucket, Key: key, Body: key }))
+  const listed = async () => {
+    const page = await client.send(new ListObjectsV2Command({ Bucket, MaxKeys: 2 }))
+    return [(page.Contents ?? []).map((entry) => entry.Key).join(''), page.IsTruncated]
+  }
+  s3.faults.add({ times: 1, fault: { kind: 'short-listing', keep: 1 } })
+  s3.faults.add({ after: 1, times: 1, fault: { kind: 'short-listing', keep: 0 } })
+  s3.faults.add({ after: 2, times: 1, fault: { kind: 'short-listing', keep: 9, isReversed: true } })
+  assert.deepEqual(
+    [await listed(), await listed(), await listed(), await listed()],
+    [
+      ['a', false],
+      ['', false],
+      ['ba', false],
+      ['ab', true],
+    ],
+  )
 })
 
 test('200 with an error inside: not done, or done', async (t) => {

@@ -59,6 +59,15 @@ function forged(change: (header: Record<string, unknown>) => void): Buffer {
   return Buffer.concat([body, Buffer.from(`${TOTALS_BEGIN}${JSON.stringify(totals)}\n`)])
 }
 
+/** The text of a backup whose rows are as many, and as long, and not the same. */
+function otherLetter(plain: Buffer): Buffer {
+  const copy = Buffer.from(plain)
+  const at = copy.indexOf('@example.org') + 1
+  assert.notEqual(at, 0, 'a row of a user is in it')
+  copy.write('E', at)
+  return copy
+}
+
 test('damaged, foreign and newer backups are refused, and nothing stays of them', async (t) => {
   const { pool } = await emptyDatabase(t)
   const flipped = (at: number) => {
@@ -82,6 +91,7 @@ test('damaged, foreign and newer backups are refused, and nothing stays of them'
       pieces(plain.subarray(0, plain.lastIndexOf(`\n${TOTALS_BEGIN}`) + 1)),
       /ends early/,
     ],
+    ['a letter of a row', pieces(otherLetter(plain)), /its digest is another one/],
     ['something follows', pieces(Buffer.concat([plain, Buffer.from('x\n')])), /follows its end/],
     ['newer format', pieces(forged((header) => (header.format = 2))), /newer Glassine/],
     [

@@ -63,6 +63,21 @@ test('refused: the only copy; beside one being written; beside a suspect; fewer 
   await database.pool.query('delete from home')
 })
 
+test('refused: a removal that nobody decided, of a live object', async () => {
+  const id = await object({ a: 'verified', b: 'verified' })
+  const remove = () =>
+    database.pool.query(
+      `update replica set state = 'evicting', removal = 'decided' where object_id = $1 and location_id = 'a'`,
+      [id],
+    )
+  await assert.rejects(remove(), { code: 'GL002' })
+  await database.pool.query(
+    `update stored_object set state = 'purging', purge_reason = 'user' where id = $1`,
+    [id],
+  )
+  await remove()
+})
+
 test('refused: both copies in one statement', async () => {
   const id = await object({ a: 'verified', b: 'verified' })
   await assert.rejects(

@@ -193,6 +193,16 @@ test('a bucket that attests to nothing is read back before the local copy goes',
   assert.deepEqual(await places(id), ['s3 verified'])
 })
 
+test('where a bucket attests to nothing, a damaged copy of the right size is found before the local one goes', async () => {
+  s3().inner.useFeatures({ ...s3().inner.features, attestedDigests: [] })
+  const id = await ingestBytes(rig.placement, randomBytes(1000))
+  await replicateObject(rig.placement, { objectId: id, to: 's3' })
+  const [held] = s3().inner.held.values()
+  held!.bytes[7]! ^= 1
+  await evictReplica(rig.placement, { objectId: id, from: 'local' })
+  assert.deepEqual(await places(id), ['local verified', 's3 suspect'])
+})
+
 test('a put that committed but answered with an error is looked at, and kept', async () => {
   const id = await ingestBytes(rig.placement, randomBytes(1000))
   s3().plan({ call: 'put', when: 'after' })
@@ -270,6 +280,16 @@ test('a writer that comes back to life while the sweep goes through the dead kee
   assert.deepEqual([...s3().inner.held.keys()], [keys[came.back]])
 })
 
+test('when an ingest answers, everybody sees what it has committed', async () => {
+  const id = await ingestBytes(rig.placement, randomBytes(1000))
+  // Another connection than the one of the ingest, or the same one after it.
+  const { rows } = await sql<{ is_linked: boolean; state: string }>`
+    select o.is_linked, r.state from stored_object o join replica r on r.object_id = o.id where o.id = ${id}`.execute(
+    rig.db,
+  )
+  assert.deepEqual(rows, [{ is_linked: true, state: 'verified' }])
+})
+
 test('an ingest whose commit fails leaves nothing, and the same bytes can be uploaded again', async () => {
   const bytes = randomBytes(5000)
   const what = await stagedOriginal(bytes)
@@ -310,6 +330,13 @@ test('purging removes every replica and the row, and waits for a place that is a
   assert.equal(await loadObject(rig.db, id), null)
   assert.equal(s3().inner.held.size, 0)
   assert.deepEqual(await localFiles(), [])
+})
+
+test('a purge of an object that lives removes nothing', async () => {
+  const id = await ingestBytes(rig.placement, randomBytes(1000))
+  await replicateObject(rig.placement, { objectId: id, to: 's3' })
+  await purgeObject(rig.placement, { objectId: id })
+  assert.deepEqual(await places(id), ['local verified', 's3 verified'])
 })
 
 test('a media location whose mount is missing is refused, not written beside', async () => {

@@ -73,6 +73,23 @@ async function purgedDuplicate(bytes: Buffer): Promise<{ photo: string; lateKey:
   return { photo, lateKey: key }
 }
 
+test('a key is looked at again until a day after the end of its URL', async () => {
+  const id = await ingestBytes(rig.placement, randomBytes(2_000))
+  const { object } = (await loadObject(rig.db, id))!
+  const key = freshKey(object)
+  await noteKeyToClear(rig.db, { objectId: id, locationId: 's3', key }, 0)
+  const isNoted = async () =>
+    (await rig.pool.query('select from key_to_clear where key = $1', [key])).rowCount === 1
+  assert.equal(await clear(), 1)
+  assert.equal(await isNoted(), true, 'nothing was there, and may come')
+  hold(key, randomBytes(2_000))
+  assert.equal(await clear(), 1)
+  assert.deepEqual([held(key), await isNoted()], [false, true])
+  await rig.pool.query(`update key_to_clear set writable_until = now() - interval '25 hours'`)
+  assert.equal(await clear(), 1)
+  assert.equal(await isNoted(), false)
+})
+
 for (const takesPuts of [true, false])
   test(`what is put late for a duplicate becomes the photo's that has lost its copy${takesPuts ? '' : ', where it lies'}`, async () => {
     const bytes = randomBytes(3_000)

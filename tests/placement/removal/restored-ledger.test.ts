@@ -179,6 +179,7 @@ test('A1: an upload that was not acknowledged when the snapshot was taken: its b
   const restarted = await start()
   await sweepPlacement(restarted)
   assert.deepEqual(await places(id), ['local verified'])
+  assert.equal((await loadObject(database.db, id))!.object.state, 'live', 'nothing is asked to remove it')
   assert.deepEqual(await readFile(await pathOf(restarted, id)), bytes)
 
   // The client sends the file again: then the first one has served.

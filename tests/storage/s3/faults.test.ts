@@ -291,6 +291,15 @@ describe('S3 under faults', () => {
     assert.notDeepEqual(sha256(wrong), body.digests[0])
   })
 
+  test('an answer to another range than was asked for is refused', async () => {
+    const key = randomKey('f')
+    await bare.put(key, photo())
+    server.faults.add({ match: { operation: 'GetObject' }, times: 1, fault: { kind: 'other-range' } })
+    const range = { start: 1_000, end: 1_999 }
+    await rejectsWith('unavailable', () => bare.get(key, { range }))
+    assert.equal((await readAll((await bare.get(key, { range })).stream)).length, 1_000)
+  })
+
   test('a service that never answers: unavailable after the time-out, the connection given up', async () => {
     const key = randomKey('f')
     await bare.put(key, photo())

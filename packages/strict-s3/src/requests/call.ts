@@ -26,6 +26,8 @@ export type Call = {
   endpoint: string
   /** Stored bytes are to differ from what came (a fault, or a profile that damages). */
   damage: boolean
+  /** A fault: the page of a listing shows so many keys, and says that nothing follows. */
+  shortListing?: { keep: number; isReversed?: boolean }
   /**
    * `checksumsAreOfObject`: checksum headers speak of the object, not of this body (CompleteMultipartUpload).
    */

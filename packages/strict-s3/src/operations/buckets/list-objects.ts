@@ -32,6 +32,16 @@ function contents(listed: Listed[], encode: (text: string) => string, showOwner:
   })
 }
 
+/** What is left of a page by a fault. */
+function asFaulty<Page extends { entries: Listed[]; isTruncated: boolean }>(
+  { shortListing }: BucketCall,
+  page: Page,
+): Page {
+  if (!shortListing) return page
+  const entries = page.entries.slice(0, shortListing.keep)
+  return { ...page, entries: shortListing.isReversed ? entries.reverse() : entries, isTruncated: false }
+}
+
 /** ListObjectsV2. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
 export async function listObjectsV2(call: BucketCall): Promise<Reply> {
   const { query, profile } = call
@@ -43,7 +53,10 @@ export async function listObjectsV2(call: BucketCall): Promise<Reply> {
   const startAfter = query.get('start-after')
   const from: ListPosition =
     token !== undefined ? readToken(token) : startAfter ? { afterKey: startAfter } : null
-  const page = await listPage(call.store, call.bucketName, { prefix, delimiter, from, maxKeys }, newestOf)
+  const page = asFaulty(
+    call,
+    await listPage(call.store, call.bucketName, { prefix, delimiter, from, maxKeys }, newestOf),
+  )
   const entries = profile.unsortedLists ? unsorted(page.entries) : page.entries
   return xmlReply(
     writeXml('ListBucketResult', {
@@ -72,7 +85,10 @@ export async function listObjects(call: BucketCall): Promise<Reply> {
   const delimiter = query.get('delimiter') ?? ''
   const marker = query.get('marker') ?? ''
   const from: ListPosition = marker === '' ? null : { afterKey: marker }
-  const page = await listPage(call.store, call.bucketName, { prefix, delimiter, from, maxKeys }, newestOf)
+  const page = asFaulty(
+    call,
+    await listPage(call.store, call.bucketName, { prefix, delimiter, from, maxKeys }, newestOf),
+  )
   const entries = profile.unsortedLists ? unsorted(page.entries) : page.entries
   const next = page.next && ('afterKey' in page.next ? page.next.afterKey : page.next.afterPrefix)
   return xmlReply(

@@ -1,0 +1,17 @@
+import type { Mutation } from './mutation.ts'
+import { ofDatabase } from './of-database.ts'
+import { ofLibrary } from './of-library.ts'
+import { ofLocations } from './of-locations.ts'
+import { ofProofs } from './of-proofs.ts'
+import { ofRemovals } from './of-removals.ts'
+import { ofStorage } from './of-storage.ts'
+
+/** All mistakes that the suite is known to notice. */
+export const MUTATIONS: readonly Mutation[] = [
+  ...ofDatabase,
+  ...ofProofs,
+  ...ofRemovals,
+  ...ofLocations,
+  ...ofStorage,
+  ...ofLibrary,
+]
