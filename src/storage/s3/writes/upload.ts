@@ -10,6 +10,7 @@ import { digestValue } from '../../bytes/digest.ts'
 import { retryUnavailable } from '../../guards/with-retry.ts'
 import { headS3 } from '../reads/read.ts'
 import type { S3Bucket } from '../requests/bucket.ts'
+import { lockOf } from '../requests/object-lock.ts'
 import { PART_RETRY, type SentParts, type Upload } from './part-writer.ts'
 import { resolveUnclearPut } from './put.ts'
 
@@ -24,6 +25,7 @@ export async function beginUpload(
     Key: bucket.fullKey(key),
     ...(options.contentType !== undefined && { ContentType: options.contentType }),
     ...(options.storageClass !== undefined && { StorageClass: options.storageClass as 'STANDARD' }),
+    ...lockOf(bucket, key),
   })
   const { UploadId } = await bucket.call(`CreateMultipartUpload of ${key}`, options.signal, (given) =>
     bucket.client.send(create, given),
