@@ -290,7 +290,7 @@ async function removeOldOrCopy(placement: Placement, change: ClassChange, key: O
   } catch (error) {
     if (!(error instanceof Retained) || !(await isObjectLive(placement.db, objectId))) throw error
     // The replica has its new class; the bytes in the old one go when their lock ends.
-    return noteKeyToClear(placement.db, doomed, error.delayMs)
+    return noteKeyToClear(placement.db, doomed, 0)
   }
   if (decision.do === 'remove') return removeUnnamed(placement, doomed, decision)
   if (decision.do === 'stay')

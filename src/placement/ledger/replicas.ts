@@ -311,13 +311,13 @@ export function isDoubtedSql(replica: RawBuilder<unknown>): RawBuilder<boolean> 
 
 /**
  * Leave to end a replica, given by `remove.ts`. `permit`: null where there is nothing to remove. `confirmed`:
- * what stands for it. `clearInMs`: wrong bytes that the location does not let go yet; their key is looked at
+ * what stands for it. `isSetAside`: wrong bytes that the location does not let go yet; their key is looked at
  * again then.
  */
 export type Leave = {
   removal: Removal
   permit: RemovalPermit | null
-  clearInMs?: number
+  isSetAside?: true
   confirmed: readonly Replica[]
 }
 

@@ -7,7 +7,6 @@ import type { ObjectKind } from '../../database/schema.ts'
 import { isStorageError, type Locks, type Retention } from '../../storage/backend.ts'
 import { type DueLock, dueLocks, noteRetention, postponeLock } from '../ledger/object-locks.ts'
 import type { Location } from '../location.ts'
-import { noteTrouble } from '../locations/health.ts'
 import { confirmLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 
@@ -72,7 +71,6 @@ async function extendEach(
         report.failed += 1
         failuresInARow += 1
         await postponeLock(placement.db, one, new Date(placement.now().getTime() + RETRY_MS))
-        await noteTrouble(placement, location.id, error)
         const facts = { objectId: one.objectId, location: location.id, error: error.message }
         placement.log.error(facts, "the lock of a file can't be prolonged")
         if (failuresInARow >= MOST_FAILURES) throw error

@@ -126,7 +126,7 @@ async function remove(
     const isBad = removal === 'wrong-bytes' || isSuspect
     if (!isBad || !(error instanceof Retained)) throw error
     // They stand for nothing: the place under a fresh key is not to wait for their end.
-    return { do: 'remove', removal, permit: null, clearInMs: error.delayMs, confirmed }
+    return { do: 'remove', removal, permit: null, isSetAside: true, confirmed }
   }
   return {
     do: 'remove',
@@ -144,10 +144,11 @@ async function remove(
 export async function removeCandidate(
   placement: Placement,
   candidate: RemovalCandidate,
-  { permit, clearInMs }: Leave,
+  { permit, isSetAside }: Leave,
 ): Promise<void> {
   await abortParts(placement, candidate)
-  if (clearInMs !== undefined) await noteKeyToClear(placement.db, candidate, clearInMs)
+  // Nothing comes there any more; nobody looks before the lock ends.
+  if (isSetAside) await noteKeyToClear(placement.db, candidate, 0)
   if (permit === null) return
   const location = locationOf(placement, candidate.locationId)
   await confirmLocation(placement, location)

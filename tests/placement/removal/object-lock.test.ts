@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { sql } from 'kysely'
 import { type StrictS3, startStrictS3 } from 'strict-s3'
 import { silentLog } from '../../../src/log.ts'
+import { changeClass } from '../../../src/placement/classes/change-class.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { markForPurge, purgeObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
@@ -14,6 +15,7 @@ import { extendLocks } from '../../../src/placement/maintenance/extend-locks.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { Retained } from '../../../src/placement/removal/retained.ts'
 import { storageStatus } from '../../../src/placement/reports/status.ts'
+import type { ClassPolicy } from '../../../src/placement/storage-classes.ts'
 import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
 import { s3TestSettings } from '../../storage/contract/s3-subject.ts'
@@ -26,7 +28,10 @@ const DAYS = 30
 const DAY_MS = 24 * 3_600_000
 
 /** A placement whose originals belong in a locked bucket; `pass` moves the clock of both. */
-async function start(t: TestContext, { singlePutBytes = 1_000_000 } = {}) {
+async function start(
+  t: TestContext,
+  { singlePutBytes = 1_000_000, classes }: { singlePutBytes?: number; classes?: ClassPolicy } = {},
+) {
   let aheadMs = 0
   const now = () => new Date(Date.now() + aheadMs)
   const server = await startStrictS3({
@@ -62,6 +67,7 @@ async function start(t: TestContext, { singlePutBytes = 1_000_000 } = {}) {
     originals: ['bucket'],
     extra: [location],
     now,
+    ...(classes && { classes }),
   })
   t.after(async () => {
     await rig.close()
@@ -241,6 +247,31 @@ test('wrong bytes that are locked are set aside, and the copy is made anew at on
   assert.equal(reads.hits, 0, 'nobody looks before its end')
   await pass(DAYS + 1)
   await sql`update key_to_clear set clear_at = now() - interval '1 minute'`.execute(db)
+  await sweepPlacement(placement)
+  assert.equal((await ofOurs(server)).length, 1)
+})
+
+test('a class change leaves the old bytes to the end of their lock', async (t) => {
+  const { server, placement, places, db, pass, offload } = await start(t, {
+    classes: { original: { class: 'STANDARD', rules: [{ olderThanDays: 1, class: 'STANDARD_IA' }] } },
+  })
+  // Smaller ones stay in their class.
+  const objectId = await offload(randomBytes(200 * 1024))
+  await pass(2)
+  await changeClass(placement, { objectId, at: 'bucket' })
+  assert.equal((await ofOurs(server)).length, 2)
+  assert.ok(
+    (await ofOurs(server)).every(({ version }) => version.retention),
+    'the copy is locked, too',
+  )
+  await sql`update class_change set clear_after = now() - interval '1 minute', lease_expires_at = now() - interval '1 minute'`.execute(
+    db,
+  )
+  await sweepPlacement(placement)
+  assert.deepEqual(await places(objectId), ['bucket verified'])
+  assert.deepEqual(await db.selectFrom('class_change').selectAll().execute(), [], 'the change is over')
+  assert.equal((await ofOurs(server)).length, 2)
+  await pass(DAYS)
   await sweepPlacement(placement)
   assert.equal((await ofOurs(server)).length, 1)
 })
