@@ -13,6 +13,7 @@ import { isStorageError, type Locks, type ObjectKey, type Retention, StorageErro
 import { assertObjectKey } from '../object-key.ts'
 import { headS3 } from './reads/read.ts'
 import type { S3Bucket } from './requests/bucket.ts'
+import type { S3ObjectLock } from './requests/client.ts'
 import { errorCode } from './requests/errors.ts'
 import { versionsOf } from './versions.ts'
 
@@ -34,14 +35,22 @@ export function locksS3(bucket: S3Bucket): Locks | undefined {
 
     async extend(key, until, { versionId, signal } = {}) {
       assertObjectKey(key)
-      const command = new PutObjectRetentionCommand({
-        ...at(key),
-        ...(versionId !== undefined && { VersionId: versionId }),
-        Retention: { Mode: objectLock.mode, RetainUntilDate: until },
-      })
-      await bucket.call(`PutObjectRetention of ${key}`, signal, (options) =>
-        bucket.client.send(command, options),
-      )
+      const put = (Mode: S3ObjectLock['mode']) => {
+        const Retention = { Mode, RetainUntilDate: until }
+        const command = new PutObjectRetentionCommand({ ...at(key), VersionId: versionId, Retention })
+        return bucket.call(`PutObjectRetention of ${key}`, signal, (options) =>
+          bucket.client.send(command, options),
+        )
+      }
+      try {
+        await put(objectLock.mode)
+      } catch (error) {
+        // What an earlier configuration locked keeps its mode: compliance always, and governance at Ceph.
+        if (!isStorageError(error, 'denied')) throw error
+        const mode = await modeOf(bucket, key, versionId, signal)
+        if (mode === undefined || mode === objectLock.mode) throw error
+        await put(mode)
+      }
     },
 
     async bringBack(key, { signal } = {}) {
@@ -84,6 +93,21 @@ export async function retentionOfVersion(
     isOnHold: hold?.LegalHold?.Status === 'ON',
     versionId,
   }
+}
+
+async function modeOf(
+  bucket: S3Bucket,
+  key: ObjectKey,
+  versionId: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<S3ObjectLock['mode'] | undefined> {
+  const at = { Bucket: bucket.settings.bucket, Key: bucket.fullKey(key), VersionId: versionId }
+  const found = await orNone(() =>
+    bucket.call(`GetObjectRetention of ${key}`, signal, (options) =>
+      bucket.client.send(new GetObjectRetentionCommand(at), options),
+    ),
+  )
+  return found?.Retention?.Mode
 }
 
 /** A version without a lock is answered with 404; a legal hold may not be ours to see. */

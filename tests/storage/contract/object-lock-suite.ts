@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { after, before, test } from 'node:test'
-import { DeleteObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { silentLog } from '../../../src/log.ts'
 import type { ObjectKey } from '../../../src/storage/backend.ts'
 import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'
@@ -44,6 +44,7 @@ export function objectLockSuite(name: string, open: () => Promise<Address>): voi
       endpoint: address.endpoint,
       region: 'us-east-1',
       forcePathStyle: true,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
       credentials,
     })
   })
@@ -77,6 +78,21 @@ export function objectLockSuite(name: string, open: () => Promise<Address>): voi
     const { retention } = (await backend.head(put))!
     await locks().extend(put, new Date(Date.now() + 10 * DAY_MS), { versionId: retention!.versionId! })
     isLocked((await locks().look(put))?.until, 10)
+  })
+
+  test(`${name}: what an earlier configuration locked for compliance is prolonged as that`, async () => {
+    const put = key('compliant')
+    const at = { Bucket: address.bucket, Key: `deep/er/${put}` }
+    const lock = {
+      ObjectLockMode: 'COMPLIANCE',
+      ObjectLockRetainUntilDate: new Date(Date.now() + DAY_MS),
+    } as const
+    const ContentMD5 = createHash('md5').update('x').digest('base64')
+    await client.send(new PutObjectCommand({ ...at, Body: 'x', ContentMD5, ...lock }))
+    await locks().extend(put, new Date(Date.now() + 10 * DAY_MS))
+    const found = await client.send(new HeadObjectCommand(at))
+    assert.equal(found.ObjectLockMode, 'COMPLIANCE')
+    isLocked(found.ObjectLockRetainUntilDate, 10)
   })
 
   test(`${name}: what a stranger's delete marker hides is not absent, and comes back`, async () => {
