@@ -11,6 +11,7 @@ import {
 } from './demonstration-bucket.ts'
 import { AppError } from './errors.ts'
 import type { Log } from './log.ts'
+import { partsOfKey } from './placement/keys.ts'
 import type { Location } from './placement/location.ts'
 import { locationsWithReplicas, originsOf } from './placement/locations/known-locations.ts'
 import { forEachKind } from './placement/object-kinds.ts'
@@ -26,12 +27,16 @@ import { withRetry } from './storage/guards/with-retry.ts'
 import { identityOfS3 } from './storage/s3/identity.ts'
 import { s3Providers } from './storage/s3/providers/provider-table.ts'
 import { findS3Provider } from './storage/s3/providers/providers.ts'
-import type { S3Settings } from './storage/s3/requests/client.ts'
+import type { S3ObjectLock, S3Settings } from './storage/s3/requests/client.ts'
 
 /** Names of locations that the operator has not chosen; the ledger has them as ids. */
 export const LOCAL = 'local'
 export const S3 = 's3'
 const DEMONSTRATION = 'demonstration'
+/** As the configuration describes a bucket. */
+type BucketSettings = Omit<S3Settings, 'objectLock'> & {
+  objectLock?: NonNullable<Config['storage']['s3']>['objectLock']
+}
 /** How often an installation may be the copy of a copy. */
 const MAX_COPIES = 9
 
@@ -65,7 +70,7 @@ export async function openLocations(config: Config, db: Database, log: Log): Pro
       if (origin === undefined) continue
       const { openBrowserProbe: _, ...original } = await openBucket(
         id,
-        { ...settings, ...origin },
+        { ...settings, ...origin, objectLock: null },
         manner,
         log,
       )
@@ -175,7 +180,7 @@ export function requireProviders({ storage: { s3, buckets } }: Config): void {
   if (mistakes.length > 0) throw new ConfigError('the configuration', mistakes)
 }
 
-function findUnknownProvider(path: string[], { provider }: S3Settings): Mistake[] {
+function findUnknownProvider(path: string[], { provider }: Pick<S3Settings, 'provider'>): Mistake[] {
   const names = s3Providers.map(({ name }) => name)
   if (provider === 'auto' || names.includes(provider)) return []
   const meant = closestName(provider, names)
@@ -239,11 +244,13 @@ async function orNoAnswer<T>(answer: Promise<T>, ms: number): Promise<T> {
 /** Loads the AWS SDK only where a bucket is used, because loading it takes longer than anything else. */
 async function openBucket(
   id: string,
-  settings: S3Settings,
+  { objectLock, ...bucket }: BucketSettings,
   { retry, outage, usesArchives }: Manner,
   log: Log,
 ): Promise<Location> {
   const { openS3Backend } = await import('./storage/s3/s3.ts')
+  const lock = objectLock == null ? null : lockOf(objectLock)
+  const settings: S3Settings = { ...bucket, objectLock: lock && s3LockOf(lock) }
   // Half of the connections for people who look at originals, so that no offload makes them wait.
   const share = (part: number) => Math.max(1, Math.floor(settings.maxConnections * part))
   const limits = { reads: share(0.5), writes: share(0.3), others: share(0.2) }
@@ -273,6 +280,7 @@ async function openBucket(
     isDemonstration,
     hasPublicAddress: settings.publicEndpoint != null,
     provider: findS3Provider(settings.provider, settings.endpoint).name,
+    ...(lock && { lock }),
     backend,
     breaker,
     probe: async (options) => {
@@ -288,7 +296,23 @@ async function openBucket(
   }
 }
 
-function demonstrationSettings(bucket: DemonstrationBucket): S3Settings {
+function lockOf({
+  mode,
+  retentionDays,
+}: NonNullable<BucketSettings['objectLock']>): NonNullable<Location['lock']> {
+  const days = Object.entries(forEachKind(({ configKey }) => retentionDays[configKey]))
+  return { mode, days: Object.fromEntries(days.filter(([, count]) => count !== null)) }
+}
+
+/** The kind of a file stands in its key. */
+function s3LockOf({ mode, days }: NonNullable<Location['lock']>): S3ObjectLock {
+  return {
+    mode: mode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE',
+    daysOf: (key) => days[partsOfKey(key)?.kind as keyof typeof days] ?? null,
+  }
+}
+
+function demonstrationSettings(bucket: DemonstrationBucket): BucketSettings {
   return {
     endpoint: bucket.endpoint,
     publicEndpoint: null,

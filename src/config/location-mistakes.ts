@@ -34,7 +34,7 @@ export function findLocationMistakes(
     ...(areNamesRight ? unknownNames(storage) : []),
     ...(areRight('s3') && areNamesRight ? missingBucket(storage) : []),
     ...(areRight('buckets', 'folders') ? namedTwice(storage) : []),
-    ...(areRight('s3', 'buckets') ? sameBucket(storage) : []),
+    ...(areRight('s3', 'buckets') ? [...sameBucket(storage), ...emptyLocks(storage)] : []),
     ...(areRight('local', 'folders') ? overlappingFolders(storage, mediaLocation) : []),
     ...(areRight('minCopies') && areNamesRight ? tooManyCopies(storage) : []),
   ]
@@ -100,6 +100,22 @@ function sameBucket({ s3, buckets }: Storage): Mistake[] {
     mistakes.push({ path: ['storage', 'buckets', name], wrong: `this is the place of ${first}`, right })
   }
   return mistakes
+}
+
+/** Object Lock that locks nothing is a mistake that nobody would notice before it is too late. */
+function emptyLocks({ s3, buckets }: Storage): Mistake[] {
+  const all = [
+    ...(s3 === null ? [] : [{ path: ['storage', 's3'], bucket: s3 }]),
+    ...Object.entries(buckets).map(([name, bucket]) => ({ path: ['storage', 'buckets', name], bucket })),
+  ]
+  return all
+    .filter(({ bucket: { objectLock } }) => objectLock !== null)
+    .filter(({ bucket }) => Object.values(bucket.objectLock!.retentionDays).every((days) => days === null))
+    .map(({ path }) => ({
+      path: [...path, 'objectLock', 'retentionDays'],
+      wrong: 'no files are named here, so that nothing would be locked',
+      right: 'write for which files and how many days, such as { originals: 30, databaseBackups: 30 }',
+    }))
 }
 
 function overlappingFolders({ folders }: Storage, mediaLocation: string): Mistake[] {

@@ -138,6 +138,16 @@ const S3_KEYS = {
   maxConnections: number({ min: 1, max: 1_000 }).default(50),
   requestTimeoutMs: number({ min: 1_000, max: 3_600_000, unit: 'milliseconds' }).default(60_000),
   connectTimeoutMs: number({ min: 100, max: 600_000, unit: 'milliseconds' }).default(5_000),
+  objectLock: z
+    .strictObject({
+      mode: oneOf('governance', 'compliance'),
+      retentionDays: z.strictObject(
+        forEachKindKey(() => number({ min: 1, max: 36_500, unit: 'days' }).nullable().default(null)),
+        { error: 'write for which files and how many days, such as { originals: 30 }' },
+      ),
+    })
+    .nullable()
+    .default(null),
 }
 
 const way = () => oneOf('proxy', 'redirect', 'cdn').default('proxy')

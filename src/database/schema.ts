@@ -241,6 +241,14 @@ export type Schema = {
     lease_expires_at: Timestamp
     created_at: Timestamp
   }
+  object_lock: {
+    location_id: string
+    key: string
+    retained_until: NullableTimestamp
+    is_on_hold: Generated<boolean>
+    version_id: string | null
+    retry_at: NullableTimestamp
+  }
   key_to_clear: {
     location_id: string
     key: string

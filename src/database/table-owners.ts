@@ -53,6 +53,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   probe_change: 'placement/locations',
   browser_probe: 'placement/locations',
   key_to_clear: 'placement/ledger',
+  object_lock: 'placement/ledger',
   'note_writable_key()': 'placement/ledger',
   class_change: 'placement/classes',
   class_refusal: 'placement/classes',

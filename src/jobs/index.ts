@@ -12,6 +12,7 @@ import { checkBackupsJob } from './locations/check-backups.ts'
 import { checkListingsJob } from './locations/check-listings.ts'
 import { checkLocationsJob } from './locations/check-locations.ts'
 import { checkRestoresJob } from './locations/check-restores.ts'
+import { extendLocksJob } from './locations/extend-locks.ts'
 import { scrubLocationsJob } from './locations/scrub-locations.ts'
 import { sweepClassesJob } from './locations/sweep-classes.ts'
 import { sweepPlacementJob } from './locations/sweep-placement.ts'
@@ -44,6 +45,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'check-restores': checkRestoresJob(parts),
     'check-listings': checkListingsJob(parts),
     'scrub-locations': scrubLocationsJob(parts),
+    'extend-locks': extendLocksJob(parts),
     'adopt-location': adoptLocationJob(parts),
     'read-again': readAgainJob(parts),
     'sweep-readings': sweepReadingsJob(parts),

@@ -1,3 +1,4 @@
+import type { ObjectKind } from '../database/schema.ts'
 import type { StorageBackend } from '../storage/backend.ts'
 import type { Breaker } from '../storage/guards/breaker.ts'
 import type { BrowserProbe, ProbeOptions, ProbeReport } from '../storage/probe-report.ts'
@@ -26,6 +27,8 @@ export type Location = {
    * relied on.
    */
   isReadOnly?: boolean
+  /** Of a bucket with Object Lock: for how many days the files of each kind are locked there. */
+  lock?: { mode: 'governance' | 'compliance'; days: { readonly [Kind in ObjectKind]?: number } }
   backend: StorageBackend
   /** Of a folder: how much room its disk has. */
   space?(): Promise<{ freeBytes: number; totalBytes: number }>

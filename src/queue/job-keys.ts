@@ -34,6 +34,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'check-restores': ['recurring check-restores'],
   'check-listings': ['recurring check-listings'],
   'scrub-locations': ['recurring scrub-locations'],
+  'extend-locks': ['recurring extend-locks'],
 }
 
 /** As `purge:<object>`: the beginning of its name's keys, and its fields behind colons. */

@@ -24,6 +24,7 @@ export type Jobs = {
   'check-restores': Record<string, never>
   'check-listings': Record<string, never>
   'scrub-locations': Record<string, never>
+  'extend-locks': Record<string, never>
   'adopt-location': { locationId: string }
   'read-again': { assetId: string }
   'back-up-database': Record<string, never>
@@ -56,6 +57,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   'check-restores': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'check-listings': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'scrub-locations': { queue: 'maintenance', maxAttempts: 1, priority: 20 },
+  'extend-locks': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   // An administrator waits for it, and nothing is written at the location until it has ended.
   'adopt-location': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },
   'read-again': { queue: 'processing', maxAttempts: 25, priority: 30 },

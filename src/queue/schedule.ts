@@ -12,6 +12,7 @@ export type RecurringJob = {
     | 'check-restores'
     | 'check-listings'
     | 'scrub-locations'
+    | 'extend-locks'
     | 'sweep-readings'
     | 'check-backups'
   everyMs: number
@@ -27,6 +28,7 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'check-listings', everyMs: 10 * 60_000 },
   // As far as the budget has grown meanwhile.
   { name: 'scrub-locations', everyMs: 10 * 60_000 },
+  { name: 'extend-locks', everyMs: 10 * 60_000 },
   { name: 'sweep-readings', everyMs: 60_000 },
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },

@@ -82,7 +82,15 @@ export type ObjectInfo = {
    * again.
    */
   restore?: { isOngoing: boolean; availableUntil?: Date }
+  /** Of a locked object, as far as we may know it. */
+  retention?: Retention
 }
+
+/**
+ * What stands against a removal: nobody removes it before `until` (null: nothing is set), and nobody at all while
+ * it is on hold. `versionId`: the version that this is about, where the location has versions.
+ */
+export type Retention = { until: Date | null; isOnHold: boolean; versionId?: string }
 
 /** What the probe found out about a location; see `probe` of each backend. `null`: not known, count as no. */
 export type Features = {
@@ -207,6 +215,7 @@ export interface StorageBackend {
   readonly streamingPut?: StreamingPuts
   readonly copies?: Copies
   readonly archive?: Archive
+  readonly locks?: Locks
   close(): Promise<void>
 }
 
@@ -365,6 +374,21 @@ export type Copies = {
   ): Promise<void>
 }
 
+/**
+ * A location that keeps what is put there from being removed before a time, by anybody (Object Lock). A put
+ * locks by itself.
+ */
+export type Locks = {
+  /** For how many days what is put under the key is locked; null: not at all. Asks nobody. */
+  daysOf(key: ObjectKey): number | null
+  /** What stands against the removal of what the location holds, be it hidden; null: it holds nothing. */
+  look(key: ObjectKey, options?: { signal?: AbortSignal }): Promise<Retention | null>
+  /** Sets a later end. */
+  extend(key: ObjectKey, until: Date, options?: { versionId?: string; signal?: AbortSignal }): Promise<void>
+  /** Takes away the marks with which somebody hid it. False: there is nothing to bring back. */
+  bringBack(key: ObjectKey, options?: { signal?: AbortSignal }): Promise<boolean>
+}
+
 export type RestoreTier = 'expedited' | 'standard' | 'bulk'
 /** A location that holds objects which must be restored before they can be read. */
 export type Archive = {
@@ -390,6 +414,8 @@ export type Archive = {
  * | corrupt | the bytes are not what their digest or size says | no |
  * | denied | credentials or permissions; the message names the action that was refused | no |
  * | archived | held, but must be restored before it can be read | no |
+ * | hidden | held, but somebody's delete marker hides it: not absent | no |
+ * | retained | locked against removal; `retention` says until when | no |
  * | too-large | over a limit of the location, or no room left (`message` says which) | no |
  * | unavailable | time-out, 5xx, 429, connection lost, mount gone | yes |
  */
@@ -399,6 +425,8 @@ export type StorageErrorKind =
   | 'corrupt'
   | 'denied'
   | 'archived'
+  | 'hidden'
+  | 'retained'
   | 'too-large'
   | 'unavailable'
 
@@ -419,6 +447,8 @@ export class StorageError extends Error {
    * `withoutRemedy`.
    */
   readonly said: string
+  /** Of `retained`. */
+  readonly retention: Retention | undefined
 
   /** `message` without the remedy at its end. */
   constructor(
@@ -430,6 +460,7 @@ export class StorageError extends Error {
       isOfOneObject?: boolean
       remedy?: string | undefined
       said?: string
+      retention?: Retention
     } = {},
   ) {
     super(options.remedy === undefined ? message : `${message} (${options.remedy})`, options)
@@ -440,6 +471,7 @@ export class StorageError extends Error {
     this.remedy = options.remedy
     this.withoutRemedy = message
     this.said = options.said ?? message
+    this.retention = options.retention
   }
 }
 

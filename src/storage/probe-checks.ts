@@ -21,6 +21,7 @@ export const PROBE_CHECKS = {
   copies: 'copies',
   lifecycle: 'lifecycle',
   versioning: 'versioning',
+  'object-lock': 'object lock',
   restore: 'restore',
   'public-address': 'public address',
   'presigned-put': 'presigned put',

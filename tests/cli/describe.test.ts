@@ -70,6 +70,7 @@ function status(
         totalBytes: null,
         findings: [],
         changes: [],
+        lock: null,
         browserReach: [],
       },
     ],
@@ -507,4 +508,22 @@ test('the reading of metadata: how much waits where, and what a day may cost', (
   assert.match(busy, /1,200 +3\.00 GiB +in a bucket, read within the budget of each day/)
   assert.match(busy, /7 +1\.00 MiB +in an archive, restored within its own budget/)
   assert.match(busy, /At that pace the buckets take 3 days\.$/)
+})
+
+test('files that wait for the end of their lock are named with the day, and locks that fail', () => {
+  const found = status({ offloaded: 1 })
+  found.locations[0]!.lock = {
+    mode: 'governance',
+    due: 3,
+    failed: 1,
+    firstEndsAt: null,
+    waiting: { count: 2, bytes: 2048, onHold: 1, until: '2026-07-01T10:00:00.000Z' },
+  }
+  const lines = describeStatus({ status: found, queues: queues(), failures: none }, style, now)
+  assert.match(
+    lines,
+    /2 deleted files \(2(\.0+)? KiB\) can't be removed yet: the last of them until 2026-07-01, by Object Lock \(1 on legal hold\)/,
+  )
+  assert.match(lines, /the lock of 1 file can't be prolonged/)
+  assert.match(lines, /the locks of 2 files are being prolonged/)
 })

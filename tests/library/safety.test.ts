@@ -25,6 +25,7 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
   isDemonstration: false,
   isLocal: false,
   isUsed: true,
+  lock: null,
   leaving: { count: 0, bytes: 0 },
   health: 'healthy',
   error: null,

@@ -21,6 +21,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'check-restores': unexpected,
     'check-listings': unexpected,
     'scrub-locations': unexpected,
+    'extend-locks': unexpected,
     'adopt-location': unexpected,
     'read-again': unexpected,
     'sweep-readings': unexpected,

@@ -60,6 +60,8 @@ export async function startServerWithBucket(
     profile?: StrictS3Options['profile']
     mediaLocation?: string
     upload?: string
+    /** `storage.s3.objectLock`, as YAML; the bucket gets Object Lock. */
+    objectLock?: string
     /** More lines below `storage` in the configuration. */
     storage?: string
     /** Gives `storage.s3.publicEndpoint`; the bucket listens on this port of loopback. */
@@ -78,6 +80,7 @@ export async function startServerWithBucket(
     store: { kind: 'memory' },
     credentials: CREDENTIALS,
     buckets: options.buckets ?? [BUCKET],
+    objectLock: options.objectLock !== undefined,
     ...(options.profile ? { profile: options.profile } : {}),
   })
   const endpoint = (await options.through?.(bucket.port)) ?? bucket.endpoint
@@ -98,7 +101,7 @@ export async function startServerWithBucket(
     accessKeyId: ${CREDENTIALS.accessKeyId}
     secretAccessKey: ${CREDENTIALS.secretAccessKey}
     requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
-${options.publicEndpoint ? `    publicEndpoint: ${options.publicEndpoint(bucket.port)}\n` : ''}  upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
+${options.objectLock ? `    objectLock: ${options.objectLock}\n` : ''}${options.publicEndpoint ? `    publicEndpoint: ${options.publicEndpoint(bucket.port)}\n` : ''}  upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
 ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(?=.)/gm, '  ')}`
   const port = await freePort()
   let isRunning = false

@@ -3,7 +3,7 @@
  * profiles) and, on a folder, is a bucket that lasts: Glassine's demonstration bucket.
  *
  * Played: objects, ranges, conditions, versions, copies, multipart, listings, checksums, CORS, presigned
- * URLs, archives. Not played: anonymous access, session tokens, ACLs, tags, policies, object lock, customer
+ * URLs, archives, Object Lock. Not played: anonymous access, session tokens, ACLs, tags, policies, customer
  * keys, browser form posts: those are refused, not ignored.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -31,6 +31,8 @@ export type StrictS3Options = {
   region?: string
   /** Set on those buckets that have no CORS rules. */
   cors?: CorsRule[]
+  /** Those buckets are made with Object Lock, and so with versions. */
+  objectLock?: boolean
   host?: string
   /** 0, the default: any free one. */
   port?: number
@@ -76,7 +78,13 @@ export async function startStrictS3(options: StrictS3Options): Promise<StrictS3>
   for (const name of options.buckets) {
     const found = await store.readBucket(name)
     if (found && (found.cors !== null || options.cors === undefined)) continue
-    const made = { name, createdAt: clock().toISOString(), versioning: 'off', lifecycle: null } as const
+    const made = {
+      name,
+      createdAt: clock().toISOString(),
+      versioning: options.objectLock ? 'Enabled' : 'off',
+      lifecycle: null,
+      objectLock: options.objectLock ? {} : null,
+    } as const
     await store.writeBucket({ ...(found ?? made), cors: options.cors ?? null })
   }
 

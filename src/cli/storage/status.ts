@@ -16,6 +16,7 @@ import { type QueueCounts, queueCounts } from '../../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { bar, bytes, columns, type Style } from '../text.ts'
 import { timeLeft } from './drill.ts'
+import { lockLines } from './lock-lines.ts'
 import { describeChange } from './probe.ts'
 
 /** In the words of the API and the page. */
@@ -254,6 +255,7 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
     ...problems,
     ...listingLines(locations, style, now),
     ...scrubLines(locations, style, now),
+    ...lockLines(locations, style),
     ...leaving,
     ...doubted,
     ...changes,

@@ -20,8 +20,9 @@ import { noteTrouble } from '../locations/health.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { asFound, putAnew } from '../removal/put-anew.ts'
-import { decideRemoval } from '../removal/remove.ts'
+import { type Decision, decideRemoval } from '../removal/remove.ts'
 import { removeUnnamed } from '../removal/remove-unnamed.ts'
+import { Retained } from '../removal/retained.ts'
 import { adoptBytes, isNamed } from '../replica-io/adopt-bytes.ts'
 import { noteBadReplica } from '../replica-io/mark-bad.ts'
 import { checkAsCopy, proveCopy } from '../replica-io/prove-copy.ts'
@@ -283,7 +284,14 @@ async function removeOldOrCopy(placement: Placement, change: ClassChange, key: O
   const { objectId, locationId, toKey } = change
   const doomed = { objectId, locationId, key, uploadId: key === toKey ? '' : null }
   if (await isNamed(placement.db, doomed)) return endTurned(placement.db, change, key)
-  const decision = await decideRemoval(placement, doomed, { first: 'others', actor: ACTOR })
+  let decision: Decision
+  try {
+    decision = await decideRemoval(placement, doomed, { first: 'others', actor: ACTOR })
+  } catch (error) {
+    if (!(error instanceof Retained) || !(await isObjectLive(placement.db, objectId))) throw error
+    // The replica has its new class; the bytes in the old one go when their lock ends.
+    return noteKeyToClear(placement.db, doomed, 0)
+  }
   if (decision.do === 'remove') return removeUnnamed(placement, doomed, decision)
   if (decision.do === 'stay')
     throw new AppError('unavailable', `${key} at ${locationId} stays: ${decision.why}`)

@@ -325,9 +325,15 @@ export function isDoubtedSql(replica: RawBuilder<unknown>): RawBuilder<boolean> 
 
 /**
  * Leave to end a replica, given by `remove.ts`. `permit`: null where there is nothing to remove. `confirmed`:
- * what stands for it.
+ * what stands for it. `isSetAside`: wrong bytes that the location does not let go yet; their key is looked at
+ * again then.
  */
-export type Leave = { removal: Removal; permit: RemovalPermit | null; confirmed: readonly Replica[] }
+export type Leave = {
+  removal: Removal
+  permit: RemovalPermit | null
+  isSetAside?: true
+  confirmed: readonly Replica[]
+}
 
 /**
  * -> evicting, by a decision of `remove.ts`. The database refuses the last verified copy of a live object,

@@ -23,6 +23,7 @@ import { noteTrouble } from '../locations/health.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { abandonWriting } from '../removal/abandon.ts'
+import { bringBack } from '../replica-io/bring-back.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
 import { proveByPut } from '../replica-io/prove-put.ts'
 import { readReplica } from '../replica-io/read-replica.ts'
@@ -170,9 +171,13 @@ async function recheckAndRecord(
   signal?: AbortSignal,
 ): Promise<void> {
   // What is archived has no bytes to read; what the location attests to must do.
-  const check = isReadableNow(placement, replica)
-    ? await checkByReading(placement, object, replica, signal)
-    : await checkByHead(placement, object, replica)
+  const look = () =>
+    isReadableNow(placement, replica)
+      ? checkByReading(placement, object, replica, signal)
+      : checkByHead(placement, object, replica)
+  let check = await look()
+  if (check.answer === 'unknown' && check.isHidden && (await bringBack(placement, replica)))
+    check = await look()
   // An ETag alone tells nothing of what is archived either: that waits for a restore.
   if (check.answer === 'unknown' || (check.answer === 'different' && check.isByEtag))
     throw new AppError('unavailable', `${replica.locationId}: ${check.reason}`)

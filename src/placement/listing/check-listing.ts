@@ -5,11 +5,13 @@
  */
 import { loadInstallation } from '../../database/backups/installation.ts'
 import { AppError } from '../../errors.ts'
+import { isStorageError } from '../../storage/backend.ts'
 import { partsOfBackupKey } from '../keys.ts'
 import { noteDoubt, proveVerified } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
+import { bringBack } from '../replica-io/bring-back.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
 import { type Check, compareHeld } from '../replica-io/verify.ts'
 import { type Difference, type LedgerReplica, type ListedKey, listLocation } from './list-location.ts'
@@ -142,7 +144,7 @@ async function lookAtDoubtful(
   for (let at = 0; at < doubtful.length; at += HEADS_AT_ONCE) {
     const looks = doubtful
       .slice(at, at + HEADS_AT_ONCE)
-      .map(({ listed, replica }) => lookAt(placement, location, listed, replica))
+      .map(({ listed, replica }) => lookAtOne(placement, location, listed, replica))
     const answers = await Promise.all(looks)
     bad.push(...answers.filter((answer) => typeof answer === 'object'))
     const areFalse = answers.every((answer) => answer === 'false-alarm')
@@ -163,6 +165,20 @@ async function lookAtDoubtful(
       { actor: ACTOR, reason },
     )
     if (isNoted) found[isMissing ? 'missing' : 'different'] += 1
+  }
+}
+
+/** A copy that somebody has hidden is brought back, which says nothing against the listing. */
+async function lookAtOne(
+  ...[placement, location, listed, replica]: Parameters<typeof lookAt>
+): ReturnType<typeof lookAt> {
+  try {
+    return await lookAt(placement, location, listed, replica)
+  } catch (error) {
+    if (!isStorageError(error, 'hidden')) throw error
+    const named = { ...replica, locationId: location.id }
+    if (!(await bringBack(placement, named))) await noteDoubt(placement.db, named, error.message)
+    return 'renamed'
   }
 }
 

@@ -12,6 +12,7 @@ import { isReadableNow } from '../ledger/replicas.ts'
 import { locationOf } from '../locations/locations.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { Placement } from '../placement.ts'
+import { bringBack } from '../replica-io/bring-back.ts'
 import { checkWhole, readSmallFile, streamOf, WHOLE_BYTES } from '../replica-io/checked-read.ts'
 import { expectedOf } from '../replica-io/expected.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
@@ -154,6 +155,7 @@ async function noteFailure(
     'a replica could not be read',
   )
   if (isStorageError(error, 'archived')) await noteArchived(placement, replica)
+  if (isStorageError(error, 'hidden')) await bringBack(placement, replica)
   if (isMissing(error) && (await isReallyMissing(placement, replica, signal)))
     // Unless an eviction has just moved on, that is damage.
     await noteBadReplica(placement, replica, { reason: 'nothing is held under the key', actor: ACTOR })

@@ -5,6 +5,7 @@ import { RetryLater } from '../../queue/retry-later.ts'
 import { knownKey } from '../keys.ts'
 import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
+import { isLockedSql } from '../ledger/object-locks.ts'
 import { loadObject, lockObject } from '../ledger/replicas.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -33,6 +34,7 @@ export async function clearLateKeys(placement: Placement): Promise<number> {
     .selectAll()
     .where('clear_at', '<=', sql<Date>`now()`)
     .where(sql<boolean>`coalesce(retry_at <= now(), true)`)
+    .where(sql<boolean>`not ${isLockedSql(sql`key_to_clear`, placement.now())}`)
     .orderBy('clear_at')
     .limit(BATCH)
     .execute()

@@ -12,6 +12,8 @@ import { AppError, isAppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
 import { isStorageError } from '../../storage/backend.ts'
 import { type PermitTerm, permitRemoval } from '../../storage/removal-permit.ts'
+import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
+import { forgetRetention, noteRetention } from '../ledger/object-locks.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { type Leave, loadObject, noteClass, proveVerified } from '../ledger/replicas.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
@@ -19,6 +21,7 @@ import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
 import { type Check, checkByReading, checkFully, type Same } from '../replica-io/verify.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
+import { noteRefusal, Retained, requireUnlocked } from './retained.ts'
 import { findTwin, standingOf } from './twins.ts'
 import { requireWaitIsOver, whyNotYet } from './waits.ts'
 
@@ -88,6 +91,7 @@ export async function decideRemoval(
       candidate,
       own?.answer === 'different' ? 'wrong-bytes' : 'other-copy',
       confirmed.copies,
+      { isSuspect: isSuspect(replicas, candidate) },
     )
   if (first === 'only-others') return notEnough(confirmed.doubt)
 
@@ -113,8 +117,17 @@ async function remove(
   candidate: RemovalCandidate,
   removal: Exclude<Removal, 'nothing-there'>,
   confirmed: readonly Replica[] = [],
+  { isSuspect = false } = {},
 ): Promise<Decision> {
   await requireWaitIsOver(placement, candidate)
+  try {
+    await requireUnlocked(placement, candidate)
+  } catch (error) {
+    const isBad = removal === 'wrong-bytes' || isSuspect
+    if (!isBad || !(error instanceof Retained)) throw error
+    // They stand for nothing: the place under a fresh key is not to wait for their end.
+    return { do: 'remove', removal, permit: null, isSetAside: true, confirmed }
+  }
   return {
     do: 'remove',
     removal,
@@ -131,13 +144,20 @@ async function remove(
 export async function removeCandidate(
   placement: Placement,
   candidate: RemovalCandidate,
-  { permit }: Leave,
+  { permit, isSetAside }: Leave,
 ): Promise<void> {
   await abortParts(placement, candidate)
+  // Nothing comes there any more; nobody looks before the lock ends.
+  if (isSetAside) await noteKeyToClear(placement.db, candidate, 0)
   if (permit === null) return
   const location = locationOf(placement, candidate.locationId)
   await confirmLocation(placement, location)
-  await location.backend.delete(permit)
+  try {
+    await location.backend.delete(permit)
+  } catch (error) {
+    await noteRefusal(placement, candidate, error)
+  }
+  if (location.backend.locks) await forgetRetention(placement.db, candidate)
 }
 
 /**
@@ -231,6 +251,11 @@ export function requiredCopies(
   return own?.state === 'verified' || own?.state === 'evicting' ? minCopies[kind] : 1
 }
 
+/** It was looked at before, and found wrong. */
+function isSuspect(replicas: readonly Replica[], { locationId, key }: RemovalCandidate): boolean {
+  return replicas.some((one) => one.locationId === locationId && one.key === key && one.state === 'suspect')
+}
+
 /** `failure`: why a place could not be asked at all. */
 type Confirmed = {
   copies: Replica[]
@@ -270,6 +295,7 @@ async function confirmOthers(
     }
     const check = await checkFully(placement, object, other, signal)
     if (check.held) await noteClass(placement.db, other, check.held.storageClass)
+    if (check.held?.retention) await noteRetention(placement.db, other, check.held.retention)
     if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
       const { level, proof } = check
       const isNews = level > (other.proofLevel ?? 0) || proof.etag !== other.proof?.etag

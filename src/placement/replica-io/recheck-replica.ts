@@ -9,6 +9,7 @@ import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { processState } from '../process-state.ts'
 import type { Comparison } from '../states.ts'
+import { bringBack } from './bring-back.ts'
 import { noteBadReplica } from './mark-bad.ts'
 import { checkByReading } from './verify.ts'
 
@@ -80,7 +81,9 @@ async function judge(
   if (placement.cache && locationOf(placement, locationId).kind !== 'disk')
     await forgetObject(placement.cache, object)
 
-  const check = await checkByReading(placement, object, held, stateOf(placement).closing.signal)
+  const look = () => checkByReading(placement, object, held, stateOf(placement).closing.signal)
+  let check = await look()
+  if (check.answer === 'unknown' && check.isHidden && (await bringBack(placement, held))) check = await look()
   if (check.answer === 'unknown') return unknown(held, `${locationId}: ${check.reason}`)
   if (check.answer === 'different') {
     // Another bucket of that name, or a folder without its mount, holds none of it.

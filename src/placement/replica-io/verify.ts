@@ -24,7 +24,13 @@ export type Different = Held & {
   isByEtag?: true
 }
 /** `couldNotAsk`: the location gave no answer; else it answered, and that proves nothing. */
-export type Unknown = Held & { answer: 'unknown'; reason: string; couldNotAsk?: true }
+export type Unknown = Held & {
+  answer: 'unknown'
+  reason: string
+  couldNotAsk?: true
+  /** Somebody's delete marker hides it; see `bring-back.ts`. */
+  isHidden?: true
+}
 export type Check = Same | Different | Unknown
 
 /**
@@ -44,7 +50,7 @@ export async function checkByHead(
   try {
     held = await backend.head(replica.key)
   } catch (error) {
-    return { ...unknown(`HEAD failed: ${(error as Error).message}`), couldNotAsk: true }
+    return { ...unreadable('HEAD failed', error), couldNotAsk: true }
   }
   if (held === null) return absent()
   return { ...compareHeld(object, replica, held), held }
@@ -114,7 +120,7 @@ export async function checkByReading(
     if (size !== held.size) return unknown(`the connection ended after ${size} of ${held.size} bytes`)
   } catch (error) {
     if (isStorageError(error, 'not-found')) return absent()
-    return unknown(`reading failed: ${(error as Error).message}`)
+    return unreadable('reading failed', error)
   }
   if (size !== object.size || sha256.digest('hex') !== object.sha256)
     return different('the bytes have another SHA-256')
@@ -170,6 +176,11 @@ function withoutDoubt(proof: Proof | null): Partial<Proof> {
 
 function different(reason: string): Different {
   return { answer: 'different', reason }
+}
+
+function unreadable(what: string, error: unknown): Unknown {
+  const answer = unknown(`${what}: ${(error as Error).message}`)
+  return isStorageError(error, 'hidden') ? { ...answer, isHidden: true } : answer
 }
 
 function unknown(reason: string): Unknown {

@@ -17,6 +17,7 @@ import { openChanges, type ProbeChange } from '../locations/probe-changes.ts'
 import type { Placement } from '../placement.ts'
 import { type ScrubStatus, scrubStatuses } from '../scrub/scrub-passes.ts'
 import { type LedgerStatus, ledgerStatuses } from '../takeover/ledger-status.ts'
+import { type LockStatus, lockStatus } from './lock-status.ts'
 
 export type LocationStatus = {
   id: string
@@ -43,6 +44,8 @@ export type LocationStatus = {
   scrub: ScrubStatus
   /** Whether it is this ledger's alone, and what is done about it where it is not. */
   ledger: LedgerStatus
+  /** Of a bucket where files are locked against removal; else null. */
+  lock: LockStatus | null
   objects: Amount
   /**
    * Of these: they belong elsewhere, and go when enough copies are there. At the media location, uploads that
@@ -251,6 +254,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       listing: listings.get(location.id) ?? null,
       scrub: scrubs.get(location.id)!,
       ledger: ledgers.get(location.id)!,
+      lock: await lockStatus(placement, location),
       objects: sumOf(holds, ({ count, bytes }) => [count, bytes]),
       leaving: sumOf(leaving, ({ count, bytes }) => [count, bytes]),
       doubted: sumOf(holds, (one) => [one.doubted_count, one.doubted_bytes]),

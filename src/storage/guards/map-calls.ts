@@ -19,6 +19,9 @@ export type CallName =
   | 'abort'
   | 'copy'
   | 'restore'
+  | 'look'
+  | 'extend'
+  | 'bringBack'
 
 /** What a decorator does with the calls of the backend inside. */
 export type Around = Pick<StorageBackend, 'get' | 'put'> & {
@@ -43,7 +46,7 @@ type Abilities = { [Name in Optional<StorageBackend>]: StorageBackend[Name] | un
 /** The backend with `around` about each of its calls. Abilities that it lacks stay absent. */
 export function mapCalls(inner: StorageBackend, around: Around): StorageBackend {
   const { get, put, call, sign, list, streamingPut } = around
-  const { presign, multipart, copies, archive } = inner
+  const { presign, multipart, copies, archive, locks } = inner
   const abilities: Abilities = {
     localFiles: inner.localFiles,
     presign: presign && {
@@ -76,6 +79,15 @@ export function mapCalls(inner: StorageBackend, around: Around): StorageBackend 
     },
     archive: archive && {
       restore: (key, options) => call('restore', undefined, () => archive.restore(key, options)),
+    },
+    locks: locks && {
+      daysOf: (key) => locks.daysOf(key),
+      look: (key, options) =>
+        call('look', options?.signal, (signal) => locks.look(key, withSignal(options, signal))),
+      extend: (key, until, options) =>
+        call('extend', options?.signal, (signal) => locks.extend(key, until, withSignal(options, signal))),
+      bringBack: (key, options) =>
+        call('bringBack', options?.signal, (signal) => locks.bringBack(key, withSignal(options, signal))),
     },
   }
   return {

@@ -20,6 +20,9 @@ const KIND_OF: Record<CallName, CallKind> = {
   abort: 'other',
   copy: 'other',
   restore: 'other',
+  look: 'read',
+  extend: 'other',
+  bringBack: 'other',
 }
 
 /**

@@ -22,6 +22,9 @@ const SLOT_OF: Record<CallName, 'writes' | 'others'> = {
   abort: 'others',
   copy: 'writes',
   restore: 'others',
+  look: 'others',
+  extend: 'others',
+  bringBack: 'others',
 }
 
 /**

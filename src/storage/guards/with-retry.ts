@@ -58,6 +58,9 @@ const IS_REPEATABLE: Record<CallName, boolean> = {
   // To the same key: the bytes are the same.
   copy: true,
   restore: true,
+  look: true,
+  extend: true,
+  bringBack: true,
 }
 
 /**

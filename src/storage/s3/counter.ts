@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import type { HeldCounter } from '../backend.ts'
 import { isStorageError, StorageError } from '../backend.ts'
@@ -56,6 +57,7 @@ export async function writeS3Counter(
     Key: bucket.fullKey(COUNTER_NAME),
     Body: text,
     ContentType: 'application/json',
+    ContentMD5: createHash('md5').update(text).digest('base64'),
     ...(compares && (expected === null ? { IfNoneMatch: '*' } : { IfMatch: expected })),
   })
   try {

@@ -1,8 +1,10 @@
-import { DeleteObjectCommand, DeleteObjectsCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, DeleteObjectsCommand } from '@aws-sdk/client-s3'
 import type { ObjectKey } from '../backend.ts'
 import { isStorageError, StorageError } from '../backend.ts'
+import { retentionOfVersion } from './locks.ts'
 import type { S3Bucket } from './requests/bucket.ts'
 import { errorStatus } from './requests/errors.ts'
+import { versionsOf } from './versions.ts'
 
 /** The most that one DeleteObjects takes. */
 const KEYS_PER_REQUEST = 1000
@@ -20,11 +22,14 @@ export async function deleteS3(
 ): Promise<void> {
   const doomed: RemovalCandidate[] = []
   for (const key of keys) {
-    if (bucket.provider.deleteVersions) doomed.push(...(await versionsOf(bucket, key, options.signal)))
-    else doomed.push({ key: bucket.fullKey(key) })
+    if (deletesVersions(bucket)) {
+      for (const { versionId } of await versionsOf(bucket, key, options.signal))
+        doomed.push({ key: bucket.fullKey(key), versionId })
+    } else doomed.push({ key: bucket.fullKey(key) })
   }
   const failures: StorageError[] = []
-  if (doomed.length === 1 || !bucket.provider.deleteObjects) {
+  // One by one where some may be locked, so that each says why.
+  if (doomed.length === 1 || !bucket.provider.deleteObjects || bucket.settings.objectLock != null) {
     failures.push(...(await deleteEach(bucket, doomed, options)))
   } else {
     for (let at = 0; at < doomed.length; at += KEYS_PER_REQUEST) {
@@ -33,6 +38,7 @@ export async function deleteS3(
   }
   if (failures.length === 0) return
   const worst = failures.find(({ kind }) => kind !== 'unavailable') ?? failures[0]!
+  if (worst.kind === 'retained') throw worst
   const { kind, withoutRemedy, remedy, said } = worst
   const message = `deleting ${failures.length} of ${keys.length} keys failed: ${withoutRemedy}`
   throw new StorageError(kind, message, { remedy, said })
@@ -93,7 +99,8 @@ async function deleteEach(
         await bucket.call(`DeleteObject of ${key}`, signal, (options) => bucket.client.send(command, options))
       } catch (error) {
         if (!isStorageError(error)) throw error
-        if (error.kind !== 'not-found') failures.push(error)
+        if (error.kind !== 'not-found')
+          failures.push(await asRetained(bucket, { key, versionId }, error, signal))
       }
     }
   }
@@ -101,31 +108,35 @@ async function deleteEach(
   return failures
 }
 
-/** Every version of one key and every mark that hides it. */
-async function versionsOf(
+/** Whether a key goes with all its versions, since a deletion of the key alone would only hide it. */
+function deletesVersions({ provider, settings }: S3Bucket): boolean {
+  return provider.deleteVersions || settings.objectLock != null
+}
+
+/** The refusal of a version that is locked: until when, as far as we may know. */
+async function asRetained(
   bucket: S3Bucket,
-  key: ObjectKey,
+  { key, versionId }: RemovalCandidate,
+  refusal: StorageError,
   signal: AbortSignal | undefined,
-): Promise<RemovalCandidate[]> {
-  const full = bucket.fullKey(key)
-  const found: RemovalCandidate[] = []
-  let position: { KeyMarker?: string; VersionIdMarker?: string } = {}
-  for (;;) {
-    const command = new ListObjectVersionsCommand({
-      Bucket: bucket.settings.bucket,
-      Prefix: full,
-      ...position,
-    })
-    const page = await bucket.call(`ListObjectVersions of ${key}`, signal, (options) =>
-      bucket.client.send(command, options),
-    )
-    for (const { Key, VersionId } of [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])]) {
-      if (Key === full && VersionId !== undefined) found.push({ key: full, versionId: VersionId })
-    }
-    if (!page.IsTruncated || page.NextKeyMarker === undefined || page.NextKeyMarker > full) return found
-    if (page.NextKeyMarker === position.KeyMarker && page.NextVersionIdMarker === position.VersionIdMarker) {
-      throw new StorageError('unavailable', `ListObjectVersions of ${key} goes round in circles`)
-    }
-    position = { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker }
-  }
+): Promise<StorageError> {
+  if (refusal.kind !== 'denied' || bucket.settings.objectLock == null || versionId === undefined)
+    return refusal
+  const short = key.slice(bucket.settings.prefix.length) as ObjectKey
+  const retention = await retentionOfVersion(bucket, short, versionId, signal).catch((error: unknown) => {
+    if (!isStorageError(error)) throw error
+    return null
+  })
+  if (retention === null) return refusal
+  const { until, isOnHold } = retention
+  if (!isOnHold && (until === null || until.getTime() <= Date.now())) return refusal
+  const why = isOnHold ? 'it is on legal hold' : `it is locked until ${until?.toISOString()}`
+  return new StorageError(
+    'retained',
+    `${short} can't be removed from bucket ${bucket.settings.bucket}: ${why}`,
+    {
+      cause: refusal,
+      retention,
+    },
+  )
 }

@@ -1,4 +1,5 @@
 /** Objects in one bucket of an S3 service, below one prefix. */
+import { createHash } from 'node:crypto'
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import type { Log } from '../../log.ts'
 import type { Body, ObjectKey, PutOptions, PutResult, StorageBackend } from '../backend.ts'
@@ -9,6 +10,7 @@ import { assertPermitted } from '../removal-permit.ts'
 import { archiveS3 } from './archive.ts'
 import { readS3Counter, writeS3Counter } from './counter.ts'
 import { deleteS3 } from './delete.ts'
+import { assertNotHidden, locksS3 } from './locks.ts'
 import { listS3 } from './reads/list.ts'
 import { getS3, headS3 } from './reads/read.ts'
 import { openS3Bucket, wholePutBytes } from './requests/bucket.ts'
@@ -31,6 +33,7 @@ export type S3Backend = StorageBackend & {
 export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
   const bucket = openS3Bucket(settings, log)
   const { client, connection } = bucket
+  const locks = locksS3(bucket)
   const oneAfterAnother = openKeyQueue()
   const marker = { Bucket: settings.bucket, Key: bucket.fullKey(MARKER_NAME) }
 
@@ -59,11 +62,18 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
     },
     async head(key, { signal } = {}) {
       assertObjectKey(key)
-      return headS3(bucket, key, signal)
+      const held = await headS3(bucket, key, signal)
+      if (held === null) await assertNotHidden(bucket, key, signal)
+      return held
     },
     async get(key, options = {}) {
       assertObjectKey(key)
-      return getS3(bucket, key, options)
+      try {
+        return await getS3(bucket, key, options)
+      } catch (error) {
+        if (isStorageError(error, 'not-found')) await assertNotHidden(bucket, key, options.signal)
+        throw error
+      }
     },
     put,
     async delete(permit, { signal } = {}) {
@@ -87,7 +97,10 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
       }
     },
     async writeMarker(id) {
-      const command = new PutObjectCommand({ ...marker, Body: `${id}\n`, ContentType: 'text/plain' })
+      const text = `${id}\n`
+      // A bucket that locks by default takes no put without a digest.
+      const ContentMD5 = createHash('md5').update(text).digest('base64')
+      const command = new PutObjectCommand({ ...marker, Body: text, ContentMD5, ContentType: 'text/plain' })
       await bucket.call('PutObject of the marker', undefined, (options) => client.send(command, options))
     },
 
@@ -99,6 +112,7 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
     streamingPut: streamingPutS3(bucket),
     copies: copiesS3(bucket),
     archive: archiveS3(bucket),
+    ...(locks && { locks }),
     clockSkewMs: connection.http.clockSkewMs,
     openConnections: connection.http.openConnections,
     async close() {

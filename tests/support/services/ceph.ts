@@ -23,7 +23,7 @@ const START_TIMEOUT_MS = 600_000
 export type CephAddress = { endpoint: string; accessKeyId: string; secretAccessKey: string }
 export type Ceph = CephAddress & {
   /** Makes a bucket of that name, or of a name of its own; gives the name. */
-  createBucket(name?: string): Promise<string>
+  createBucket(name?: string, options?: { objectLock?: boolean }): Promise<string>
   stop(): Promise<void>
 }
 
@@ -95,10 +95,10 @@ export async function startCeph(): Promise<Ceph> {
 }
 
 function bucketMaker({ endpoint, ...credentials }: CephAddress): Ceph['createBucket'] {
-  return async (name = `test-${randomUUID()}`) => {
+  return async (name = `test-${randomUUID()}`, { objectLock = false } = {}) => {
     const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials })
     try {
-      await client.send(new CreateBucketCommand({ Bucket: name }))
+      await client.send(new CreateBucketCommand({ Bucket: name, ObjectLockEnabledForBucket: objectLock }))
     } finally {
       client.destroy()
     }

@@ -25,15 +25,13 @@ const storageClasses = [
 
 export type KeptHeaders = Pick<ObjectVersion, 'headers' | 'metadata' | 'storageClass'>
 
-/** Refuses what is not played rather than ignoring it: ACLs, customer keys, tags, object lock. */
+/** Refuses what is not played rather than ignoring it: ACLs, customer keys, tags. */
 export function keptFromRequest(headers: Map<string, string>): KeptHeaders {
   const acl = headers.get('x-amz-acl')
   if (acl !== undefined && acl !== 'bucket-owner-full-control')
     throw new S3Error('AccessControlListNotSupported')
   for (const name of headers.keys()) {
-    if (
-      /^x-amz-(grant-|server-side-encryption-customer-|tagging$|object-lock-|website-redirect)/.test(name)
-    ) {
+    if (/^x-amz-(grant-|server-side-encryption-customer-|tagging$|website-redirect)/.test(name)) {
       throw new S3Error('NotImplemented', { details: { Header: name } })
     }
   }

@@ -34,7 +34,13 @@ export type ObjectVersion = {
   upload?: { id: string; partList: string }
   /** Of an archived object: the last restore that was asked for. */
   restore?: RestoreRecord
+  /** Until when it may not be removed (Object Lock). */
+  retention?: Retention
+  /** Absent: never set. */
+  legalHold?: boolean
 }
+
+export type Retention = { mode: 'GOVERNANCE' | 'COMPLIANCE'; until: string }
 
 export type RestoreRecord = {
   /** When the temporary copy is there, and when it is gone again. */
@@ -60,6 +66,8 @@ export type BucketRecord = {
   cors: CorsRule[] | null
   /** The XML as it was put, checked for its shape. */
   lifecycle: string | null
+  /** Absent or null: without Object Lock. `default`: what a put gets that asks for nothing. */
+  objectLock?: { default?: { mode: Retention['mode']; days: number } } | null
 }
 
 export type UploadRecord = {
@@ -72,6 +80,8 @@ export type UploadRecord = {
   storageClass: string
   checksumAlgorithm: ChecksumAlgorithm | null
   checksumType: ChecksumType | null
+  retention?: Retention
+  legalHold?: boolean
 }
 
 export type PartRecord = {

@@ -2,6 +2,7 @@
 
 import type { OperationName } from '../operation-names.ts'
 import type { BucketCall, Call, Reply } from '../requests/call.ts'
+import { getObjectLockConfiguration, putObjectLockConfiguration } from './buckets/bucket-lock.ts'
 import {
   deleteBucketCors,
   deleteBucketLifecycle,
@@ -37,6 +38,12 @@ import { deleteObjects } from './objects/delete-objects.ts'
 import { getObject } from './objects/get-object.ts'
 import { putObject } from './objects/put-object.ts'
 import { restoreObject } from './objects/restore-object.ts'
+import {
+  getObjectLegalHold,
+  getObjectRetention,
+  putObjectLegalHold,
+  putObjectRetention,
+} from './objects/retention.ts'
 
 /** Operations that need no bucket. */
 export const serviceOperations: Partial<Record<OperationName, (call: Call) => Promise<Reply>>> = {
@@ -75,4 +82,10 @@ export const bucketOperations: Partial<Record<OperationName, (call: BucketCall) 
   CompleteMultipartUpload: completeMultipartUpload,
   AbortMultipartUpload: abortMultipartUpload,
   RestoreObject: restoreObject,
+  PutObjectRetention: putObjectRetention,
+  GetObjectRetention: getObjectRetention,
+  PutObjectLegalHold: putObjectLegalHold,
+  GetObjectLegalHold: getObjectLegalHold,
+  GetObjectLockConfiguration: getObjectLockConfiguration,
+  PutObjectLockConfiguration: putObjectLockConfiguration,
 }

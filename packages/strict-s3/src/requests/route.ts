@@ -51,6 +51,7 @@ function bucketOperation(method: string, query: Map<string, string>): OperationN
       'DeleteBucketLifecycle',
     ],
     ['versioning', 'GetBucketVersioning', 'PutBucketVersioning', 'Unsupported'],
+    ['object-lock', 'GetObjectLockConfiguration', 'PutObjectLockConfiguration', 'Unsupported'],
     ['location', 'GetBucketLocation', 'Unsupported', 'Unsupported'],
   ]
   for (const [name, get, put, remove] of configuration) {
@@ -77,11 +78,9 @@ export const unsupportedSubresources = [
   'encryption',
   'intelligent-tiering',
   'inventory',
-  'legal-hold',
   'logging',
   'metrics',
   'notification',
-  'object-lock',
   'ownershipControls',
   'policy',
   'policyStatus',
@@ -89,15 +88,23 @@ export const unsupportedSubresources = [
   'replication',
   'requestPayment',
   'restore',
-  'retention',
   'select',
   'tagging',
   'torrent',
   'website',
 ]
 
+const lockSubresources: [string, OperationName, OperationName][] = [
+  ['retention', 'GetObjectRetention', 'PutObjectRetention'],
+  ['legal-hold', 'GetObjectLegalHold', 'PutObjectLegalHold'],
+]
+
 function objectOperation(method: string, query: Map<string, string>, isCopy: boolean): OperationName {
   if (method === 'POST' && query.has('restore')) return 'RestoreObject'
+  for (const [name, get, put] of lockSubresources) {
+    if (!query.has(name)) continue
+    return method === 'GET' ? get : method === 'PUT' ? put : 'Unsupported'
+  }
   if (unsupportedSubresources.some((name) => query.has(name))) return 'Unsupported'
   if (query.has('uploadId')) {
     if (method === 'PUT') return isCopy ? 'UploadPartCopy' : 'UploadPart'

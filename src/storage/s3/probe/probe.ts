@@ -26,6 +26,7 @@ import {
 } from './checks/digests.ts'
 import { checkLifecycle, checkVersioning } from './checks/lifecycle.ts'
 import { checkAbort, checkMultipart, checkUnequalParts } from './checks/multipart.ts'
+import { checkObjectLock } from './checks/object-lock.ts'
 import { checkDelete, checkListing, checkRanges } from './checks/objects.ts'
 import { iamPolicy } from './checks/paste.ts'
 import {
@@ -65,6 +66,7 @@ const REST: Check[] = [
   { id: 'copies', run: checkCopies },
   { id: 'lifecycle', run: checkLifecycle },
   { id: 'versioning', run: checkVersioning },
+  { id: 'object-lock', run: checkObjectLock },
   { id: 'restore', run: checkRestore },
   { id: 'public-address', run: notePublicAddress },
   { id: 'presigned-put', run: checkPresignedPut },

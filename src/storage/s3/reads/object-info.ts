@@ -1,4 +1,4 @@
-import type { Digest, DigestAlgorithm, Features, ObjectInfo, ObjectKey } from '../../backend.ts'
+import type { Digest, DigestAlgorithm, Features, ObjectInfo, ObjectKey, Retention } from '../../backend.ts'
 
 /** What the answers to HEAD, GET and PUT have in common, as far as it speaks for the bytes. */
 export type S3Answer = {
@@ -58,10 +58,12 @@ export function wantsChecksums(features: Features): boolean {
 
 export function objectInfo(
   key: ObjectKey,
-  answer: S3Answer & { ContentLength: number; LastModified?: Date; StorageClass?: string; Restore?: string },
+  answer: S3Answer &
+    LockAnswer & { ContentLength: number; LastModified?: Date; StorageClass?: string; Restore?: string },
   features: Features,
 ): ObjectInfo {
   const etag = plainEtag(answer.ETag)
+  const retention = retentionIn(answer)
   return {
     key,
     size: answer.ContentLength,
@@ -70,6 +72,20 @@ export function objectInfo(
     ...(etag !== undefined && { etag }),
     ...(answer.StorageClass !== undefined && { storageClass: answer.StorageClass }),
     ...(answer.Restore !== undefined && { restore: restoreOf(answer.Restore) }),
+    ...(retention && { retention }),
+  }
+}
+
+type LockAnswer = { VersionId?: string; RetainUntil?: string; LegalHold?: string }
+
+/** Undefined where the answer says nothing of a lock: there is none, or we may not know. */
+function retentionIn({ VersionId, RetainUntil, LegalHold }: LockAnswer): Retention | undefined {
+  if (RetainUntil === undefined && LegalHold !== 'ON') return undefined
+  const until = Date.parse(RetainUntil ?? '')
+  return {
+    until: Number.isNaN(until) ? null : new Date(until),
+    isOnHold: LegalHold === 'ON',
+    ...(VersionId !== undefined && { versionId: VersionId }),
   }
 }
 
@@ -99,5 +115,8 @@ export function answerOf(headers: Record<string, string>) {
     ChecksumCRC64NVME: headers['x-amz-checksum-crc64nvme'],
     ChecksumCRC32: headers['x-amz-checksum-crc32'],
     ChecksumType: headers['x-amz-checksum-type'],
+    VersionId: headers['x-amz-version-id'],
+    RetainUntil: headers['x-amz-object-lock-retain-until-date'],
+    LegalHold: headers['x-amz-object-lock-legal-hold'],
   }
 }

@@ -4,6 +4,12 @@ import { findS3Provider } from '../providers/providers.ts'
 import { openS3Http, type S3Http } from './http.ts'
 import type { StallRules } from './stall-timeout.ts'
 
+/** `daysOf`: for how many days what is put under a key of ours is locked; null: not at all. */
+export type S3ObjectLock = {
+  mode: 'GOVERNANCE' | 'COMPLIANCE'
+  daysOf(key: string): number | null
+}
+
 export type S3Settings = {
   /** Null: the service of AWS in that region. */
   endpoint: string | null
@@ -23,6 +29,8 @@ export type S3Settings = {
   maxConnections: number
   requestTimeoutMs: number
   connectTimeoutMs: number
+  /** The bucket has Object Lock, and what is put there is locked. Absent: nothing is. */
+  objectLock?: S3ObjectLock | null
   /** Ends writes that are silent for long; absent (a probe): `requestTimeoutMs` does. */
   silence?: StallRules
   /** Bodies up to this size go in one put; 16 MiB. */
@@ -65,8 +73,8 @@ type Next = (args: { input: object; request: unknown }) => Promise<never>
 type HttpParts = { headers: Record<string, string>; query?: Record<string, unknown>; body?: unknown }
 
 /**
- * What every S3 service understands: DeleteObjects with Content-MD5 instead of the CRC32 that the SDK insists
- * on, no wait for 100-continue (a round trip per put; a refused body is 16 MiB at most).
+ * What every S3 service understands: DeleteObjects and PutObjectRetention with Content-MD5 instead of the
+ * CRC32 that the SDK insists on, no wait for 100-continue (a round trip per put; a refused body is 16 MiB at most).
  */
 function plainHeaders(next: Next) {
   return (args: { input: object; request: unknown }) => {
@@ -75,7 +83,7 @@ function plainHeaders(next: Next) {
     delete headers.expect
     if (
       query !== undefined &&
-      'delete' in query &&
+      ('delete' in query || 'retention' in query) &&
       (typeof body === 'string' || body instanceof Uint8Array)
     ) {
       for (const name of Object.keys(headers)) {

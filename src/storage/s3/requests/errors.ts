@@ -31,6 +31,10 @@ const PERMISSIONS: Record<string, string> = {
   ListParts: 's3:ListMultipartUploadParts',
   CopyObject: 's3:GetObject and s3:PutObject',
   RestoreObject: 's3:RestoreObject',
+  PutObjectRetention: 's3:PutObjectRetention',
+  GetObjectRetention: 's3:GetObjectRetention',
+  GetObjectLegalHold: 's3:GetObjectLegalHold',
+  GetObjectLockConfiguration: 's3:GetBucketObjectLockConfiguration',
 }
 
 /** By the service's error code, or the SDK's error name. */

@@ -2,12 +2,14 @@ import type { Multipart, Presign } from '../../backend.ts'
 import { digestValue } from '../../bytes/digest.ts'
 import { assertObjectKey } from '../../object-key.ts'
 import type { S3Bucket } from './bucket.ts'
+import { lockHeaders } from './object-lock.ts'
 
 /**
  * URLs that others use without our credentials. A put is bound to its length and its MD5 by signed headers,
  * which AWS, Ceph and Swift all enforce; the caller must send exactly the headers that are returned with it.
  */
-export function presignS3({ fullKey, signPublicUrl, publicAddressOf }: S3Bucket): Presign {
+export function presignS3(bucket: S3Bucket): Presign {
+  const { fullKey, signPublicUrl, publicAddressOf } = bucket
   return {
     origin: async () => (await publicAddressOf('sample')).base.origin,
 
@@ -35,6 +37,7 @@ export function presignS3({ fullKey, signPublicUrl, publicAddressOf }: S3Bucket)
         'content-md5': base64(md5),
         'content-type': contentType,
         ...(onlyIfAbsent && { 'if-none-match': '*' }),
+        ...lockHeaders(bucket, key),
       }
       const signed = await signPublicUrl('PUT', fullKey(key), {
         operation: 'PutObject',

@@ -5,6 +5,7 @@ import { retryUnavailable } from '../../guards/with-retry.ts'
 import { assertObjectKey } from '../../object-key.ts'
 import type { S3Bucket } from '../requests/bucket.ts'
 import { errorStatus } from '../requests/errors.ts'
+import { lockOf } from '../requests/object-lock.ts'
 import { escapeKey } from '../requests/signature.ts'
 import { PART_RETRY } from './part-writer.ts'
 import { beginUpload, tryAbort } from './upload.ts'
@@ -61,6 +62,7 @@ async function copyWhole(
     Key: bucket.fullKey(to),
     CopySource: sourceOf(bucket, from),
     StorageClass: storageClass as StorageClass,
+    ...lockOf(bucket, to),
   })
   await bucket.call(`CopyObject of ${from}`, signal, (given) => bucket.client.send(command, given))
 }

@@ -11,6 +11,7 @@ import { plainEtag } from '../reads/object-info.ts'
 import { headS3 } from '../reads/read.ts'
 import { type S3Bucket, wholePutBytes } from '../requests/bucket.ts'
 import { presignS3Part } from '../requests/presign.ts'
+import { ensureLocked } from './ensure-locked.ts'
 import { abortUpload, beginUpload } from './upload.ts'
 
 /** Multipart uploads whose parts somebody else sends, with presigned URLs. */
@@ -66,7 +67,7 @@ export function multipartS3(bucket: S3Bucket): Multipart {
         unclear = error
       }
       const info = await headS3(bucket, key, signal)
-      if (info !== null) return info
+      if (info !== null) return ensureLocked(bucket, key, info, signal)
       throw unclear ?? new StorageError('unavailable', `${key} is not there after CompleteMultipartUpload`)
     },
 

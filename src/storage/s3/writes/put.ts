@@ -8,6 +8,7 @@ import { expectedSha256 } from '../../bytes/read-body.ts'
 import { answerOf, attestedDigests, mayBeMd5, plainEtag } from '../reads/object-info.ts'
 import { getS3, headS3 } from '../reads/read.ts'
 import type { S3Bucket } from '../requests/bucket.ts'
+import { lockHeaders } from '../requests/object-lock.ts'
 
 /**
  * One request. The body is read whole into memory first (MD5 on the way), so that it can be announced with
@@ -92,6 +93,7 @@ async function send(
     ...(options.contentType !== undefined && { 'content-type': options.contentType }),
     ...(options.storageClass !== undefined && { 'x-amz-storage-class': options.storageClass }),
     ...(features.conditionalPut && { 'if-none-match': '*' }),
+    ...lockHeaders(bucket, key),
     ...(features.attestedDigests.includes('sha256') && {
       'x-amz-checksum-sha256': Buffer.from(sha256, 'hex').toString('base64'),
     }),

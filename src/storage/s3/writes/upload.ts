@@ -10,6 +10,8 @@ import { digestValue } from '../../bytes/digest.ts'
 import { retryUnavailable } from '../../guards/with-retry.ts'
 import { headS3 } from '../reads/read.ts'
 import type { S3Bucket } from '../requests/bucket.ts'
+import { lockOf } from '../requests/object-lock.ts'
+import { ensureLocked } from './ensure-locked.ts'
 import { PART_RETRY, type SentParts, type Upload } from './part-writer.ts'
 import { resolveUnclearPut } from './put.ts'
 
@@ -24,6 +26,7 @@ export async function beginUpload(
     Key: bucket.fullKey(key),
     ...(options.contentType !== undefined && { ContentType: options.contentType }),
     ...(options.storageClass !== undefined && { StorageClass: options.storageClass as 'STANDARD' }),
+    ...lockOf(bucket, key),
   })
   const { UploadId } = await bucket.call(`CreateMultipartUpload of ${key}`, options.signal, (given) =>
     bucket.client.send(create, given),
@@ -105,7 +108,7 @@ async function complete(
     throw new StorageError('corrupt', message)
   }
   const proof = isAttested ? 'attested' : features.enforcedDigests.includes('md5') ? 'enforced' : 'none'
-  return { ...info, proof, evidence }
+  return { ...(await ensureLocked(bucket, key, info, signal)), proof, evidence }
 }
 
 /** MD5 of the MD5s of the parts, and how many there are: what AWS, Ceph and most others give as ETag. */

@@ -18,6 +18,12 @@ export async function putBucketVersioning(call: BucketCall): Promise<Reply> {
   const status = (await readXmlBody(call, 'VersioningConfiguration')).textOf('Status')?.trim()
   if (status !== 'Enabled' && status !== 'Suspended')
     throw new S3Error('IllegalVersioningConfigurationException')
+  if (status === 'Suspended' && call.bucket.objectLock != null) {
+    throw new S3Error('InvalidBucketState', {
+      message:
+        'An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.',
+    })
+  }
   await call.store.writeBucket({ ...call.bucket, versioning: status })
   return emptyReply(200)
 }

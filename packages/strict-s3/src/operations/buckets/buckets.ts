@@ -38,12 +38,14 @@ export async function createBucket(call: Call): Promise<Reply> {
     }
   }
   if (await call.store.readBucket(call.bucketName)) throw new S3Error('BucketAlreadyOwnedByYou')
+  const hasLock = call.headers.get('x-amz-bucket-object-lock-enabled')?.toLowerCase() === 'true'
   await call.store.writeBucket({
     name: call.bucketName,
     createdAt: call.now.toISOString(),
-    versioning: 'off',
+    versioning: hasLock ? 'Enabled' : 'off',
     cors: null,
     lifecycle: null,
+    objectLock: hasLock ? {} : null,
   })
   return emptyReply(200, { location: `/${call.bucketName}` })
 }
@@ -67,19 +69,13 @@ export async function getBucketLocation(call: BucketCall): Promise<Reply> {
   )
 }
 
-const absent: Record<
-  string,
-  | 'NoSuchBucketPolicy'
-  | 'NoSuchTagSet'
-  | 'ObjectLockConfigurationNotFoundError'
-  | 'NoSuchPublicAccessBlockConfiguration'
-> = {
-  policy: 'NoSuchBucketPolicy',
-  policyStatus: 'NoSuchBucketPolicy',
-  tagging: 'NoSuchTagSet',
-  'object-lock': 'ObjectLockConfigurationNotFoundError',
-  publicAccessBlock: 'NoSuchPublicAccessBlockConfiguration',
-}
+const absent: Record<string, 'NoSuchBucketPolicy' | 'NoSuchTagSet' | 'NoSuchPublicAccessBlockConfiguration'> =
+  {
+    policy: 'NoSuchBucketPolicy',
+    policyStatus: 'NoSuchBucketPolicy',
+    tagging: 'NoSuchTagSet',
+    publicAccessBlock: 'NoSuchPublicAccessBlockConfiguration',
+  }
 
 /**
  * What is not played says so: 404 for a configuration that a bucket need not have, 405 or 501 for the rest.

@@ -166,6 +166,8 @@ export async function completeMultipartUpload(call: BucketCall): Promise<Reply> 
       storageClass: upload.storageClass,
       ...checksumOf(call, upload, chosen),
       upload: { id, partList },
+      ...(upload.retention && { retention: upload.retention }),
+      ...(upload.legalHold !== undefined && { legalHold: upload.legalHold }),
     }
     await store.updateRecord(call.bucketName, key, (versions) => {
       checkWriteConditions(headers, versions[0], profile, 'complete')

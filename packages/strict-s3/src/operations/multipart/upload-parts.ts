@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { keyEncoder, pageSize } from '../../objects/list.ts'
 import { comparePaths } from '../../objects/list-order.ts'
 import { checksumHeaders, keptFromRequest } from '../../objects/object-headers.ts'
+import { lockFromRequest } from '../../objects/object-lock.ts'
 import type { PartRecord, UploadRecord } from '../../objects/object-store.ts'
 import { type BucketCall, type Call, emptyReply, type Reply, xmlReply } from '../../requests/call.ts'
 import {
@@ -53,6 +54,7 @@ export async function createMultipartUpload(call: BucketCall): Promise<Reply> {
     key: call.key,
     startedAt: call.now.toISOString(),
     ...keptFromRequest(call.headers),
+    ...lockFromRequest(call),
     ...askedChecksum(call),
   }
   await call.store.createUpload(upload)
@@ -93,6 +95,12 @@ export async function uploadPart(call: BucketCall): Promise<Reply> {
   }
   const body = call.body(profile.maxPutBytes)
   const { upload } = await findUpload(call)
+  if (upload.retention && !body.hasContentMd5 && body.declaredChecksum === null) {
+    throw new S3Error('InvalidRequest', {
+      message:
+        'Content-MD5 OR x-amz-checksum- HTTP header is required for Upload Part requests with Object Lock parameters',
+    })
+  }
   const checksum = partChecksum(upload, body.declaredChecksum)
   const stored = await storeBody(call, body, { checksum })
   const part: PartRecord = {

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { assertReadable } from '../../objects/archive.ts'
 import { checkReadConditions, checkWriteConditions } from '../../objects/conditions.ts'
 import { keptFromRequest } from '../../objects/object-headers.ts'
+import { lockFromRequest } from '../../objects/object-lock.ts'
 import type { BlobRef, ObjectVersion } from '../../objects/object-store.ts'
 import {
   newVersionId,
@@ -60,6 +61,7 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
   }
   const replaces = headers.get('x-amz-metadata-directive') === 'REPLACE'
   const asked = keptFromRequest(headers)
+  const locked = lockFromRequest(call)
   const isSelf = source.bucketName === call.bucketName && source.key === call.key
   if (isSelf && !replaces && !headers.has('x-amz-storage-class')) {
     throw new S3Error('InvalidRequest', {
@@ -83,6 +85,10 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
     }
     delete copy.upload
     delete copy.restore
+    // The lock of the source stays with it.
+    delete copy.retention
+    delete copy.legalHold
+    Object.assign(copy, locked)
     copy.etag = await etagOfCopy(call, source.version, copy)
     if (copy.checksumType === 'COMPOSITE' || call.profile.copyDamages) copy.checksums = {}
     await store.updateRecord(call.bucketName, call.key, (versions) => {

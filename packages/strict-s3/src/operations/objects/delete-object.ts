@@ -1,3 +1,4 @@
+import { assertRemovable } from '../../objects/object-lock.ts'
 import type { ObjectVersion } from '../../objects/object-store.ts'
 import { deleteMarker, versioningOf } from '../../objects/versions.ts'
 import { type BucketCall, emptyReply, type Reply } from '../../requests/call.ts'
@@ -27,6 +28,7 @@ export async function deleteOne(
     }
     if (versionId !== undefined) {
       const removed = versions.find((version) => version.versionId === versionId)
+      if (removed && !removed.deleteMarker) assertRemovable(call, removed)
       if (removed?.deleteMarker) {
         outcome.deleteMarker = true
         outcome.markerVersionId = removed.versionId
@@ -34,6 +36,7 @@ export async function deleteOne(
       return versions.filter((version) => version !== removed)
     }
     if (versioning === 'off') return []
+    // A marker only hides, so that no lock stands against it.
     const marker = deleteMarker(versioning, call.now)
     outcome.deleteMarker = true
     outcome.markerVersionId = marker.versionId

@@ -1,6 +1,7 @@
 import { assertReadable, restoreHeader } from '../../objects/archive.ts'
 import { checkReadConditions } from '../../objects/conditions.ts'
 import { checksumHeaders, responseHeaders } from '../../objects/object-headers.ts'
+import { lockHeaders } from '../../objects/object-lock.ts'
 import type { ObjectStore, ObjectVersion } from '../../objects/object-store.ts'
 import { pickVersion, versionHeaders, versioningOf } from '../../objects/versions.ts'
 import type { BucketCall, Reply } from '../../requests/call.ts'
@@ -73,6 +74,7 @@ export async function getObject(call: BucketCall): Promise<Reply> {
     headers: {
       ...responseHeaders(version),
       ...restoreHeader(call, version),
+      ...lockHeaders(call, version),
       ...(slice ? { 'content-range': `bytes ${start}-${end}/${version.size}` } : {}),
       ...(wantsChecksum ? checksumHeaders(version) : {}),
       ...(partNumber !== undefined && version.upload

@@ -1,5 +1,6 @@
 import { checkWriteConditions } from '../../objects/conditions.ts'
 import { checksumHeaders, keptFromRequest } from '../../objects/object-headers.ts'
+import { lockFromRequest, requireDigest } from '../../objects/object-lock.ts'
 import type { ObjectVersion } from '../../objects/object-store.ts'
 import { newVersionId, versionHeaders, versioningOf, withNewVersion } from '../../objects/versions.ts'
 import type { BucketCall, Reply } from '../../requests/call.ts'
@@ -9,8 +10,9 @@ import { storeBody } from '../store-body.ts'
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html */
 export async function putObject(call: BucketCall): Promise<Reply> {
   const { store, profile, key, headers } = call
-  const kept = keptFromRequest(headers)
+  const kept = { ...keptFromRequest(headers), ...lockFromRequest(call) }
   const body = call.body(profile.maxPutBytes)
+  requireDigest(call, body)
   const current = await store.readRecord(call.bucketName, key)
   checkWriteConditions(headers, current?.versions[0], profile, 'put')
   const computed = profile.computesCrc64nvme && body.declaredChecksum === null ? 'CRC64NVME' : null

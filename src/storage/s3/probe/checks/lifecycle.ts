@@ -95,6 +95,7 @@ export async function checkVersioning(probe: Probe): Promise<ProbeFinding[]> {
       bucket.client.send(new GetBucketVersioningCommand(at), options),
     )
     status = state.Status
+    probe.isVersioned = status === 'Enabled'
     const prefix = bucket.fullKey(`${folder}delete/`)
     const versions = await bucket.call('ListObjectVersions', undefined, (options) =>
       bucket.client.send(new ListObjectVersionsCommand({ ...at, Prefix: prefix }), options),

@@ -25,6 +25,13 @@ export const OBJECT_ACTIONS = [
 ]
 /** On the objects as well, where classes of the configuration are archives. */
 export const RESTORE_ACTION = 's3:RestoreObject'
+/** On the objects as well, where they are locked; never s3:BypassGovernanceRetention. */
+export const LOCK_ACTIONS = [
+  's3:DeleteObjectVersion',
+  's3:GetObjectRetention',
+  's3:GetObjectLegalHold',
+  's3:PutObjectRetention',
+]
 /** On the bucket. The last three are asked by the probe alone. */
 export const BUCKET_ACTIONS = [
   's3:ListBucket',
@@ -42,8 +49,13 @@ export function iamPolicy({ bucket, usesArchives }: Pick<Probe, 'bucket' | 'uses
   const arn = `arn:${partition}:s3:::${settings.bucket}`
   const objects = [
     ...OBJECT_ACTIONS,
-    ...(provider.deleteVersions ? ['s3:DeleteObjectVersion'] : []),
+    ...(provider.deleteVersions && !settings.objectLock ? ['s3:DeleteObjectVersion'] : []),
+    ...(settings.objectLock ? LOCK_ACTIONS : []),
     ...(usesArchives ? [RESTORE_ACTION] : []),
+  ]
+  const onBucket = [
+    ...BUCKET_ACTIONS,
+    ...(settings.objectLock ? ['s3:GetBucketObjectLockConfiguration'] : []),
   ]
   const policy = {
     Version: '2012-10-17',
@@ -54,7 +66,7 @@ export function iamPolicy({ bucket, usesArchives }: Pick<Probe, 'bucket' | 'uses
         Action: objects,
         Resource: `${arn}/${settings.prefix}*`,
       },
-      { Sid: 'GlassineBucket', Effect: 'Allow', Action: BUCKET_ACTIONS, Resource: arn },
+      { Sid: 'GlassineBucket', Effect: 'Allow', Action: onBucket, Resource: arn },
     ],
   }
   return { title: 'The policy of the user or role whose keys Glassine has (IAM)', text: inJson(policy) }

@@ -32,6 +32,8 @@ export type Probe = {
   usesArchives: boolean
   /** Rules of the bucket; null: none are known, or they may not be read. */
   lifecycle: LifecycleRule[] | null
+  /** As the bucket says; false where we may not know. */
+  isVersioned: boolean
   /** Keys (without the location's prefix) that may hold something. */
   made: Set<string>
   /** A key of the probe, new at every call (a check may be run again), and noted for removal. */
@@ -54,6 +56,7 @@ export function openProbe(
     origins,
     usesArchives,
     lifecycle: null,
+    isVersioned: false,
     made,
     key(name) {
       const key = `${folder}${name}-${randomBytes(4).toString('hex')}`
@@ -83,7 +86,10 @@ export function putRaw(
   }: Partial<PutObjectCommandInput> & { payload?: string } = {},
 ) {
   const at = { Bucket: bucket.settings.bucket, Key: bucket.fullKey(key) }
-  const command = new PutObjectCommand({ ...at, Body: bytes, ContentLength: bytes.length, ...more })
+  // What locks needs a digest.
+  const digest = more.ObjectLockMode === undefined ? {} : { ContentMD5: md5Of(bytes).toString('base64') }
+  const body = { Body: bytes, ContentLength: bytes.length, ...digest }
+  const command = new PutObjectCommand({ ...at, ...body, ...more })
   return bucket.call(`PutObject of ${key}`, undefined, (options) =>
     bucket.client.send(signPayload(command, payload), options),
   )

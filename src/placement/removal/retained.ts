@@ -1,0 +1,54 @@
+/** What waits because a location refuses to remove it before its time (Object Lock). */
+import { RetryLater } from '../../queue/retry-later.ts'
+import { isStorageError, type Retention } from '../../storage/backend.ts'
+import { knownRetention, noteRetention } from '../ledger/object-locks.ts'
+import type { ReplicaName } from '../ledger/replicas.ts'
+import { locationOf } from '../locations/locations.ts'
+import type { Placement } from '../placement.ts'
+
+/** A hold has no end; somebody may take it away at any time. Nothing is asked more often than that. */
+const LOOK_AGAIN_MS = 24 * 3_600_000
+/** A lock that is known to end later is looked up in the ledger again by then. */
+const LONGEST_WAIT_MS = 7 * LOOK_AGAIN_MS
+
+/** Locked until then: no failure, and nothing that trying again would change. */
+export class Retained extends RetryLater {
+  constructor(what: ReplicaName, { until, isOnHold }: Retention, now: Date) {
+    const why = isOnHold
+      ? 'it is on legal hold there'
+      : `it is locked there until ${until?.toISOString() ?? 'a time that is not known'}`
+    const leftMs = (until?.getTime() ?? 0) - now.getTime()
+    super(
+      `${what.objectId} can't be removed from ${what.locationId} yet: ${why}`,
+      isOnHold ? LOOK_AGAIN_MS : Math.min(Math.max(leftMs, 1_000), LONGEST_WAIT_MS),
+    )
+    this.name = 'Retained'
+  }
+}
+
+/**
+ * Asked before a removal is begun, so that nothing is taken for gone that is not. The location is asked where
+ * it has never said; afterwards the ledger knows. @throws Retained
+ */
+export async function requireUnlocked(placement: Placement, doomed: ReplicaName): Promise<void> {
+  const { locks } = locationOf(placement, doomed.locationId).backend
+  if (!locks) return
+  let known = await knownRetention(placement.db, doomed)
+  // A hold may have been taken away, which nobody tells.
+  if (known === null || known.isOnHold) {
+    known = await locks.look(doomed.key)
+    if (known !== null) await noteRetention(placement.db, doomed, known)
+  }
+  if (known !== null && isLocked(known, placement.now())) throw new Retained(doomed, known, placement.now())
+}
+
+/** The location refused: it knows of a lock that the ledger does not. @throws Retained instead of that error */
+export async function noteRefusal(placement: Placement, doomed: ReplicaName, error: unknown): Promise<never> {
+  if (!isStorageError(error, 'retained') || error.retention === undefined) throw error
+  await noteRetention(placement.db, doomed, error.retention)
+  throw new Retained(doomed, error.retention, placement.now())
+}
+
+function isLocked({ until, isOnHold }: Retention, now: Date): boolean {
+  return isOnHold || (until !== null && until > now)
+}

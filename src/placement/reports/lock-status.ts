@@ -1,0 +1,38 @@
+import type { ObjectKind } from '../../database/schema.ts'
+import { lockCounts, waitingRemovals } from '../ledger/object-locks.ts'
+import type { Location } from '../location.ts'
+import type { Placement } from '../placement.ts'
+
+export type LockStatus = {
+  mode: 'governance' | 'compliance'
+  /** Files whose lock is to be prolonged, or was never seen; `failed`: that was tried in vain lately. */
+  due: number
+  failed: number
+  /** When the first file that is wanted there could be removed, if nothing prolonged its lock. */
+  firstEndsAt: string | null
+  /** Files that were deleted and lie there until their lock ends; `until`: the last of them. */
+  waiting: { count: number; bytes: number; onHold: number; until: string | null }
+}
+
+export async function lockStatus(placement: Placement, { id, lock }: Location): Promise<LockStatus | null> {
+  if (lock === undefined) return null
+  let due = 0
+  let failed = 0
+  let firstEnd: Date | null = null
+  for (const [kind, days] of Object.entries(lock.days) as [ObjectKind, number][]) {
+    if (!placement.policy[kind].includes(id)) continue
+    const counts = await lockCounts(placement.db, { locationId: id, kind, days, now: placement.now() })
+    due += counts.due
+    failed += counts.failed
+    if (counts.firstEnd !== null && (firstEnd === null || counts.firstEnd < firstEnd))
+      firstEnd = counts.firstEnd
+  }
+  const { until, ...waiting } = await waitingRemovals(placement.db, id, placement.now())
+  return {
+    mode: lock.mode,
+    due,
+    failed,
+    firstEndsAt: firstEnd?.toISOString() ?? null,
+    waiting: { ...waiting, until: until?.toISOString() ?? null },
+  }
+}
