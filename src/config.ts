@@ -290,7 +290,10 @@ function toConfig(
       ...storage,
       local: { mediaLocation: resolve(storage.local.mediaLocation ?? `${dataDir}/media`) },
       folders: Object.fromEntries(
-        Object.entries(storage.folders).map(([name, { path }]) => [name, { path: resolve(path) }]),
+        Object.entries(storage.folders).map(([name, folder]) => [
+          name,
+          { ...folder, path: resolve(folder.path) },
+        ]),
       ),
       locations,
       minCopies: forEachKindKey(

@@ -195,7 +195,12 @@ export const FILE_SCHEMA = z.strictObject({
         .prefault({}),
       s3: z.strictObject(S3_KEYS).nullable().default(null),
       buckets: named(z.strictObject(S3_KEYS)),
-      folders: named(z.strictObject({ path: text('write the path of a folder that exists') })),
+      folders: named(
+        z.strictObject({
+          path: text('write the path of a folder that exists'),
+          onAnotherMachine: flag().default(false),
+        }),
+      ),
       locations: z
         .strictObject({
           ...forEachKindKey(() => locationNames().prefault('local')),

@@ -307,7 +307,8 @@ test('several locations: lists of names, and as many copies as there are places 
   buckets:
     backblaze: { endpoint: https://s3.eu-central-003.backblazeb2.com, bucket: photos-2, ${KEYS} }
   folders:
-    nas: { path: /mnt/nas/photos }
+    nas: { path: /mnt/nas/photos, onAnotherMachine: true }
+    usb: { path: /mnt/usb }
   locations: { sidecars: [local, nas], thumbnails: local }
   minCopies: { originals: 2 }
 `,
@@ -319,7 +320,10 @@ test('several locations: lists of names, and as many copies as there are places 
   assert.equal(storage.minCopies.thumbnails, 1)
   assert.equal(storage.buckets.backblaze?.region, 'us-east-1')
   assert.equal(storage.buckets.backblaze?.requestTimeoutMs, 60_000)
-  assert.deepEqual(storage.folders, { nas: { path: '/mnt/nas/photos' } })
+  assert.deepEqual(storage.folders, {
+    nas: { path: '/mnt/nas/photos', onAnotherMachine: true },
+    usb: { path: '/mnt/usb', onAnotherMachine: false },
+  })
   assert.equal(demonstrationBucket, false)
 })
 
