@@ -8,6 +8,7 @@ import { backUpNow } from './backups/now.ts'
 import { type RestoreOptions, restoreFromBackup } from './backups/restore.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { printMetadataStatus } from './metadata-status.ts'
+import { testNotifications } from './notifications/test.ts'
 import { type AdoptOptions, adoptFromCli } from './storage/adopt.ts'
 import { checkFromCli } from './storage/check.ts'
 import { printClasses } from './storage/classes.ts'
@@ -201,6 +202,15 @@ export async function runCommand(
     'how far the reading of older originals is after an upgrade, and what it may cost',
     printMetadataStatus,
   )
+
+  program
+    .command('notifications')
+    .description('messages about what an owner must know of')
+    .command('test')
+    .description('send a test message by e-mail and to the webhook, as configured')
+    .action(async () => {
+      code = await testNotifications(context)
+    })
 
   const users = program.command('users').description('who may log in')
   users

@@ -14,6 +14,7 @@ export type RecurringJob = {
     | 'scrub-locations'
     | 'sweep-readings'
     | 'check-backups'
+    | 'check-alerts'
   everyMs: number
 }
 
@@ -30,6 +31,7 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'sweep-readings', everyMs: 60_000 },
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },
+  { name: 'check-alerts', everyMs: 5 * 60_000 },
 ]
 
 /**

@@ -370,6 +370,49 @@ test('what contradicts among several locations is named, each with its way out',
   )
 })
 
+test('notifications: what contradicts is named, and no password is told', async (t) => {
+  const { notifications } = await load(
+    t,
+    'notifications: { email: { host: smtp.example.org, from: "Glassine <photos@example.org>" } }',
+  )
+  assert.deepEqual(
+    [
+      notifications.email?.port,
+      notifications.email?.encryption,
+      notifications.email?.to,
+      notifications.webhook,
+    ],
+    [587, 'starttls', [], null],
+  )
+  const wrong = await mistakesOf(
+    t,
+    `notifications:
+  email: { host: smtp.example.org, password: hidden, encryption: none, from: photos@example.org }
+  webhook: { url: "https://me:hidden@example.org/", secret: hidden }
+`,
+  )
+  assert.deepEqual(paths(wrong), [
+    'notifications.email.encryption',
+    'notifications.email.user',
+    'notifications.webhook.secret',
+    'notifications.webhook.url',
+  ])
+  const types = await mistakesOf(
+    t,
+    `notifications:
+  email: { host: "smtp://example.org", from: nobody, to: [nobody] }
+  webhook: { url: "ftp://example.org", secret: hidden }
+`,
+  )
+  assert.deepEqual(paths(types), [
+    'notifications.email.from',
+    'notifications.email.host',
+    'notifications.email.to.0',
+    'notifications.webhook.url',
+  ])
+  assert.doesNotMatch(wrong.message + types.message, /hidden/)
+})
+
 test('docs/configuration.md lists every key and no other', async () => {
   const text = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8')
   const table = text.slice(text.indexOf('## Keys'), text.indexOf('## Where files belong'))

@@ -214,6 +214,7 @@ export type {
   StorageStatus,
   UploadsInUse,
 }
+export type { NotificationResponse as Notification } from '../../../src/library/notifications/notifications.ts'
 export type OriginalsState = StorageStatus['originals']
 export type Paste = NonNullable<ProbeFinding['paste']>[number]
 export type BlockedWhy = NonNullable<BrowserReach['why']>
