@@ -15,6 +15,7 @@ import { printClasses } from './storage/classes.ts'
 import { type DrillOptions, runDrill } from './storage/drill.ts'
 import { printProbe } from './storage/probe.ts'
 import { printReceipt } from './storage/receipt.ts'
+import { printReceipts } from './storage/receipts.ts'
 import { restoreFromCli } from './storage/restore.ts'
 import { type ScrubFromCliOptions, scrubFromCli } from './storage/scrub.ts'
 import { printStorageStatus } from './storage/status.ts'
@@ -77,6 +78,14 @@ export async function runCommand(
     .option('--json', 'as JSON')
     .action(async (asset: string, options: Json) => {
       code = await printReceipt(context, asset, options)
+    })
+  storage
+    .command('receipts')
+    .description('where every original is, and what proves it, for all users')
+    .option('--format <format>', 'csv, or json for one object a line', 'csv')
+    .option('--out <file>', 'a file that does not exist yet (default: standard output)')
+    .action(async (options: { format: string; out?: string }) => {
+      code = await printReceipts(context, options)
     })
   storage
     .command('probe')

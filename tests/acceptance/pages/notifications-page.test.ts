@@ -38,6 +38,8 @@ describe('messages on the page', { skip, timeout: 300_000 }, () => {
         await page.setViewportSize({ width, height: 844 })
         await page.keyboard.press('Escape')
         await bell.click()
+        const { x, width: wide } = (await panel.boundingBox())!
+        assert.ok(x >= 0 && x + wide <= width, `the panel is within ${width} px`)
         await checkWidth(page, `messages at ${width} px`)
         await checkAccess(page, `messages, ${colorScheme}, ${width} px`)
       }

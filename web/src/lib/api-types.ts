@@ -197,6 +197,7 @@ export type ServerStatistics = {
   usageByUser: { userId: string; photos: number; videos: number; usage: number }[]
 }
 
+export type { NotificationResponse as Notification } from '../../../src/library/notifications/notifications.ts'
 export type {
   AdoptionReport,
   Amount,
@@ -214,7 +215,6 @@ export type {
   StorageStatus,
   UploadsInUse,
 }
-export type { NotificationResponse as Notification } from '../../../src/library/notifications/notifications.ts'
 export type OriginalsState = StorageStatus['originals']
 export type Paste = NonNullable<ProbeFinding['paste']>[number]
 export type BlockedWhy = NonNullable<BrowserReach['why']>

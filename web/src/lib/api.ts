@@ -370,4 +370,5 @@ export const acknowledgeChanges = (locationId: string) =>
 export const getNotifications = () => call<Notification[]>('GET', '/notifications')
 export const readNotifications = (ids: string[]) =>
   call<void>('PUT', '/notifications', { body: { ids, readAt: new Date().toISOString() } })
-export const deleteNotifications = (ids: string[]) => call<void>('DELETE', '/notifications', { body: { ids } })
+export const deleteNotifications = (ids: string[]) =>
+  call<void>('DELETE', '/notifications', { body: { ids } })
