@@ -38,7 +38,7 @@ module.exports = {
     ],
   ],
   queue: ['.', 'worker'],
-  cli: ['storage', 'users', 'backups'],
+  cli: ['storage', 'users', 'backups', 'notifications'],
   media: ['motion', 'metadata', 'pictures', 'video', 'processes'],
   library: [
     ...['.', 'credentials', 'users', 'assets', 'people', 'tags', 'stacks', 'processing', 'albums', 'sharing'],
@@ -53,6 +53,7 @@ module.exports = {
       'sync',
       'adoption',
       'server',
+      'notifications',
     ],
   ],
   database: ['statements', 'embedded', 'backups'],

@@ -72,6 +72,7 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
     classes: classesOf(config),
     ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
+      troubleAfterMs: config.notifications.afterHours * 3_600_000,
       holdMs: config.storage.upload.holdHours * 3_600_000,
       listingIntervalMs: config.storage.listing.everyHours * 3_600_000,
       scrubDiskBytes: config.storage.scrub.diskBytes,

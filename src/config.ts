@@ -12,9 +12,11 @@ import { exposedSecrets } from './config/exposed-secrets.ts'
 import { interpolate } from './config/interpolate.ts'
 import { belongsInBucket, findLocationMistakes, locationsOf } from './config/location-mistakes.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
+import { findNotificationMistakes } from './config/notification-mistakes.ts'
 import { readPrices } from './config/prices.ts'
 import { readYaml } from './config/read-yaml.ts'
 import { type ConfigFile, FILE_SCHEMA, keysAt } from './config/schema.ts'
+import type { NotificationSettings } from './library/notifications/settings.ts'
 import type { BackupKeep } from './placement/backup-settings.ts'
 import { forEachKindKey, type KindKey } from './placement/object-kinds.ts'
 import type { ClassRules } from './placement/storage-classes.ts'
@@ -37,6 +39,8 @@ export type Config = {
   publicUrl: string | null
   /** `everyHours` 0: none are made by themselves. */
   backups: { everyHours: number; keep: BackupKeep }
+  /** When and how people are told; `afterHours`: see PlacementSettings, `troubleAfterMs`. */
+  notifications: NotificationSettings & { afterHours: number }
   /** How long people stay logged in. */
   sessions: { idleDays: number; maxDays: number }
   /** Absolute. */
@@ -128,6 +132,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   if (rest !== null) {
     const areRight = (...sections: string[]) => !issues.some(({ path }) => sections.includes(String(path[1])))
     add(findContradictions(rest, areRight))
+    if (!issues.some(({ path }) => path[0] === 'notifications'))
+      add(findNotificationMistakes(rest.notifications))
     const mediaLocation = resolve(rest.storage.local.mediaLocation ?? `${dataDir}/media`)
     add(findLocationMistakes(rest.storage, mediaLocation, areRight))
     if (areRight('classes', 'locations', 'default', 'buckets')) add(findClassMistakes(rest.storage))
@@ -281,6 +287,7 @@ function toConfig(
     trustedProxies: file.server.trustedProxies,
     publicUrl: file.server.publicUrl,
     sessions: file.sessions,
+    notifications: { ...file.notifications, publicUrl: file.server.publicUrl },
     backups: file.backups,
     dataDir,
     configFile,
@@ -290,7 +297,10 @@ function toConfig(
       ...storage,
       local: { mediaLocation: resolve(storage.local.mediaLocation ?? `${dataDir}/media`) },
       folders: Object.fromEntries(
-        Object.entries(storage.folders).map(([name, { path }]) => [name, { path: resolve(path) }]),
+        Object.entries(storage.folders).map(([name, folder]) => [
+          name,
+          { ...folder, path: resolve(folder.path) },
+        ]),
       ),
       locations,
       minCopies: forEachKindKey(

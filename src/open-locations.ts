@@ -82,8 +82,8 @@ export async function openLocations(config: Config, db: Database, log: Log): Pro
     locations.push(await openBucket(id, settings, ours, log))
     ids.set(name, id)
   }
-  for (const [name, { path }] of Object.entries(storage.folders)) {
-    locations.push(openFolder(name, path, manner, log))
+  for (const [name, folder] of Object.entries(storage.folders)) {
+    locations.push(openFolder(name, folder, manner, log))
     ids.set(name, name)
   }
 
@@ -121,8 +121,8 @@ export async function openLocationsAlone(
   const locations = new Map([[LOCAL, openLocalLocation(config, log)]])
   const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
   for (const [name, settings] of buckets) locations.set(name, await openBucket(name, settings, manner, log))
-  for (const [name, { path }] of Object.entries(storage.folders))
-    locations.set(name, openFolder(name, path, manner, log))
+  for (const [name, folder] of Object.entries(storage.folders))
+    locations.set(name, openFolder(name, folder, manner, log))
   if (existsSync(join(dataDir, 'demonstration-bucket.json'))) {
     const bucket = await openDemonstrationBucket(dataDir, log)
     cleanup.defer(() => bucket.close())
@@ -195,7 +195,12 @@ function findUnknownProvider(path: string[], { provider }: Pick<S3Settings, 'pro
 }
 
 /** A folder beside the media location, on another disk or a share of the network, which may be away. */
-function openFolder(id: string, root: string, { retry, outage }: Manner, log: Log): Location {
+function openFolder(
+  id: string,
+  { path: root, onAnotherMachine }: Config['storage']['folders'][string],
+  { retry, outage }: Manner,
+  log: Log,
+): Location {
   const { localFiles, ...files } = openDiskBackend({ root, log, makesRoot: false })
   const breaker = createBreaker(`folder ${root}`, outage)
   // At most 12 of the 16 threads of `bin/glassine` hang with it: 3 calls, a write, and a read of each stream.
@@ -209,6 +214,7 @@ function openFolder(id: string, root: string, { retry, outage }: Manner, log: Lo
     // As of the media location, its marker says which folder it is.
     identity: `the folder ${id}`,
     isDemonstration: false,
+    isOnAnotherMachine: onAnotherMachine,
     // Without paths: its files are read through what guards them.
     backend: withRetry(withLimits(withBreaker(called, breaker), limits), { ...retry, log }),
     breaker,

@@ -51,6 +51,19 @@ create table album_user (
 CREATE UNIQUE INDEX album_owner ON public.album_user USING btree (album_id) WHERE (role = 'owner'::text);
 CREATE INDEX album_user_user ON public.album_user USING btree (user_id);
 
+create table alert (
+  id bigint not null generated always as identity,
+  kind text not null,
+  subject text not null,
+  facts jsonb not null default '{}'::jsonb,
+  opened_at timestamp with time zone not null default now(),
+  closed_at timestamp with time zone,
+  constraint alert_kind_check CHECK ((kind = ANY (ARRAY['photo-at-risk'::text, 'late-backup'::text, 'location-away'::text, 'fewer-copies'::text, 'unhealed'::text]))),
+  constraint alert_pkey PRIMARY KEY (id)
+);
+CREATE INDEX alert_closed ON public.alert USING btree (id) WHERE (closed_at IS NOT NULL);
+CREATE UNIQUE INDEX alert_open ON public.alert USING btree (kind, subject) WHERE (closed_at IS NULL);
+
 create table api_key (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null,
@@ -519,6 +532,30 @@ create table object_lock (
   constraint object_lock_pkey PRIMARY KEY (location_id, key)
 );
 CREATE INDEX object_lock_ends ON public.object_lock USING btree (location_id, retained_until);
+create table notification (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  level text not null,
+  title text not null,
+  description text not null,
+  data jsonb not null,
+  created_at timestamp with time zone not null default now(),
+  read_at timestamp with time zone,
+  constraint notification_level_check CHECK ((level = ANY (ARRAY['success'::text, 'error'::text, 'warning'::text, 'info'::text]))),
+  constraint notification_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint notification_pkey PRIMARY KEY (id)
+);
+CREATE INDEX notification_user ON public.notification USING btree (user_id, created_at DESC);
+
+create table notification_delivery (
+  id uuid not null default gen_random_uuid(),
+  channel text not null,
+  recipient text not null,
+  message jsonb not null,
+  created_at timestamp with time zone not null default now(),
+  constraint notification_delivery_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'webhook'::text]))),
+  constraint notification_delivery_pkey PRIMARY KEY (id)
+);
 
 create table outage (
   id bigint not null generated always as identity,

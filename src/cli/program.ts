@@ -8,12 +8,14 @@ import { backUpNow } from './backups/now.ts'
 import { type RestoreOptions, restoreFromBackup } from './backups/restore.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { printMetadataStatus } from './metadata-status.ts'
+import { testNotifications } from './notifications/test.ts'
 import { type AdoptOptions, adoptFromCli } from './storage/adopt.ts'
 import { checkFromCli } from './storage/check.ts'
 import { printClasses } from './storage/classes.ts'
 import { type DrillOptions, runDrill } from './storage/drill.ts'
 import { printProbe } from './storage/probe.ts'
 import { printReceipt } from './storage/receipt.ts'
+import { printReceipts } from './storage/receipts.ts'
 import { restoreFromCli } from './storage/restore.ts'
 import { type ScrubFromCliOptions, scrubFromCli } from './storage/scrub.ts'
 import { printStorageStatus } from './storage/status.ts'
@@ -76,6 +78,14 @@ export async function runCommand(
     .option('--json', 'as JSON')
     .action(async (asset: string, options: Json) => {
       code = await printReceipt(context, asset, options)
+    })
+  storage
+    .command('receipts')
+    .description('where every original is, and what proves it, for all users')
+    .option('--format <format>', 'csv, or json for one object a line', 'csv')
+    .option('--out <file>', 'a file that does not exist yet (default: standard output)')
+    .action(async (options: { format: string; out?: string }) => {
+      code = await printReceipts(context, options)
     })
   storage
     .command('probe')
@@ -201,6 +211,15 @@ export async function runCommand(
     'how far the reading of older originals is after an upgrade, and what it may cost',
     printMetadataStatus,
   )
+
+  program
+    .command('notifications')
+    .description('messages about what an owner must know of')
+    .command('test')
+    .description('send a test message by e-mail and to the webhook, as configured')
+    .action(async () => {
+      code = await testNotifications(context)
+    })
 
   const users = program.command('users').description('who may log in')
   users

@@ -109,6 +109,8 @@ const classes = () =>
     .nullable()
     .default(null)
 
+const ADDRESS_RIGHT = 'write an e-mail address, such as anna@example.org'
+
 const S3_KEYS = {
   endpoint: url('write the URL of the S3 service, such as https://s3.example.org', /^https?:$/)
     .nullable()
@@ -205,7 +207,12 @@ export const FILE_SCHEMA = z.strictObject({
         .prefault({}),
       s3: z.strictObject(S3_KEYS).nullable().default(null),
       buckets: named(z.strictObject(S3_KEYS)),
-      folders: named(z.strictObject({ path: text('write the path of a folder that exists') })),
+      folders: named(
+        z.strictObject({
+          path: text('write the path of a folder that exists'),
+          onAnotherMachine: flag().default(false),
+        }),
+      ),
       locations: z
         .strictObject({
           ...forEachKindKey(() => locationNames().prefault('local')),
@@ -293,6 +300,39 @@ export const FILE_SCHEMA = z.strictObject({
           monthly: number({ min: 0, max: 1_000 }).default(DEFAULT_KEEP.monthly),
         })
         .prefault({}),
+    })
+    .prefault({}),
+  notifications: z
+    .strictObject({
+      afterHours: number({ min: 1, max: 24 * 31, unit: 'hours', whole: false }).default(24),
+      backupAfterDays: number({ min: 1, max: 365, unit: 'days', whole: false }).default(3),
+      email: z
+        .strictObject({
+          host: text('write the name of the SMTP server', /^[^\s/@]+$/),
+          port: number({ min: 1, max: 65_535 }).default(587),
+          encryption: oneOf('starttls', 'tls', 'none').default('starttls'),
+          user: text('write the user name, or leave it out').nullable().default(null),
+          password: text('write the password, best from the environment').nullable().default(null),
+          from: text(
+            'write the address of the sender, such as Glassine <photos@example.org>',
+            /^[^\r\n]*@[^\r\n]*$/,
+          ),
+          to: z
+            .array(text(ADDRESS_RIGHT, /^[^\s<>,]+@[^\s<>,]+$/), {
+              error: 'write a list of e-mail addresses',
+            })
+            .max(20, { error: 'write at most 20 addresses' })
+            .default([]),
+        })
+        .nullable()
+        .default(null),
+      webhook: z
+        .strictObject({
+          url: url('write the URL that gets the messages, such as https://example.org/hook', /^https?:$/),
+          secret: text('write the secret, best from the environment'),
+        })
+        .nullable()
+        .default(null),
     })
     .prefault({}),
   sessions: z

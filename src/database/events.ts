@@ -15,6 +15,7 @@ export type LibraryEvent =
   | { type: 'original-restored'; assetId: string; userId: string; availableUntil: string }
   | { type: 'restore-refused'; assetId: string; userId: string }
   | { type: 'album-updated'; albumId: string; userIds: string[] }
+  | { type: 'notification-created'; notificationId: string; userId: string }
   | { type: 'storage-changed' }
   | CredentialEvent
 

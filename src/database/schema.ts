@@ -74,6 +74,31 @@ export type Schema = {
     created_at: Timestamp
     updated_at: Timestamp
   }
+  alert: {
+    id: Generated<BigInt8>
+    kind: 'photo-at-risk' | 'late-backup' | 'location-away' | 'fewer-copies' | 'unhealed'
+    subject: string
+    facts: ColumnType<Record<string, unknown>, string | undefined, string>
+    opened_at: Timestamp
+    closed_at: NullableTimestamp
+  }
+  notification: {
+    id: Generated<string>
+    user_id: string
+    level: 'success' | 'error' | 'warning' | 'info'
+    title: string
+    description: string
+    data: Json
+    created_at: Timestamp
+    read_at: NullableTimestamp
+  }
+  notification_delivery: {
+    id: Generated<string>
+    channel: 'email' | 'webhook'
+    recipient: string
+    message: Json
+    created_at: Timestamp
+  }
   system_metadata: { key: string; value: Json }
   version_history: { id: Generated<string>; version: string; created_at: Timestamp }
   location: {

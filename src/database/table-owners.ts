@@ -83,6 +83,9 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   album_asset: 'library/albums',
   direct_upload: 'library/direct-uploads',
   archive_download: 'library/downloads',
+  alert: 'library/notifications',
+  notification: 'library/notifications',
+  notification_delivery: 'library/notifications',
   system_metadata: 'library/server',
   version_history: 'library/server',
 }

@@ -11,6 +11,7 @@ import { registerTrashRoutes } from './routes/assets/trash.ts'
 import { registerUploadRoutes } from './routes/assets/upload.ts'
 import { registerEmptyReadRoutes } from './routes/server/empty-reads.ts'
 import { registerJobRoutes } from './routes/server/jobs.ts'
+import { registerNotificationRoutes } from './routes/server/notifications.ts'
 import { registerServerRoutes } from './routes/server/server.ts'
 import { registerAdoptionRoutes } from './routes/storage/adoption.ts'
 import { registerArchiveRoutes } from './routes/storage/archive.ts'
@@ -47,6 +48,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerApiKeyRoutes(app, parts)
   registerSessionRoutes(app, parts)
   registerServerRoutes(app, parts)
+  registerNotificationRoutes(app, parts)
   registerTimelineRoutes(app, parts)
   registerSearchRoutes(app, parts)
   registerAlbumRoutes(app, parts)

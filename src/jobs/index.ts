@@ -1,5 +1,7 @@
 import type { JobHandlers } from '../queue/worker/worker.ts'
 import { createStorageAnnouncer } from './announce-storage.ts'
+import { checkAlertsJob } from './library/check-alerts.ts'
+import { deliverNotificationJob } from './library/deliver-notification.ts'
 import { processAssetJob } from './library/process-asset.ts'
 import { proveUploadJob } from './library/prove-upload.ts'
 import { readAgainJob } from './library/read-again.ts'
@@ -51,5 +53,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'sweep-readings': sweepReadingsJob(parts),
     'back-up-database': backUpDatabaseJob(parts),
     'check-backups': checkBackupsJob(parts),
+    'check-alerts': checkAlertsJob(parts),
+    'deliver-notification': deliverNotificationJob(parts),
   }
 }

@@ -1,4 +1,5 @@
 import type { Database } from '../database/connect.ts'
+import type { NotificationSettings } from '../library/notifications/settings.ts'
 import type { ReadingBudget } from '../library/processing/reading-budget.ts'
 import type { Log } from '../log.ts'
 import type { PictureSettings } from '../media/derive.ts'
@@ -11,6 +12,8 @@ export type JobAppParts = {
     media: PictureSettings
     /** Absent: DEFAULT_READING_BUDGET. */
     reading?: ReadingBudget
+    /** Absent: nobody is told outside of the page. */
+    notifications?: NotificationSettings
   }
   log: Log
   db: Database

@@ -5,9 +5,9 @@ export function count(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-/** `1 original`, `12 originals`. */
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
+/** `1 original`, `12 originals`. `many`: where more than an s is added. */
+export function plural(value: number, noun: string, many = `${noun}s`): string {
+  return `${count(value)} ${value === 1 ? noun : many}`
 }
 
 /** `3 minutes ago`. */

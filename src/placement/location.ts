@@ -15,6 +15,8 @@ export type Location = {
   identity: string
   /** The demonstration bucket: works, but is no safer than the disk it lies on. */
   isDemonstration: boolean
+  /** Of a folder: the configuration says that its disk is not in this machine. */
+  isOnAnotherMachine?: boolean
   /**
    * The configuration says under which address everybody reaches it: its signed URLs are good for every
    * client.
@@ -37,6 +39,14 @@ export type Location = {
   probe(options?: ProbeOptions): Promise<ProbeReport>
   /** Where browsers can be given presigned URLs: what a page's own probe needs. The caller closes it. */
   openBrowserProbe?(): Promise<BrowserProbe>
+}
+
+/**
+ * Whether what it holds outlives this machine. Of a folder the configuration has to say so, since a mount
+ * tells nothing of where its disk stands.
+ */
+export function isAway({ kind, isDemonstration, isOnAnotherMachine }: Location): boolean {
+  return kind === 'disk' ? isOnAnotherMachine === true : !isDemonstration
 }
 
 /** The name of a bucket in the configuration. A number at the end of its id counts copies of copies. */

@@ -13,6 +13,8 @@ import type { PriceList } from './storage-prices.ts'
 export type PlacementSettings = {
   /** How long a local replica stays after the last proof of the others. */
   holdMs: number
+  /** After how long trouble that normal work doesn't explain is worth telling somebody. */
+  troubleAfterMs: number
   /** False: local originals stay for good. */
   deleteLocalAfterUpload: boolean
   /** The most that recalled copies may take on the media volume. */
@@ -108,6 +110,7 @@ export type Placement = {
 
 export const DEFAULT_SETTINGS: PlacementSettings = {
   holdMs: 0,
+  troubleAfterMs: 24 * 3_600_000,
   deleteLocalAfterUpload: true,
   recallMaxBytes: 20 * 1024 ** 3,
   answerWithinMs: 10_000,

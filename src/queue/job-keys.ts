@@ -27,6 +27,8 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'back-up-database': ['back-up-database'],
   'check-backups': ['recurring check-backups'],
   'sweep-readings': ['recurring sweep-readings'],
+  'check-alerts': ['recurring check-alerts'],
+  'deliver-notification': ['deliver', 'deliveryId'],
   'check-locations': ['recurring check-locations'],
   'sweep-placement': ['recurring sweep-placement'],
   'sweep-library': ['recurring sweep-library'],

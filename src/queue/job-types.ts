@@ -30,6 +30,8 @@ export type Jobs = {
   'back-up-database': Record<string, never>
   'check-backups': Record<string, never>
   'sweep-readings': Record<string, never>
+  'check-alerts': Record<string, never>
+  'deliver-notification': { deliveryId: string }
 }
 export type JobName = keyof Jobs
 
@@ -65,4 +67,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   // Nobody asks for the next one before this one is made.
   'back-up-database': { queue: 'maintenance', maxAttempts: 32_767, priority: 5 },
   'check-backups': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'check-alerts': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  // Four days, with the back-off.
+  'deliver-notification': { queue: 'maintenance', maxAttempts: 25, priority: 0 },
 }

@@ -15,6 +15,7 @@ export type RecurringJob = {
     | 'extend-locks'
     | 'sweep-readings'
     | 'check-backups'
+    | 'check-alerts'
   everyMs: number
 }
 
@@ -32,6 +33,7 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'sweep-readings', everyMs: 60_000 },
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },
+  { name: 'check-alerts', everyMs: 5 * 60_000 },
 ]
 
 /**

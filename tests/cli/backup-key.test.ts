@@ -126,7 +126,17 @@ test('the sentences about backups say when the newest was made, what is late, an
   const newest = { takenAt: '2026-05-04T03:00:00Z', size: 1, at }
   const told = (status: Partial<Parameters<typeof backupSentences>[0] & object>) =>
     backupSentences(
-      { everyHours: 24, newest, waiting: null, count: 1, ofAnotherLine: 0, isLate: false, key, ...status },
+      {
+        everyHours: 24,
+        goodSince: '2026-05-01T00:00:00Z',
+        newest,
+        waiting: null,
+        count: 1,
+        ofAnotherLine: 0,
+        isLate: false,
+        key,
+        ...status,
+      },
       now,
     ).map(({ text, tone }) => `${tone}: ${text}`)
   assert.deepEqual(backupSentences(null, now), [])
@@ -156,7 +166,16 @@ test('what the status asks of somebody can be done where it is asked', () => {
   const now = new Date()
   const about = (key: { isMade: boolean; isConfirmed: boolean; file: KeyFileState }) =>
     backupSentences(
-      { everyHours: 0, newest: null, waiting: null, count: 0, ofAnotherLine: 0, isLate: false, key },
+      {
+        everyHours: 0,
+        goodSince: '2026-05-01T00:00:00Z',
+        newest: null,
+        waiting: null,
+        count: 0,
+        ofAnotherLine: 0,
+        isLate: false,
+        key,
+      },
       now,
     )
       .slice(1)

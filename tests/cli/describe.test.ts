@@ -7,9 +7,8 @@ import { describeProbe } from '../../src/cli/storage/probe.ts'
 import { describeReceipt } from '../../src/cli/storage/receipt.ts'
 import { describeStatus } from '../../src/cli/storage/status.ts'
 import { styleFor } from '../../src/cli/text.ts'
-import { ORIGINAL_STATES, safetyOf } from '../../src/library/server/safety.ts'
 import type { Failure, StorageFailures } from '../../src/library/server/storage-failures.ts'
-import type { StorageOverview } from '../../src/library/server/storage-overview.ts'
+import { inWords, type StorageOverview } from '../../src/library/server/storage-overview.ts'
 import type { StorageStatus } from '../../src/placement/reports/status.ts'
 import type { AdoptionReport } from '../../src/placement/takeover/adoption.ts'
 import type { QueueName } from '../../src/queue/job-types.ts'
@@ -35,8 +34,7 @@ function status(
   const amount = (count = 0) => ({ count, bytes: count * 1_000_000 })
   const parts = ['localOnly', 'both', 'offloaded', 'atRisk', 'inFlight'] as const
   const total = parts.reduce((sum, part) => sum + (counts[part] ?? 0), 0)
-  const found: Omit<StorageOverview, 'safety'> = {
-    states: ORIGINAL_STATES,
+  const found: Omit<StorageOverview, keyof ReturnType<typeof inWords>> = {
     originals: {
       total: amount(total),
       localOnly: amount(counts.localOnly),
@@ -74,7 +72,8 @@ function status(
         browserReach: [],
       },
     ],
-    copies: { wanted: 1, required: 1, byNumber: [] },
+    copies: { wanted: 1, required: 1, byNumber: [], late: { count: 0, bytes: 0, since: null } },
+    machineLoss: { originals: amount(), unlisted: amount(), backup: null },
     notConfigured: amount(),
     moving: [],
     kept: amount(),
@@ -82,11 +81,11 @@ function status(
     cache: null,
     backups: null,
   }
-  return { ...found, safety: safetyOf(found, now) }
+  return { ...found, ...inWords(found, now) }
 }
 /** As the overview tells it, after a test has changed it. */
 const standing = (found: StorageOverview) => ({
-  status: { ...found, safety: safetyOf(found, now) },
+  status: { ...found, ...inWords(found, now) },
   queues: queues(),
   failures: none,
 })

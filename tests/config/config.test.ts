@@ -307,7 +307,8 @@ test('several locations: lists of names, and as many copies as there are places 
   buckets:
     backblaze: { endpoint: https://s3.eu-central-003.backblazeb2.com, bucket: photos-2, ${KEYS} }
   folders:
-    nas: { path: /mnt/nas/photos }
+    nas: { path: /mnt/nas/photos, onAnotherMachine: true }
+    usb: { path: /mnt/usb }
   locations: { sidecars: [local, nas], thumbnails: local }
   minCopies: { originals: 2 }
 `,
@@ -319,7 +320,10 @@ test('several locations: lists of names, and as many copies as there are places 
   assert.equal(storage.minCopies.thumbnails, 1)
   assert.equal(storage.buckets.backblaze?.region, 'us-east-1')
   assert.equal(storage.buckets.backblaze?.requestTimeoutMs, 60_000)
-  assert.deepEqual(storage.folders, { nas: { path: '/mnt/nas/photos' } })
+  assert.deepEqual(storage.folders, {
+    nas: { path: '/mnt/nas/photos', onAnotherMachine: true },
+    usb: { path: '/mnt/usb', onAnotherMachine: false },
+  })
   assert.equal(demonstrationBucket, false)
 })
 
@@ -364,6 +368,49 @@ test('what contradicts among several locations is named, each with its way out',
     unknown.message,
     /storage\.buckets\.b2\.endpont: there is no such key; did you mean endpoint\?/,
   )
+})
+
+test('notifications: what contradicts is named, and no password is told', async (t) => {
+  const { notifications } = await load(
+    t,
+    'notifications: { email: { host: smtp.example.org, from: "Glassine <photos@example.org>" } }',
+  )
+  assert.deepEqual(
+    [
+      notifications.email?.port,
+      notifications.email?.encryption,
+      notifications.email?.to,
+      notifications.webhook,
+    ],
+    [587, 'starttls', [], null],
+  )
+  const wrong = await mistakesOf(
+    t,
+    `notifications:
+  email: { host: smtp.example.org, password: hidden, encryption: none, from: photos@example.org }
+  webhook: { url: "https://me:hidden@example.org/", secret: hidden }
+`,
+  )
+  assert.deepEqual(paths(wrong), [
+    'notifications.email.encryption',
+    'notifications.email.user',
+    'notifications.webhook.secret',
+    'notifications.webhook.url',
+  ])
+  const types = await mistakesOf(
+    t,
+    `notifications:
+  email: { host: "smtp://example.org", from: nobody, to: [nobody] }
+  webhook: { url: "ftp://example.org", secret: hidden }
+`,
+  )
+  assert.deepEqual(paths(types), [
+    'notifications.email.from',
+    'notifications.email.host',
+    'notifications.email.to.0',
+    'notifications.webhook.url',
+  ])
+  assert.doesNotMatch(wrong.message + types.message, /hidden/)
 })
 
 test('docs/configuration.md lists every key and no other', async () => {

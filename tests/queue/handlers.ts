@@ -27,6 +27,8 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'sweep-readings': unexpected,
     'back-up-database': unexpected,
     'check-backups': unexpected,
+    'check-alerts': unexpected,
+    'deliver-notification': unexpected,
     ...given,
   }
 }

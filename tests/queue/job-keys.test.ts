@@ -8,7 +8,10 @@ import { JOB_RULES, type JobName } from '../../src/queue/job-types.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 /** Payloads with all fields of all jobs: each name takes its own. */
-const FIELDS = { assetId: 'a', uploadId: 'u', objectId: 'o', to: 't', from: 'f', at: 'x', locationId: 'l' }
+const FIELDS = {
+  ...{ assetId: 'a', uploadId: 'u', objectId: 'o', to: 't', from: 'f', at: 'x', locationId: 'l' },
+  deliveryId: 'd',
+}
 const NAMES = Object.keys(JOB_RULES) as JobName[]
 const FIELDS_SQL = Object.fromEntries(
   Object.entries(FIELDS).map(([field, value]) => [field, sql`${value}::text`]),

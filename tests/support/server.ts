@@ -3,16 +3,21 @@
  * temporary folder and on a bucket in memory, whose calls can be made to fail. Jobs run when a test says so.
  */
 
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { buildHttpServer } from '../../src/http/server.ts'
 import { jobHandlers } from '../../src/jobs/index.ts'
 import type { SessionLimits } from '../../src/library/credentials/sessions.ts'
+import type { NotificationSettings } from '../../src/library/notifications/settings.ts'
 import type { ReadingBudget } from '../../src/library/processing/reading-budget.ts'
 import type { UploadRules } from '../../src/library/uploads/upload-strategy.ts'
 import { type Log, silentLog } from '../../src/log.ts'
 import { type MediaTools, openMediaTools } from '../../src/media/processes/tools.ts'
+import { DEFAULT_KEEP } from '../../src/placement/backup-settings.ts'
 import type { Delivery } from '../../src/placement/delivery-rules.ts'
 import type { Location } from '../../src/placement/location.ts'
 import type { Placement, PlacementSettings } from '../../src/placement/placement.ts'
@@ -55,6 +60,9 @@ export type TestServerOptions = {
   trustedProxies?: string[]
   sessions?: SessionLimits
   reading?: ReadingBudget
+  notifications?: NotificationSettings
+  /** Absent: none are made. */
+  backupsEveryMs?: number
   /** For all decoders of pictures together. */
   decoderMemoryBytes?: number
 }
@@ -79,7 +87,18 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
   const log = options.log ?? silentLog
   // Not with `t`: the database goes last, after what uses it.
   const database = await testDatabase()
-  const placed = await testPlacement(database.db, options)
+  const backupFolder = await mkdtemp(join(tmpdir(), 'glassine-backup-key-'))
+  const placed = await testPlacement(database.db, {
+    ...options,
+    ...(options.backupsEveryMs !== undefined && {
+      backups: {
+        pool: database.pool,
+        keyFile: join(backupFolder, 'backup-key.txt'),
+        everyMs: options.backupsEveryMs,
+        keep: DEFAULT_KEEP,
+      },
+    }),
+  })
   const mediaTools = toolsFor(t, options)
   const parts = {
     config: {
@@ -88,6 +107,7 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
       trustedProxies: options.trustedProxies ?? [],
       ...(options.sessions && { sessions: options.sessions }),
       ...(options.reading && { reading: options.reading }),
+      ...(options.notifications && { notifications: options.notifications }),
       ...(options.uploads && { storage: options.uploads }),
       media: { thumbnailPx: 250, previewPx: 1440 },
     },
@@ -103,6 +123,7 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
   t.after(async () => {
     await app.close()
     await placed.close()
+    await rm(backupFolder, { recursive: true })
     await database.drop()
   })
 

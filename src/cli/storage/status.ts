@@ -14,7 +14,7 @@ import type { QueueName } from '../../queue/job-types.ts'
 import { QUEUE_NAMES, QUEUES } from '../../queue/queue-names.ts'
 import { type QueueCounts, queueCounts } from '../../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
-import { bar, bytes, columns, type Style } from '../text.ts'
+import { bar, bytes, columns, type Style, wrap } from '../text.ts'
 import { timeLeft } from './drill.ts'
 import { lockLines } from './lock-lines.ts'
 import { describeChange } from './probe.ts'
@@ -44,10 +44,11 @@ export async function printStorageStatus(
   } else {
     context.print(describeStatus(found, context.style, new Date()))
   }
-  const { originals, notConfigured, locations, backups } = found.status
+  const { originals, copies, notConfigured, locations, backups } = found.status
   const isFine =
     backups?.isLate !== true &&
     originals.atRisk.count === 0 &&
+    copies.late.count === 0 &&
     notConfigured.count === 0 &&
     lookedAtLongAgo(locations, new Date()) === null &&
     locations.every(
@@ -63,6 +64,8 @@ export async function printStorageStatus(
 export function describeStatus({ status, queues, failures }: Found, style: Style, now: Date): string {
   return [
     style.bold(status.safety.text),
+    ...(status.loss === null ? [] : wrap(status.loss.text, LINE)),
+    ...status.decisions.flatMap((text) => ['', ...wrap(text, LINE).map(style.amber)]),
     '',
     ...whereItIs(status, style),
     '',
@@ -70,7 +73,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     ...cacheLines(status.cache),
     ...pendingMoveLines(status.moving),
     ...keptLines(status.kept),
-    ...backupLines(status.backups, style, now),
+    ...backupLines(status.backups, now),
     '',
     ...whatHappens(queues, failures, style, now),
     '',
@@ -86,8 +89,9 @@ function cacheLines(cache: StorageOverview['cache']): string[] {
   return [`Cache of what was read from the bucket: ${used}${bytes(cache.limitBytes)}${files}.`]
 }
 
-function backupLines(backups: StorageOverview['backups'], style: Style, now: Date): string[] {
-  return backupSentences(backups, now).map(({ text, tone }) => (tone === 'warn' ? style.amber(text) : text))
+/** Without those that are among the decisions. */
+function backupLines(backups: StorageOverview['backups'], now: Date): string[] {
+  return backupSentences(backups, now).flatMap(({ text, tone }) => (tone === 'warn' ? [] : [text]))
 }
 
 /** What is left of uploads that this database does not know to have been acknowledged. */
@@ -99,6 +103,9 @@ function keptLines({ count: files, bytes: size }: StorageOverview['kept']): stri
       `${one ? 'its upload' : 'their uploads'} may have been acknowledged. When ${one ? 'it is' : 'they are'} uploaded again, Glassine removes ${one ? 'this copy' : 'these copies'} by itself.`,
   ]
 }
+
+/** How long a line of sentences gets. */
+const LINE = 100
 
 /** How many causes are shown for each kind of trouble; the rest is on the storage page and in --json. */
 const MOST_CAUSES = 3

@@ -18,7 +18,7 @@ import { handshakeCredentials } from './handshake.ts'
  * The permissions that a credential needs: for events about the user's own things, and for news of the
  * server.
  */
-const OWN = ['asset.read', 'album.read'] as const
+const OWN = ['asset.read', 'album.read', 'notification.read'] as const
 const NEWS = ['server.about', 'server.storage', 'user.read'] as const
 
 /** A page that logs itself out needs its answer first. It hears nothing any more while this time runs. */

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import { Server } from 'socket.io'
 import { type LibraryEvent, subscribe } from '../../database/events.ts'
 import { type AssetResponse, assetResponses } from '../../library/assets/asset-response.ts'
+import { listNotifications } from '../../library/notifications/notifications.ts'
 import { storageHealthFor, storageOverview } from '../../library/server/storage-overview.ts'
 import { ALL_LOCAL_FIRST } from '../../library/uploads/upload-strategy.ts'
 import { throttle } from '../access/throttle.ts'
@@ -113,6 +114,13 @@ async function forwardEvent(
       for (const userId of event.userIds)
         io.to(usersSockets(userId, 'album.read')).emit('on_album_update', event.albumId)
       return
+    case 'notification-created': {
+      const room = usersSockets(event.userId, 'notification.read')
+      if (!io.sockets.adapter.rooms.has(room)) return
+      const [notification] = await listNotifications(parts.db, event, { id: event.notificationId })
+      if (notification) io.to(room).emit('on_notification', notification)
+      return
+    }
     case 'session-deleted':
       return audience.endSession(event.sessionId)
     case 'api-key-changed':

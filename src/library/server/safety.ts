@@ -55,7 +55,9 @@ export function safetyOf(
     copies,
     notConfigured,
     locations,
-  }: Pick<StorageStatus, 'originals' | 'copies' | 'notConfigured' | 'locations'>,
+  }: Pick<StorageStatus, 'originals' | 'notConfigured' | 'locations'> & {
+    copies: Omit<StorageStatus['copies'], 'late'>
+  },
   now: Date,
 ): Safety {
   const { total, atRisk } = originals

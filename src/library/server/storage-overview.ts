@@ -14,6 +14,8 @@ import {
   type UploadRules,
   type UploadRulesInUse,
 } from '../uploads/upload-strategy.ts'
+import { openDecisions } from './decisions.ts'
+import { type LossSentence, lossSentence } from './loss-words.ts'
 import { type Safety, type StateWords, safetyOf, statesOf } from './safety.ts'
 
 /** As configured; `direct` absent: `auto`. */
@@ -24,11 +26,14 @@ export type UploadsOverview = UploadRulesInUse & {
   direct: { isOffered: boolean; reason: string | null } | null
 }
 /**
- * `safety` is the answer in one sentence; `states` says how each state of an original is marked and called.
+ * `safety` is the answer in one sentence, `loss` what would be lost if this machine died now, `decisions` what
+ * needs somebody; `states` says how each state of an original is marked and called.
  */
 export type StorageOverview = StorageStatus & {
   uploads: UploadsOverview
   safety: Safety
+  loss: LossSentence | null
+  decisions: string[]
   states: readonly StateWords[]
 }
 
@@ -43,8 +48,20 @@ export async function storageOverview({ db, placement }: Parts, ways: UploadWays
   ])
   const reason = 'location' in target ? null : target.cause
   const direct = mode === 'off' ? null : { isOffered: reason === null, reason }
-  const safety = safetyOf(status, placement.now())
-  return { ...status, uploads: { ...rules, direct }, safety, states: statesOf(status) }
+  return { ...status, uploads: { ...rules, direct }, ...inWords(status, placement.now()) }
+}
+
+/** A status in the words for people. Pure. */
+export function inWords(
+  status: StorageStatus,
+  now: Date,
+): Pick<StorageOverview, 'safety' | 'loss' | 'decisions' | 'states'> {
+  return {
+    safety: safetyOf(status, now),
+    loss: lossSentence(status, now),
+    decisions: openDecisions(status, now),
+    states: statesOf(status),
+  }
 }
 
 /**

@@ -49,7 +49,7 @@ const DEFAULTS: Preferences = {
   albums: { defaultAssetOrder: 'desc' },
   cast: { gCastEnabled: false },
   download: { archiveSize: 4 * 1024 ** 3, includeEmbeddedVideos: false },
-  emailNotifications: { enabled: false, albumInvite: false, albumUpdate: false },
+  emailNotifications: { enabled: true, albumInvite: false, albumUpdate: false },
   folders: { enabled: false, sidebarWeb: false },
   memories: { enabled: true, duration: 5, sidebarWeb: false },
   people: { enabled: false, sidebarWeb: false, minimumFaces: 3 },

@@ -21,6 +21,8 @@ export type BackupStatus = {
   count: number
   /** Found at a location, and newer than the one that this database was restored from: they are only kept. */
   ofAnotherLine: number
+  /** Of the newest verified one whose time has come; of the installation where there is none. */
+  goodSince: string
   /** The newest verified one is older than two intervals. */
   isLate: boolean
   /**
@@ -64,6 +66,7 @@ export async function backupStatus(placement: Placement): Promise<BackupStatus |
     },
     count: safe.length,
     ofAnotherLine: known.length - own.length,
+    goodSince: since.toISOString(),
     isLate: backups.everyMs > 0 && now - since.getTime() > 2 * backups.everyMs,
     key: {
       isMade: installation.recipient !== null,

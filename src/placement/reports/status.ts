@@ -18,6 +18,8 @@ import type { Placement } from '../placement.ts'
 import { type ScrubStatus, scrubStatuses } from '../scrub/scrub-passes.ts'
 import { type LedgerStatus, ledgerStatuses } from '../takeover/ledger-status.ts'
 import { type LockStatus, lockStatus } from './lock-status.ts'
+import { type LateCopies, lateCopies } from './late-copies.ts'
+import { type MachineLoss, machineLoss } from './machine-loss.ts'
 
 export type LocationStatus = {
   id: string
@@ -82,9 +84,14 @@ export type StorageStatus = {
   }
   /**
    * Originals by how many verified copies they have where originals belong; `required`: so many must be there
-   * before another copy is given up.
+   * before another copy is given up. `late`: fewer than required for longer than normal work explains.
    */
-  copies: { wanted: number; required: number; byNumber: ({ copies: number } & Amount)[] }
+  copies: {
+    wanted: number
+    required: number
+    byNumber: ({ copies: number } & Amount)[]
+    late: LateCopies
+  }
   /** Originals whose only verified copies are at locations that the configuration names no more. */
   notConfigured: Amount
   locations: LocationStatus[]
@@ -97,6 +104,7 @@ export type StorageStatus = {
   kept: Amount
   /** Of what was read from a bucket, never counted as a copy; null where there is none. */
   cache: CacheUse | null
+  machineLoss: MachineLoss
   /** Of the database; null where this process makes none. */
   backups: BackupStatus | null
 }
@@ -104,20 +112,20 @@ export type StorageStatus = {
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
 
 export async function storageStatus(placement: Placement): Promise<StorageStatus> {
-  const [{ originals, byNumber, notConfigured }, locations, moving, kept, backups] = await Promise.all([
+  const [{ originals, byNumber, notConfigured }, loss, locations, moving, kept, backups] = await Promise.all([
     originalsByPlace(placement),
+    machineLoss(placement),
     locationStatuses(placement),
     pendingMoves(placement),
     keptFiles(placement),
     backupStatus(placement),
   ])
-  const copies = {
-    wanted: placement.policy.original.length,
-    required: placement.minCopies.original,
-    byNumber,
-  }
+  const required = placement.minCopies.original
+  const hasFewer = byNumber.some(({ copies }) => copies < required)
+  const late = hasFewer ? await lateCopies(placement) : { count: 0, bytes: 0, since: null }
+  const copies = { wanted: placement.policy.original.length, required, byNumber, late }
   const cache = placement.cache && cacheUse(placement.cache)
-  return { originals, copies, notConfigured, locations, moving, kept, backups, cache }
+  return { originals, copies, notConfigured, machineLoss: loss, locations, moving, kept, backups, cache }
 }
 
 /**

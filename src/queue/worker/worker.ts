@@ -143,6 +143,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         'check-restores',
         'sweep-readings',
         'check-backups',
+        'check-alerts',
       ],
       2,
     ),
@@ -153,9 +154,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // behind sweeps.
     lane(['check-locations'], 1),
     // Of their own as well: an adoption takes as long as a listing, and somebody waits for it. The media
-    // volume and one bucket at a time; and a backup, which reads the whole database. (Each lane may want a
+    // volume and one bucket at a time; and a backup, which reads the whole database; and messages, whose
+    // receivers may be slow. (Each lane may want a
     // connection at the same moment.)
-    lane(['adopt-location', 'back-up-database'], 3),
+    lane(['adopt-location', 'back-up-database', 'deliver-notification'], 3),
   ].flatMap(({ names, limit, slowAfterMs }) => {
     const wanted = names.filter((name) => options.only?.includes(name) ?? true)
     return wanted.length > 0 ? [lane(wanted, limit, slowAfterMs)] : []

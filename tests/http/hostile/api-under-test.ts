@@ -15,6 +15,7 @@ import { registerAlbumRoutes } from '../../../src/http/routes/albums/albums.ts'
 import { registerSearchRoutes } from '../../../src/http/routes/assets/search.ts'
 import { registerTimelineRoutes } from '../../../src/http/routes/assets/timeline.ts'
 import { registerEmptyReadRoutes } from '../../../src/http/routes/server/empty-reads.ts'
+import { registerNotificationRoutes } from '../../../src/http/routes/server/notifications.ts'
 import { registerServerRoutes } from '../../../src/http/routes/server/server.ts'
 import { registerAdminUserRoutes } from '../../../src/http/routes/users/admin-users.ts'
 import { registerApiKeyRoutes } from '../../../src/http/routes/users/api-keys.ts'
@@ -87,6 +88,7 @@ export async function startApi(
     registerEmptyReadRoutes,
     registerSearchRoutes,
     registerServerRoutes,
+    registerNotificationRoutes,
     registerSessionRoutes,
     registerTimelineRoutes,
     registerUserRoutes,

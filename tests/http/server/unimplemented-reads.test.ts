@@ -12,7 +12,6 @@ test('what is not there reads as empty', async (t) => {
   const album = (await user.send('POST /api/albums', { albumName: 'x' })).body.id
   for (const path of [
     '/memories?for=2024-05-01',
-    '/notifications?unread=true',
     '/tags',
     '/partners?direction=shared-by',
     '/shared-links',

@@ -114,6 +114,7 @@ test('three locations: each gets a proven copy, the local one goes, and what is 
       wanted: 3,
       required: 3,
       byNumber: [{ copies: 3, count: 5, bytes: 200_000 }],
+      late: { count: 0, bytes: 0, since: null },
     })
     assert.equal(safetyOf(status, new Date()).text, 'All 5 originals are proven in 3 places.')
 

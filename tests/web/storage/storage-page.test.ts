@@ -11,8 +11,8 @@ import {
   cacheSentence,
   keptSentence,
   leavingSentence,
-  pendingMoveSentences,
   queueRows,
+  runningTasks,
   scrubWarnings,
   scrubWhen,
   uploadsSentence,
@@ -40,11 +40,21 @@ test('A1: files that belong to no photo, where there are any', () => {
   assert.equal(keptSentence(amount(1200, 2048)), '1,200 files (2.00 KiB) belong to no photo and are kept.')
 })
 
-test('what is moved, and where to', () => {
-  assert.deepEqual(pendingMoveSentences([]), [])
-  assert.deepEqual(pendingMoveSentences([{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]), [
-    'Moving 1,200 files (2.00 KiB) to Bucket photos',
+test('what is running, with how far it is', () => {
+  const place = { id: 's3', label: 'Bucket photos', objects: amount(400), listing: null }
+  assert.deepEqual(runningTasks({ moving: [], locations: [place] }), [])
+  const moving = [{ to: 's3', label: 'Bucket photos', count: 1200, bytes: 2048 }]
+  assert.deepEqual(runningTasks({ moving, locations: [place] }), [
+    { text: 'Copying to Bucket photos: 1,200 files (2.00 KiB) to go', share: 0.25 },
   ])
+  const none = { missing: 0, different: 0, unknown: amount(0), seenAt: null }
+  const underWay = { startedAt: '2026-01-01T00:00:00Z', count: 100, error: null }
+  const listed = { ...place, listing: { ...none, underWay } as never }
+  assert.deepEqual(runningTasks({ moving: [], locations: [listed] }), [
+    { text: 'Looking at what Bucket photos holds: 100 files so far', share: 0.25 },
+  ])
+  const empty = { ...listed, objects: amount(0) }
+  assert.equal(runningTasks({ moving: [], locations: [empty] })[0]!.share, null)
 })
 
 test('by which strategy uploads go, and whose', () => {

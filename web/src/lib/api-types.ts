@@ -197,6 +197,7 @@ export type ServerStatistics = {
   usageByUser: { userId: string; photos: number; videos: number; usage: number }[]
 }
 
+export type { NotificationResponse as Notification } from '../../../src/library/notifications/notifications.ts'
 export type {
   AdoptionReport,
   Amount,

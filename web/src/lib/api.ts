@@ -19,6 +19,7 @@ import type {
   Bucket,
   BucketColumns,
   JobQueue,
+  Notification,
   OtherUser,
   Preferences,
   ReadingStatus,
@@ -365,3 +366,9 @@ export const beginAdoption = (locationId: string) =>
   call<{ location: string }>('POST', `/storage/locations/${locationId}/adoption`)
 export const acknowledgeChanges = (locationId: string) =>
   call<StorageStatus>('POST', `/storage/locations/${locationId}/acknowledge`)
+
+export const getNotifications = () => call<Notification[]>('GET', '/notifications')
+export const readNotifications = (ids: string[]) =>
+  call<void>('PUT', '/notifications', { body: { ids, readAt: new Date().toISOString() } })
+export const deleteNotifications = (ids: string[]) =>
+  call<void>('DELETE', '/notifications', { body: { ids } })

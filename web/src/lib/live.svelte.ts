@@ -1,6 +1,6 @@
 /** What happens on the server while this page is open, over the websocket. */
 import { io, type Socket } from 'socket.io-client'
-import type { Asset, StorageStatus } from './api-types.ts'
+import type { Asset, Notification, StorageStatus } from './api-types.ts'
 import { expireSession } from './session.svelte.ts'
 
 export type LiveEvents = {
@@ -14,6 +14,7 @@ export type LiveEvents = {
   /** The bucket refused a restore that was promised; what it is of is archived as before. */
   on_archive_refuse: (assetId: string) => void
   on_session_delete: (id: string) => void
+  on_notification: (notification: Notification) => void
   storage_status: (status: StorageStatus) => void
   /** A place fell ill or is well again. */
   storage_health: () => void

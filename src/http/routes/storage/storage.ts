@@ -1,6 +1,8 @@
+import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { publish } from '../../../database/events.ts'
+import { exportReceipts, RECEIPT_FORMATS } from '../../../library/assets/receipt-export.ts'
 import { receiptForActor } from '../../../library/assets/receipts.ts'
 import { DEFAULT_READING_BUDGET } from '../../../library/processing/reading-budget.ts'
 import { readingStatus } from '../../../library/processing/reading-status.ts'
@@ -23,6 +25,7 @@ const drillBody = z.object({
 })
 const drillQuery = z.object({ location: z.string().min(1).max(100).optional() })
 const receiptParams = z.object({ assetId: uuid })
+const receiptsQuery = z.object({ format: z.enum(['csv', 'json']).default('json') })
 const locationParams = z.object({ locationId: z.string().max(100) })
 
 /** Glassine's own: is everything safe, where is it, what failed, are the places healthy. */
@@ -73,6 +76,24 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
     { config: { access: { who: 'user', permission: 'asset.read' } } },
     async (request) =>
       receiptForActor({ db, placement }, actorOf(request), parse(receiptParams, request.params).assetId),
+  )
+
+  // Of all users for administrators, else one's own. It is made while it is sent.
+  app.get(
+    '/api/storage/receipts',
+    { config: { access: { who: 'user', permission: 'asset.read' } } },
+    async (request, reply) => {
+      const { format } = parse(receiptsQuery, request.query)
+      const { isAdmin, userId } = actorOf(request)
+      const lines = exportReceipts(db, format, { ownerId: isAdmin ? null : userId })
+      return reply
+        .type(RECEIPT_FORMATS[format])
+        .header(
+          'content-disposition',
+          `attachment; filename="receipts.${format === 'csv' ? 'csv' : 'jsonl'}"`,
+        )
+        .send(Readable.from(lines))
+    },
   )
 
   app.post(

@@ -13,13 +13,35 @@ import type {
 } from '../api-types.ts'
 import { formatAgo, formatBytes, formatCount, plural } from '../format.ts'
 
-/**
- * `Moving 1,200 files (3.4 GiB) to photos at https://...`: one for each place that files are on their way to.
- */
-export function pendingMoveSentences(moving: PendingMove[]): string[] {
-  return moving.map(
-    ({ label, count, bytes }) => `Moving ${plural(count, 'file')} (${formatBytes(bytes)}) to ${label}`,
-  )
+/** Work of a known size, or (`share`: null) of one that is only known when it is done. */
+export type RunningTask = { text: string; share: number | null }
+
+/** What goes on for longer than a moment: files on their way to another place, and looks at what a place holds. */
+export function runningTasks({
+  moving,
+  locations,
+}: {
+  moving: PendingMove[]
+  locations: Pick<StorageLocation, 'id' | 'label' | 'objects' | 'listing'>[]
+}): RunningTask[] {
+  const moves = moving.map(({ to, label, count, bytes }) => {
+    const there = locations.find(({ id }) => id === to)?.objects.count ?? 0
+    return {
+      text: `Copying to ${label}: ${plural(count, 'file')} (${formatBytes(bytes)}) to go`,
+      share: there / (there + count),
+    }
+  })
+  const looks = locations.flatMap(({ label, objects, listing }) => {
+    if (!listing?.underWay) return []
+    const { count } = listing.underWay
+    return [
+      {
+        text: `Looking at what ${label} holds: ${plural(count, 'file')} so far`,
+        share: objects.count === 0 ? null : Math.min(1, count / objects.count),
+      },
+    ]
+  })
+  return [...moves, ...looks]
 }
 
 /**
