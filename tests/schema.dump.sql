@@ -522,16 +522,6 @@ create table location_scrub (
 CREATE INDEX location_scrub_finished ON public.location_scrub USING btree (location_id, finished_at DESC) WHERE (finished_at IS NOT NULL);
 CREATE UNIQUE INDEX location_scrub_underway ON public.location_scrub USING btree (location_id) WHERE (finished_at IS NULL);
 
-create table object_lock (
-  location_id text not null,
-  key text not null,
-  retained_until timestamp with time zone,
-  is_on_hold boolean not null default false,
-  version_id text,
-  retry_at timestamp with time zone,
-  constraint object_lock_pkey PRIMARY KEY (location_id, key)
-);
-CREATE INDEX object_lock_ends ON public.object_lock USING btree (location_id, retained_until);
 create table notification (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null,
@@ -556,6 +546,17 @@ create table notification_delivery (
   constraint notification_delivery_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'webhook'::text]))),
   constraint notification_delivery_pkey PRIMARY KEY (id)
 );
+
+create table object_lock (
+  location_id text not null,
+  key text not null,
+  retained_until timestamp with time zone,
+  is_on_hold boolean not null default false,
+  version_id text,
+  retry_at timestamp with time zone,
+  constraint object_lock_pkey PRIMARY KEY (location_id, key)
+);
+CREATE INDEX object_lock_ends ON public.object_lock USING btree (location_id, retained_until);
 
 create table outage (
   id bigint not null generated always as identity,
