@@ -22,6 +22,7 @@ const FOLDERS_APART = [
   'tests/acceptance/strategies',
   'tests/check',
   'tests/crash',
+  'tests/crash/matrix',
 ]
 
 export type FileGroup = { name: string; files: string[] }

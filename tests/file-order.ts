@@ -14,6 +14,7 @@ export const LONGEST_FILES: readonly string[] = [
   'tests/storage/contract/s3-swift.test.ts',
   'tests/acceptance/pages/direct-upload-browser.test.ts',
   'tests/crash/two-ledgers.test.ts',
+  'tests/crash/matrix/matrix.test.ts',
   'tests/acceptance/pages/storage-page.test.ts',
   'tests/acceptance/pages/first-day.test.ts',
   'tests/storage/s3/probe/probe-quirks.test.ts',

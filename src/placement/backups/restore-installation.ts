@@ -15,6 +15,7 @@ import { migrate } from '../../database/migrate.ts'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { JOBS_SECTION } from '../../queue/backup-jobs.ts'
+import { MARKER_NAME } from '../../storage/object-key.ts'
 import type { Location } from '../location.ts'
 import { type ChosenBackup, checkChosen } from './choose-backup.ts'
 import { readFound } from './found-backups.ts'
@@ -35,7 +36,8 @@ export async function assertMediaFolder(local: Location, folder: string): Promis
     if (error.code === 'ENOENT') return []
     throw error
   })
-  if (names.every((name) => OF_THE_DISK.includes(name))) return
+  // A restore that was killed while it wrote the marker has left half of one.
+  if (names.every((name) => OF_THE_DISK.includes(name) || name.startsWith(`${MARKER_NAME}.`))) return
   throw new AppError(
     'conflict',
     `The media folder ${folder} is not empty, and is none of Glassine's: it has no marker. Empty it, or name another one in storage.local.mediaLocation. Nothing was changed.`,

@@ -5,7 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { silentLog } from '../../../src/log.ts'
-import { restoreInstallation } from '../../../src/placement/backups/restore-installation.ts'
+import {
+  assertMediaFolder,
+  restoreInstallation,
+} from '../../../src/placement/backups/restore-installation.ts'
+import { openDiskBackend } from '../../../src/storage/disk/disk.ts'
 import { openMemoryBackend } from '../../../src/storage/memory/memory.ts'
 import { locationOfBackend } from '../../support/placement.ts'
 
@@ -42,4 +46,15 @@ test('a restore removes nothing of the data folder that it has not made', async 
   assert.equal(await readFile(photo, 'utf8'), 'the only copy')
   assert.deepEqual((await readdir(dataDir)).sort(), ['.glassine-restore-notes', 'restore'])
   assert.deepEqual(await readdir(foreign), ['mine.txt'])
+})
+
+test('a restore that was killed while it wrote the marker can be called again', async (t) => {
+  const media = await mkdtemp(join(tmpdir(), 'glassine-restore-'))
+  t.after(() => rm(media, { recursive: true }))
+  const local = locationOfBackend('local', 'disk', openDiskBackend({ root: media, log: silentLog }))
+  // As the crash matrix has found it: restore, mount.ts:writeMarker:5, after.
+  await writeFile(join(media, '.glassine-location.2f6c6013-d117-4d65-8126-8776cbfef977'), 'half of it')
+  await assertMediaFolder(local, media)
+  await writeFile(join(media, 'photo.jpg'), 'of somebody')
+  await assert.rejects(assertMediaFolder(local, media), /is not empty/)
 })
