@@ -17,8 +17,8 @@ import { openChanges, type ProbeChange } from '../locations/probe-changes.ts'
 import type { Placement } from '../placement.ts'
 import { type ScrubStatus, scrubStatuses } from '../scrub/scrub-passes.ts'
 import { type LedgerStatus, ledgerStatuses } from '../takeover/ledger-status.ts'
-import { type LockStatus, lockStatus } from './lock-status.ts'
 import { type LateCopies, lateCopies } from './late-copies.ts'
+import { type LockStatus, lockStatus } from './lock-status.ts'
 import { type MachineLoss, machineLoss } from './machine-loss.ts'
 
 export type LocationStatus = {

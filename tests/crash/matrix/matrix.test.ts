@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { openMatrix } from './matrix.ts'
 import { newlyUnreached, readUnreached, unreachedOf } from './unreached.ts'
 
-const SEED = process.env.CRASH_SEED ?? new Date().toISOString().slice(0, 10)
+const SEED = process.env.CRASH_SEED ?? 'one'
 const CASES = Number(process.env.CRASH_CASES ?? 10)
 
 test('kills at awaited steps lose nothing that was acknowledged, and leave nothing halfway', {
