@@ -1,11 +1,13 @@
 import type { JobHandlers } from '../queue/worker/worker.ts'
 import { createStorageAnnouncer } from './announce-storage.ts'
+import { adoptCatalogueJob } from './library/adopt-catalogue.ts'
 import { processAssetJob } from './library/process-asset.ts'
 import { proveUploadJob } from './library/prove-upload.ts'
 import { readAgainJob } from './library/read-again.ts'
 import { sweepLibraryJob } from './library/sweep-library.ts'
 import { sweepReadingsJob } from './library/sweep-readings.ts'
 import { transcodeVideoJob } from './library/transcode-video.ts'
+import { writeCatalogueJob } from './library/write-catalogue.ts'
 import { adoptLocationJob } from './locations/adopt-location.ts'
 import { backUpDatabaseJob } from './locations/back-up-database.ts'
 import { checkBackupsJob } from './locations/check-backups.ts'
@@ -49,5 +51,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'sweep-readings': sweepReadingsJob(parts),
     'back-up-database': backUpDatabaseJob(parts),
     'check-backups': checkBackupsJob(parts),
+    'adopt-catalogue': adoptCatalogueJob(parts),
+    'write-catalogue': writeCatalogueJob(parts),
   }
 }

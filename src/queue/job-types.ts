@@ -29,6 +29,8 @@ export type Jobs = {
   'back-up-database': Record<string, never>
   'check-backups': Record<string, never>
   'sweep-readings': Record<string, never>
+  'write-catalogue': Record<string, never>
+  'adopt-catalogue': Record<string, never>
 }
 export type JobName = keyof Jobs
 
@@ -63,4 +65,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   // Nobody asks for the next one before this one is made.
   'back-up-database': { queue: 'maintenance', maxAttempts: 32_767, priority: 5 },
   'check-backups': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'write-catalogue': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  // An administrator waits for it.
+  'adopt-catalogue': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },
 }

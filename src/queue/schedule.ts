@@ -14,6 +14,7 @@ export type RecurringJob = {
     | 'scrub-locations'
     | 'sweep-readings'
     | 'check-backups'
+    | 'write-catalogue'
   everyMs: number
 }
 
@@ -30,6 +31,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'sweep-readings', everyMs: 60_000 },
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },
+  // Looks whether what changed has waited long enough.
+  { name: 'write-catalogue', everyMs: 60_000 },
 ]
 
 /**

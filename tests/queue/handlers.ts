@@ -26,6 +26,8 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'sweep-readings': unexpected,
     'back-up-database': unexpected,
     'check-backups': unexpected,
+    'write-catalogue': unexpected,
+    'adopt-catalogue': unexpected,
     ...given,
   }
 }

@@ -5,7 +5,7 @@
  */
 import { loadInstallation } from '../../database/backups/installation.ts'
 import { AppError, isAppError } from '../../errors.ts'
-import { partsOfBackupKey } from '../keys.ts'
+import { isCatalogueKey, partsOfBackupKey } from '../keys.ts'
 import { noteDoubt, proveReplica } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
@@ -115,6 +115,7 @@ function countListed(stretch: readonly Difference[], installation: string): List
     if (entry.replica !== null || entry.stray === 'under-way') continue
     // Ours, though nobody counts on it: damaged, say, or from before this ledger was restored.
     if (partsOfBackupKey(entry.listed.key)?.installation === installation) continue
+    if (isCatalogueKey(entry.listed.key, installation)) continue
     found.unknown.count += 1
     found.unknown.bytes += entry.listed.size
   }

@@ -143,6 +143,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         'check-restores',
         'sweep-readings',
         'check-backups',
+        'write-catalogue',
       ],
       2,
     ),
@@ -155,7 +156,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // Of their own as well: an adoption takes as long as a listing, and somebody waits for it. The media
     // volume and one bucket at a time; and a backup, which reads the whole database. (Each lane may want a
     // connection at the same moment.)
-    lane(['adopt-location', 'back-up-database'], 3),
+    lane(['adopt-location', 'adopt-catalogue', 'back-up-database'], 3),
   ].flatMap(({ names, limit, slowAfterMs }) => {
     const wanted = names.filter((name) => options.only?.includes(name) ?? true)
     return wanted.length > 0 ? [lane(wanted, limit, slowAfterMs)] : []
