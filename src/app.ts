@@ -84,6 +84,7 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
       recallMaxBytes: config.storage.recall.maxBytes,
       answerWithinMs: config.storage.outage.answerWithinMs,
       cacheMaxBytes: config.storage.cache.maxBytes,
+      catalogueEveryMs: config.storage.catalogue.enabled ? config.storage.catalogue.everyMinutes * 60_000 : 0,
     },
     delivery: await deliveryOf(config, idOf(S3)),
     backups: backupsOf(config, pool),

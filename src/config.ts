@@ -78,6 +78,7 @@ export type Config = {
     /** Another strategy for some of the users; null: none. */
     rollout: { strategy: UploadStrategy; percent: number; users: string[] } | null
     outage: { answerWithinMs: number; failures: number; coolDownMs: number }
+    catalogue: { enabled: boolean; everyMinutes: number }
     listing: { everyHours: number }
     /** Bytes a month. */
     scrub: { diskBytes: number; bucketBytes: number }

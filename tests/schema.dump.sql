@@ -27,6 +27,8 @@ create table album (
   constraint album_thumbnail_asset_id_fkey FOREIGN KEY (thumbnail_asset_id) REFERENCES asset(id) ON DELETE SET NULL,
   constraint album_pkey PRIMARY KEY (id)
 );
+CREATE TRIGGER catalogue_album AFTER INSERT OR DELETE ON public.album FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('album', 'id');
+CREATE TRIGGER catalogue_album_change AFTER UPDATE OF name, description, asset_order ON public.album FOR EACH ROW WHEN ((((old.name IS DISTINCT FROM new.name) OR (old.description IS DISTINCT FROM new.description)) OR (old.asset_order IS DISTINCT FROM new.asset_order))) EXECUTE FUNCTION note_catalogue_change('album', 'id');
 
 create table album_asset (
   album_id uuid not null,
@@ -37,6 +39,7 @@ create table album_asset (
   constraint album_asset_pkey PRIMARY KEY (album_id, asset_id)
 );
 CREATE INDEX album_asset_asset ON public.album_asset USING btree (asset_id);
+CREATE TRIGGER catalogue_album_asset AFTER INSERT OR DELETE ON public.album_asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 
 create table album_user (
   album_id uuid not null,
@@ -50,6 +53,7 @@ create table album_user (
 );
 CREATE UNIQUE INDEX album_owner ON public.album_user USING btree (album_id) WHERE (role = 'owner'::text);
 CREATE INDEX album_user_user ON public.album_user USING btree (user_id);
+CREATE TRIGGER catalogue_member AFTER INSERT OR DELETE OR UPDATE ON public.album_user FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('album', 'album_id');
 
 create table alert (
   id bigint not null generated always as identity,
@@ -107,6 +111,8 @@ CREATE UNIQUE INDEX app_user_email ON public.app_user USING btree (lower(email))
 CREATE INDEX app_user_removal ON public.app_user USING btree (id) WHERE (removal_begun_at IS NOT NULL);
 CREATE TRIGGER announce_user AFTER DELETE ON public.app_user FOR EACH ROW EXECUTE FUNCTION announce_credential();
 CREATE TRIGGER announce_user_change AFTER UPDATE OF deleted_at, is_admin ON public.app_user FOR EACH ROW WHEN (((new.deleted_at IS DISTINCT FROM old.deleted_at) OR (new.is_admin IS DISTINCT FROM old.is_admin))) EXECUTE FUNCTION announce_credential();
+CREATE TRIGGER catalogue_user AFTER INSERT OR DELETE ON public.app_user FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('user', 'id');
+CREATE TRIGGER catalogue_user_change AFTER UPDATE OF email, name, is_admin, deleted_at ON public.app_user FOR EACH ROW WHEN (((((old.email IS DISTINCT FROM new.email) OR (old.name IS DISTINCT FROM new.name)) OR (old.is_admin IS DISTINCT FROM new.is_admin)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION note_catalogue_change('user', 'id');
 CREATE TRIGGER guard_profile_image BEFORE INSERT OR UPDATE OF profile_image_object_id ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_reference('profile_image_object_id');
 CREATE TRIGGER guard_user BEFORE DELETE OR UPDATE OF removal_begun_at, deleted_at ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_user();
 
@@ -181,6 +187,8 @@ CREATE UNIQUE INDEX asset_owner_checksum ON public.asset USING btree (owner_id, 
 CREATE INDEX asset_pending ON public.asset USING btree (owner_id) WHERE (processing = 'pending'::text);
 CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
 CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
+CREATE TRIGGER catalogue_asset AFTER INSERT OR DELETE ON public.asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'id');
+CREATE TRIGGER catalogue_asset_change AFTER UPDATE ON public.asset FOR EACH ROW WHEN (((((((((((((old.type IS DISTINCT FROM new.type) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.original_object_id IS DISTINCT FROM new.original_object_id)) OR (old.original_file_name IS DISTINCT FROM new.original_file_name)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at)) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id))) EXECUTE FUNCTION note_catalogue_change('asset', 'id');
 CREATE TRIGGER guard_original BEFORE INSERT OR UPDATE OF original_object_id ON public.asset FOR EACH ROW EXECUTE FUNCTION guard_reference('original_object_id');
 
 create table asset_exif (
@@ -214,6 +222,7 @@ create table asset_exif (
   constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint asset_exif_pkey PRIMARY KEY (asset_id)
 );
+CREATE TRIGGER catalogue_said AFTER INSERT OR UPDATE ON public.asset_exif FOR EACH ROW WHEN ((cardinality(new.user_set) > 0)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 
 create table asset_file (
   asset_id uuid not null,
@@ -227,6 +236,8 @@ create table asset_file (
   constraint asset_file_pkey PRIMARY KEY (asset_id, kind)
 );
 CREATE INDEX asset_file_object ON public.asset_file USING btree (object_id);
+CREATE TRIGGER catalogue_sidecar AFTER INSERT OR UPDATE OF object_id ON public.asset_file FOR EACH ROW WHEN ((new.kind = 'sidecar'::text)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
+CREATE TRIGGER catalogue_sidecar_gone AFTER DELETE ON public.asset_file FOR EACH ROW WHEN ((old.kind = 'sidecar'::text)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 CREATE TRIGGER guard_file BEFORE INSERT OR UPDATE OF object_id ON public.asset_file FOR EACH ROW EXECUTE FUNCTION guard_reference('object_id');
 
 create table asset_reading (
@@ -250,6 +261,64 @@ create table browser_probe (
   constraint browser_probe_pkey PRIMARY KEY (id)
 );
 CREATE INDEX browser_probe_location ON public.browser_probe USING btree (location_id);
+
+create table catalogue_batch (
+  object_id uuid not null,
+  number bigint not null generated always as identity,
+  is_snapshot boolean not null,
+  entries bigint not null,
+  made_at timestamp with time zone not null default now(),
+  constraint catalogue_batch_entries_check CHECK ((entries >= 0)),
+  constraint catalogue_batch_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id) ON DELETE CASCADE,
+  constraint catalogue_batch_pkey PRIMARY KEY (object_id),
+  constraint catalogue_batch_number_key UNIQUE (number)
+);
+
+create table catalogue_change (
+  id bigint not null generated always as identity,
+  subject text not null,
+  subject_id uuid not null,
+  owner_id uuid,
+  month date,
+  at timestamp with time zone not null default now(),
+  constraint catalogue_change_subject_check CHECK ((subject = ANY (ARRAY['user'::text, 'asset'::text, 'album'::text]))),
+  constraint catalogue_change_pkey PRIMARY KEY (id)
+);
+
+create table catalogue_found (
+  kind text not null,
+  id uuid not null,
+  batch text not null,
+  is_known boolean not null,
+  is_gone boolean not null,
+  entry jsonb not null,
+  constraint catalogue_found_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'asset'::text, 'album'::text]))),
+  constraint catalogue_found_pkey PRIMARY KEY (kind, id)
+);
+
+create table catalogue_state (
+  is_only boolean not null default true,
+  heads text[] not null default '{}'::text[],
+  is_snapshot_due boolean not null default true,
+  adoption jsonb,
+  drill jsonb,
+  constraint catalogue_state_is_only_check CHECK (is_only),
+  constraint catalogue_state_pkey PRIMARY KEY (is_only)
+);
+
+create table catalogue_text (
+  owner_id uuid not null,
+  month date not null,
+  object_id uuid,
+  former_object_id uuid,
+  dirty_since timestamp with time zone,
+  written_at timestamp with time zone,
+  constraint catalogue_text_month_check CHECK ((EXTRACT(day FROM month) = (1)::numeric)),
+  constraint catalogue_text_former_object_id_fkey FOREIGN KEY (former_object_id) REFERENCES stored_object(id) ON DELETE SET NULL,
+  constraint catalogue_text_object_id_fkey FOREIGN KEY (object_id) REFERENCES stored_object(id) ON DELETE SET NULL,
+  constraint catalogue_text_pkey PRIMARY KEY (owner_id, month)
+);
+CREATE INDEX catalogue_text_dirty ON public.catalogue_text USING btree (dirty_since) WHERE (dirty_since IS NOT NULL);
 
 create table class_change (
   object_id uuid not null,
@@ -660,6 +729,7 @@ CREATE INDEX replica_location ON public.replica USING btree (location_id, state)
 CREATE UNIQUE INDEX replica_location_key ON public.replica USING btree (location_id, key COLLATE "C");
 CREATE INDEX replica_storage_class ON public.replica USING btree (location_id, storage_class) WHERE (storage_class IS NOT NULL);
 CREATE INDEX replica_unsettled ON public.replica USING btree (lease_expires_at) WHERE (state = 'writing'::text);
+CREATE TRIGGER catalogue_place AFTER INSERT OR DELETE OR UPDATE OF state, key ON public.replica FOR EACH ROW EXECUTE FUNCTION note_catalogue_place();
 CREATE TRIGGER guard_replica BEFORE INSERT OR DELETE OR UPDATE ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_replica();
 CREATE TRIGGER note_writable_key_changed BEFORE UPDATE OF key ON public.replica FOR EACH ROW WHEN ((new.key IS DISTINCT FROM old.key)) EXECUTE FUNCTION note_writable_key();
 CREATE TRIGGER note_writable_key_gone BEFORE DELETE ON public.replica FOR EACH ROW EXECUTE FUNCTION note_writable_key();
@@ -737,7 +807,7 @@ create table stored_object (
   kept_since timestamp with time zone,
   sent_wrong_at timestamp with time zone,
   constraint stored_object_check CHECK (((state <> 'purging'::text) OR (purge_reason IS NOT NULL))),
-  constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text]))),
+  constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text, 'catalogue'::text]))),
   constraint stored_object_purge_reason_check CHECK ((purge_reason = ANY (ARRAY['user'::text, 'replaced'::text, 'refused'::text, 'duplicate'::text]))),
   constraint stored_object_sha256_check CHECK ((octet_length(sha256) = 32)),
   constraint stored_object_size_check CHECK ((size >= 0)),
@@ -989,6 +1059,47 @@ AS $function$
     ) as gap
     where until_at > since and from_at < now()), interval '0')
 $function$;
+
+CREATE OR REPLACE FUNCTION public.note_catalogue_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  subject_name text := tg_argv[0];
+  id_column text := tg_argv[1];
+  before jsonb;
+begin
+  if tg_op <> 'INSERT' then
+    before := to_jsonb(old);
+  end if;
+  if subject_name = 'asset' and id_column = 'id' and tg_op <> 'INSERT' then
+    insert into catalogue_change (subject, subject_id, owner_id, month)
+      values ('asset', old.id, old.owner_id, date_trunc('month', old.local_date_time)::date);
+    return null;
+  end if;
+  insert into catalogue_change (subject, subject_id)
+    values (subject_name, (coalesce(before, to_jsonb(new)) ->> id_column)::uuid);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.note_catalogue_place()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare was boolean := false; is_now boolean := false; found_asset uuid;
+begin
+  if tg_op <> 'INSERT' then was := old.state = 'verified'; end if;
+  if tg_op <> 'DELETE' then is_now := new.state = 'verified'; end if;
+  if was = is_now and not (is_now and new.key is distinct from old.key) then
+    return null;
+  end if;
+  select asset_id into found_asset from stored_object
+    where id = coalesce(new.object_id, old.object_id) and kind in ('original', 'sidecar');
+  if found_asset is not null then
+    insert into catalogue_change (subject, subject_id) values ('asset', found_asset);
+  end if;
+  return null;
+end $function$;
 
 CREATE OR REPLACE FUNCTION public.note_writable_key()
  RETURNS trigger

@@ -3,12 +3,13 @@ import { Writable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
 import type pg from 'pg'
 import { buildApp, openDatabase } from '../app.ts'
-import type { CliContext } from '../cli/context.ts'
+import type { CliContext, PartsWithoutLedger } from '../cli/context.ts'
 import { runCommand } from '../cli/program.ts'
 import { styleFor } from '../cli/text.ts'
 import { loadConfig } from '../config.ts'
 import { holdsCluster } from '../data-folder.ts'
 import { assertEmptyDatabase } from '../database/backups/load-backup.ts'
+import { withScratchDatabase } from '../database/scratch.ts'
 import type { Log } from '../log.ts'
 import { openLocationsAlone } from '../open-locations.ts'
 import type { Worker } from '../queue/worker/worker.ts'
@@ -48,12 +49,20 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
           await database.close()
         }
       }
+      const withScratch: PartsWithoutLedger['withScratch'] = async (useScratch) => {
+        const database = await openDatabase(config, log, { mustExist: true })
+        try {
+          return await withScratchDatabase(database.pool, log, (scratch) => useScratch(scratch, database.db))
+        } finally {
+          await database.close()
+        }
+      }
       const assertNoInstallation = async () => {
         if (config.database.url === null && !(await holdsCluster(config.dataDir))) return
         await withEmpty(async () => undefined)
       }
       try {
-        return await use({ config, locations, assertNoInstallation, withEmpty })
+        return await use({ config, locations, assertNoInstallation, withEmpty, withScratch })
       } finally {
         await close()
       }

@@ -12,6 +12,8 @@ export type PartsWithoutLedger = {
   /** @throws AppError conflict where there is an installation; makes nothing */
   assertNoInstallation(): Promise<void>
   withEmpty<T>(use: (pool: pg.Pool) => Promise<T>): Promise<T>
+  /** An empty database beside that of the installation, which is `own`; it is removed afterwards. */
+  withScratch<T>(use: (scratch: { pool: pg.Pool; db: Database }, own: Database) => Promise<T>): Promise<T>
 }
 export type StartWork = (names: readonly JobName[]) => Promise<{ stop(): Promise<void> }>
 

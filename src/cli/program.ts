@@ -2,10 +2,14 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/mistakes.ts'
 import { AppError } from '../errors.ts'
 import { VERSION } from '../version.ts'
+import { drillRestore } from './backups/drill.ts'
 import { showBackupKey } from './backups/key.ts'
 import { listBackups } from './backups/list.ts'
 import { backUpNow } from './backups/now.ts'
+import { rebuildFromCatalogue } from './backups/rebuild.ts'
 import { type RestoreOptions, restoreFromBackup } from './backups/restore.ts'
+import { adoptCatalogueFromCli, type CatalogueAdoptOptions } from './catalogue/adopt.ts'
+import { writeCatalogueNow } from './catalogue/now.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { printMetadataStatus } from './metadata-status.ts'
 import { testNotifications } from './notifications/test.ts'
@@ -198,8 +202,45 @@ export async function runCommand(
     .option('--key-file <file>', 'the file with the backup key (default: it is asked for)')
     .option('--yes', 'restore it; nothing at the location is changed by that')
     .option('--adopt', 'then take over what the locations hold, as glassine storage adopt does')
-    .action(async (options: RestoreOptions) => {
-      code = await restoreFromBackup(context, options)
+    .option(
+      '--drill',
+      'on a machine with one: restore into a database that is removed again, and say what came back',
+    )
+    .action(async (options: RestoreOptions & { drill?: boolean }) => {
+      code = options.drill ? await drillRestore(context, options) : await restoreFromBackup(context, options)
+    })
+
+  program
+    .command('rebuild')
+    .description(
+      'on a machine without an installation, where no backup is left: show what the catalogue of a location would bring back; with --yes, do it',
+    )
+    .requiredOption('--from <location>', 'where the originals are, such as s3')
+    .option('--installation <id>', 'whose, where there are several')
+    .option('--yes', 'do it; nothing at the location is removed by that')
+    .action(async (options: { from: string; installation?: string; yes?: boolean }) => {
+      code = await rebuildFromCatalogue(context, options)
+    })
+
+  const catalogue = program
+    .command('catalogue')
+    .description('what lies beside the originals, and names them all')
+  catalogue
+    .command('now')
+    .description('write what changed since it was written last')
+    .action(async () => {
+      code = await writeCatalogueNow(context)
+    })
+  catalogue
+    .command('adopt')
+    .description(
+      'after a restore: show what the catalogue has that this database has not; with --yes, bring it back',
+    )
+    .option('--yes', 'do it; nothing is changed at a location, and nothing is removed')
+    .option('--trash-deleted', 'put what had been deleted later into the trash')
+    .option('--json', 'as JSON')
+    .action(async (options: CatalogueAdoptOptions) => {
+      code = await adoptCatalogueFromCli(context, options)
     })
 
   const metadata = program

@@ -12,7 +12,12 @@ export function locationsOf({
   default: forOriginals,
 }: Pick<Storage, 'locations' | 'default'>): Record<KindKey, string[]> {
   const originals = locations.originals ?? forOriginals
-  return { ...locations, originals, databaseBackups: locations.databaseBackups ?? originals }
+  return {
+    ...locations,
+    originals,
+    databaseBackups: locations.databaseBackups ?? originals,
+    catalogue: locations.catalogue ?? originals,
+  }
 }
 
 /** Whether files of the kind belong in a bucket, be it among other places. */

@@ -220,6 +220,8 @@ export const FILE_SCHEMA = z.strictObject({
           originals: locationNames().nullable().default(null),
           // Null: where originals belong.
           databaseBackups: locationNames().nullable().default(null),
+          // Null: where originals belong.
+          catalogue: locationNames().nullable().default(null),
         })
         .prefault({}),
       // Null: every location of the kind.
@@ -263,6 +265,12 @@ export const FILE_SCHEMA = z.strictObject({
         })
         .prefault({}),
       classes: z.strictObject(forEachKindKey(classes)).prefault({}),
+      catalogue: z
+        .strictObject({
+          enabled: flag().default(true),
+          everyMinutes: number({ min: 1, max: 24 * 60, unit: 'minutes' }).default(5),
+        })
+        .prefault({}),
       listing: z
         .strictObject({
           everyHours: number({ min: 1, max: 24 * 31, unit: 'hours', whole: false }).default(24),

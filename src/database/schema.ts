@@ -19,6 +19,7 @@ export type ObjectKind =
   | 'profile-image'
   | 'person-face'
   | 'database-backup'
+  | 'catalogue'
 export type ReplicaState = 'writing' | 'verified' | 'suspect' | 'evicting'
 export type ObjectState = 'live' | 'purging'
 /** Why an object is purged: see `stored_object.purge_reason`. */
@@ -133,6 +134,46 @@ export type Schema = {
     migration: string
     row_count: BigInt8
     is_of_another_line: Generated<boolean>
+  }
+  catalogue_change: {
+    id: Generated<BigInt8>
+    subject: 'user' | 'asset' | 'album'
+    subject_id: string
+    owner_id: string | null
+    /** `YYYY-MM-DD`, the first of the month. */
+    month: string | null
+    at: Timestamp
+  }
+  catalogue_batch: {
+    object_id: string
+    number: Generated<BigInt8>
+    is_snapshot: boolean
+    entries: BigInt8
+    made_at: Timestamp
+  }
+  catalogue_text: {
+    owner_id: string
+    month: string
+    object_id: string | null
+    former_object_id: string | null
+    dirty_since: NullableTimestamp
+    written_at: NullableTimestamp
+  }
+  catalogue_state: {
+    is_only: Generated<boolean>
+    heads: Generated<string[]>
+    is_snapshot_due: Generated<boolean>
+    adoption: NullableJson<Record<string, unknown>>
+    drill: NullableJson<Record<string, unknown>>
+  }
+  catalogue_found: {
+    kind: 'user' | 'asset' | 'album'
+    id: string
+    /** SHA-256 of the batch, lower-case hex. */
+    batch: string
+    is_known: boolean
+    is_gone: boolean
+    entry: Json
   }
   drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }
   probe_change: {

@@ -17,7 +17,7 @@ type NotInSchema =
   | 'clock_gap'
   | 'graphile_worker'
   | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
-  | `${'note_writable_key' | 'refuse_change' | 'search_text'}()`
+  | `${'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
 
 /**
  * Functions with brackets. Those of `database` are for all to call; the others are called by triggers alone.
@@ -65,6 +65,8 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   location_scrub: 'placement/scrub',
   scrub_budget: 'placement/scrub',
   database_backup: 'placement/backups',
+  catalogue_batch: 'placement/catalogue',
+  catalogue_state: 'placement/catalogue',
   adoption: 'placement/takeover',
 
   session: 'library/credentials',
@@ -86,6 +88,11 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   alert: 'library/notifications',
   notification: 'library/notifications',
   notification_delivery: 'library/notifications',
+  catalogue_change: 'library/catalogue',
+  catalogue_text: 'library/catalogue',
+  catalogue_found: 'library/catalogue',
+  'note_catalogue_change()': 'library/catalogue',
+  'note_catalogue_place()': 'library/catalogue',
   system_metadata: 'library/server',
   version_history: 'library/server',
 }
@@ -112,6 +119,8 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'placement/classes': ['replica'],
   // Of a backup, when its snapshot was taken; and one that a listing has found.
   'placement/backups': ['stored_object'],
+  // Of a batch or a text of the catalogue, when it was made or what month it tells of.
+  'placement/catalogue': ['stored_object'],
   'placement/lifecycle': ['stored_object'],
   'placement/reads': ['stored_object'],
   'placement/uploads': ['replica'],
@@ -128,6 +137,8 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'placement/maintenance': ['stored_object', 'local_lease'],
   // A film that is hidden with its still leaves all albums, in the same transaction.
   'library/assets': ['album', 'album_asset'],
+  // What a catalogue names comes back as it was, with its ids.
+  'library/catalogue': ['app_user', 'asset', 'asset_exif', 'album', 'album_user', 'album_asset'],
   'library/processing': ['asset', 'asset_exif'],
   'library/uploads': ['asset_file'],
   'library/direct-uploads': ['asset'],

@@ -1,5 +1,6 @@
 import type { JobHandlers } from '../queue/worker/worker.ts'
 import { createStorageAnnouncer } from './announce-storage.ts'
+import { adoptCatalogueJob } from './library/adopt-catalogue.ts'
 import { checkAlertsJob } from './library/check-alerts.ts'
 import { deliverNotificationJob } from './library/deliver-notification.ts'
 import { processAssetJob } from './library/process-asset.ts'
@@ -8,6 +9,7 @@ import { readAgainJob } from './library/read-again.ts'
 import { sweepLibraryJob } from './library/sweep-library.ts'
 import { sweepReadingsJob } from './library/sweep-readings.ts'
 import { transcodeVideoJob } from './library/transcode-video.ts'
+import { writeCatalogueJob } from './library/write-catalogue.ts'
 import { adoptLocationJob } from './locations/adopt-location.ts'
 import { backUpDatabaseJob } from './locations/back-up-database.ts'
 import { checkBackupsJob } from './locations/check-backups.ts'
@@ -55,5 +57,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'check-backups': checkBackupsJob(parts),
     'check-alerts': checkAlertsJob(parts),
     'deliver-notification': deliverNotificationJob(parts),
+    'adopt-catalogue': adoptCatalogueJob(parts),
+    'write-catalogue': writeCatalogueJob(parts),
   }
 }

@@ -26,6 +26,7 @@ export const OBJECT_KINDS = {
   'profile-image': { configKey: 'profileImages', deliveryKey: 'previews', mayBeArchived: false },
   'person-face': { configKey: 'personFaces', deliveryKey: 'previews', mayBeArchived: false },
   'database-backup': { configKey: 'databaseBackups', deliveryKey: null, mayBeArchived: false },
+  catalogue: { configKey: 'catalogue', deliveryKey: null, mayBeArchived: false },
 } as const satisfies Record<ObjectKind, Row>
 
 type Kinds = typeof OBJECT_KINDS

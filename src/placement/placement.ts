@@ -68,6 +68,8 @@ export type PlacementSettings = {
   scrubBucketBytes: number
   /** From the beginning of a pass to that of the next one, at least. */
   scrubIntervalMs: number
+  /** How old a change may be that is in no catalogue yet; 0: none is kept. */
+  catalogueEveryMs: number
   /** How many objects start moving together, and how many jobs for that may wait at a time. */
   rebalanceBatch: number
   rebalanceJobs: number
@@ -129,6 +131,7 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   scrubDiskBytes: 1024 ** 4,
   scrubBucketBytes: 10 * 1024 ** 3,
   scrubIntervalMs: 30 * 24 * 3_600_000,
+  catalogueEveryMs: 0,
   rebalanceBatch: 500,
   rebalanceJobs: 1_000,
 }

@@ -25,6 +25,8 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'adopt-location': ['adopt', 'locationId'],
   'read-again': ['read', 'assetId'],
   'back-up-database': ['back-up-database'],
+  'write-catalogue': ['recurring write-catalogue'],
+  'adopt-catalogue': ['adopt-catalogue'],
   'check-backups': ['recurring check-backups'],
   'sweep-readings': ['recurring sweep-readings'],
   'check-alerts': ['recurring check-alerts'],

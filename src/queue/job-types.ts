@@ -32,6 +32,8 @@ export type Jobs = {
   'sweep-readings': Record<string, never>
   'check-alerts': Record<string, never>
   'deliver-notification': { deliveryId: string }
+  'write-catalogue': Record<string, never>
+  'adopt-catalogue': Record<string, never>
 }
 export type JobName = keyof Jobs
 
@@ -70,4 +72,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   'check-alerts': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   // Four days, with the back-off.
   'deliver-notification': { queue: 'maintenance', maxAttempts: 25, priority: 0 },
+  'write-catalogue': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  // An administrator waits for it.
+  'adopt-catalogue': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },
 }

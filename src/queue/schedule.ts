@@ -16,6 +16,7 @@ export type RecurringJob = {
     | 'sweep-readings'
     | 'check-backups'
     | 'check-alerts'
+    | 'write-catalogue'
   everyMs: number
 }
 
@@ -34,6 +35,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },
   { name: 'check-alerts', everyMs: 5 * 60_000 },
+  // Looks whether what changed has waited long enough.
+  { name: 'write-catalogue', everyMs: 60_000 },
 ]
 
 /**

@@ -80,6 +80,7 @@ function status(
     uploads: { strategy: 'local-first', rollout: null, direct: null },
     cache: null,
     backups: null,
+    restoreDrill: null,
   }
   return { ...found, ...inWords(found, now) }
 }

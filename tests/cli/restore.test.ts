@@ -106,13 +106,14 @@ test('a lost machine comes back from the bucket and the key', { timeout: 300_000
   assert.equal(refused.code, 1)
   assert.match(refused.stderr, /There is an installation in this database already/)
 
-  // What comes after the backup, and is known to nobody after the restore.
+  // What comes after the backup, and is in no catalogue yet.
   await site.server.stop()
   await site.start()
   const known = [...uploads]
-  const people = await site.client.json<{ id: string }[]>('/admin/users')
   const later = await upload()
   uploads.delete(later)
+  // With the later photo, which comes back.
+  const people = await site.client.json<{ id: string }[]>('/admin/users')
   await drained(site.client, LIMIT_MS)
   await site.server.stop()
   assert.ok(!site.server.output().includes(secret), 'the log does not have the key')
@@ -135,6 +136,8 @@ test('a lost machine comes back from the bucket and the key', { timeout: 300_000
   assert.match(done.stdout, /s3 is taken over/)
   // The photo that came later and its files; the backup is known again.
   assert.match(done.stdout, /^Unknown +1 /m)
+  // Its key says whose it is.
+  assert.match(done.stdout, /^Brought back: 1 asset, /m)
   const now = await bucketState(site)
   for (const one of held) assert.ok(isThere(now, one), `${one.key} was removed or changed`)
   assert.equal((await stat(join(site.dataDir, 'backup-key.txt'))).mode & 0o777, 0o600)
@@ -148,7 +151,8 @@ test('a lost machine comes back from the bucket and the key', { timeout: 300_000
   assert.deepEqual([again.albumName, again.assetCount], ['Süden', 3])
   assert.deepEqual(await site.client.json('/admin/users'), people)
   const after = await statusOf(site.client)
-  assert.equal(after.originals.total.count, 3)
+  assert.equal(after.originals.total.count, 4)
+  assert.equal((await site.client.json<{ id: string }>(`/assets/${later}`)).id, later)
   assert.equal(after.originals.atRisk.count, 0)
   assert.equal(after.backups?.count, 1, 'the backup that it came from counts')
   // And it goes on.

@@ -29,6 +29,8 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'check-backups': unexpected,
     'check-alerts': unexpected,
     'deliver-notification': unexpected,
+    'write-catalogue': unexpected,
+    'adopt-catalogue': unexpected,
     ...given,
   }
 }

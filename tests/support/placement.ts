@@ -32,6 +32,7 @@ const KINDS: ObjectKind[] = [
   'profile-image',
   'person-face',
   'database-backup',
+  'catalogue',
 ]
 
 /** Originals where it is said, everything else local. */
@@ -72,6 +73,8 @@ export async function testPlacement(
     backups?: BackupSettings
     /** Where backups belong; absent: local. */
     backupsAt?: string[]
+    /** Where the catalogue belongs; absent: local. */
+    catalogueAt?: string[]
     /** That of another placement, which goes on to own it. */
     mediaLocation?: string
   } = {},
@@ -93,6 +96,7 @@ export async function testPlacement(
     policy: {
       ...policyOf(options.originals ?? ['s3']),
       ...(options.backupsAt && { 'database-backup': options.backupsAt }),
+      ...(options.catalogueAt && { catalogue: options.catalogueAt }),
     },
     isAwaited: isOfUnendedUpload,
     // Tests open placements one after another on the same places, and what they test is not the wait after a

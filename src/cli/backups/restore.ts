@@ -11,6 +11,7 @@ import { silentLog } from '../../log.ts'
 import { type ChosenBackup, checkChosen, chooseBackup } from '../../placement/backups/choose-backup.ts'
 import { assertMediaFolder, restoreInstallation } from '../../placement/backups/restore-installation.ts'
 import type { Location } from '../../placement/location.ts'
+import { adoptCatalogueFromCli } from '../catalogue/adopt.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { adoptFromCli } from '../storage/adopt.ts'
 import { bytes } from '../text.ts'
@@ -57,19 +58,29 @@ export async function restoreFromBackup(context: CliContext, options: RestoreOpt
     return [...parts.locations.keys()]
   })
   if (restored === null) return EXIT.attention
-  if (options.adopt) return adoptAll(context)
+  if (options.adopt) {
+    const code = await adoptAll(context)
+    context.print('')
+    const found = await adoptCatalogueFromCli(context, { yes: true, isFresh: true })
+    return code === EXIT.done ? found : code
+  }
   context.print(
     [
       '',
-      'The locations hold what came after the backup. These commands count it, and take it over; nothing is removed:',
+      'The locations hold what came after the backup. These commands take them over, and bring it back; nothing is removed:',
       ...restored.map((id) => `    glassine storage adopt ${id} --yes`),
+      '    glassine catalogue adopt --yes',
       'Then start the server. Until then nothing is written there.',
     ].join('\n'),
   )
   return EXIT.done
 }
 
-async function askForKey(context: CliContext, config: Config, keyFile: string | undefined): Promise<Key> {
+export async function askForKey(
+  context: CliContext,
+  config: Config,
+  keyFile: string | undefined,
+): Promise<Key> {
   const own = join(config.dataDir, KEY_FILE_NAME)
   const there = await readKeyFile(own)
   let typed: string
@@ -114,7 +125,7 @@ function describePlan(
 }
 
 /** One after the other; what fails with one keeps no other from being taken over. */
-async function adoptAll(context: CliContext): Promise<ExitCode> {
+export async function adoptAll(context: CliContext): Promise<ExitCode> {
   const ids = await context.withPlacement(async ({ locations }) =>
     [...locations.values()].filter(({ isReadOnly }) => !isReadOnly).map(({ id }) => id),
   )

@@ -74,6 +74,7 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     ...pendingMoveLines(status.moving),
     ...keptLines(status.kept),
     ...backupLines(status.backups, now),
+    ...drillLines(status.restoreDrill, now),
     '',
     ...whatHappens(queues, failures, style, now),
     '',
@@ -87,6 +88,14 @@ function cacheLines(cache: StorageOverview['cache']): string[] {
   const used = cache.isCounted ? `${bytes(cache.bytes)} of ` : 'up to '
   const files = cache.isCounted ? `, ${plural(cache.files, 'file')}` : ''
   return [`Cache of what was read from the bucket: ${used}${bytes(cache.limitBytes)}${files}.`]
+}
+
+function drillLines(drill: StorageOverview['restoreDrill'], now: Date): string[] {
+  if (drill === null) return []
+  const { at, assets, found, later, seconds } = drill
+  return [
+    `The last restore drill, of ${ago(at, now)}, took ${seconds} s: the originals of ${count(found)} of ${plural(assets, 'asset')} were found, and ${plural(later.assets, 'later one')} in the catalogue.`,
+  ]
 }
 
 /** Without those that are among the decisions. */

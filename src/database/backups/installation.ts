@@ -42,6 +42,11 @@ export async function noteRestored(client: pg.ClientBase | pg.Pool, takenAt: Dat
   )
 }
 
+/** A database that is made anew for what an installation has left goes on as that one. */
+export async function becomeInstallation(db: Queryable, id: string): Promise<void> {
+  await db.updateTable('installation').set({ id }).execute()
+}
+
 /** Notes for whom backups are encrypted from now on, unless somebody was first. @returns who it is */
 export async function noteRecipient(db: Queryable, recipient: string): Promise<string> {
   const row = await db

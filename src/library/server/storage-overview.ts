@@ -3,11 +3,13 @@
  * uploads.
  */
 import type { Database } from '../../database/connect.ts'
+import { lastDrill } from '../../placement/catalogue/adoption-state.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { type StorageHealth, storageHealth } from '../../placement/reports/degraded.ts'
 import { type StorageStatus, storageStatus } from '../../placement/reports/status.ts'
 import { type DirectMode, findDirectTarget } from '../../placement/uploads/direct-target.ts'
 import type { Actor } from '../access.ts'
+import type { DrillReport } from '../catalogue/drill.ts'
 import {
   describeRules,
   strategyFor,
@@ -35,20 +37,23 @@ export type StorageOverview = StorageStatus & {
   loss: LossSentence | null
   decisions: string[]
   states: readonly StateWords[]
+  /** The last restore drill (`glassine restore --drill`); null: there was none. */
+  restoreDrill: DrillReport | null
 }
 
 type Parts = { db: Database; placement: Placement }
 
 export async function storageOverview({ db, placement }: Parts, ways: UploadWays): Promise<StorageOverview> {
   const mode = ways.upload.direct ?? 'auto'
-  const [status, rules, target] = await Promise.all([
+  const [status, rules, target, restoreDrill] = await Promise.all([
     storageStatus(placement),
     describeRules(db, ways),
     findDirectTarget(placement, mode),
+    lastDrill<DrillReport>(db),
   ])
   const reason = 'location' in target ? null : target.cause
   const direct = mode === 'off' ? null : { isOffered: reason === null, reason }
-  return { ...status, uploads: { ...rules, direct }, ...inWords(status, placement.now()) }
+  return { ...status, uploads: { ...rules, direct }, ...inWords(status, placement.now()), restoreDrill }
 }
 
 /** A status in the words for people. Pure. */

@@ -10,13 +10,11 @@ import { loadInstallation } from '../../database/backups/installation.ts'
 import { checkBackup } from '../../database/backups/read-backup.ts'
 import { unseal } from '../../database/backups/seal.ts'
 import { isAppError } from '../../errors.ts'
-import type { ObjectInfo } from '../../storage/backend.ts'
 import { partsOfBackupKey } from '../keys.ts'
-import type { Proof } from '../ledger/objects.ts'
 import type { ListedKey } from '../listing/list-location.ts'
 import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
-import { adoptBytes } from '../replica-io/adopt-bytes.ts'
+import { adoptBytes, proofOfRead } from '../replica-io/adopt-bytes.ts'
 import { PROOF } from '../states.ts'
 import { isArchiveClass } from '../storage-classes.ts'
 import { noteFoundBackup } from './backup-rows.ts'
@@ -98,14 +96,13 @@ export async function adoptBackup(
       })
       .execute()
     const found = { objectId, locationId: location.id, key }
-    await adoptBytes(tx, found, { level: PROOF.readBack, proof: proofOf(location, read), held, actor: ACTOR })
+    await adoptBytes(tx, found, {
+      level: PROOF.readBack,
+      proof: proofOfRead(location, read),
+      held,
+      actor: ACTOR,
+    })
     await noteFoundBackup(tx, objectId, facts)
   })
   return true
-}
-
-/** What the answer that was read said of itself, so that a later one can be compared with it. */
-function proofOf({ kind }: Location, held: Pick<ObjectInfo, 'etag' | 'modifiedAt'>): Proof {
-  if (kind === 'disk') return { method: 'read-back', modifiedAtMs: held.modifiedAt.getTime() }
-  return { method: 'read-back', ...(held.etag !== undefined && { etag: held.etag }) }
 }

@@ -4,6 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
+import { uuidArray } from '../../database/statements/uuid-array.ts'
 import { isReadableNowSql } from './replicas.ts'
 
 /** Name the table in front of the column: each stands inside a subquery. */
@@ -39,6 +40,30 @@ export async function hasVerifiedReplica(db: Queryable, objectId: string): Promi
   const { rows } = await sql`
     select from replica where object_id = ${objectId}::uuid and state = 'verified' limit 1`.execute(db)
   return rows.length > 0
+}
+
+export type PlacedObject = {
+  id: string
+  size: number
+  /** Lower-case hex. */
+  sha256: string
+  contentType: string
+  extension: string
+  /** Where it is verified, by the name of the location. */
+  keys: Record<string, string>
+}
+
+/** What these objects are, and where their verified replicas lie; by their ids. */
+export async function placesOfObjects(
+  db: Queryable,
+  ids: readonly string[],
+): Promise<Map<string, PlacedObject>> {
+  const { rows } = await sql<PlacedObject>`
+    select id, size, encode(sha256, 'hex') as sha256, content_type as "contentType", extension,
+      coalesce((select jsonb_object_agg(location_id, key) from replica
+        where object_id = o.id and state = 'verified'), '{}') as keys
+    from stored_object o where id = any(${uuidArray(ids)}::uuid[])`.execute(db)
+  return new Map(rows.map((row) => [row.id, row]))
 }
 
 /**

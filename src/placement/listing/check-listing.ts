@@ -6,7 +6,7 @@
 import { loadInstallation } from '../../database/backups/installation.ts'
 import { AppError } from '../../errors.ts'
 import { isStorageError } from '../../storage/backend.ts'
-import { partsOfBackupKey } from '../keys.ts'
+import { isCatalogueKey, partsOfBackupKey } from '../keys.ts'
 import { noteDoubt, proveVerified } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
@@ -117,6 +117,7 @@ function countListed(stretch: readonly Difference[], installation: string): List
     if (entry.replica !== null || entry.stray === 'under-way') continue
     // Ours, though nobody counts on it: damaged, say, or from before this ledger was restored.
     if (partsOfBackupKey(entry.listed.key)?.installation === installation) continue
+    if (isCatalogueKey(entry.listed.key, installation)) continue
     found.unknown.count += 1
     found.unknown.bytes += entry.listed.size
   }

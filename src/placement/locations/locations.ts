@@ -33,6 +33,7 @@ const WAITING_FOR_A_LOCATION: JobName[] = [
   'change-class',
   'restore-replica',
   'back-up-database',
+  'adopt-catalogue',
 ]
 
 /** Of a name that somebody typed. @throws AppError invalid, with the names that there are */

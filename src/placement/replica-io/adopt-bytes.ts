@@ -1,11 +1,23 @@
 import { sql } from 'kysely'
 import type { Queryable, Tx } from '../../database/connect.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
+import type { ObjectInfo } from '../../storage/backend.ts'
 import { knownKey } from '../keys.ts'
 import { clearingForMs, noteKeyToClear } from '../ledger/keys-to-clear.ts'
+import type { Proof } from '../ledger/objects.ts'
 import { leaseEnd, proveReplica, type ReplicaName } from '../ledger/replicas.ts'
+import type { Location } from '../location.ts'
 import { ORDINARY_CLASS } from '../storage-classes.ts'
 import type { Same } from './verify.ts'
+
+/** What an answer that was read to its end said of itself, so that a later one can be compared with it. */
+export function proofOfRead(
+  { kind }: Pick<Location, 'kind'>,
+  held: Pick<ObjectInfo, 'etag' | 'modifiedAt'>,
+): Proof {
+  if (kind === 'disk') return { method: 'read-back', modifiedAtMs: held.modifiedAt.getTime() }
+  return { method: 'read-back', ...(held.etag !== undefined && { etag: held.etag }) }
+}
 
 /** A writer that lost its replica so has ended by then; what it has put is looked at. */
 const WRITER_ENDS_MS = 10 * 60_000

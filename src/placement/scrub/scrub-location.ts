@@ -33,7 +33,13 @@ const BATCH = 100
 /**
  * Kinds that nobody can make again. A picture that was made of an original is compared whenever it is sent.
  */
-const KINDS = ['original', 'sidecar', 'profile-image', 'database-backup'] satisfies StoredObject['kind'][]
+const KINDS = [
+  'original',
+  'sidecar',
+  'profile-image',
+  'database-backup',
+  'catalogue',
+] satisfies StoredObject['kind'][]
 
 export type ScrubReport = {
   locationId: string

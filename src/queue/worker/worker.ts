@@ -144,6 +144,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         'sweep-readings',
         'check-backups',
         'check-alerts',
+        'write-catalogue',
       ],
       2,
     ),
@@ -157,7 +158,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // volume and one bucket at a time; and a backup, which reads the whole database; and messages, whose
     // receivers may be slow. (Each lane may want a
     // connection at the same moment.)
-    lane(['adopt-location', 'back-up-database', 'deliver-notification'], 3),
+    lane(['adopt-location', 'adopt-catalogue', 'back-up-database', 'deliver-notification'], 3),
   ].flatMap(({ names, limit, slowAfterMs }) => {
     const wanted = names.filter((name) => options.only?.includes(name) ?? true)
     return wanted.length > 0 ? [lane(wanted, limit, slowAfterMs)] : []

@@ -41,7 +41,10 @@ export function commandLineOf(setup: SiteSetup, mediaTools: MediaTools): CliCont
       const { local, bucket } = openLocationsOf(setup)
       const locations = new Map([local, bucket].map((location) => [location.id, location]))
       const assertNoInstallation = () => withEmpty(async () => undefined)
-      return use({ config, locations, assertNoInstallation, withEmpty })
+      const withScratch = async () => {
+        throw new Error('no scenario makes a restore drill')
+      }
+      return use({ config, locations, assertNoInstallation, withEmpty, withScratch })
     },
     withWorker: (use) =>
       withSite(async ({ placement, db, pool }) => {

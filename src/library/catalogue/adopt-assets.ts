@@ -1,0 +1,305 @@
+/**
+ * Brings assets back whose files a location holds: of each, all bytes are read before it counts, its SHA-256 is
+ * that of the catalogue, and so is its SHA-1, by which clients ask whether they may delete theirs.
+ */
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import type { Database, Queryable, Tx } from '../../database/connect.ts'
+import { formatOf } from '../../media/formats.ts'
+import { adoptObject, type ReadBytes, readBytes } from '../../placement/catalogue/adopt-object.ts'
+import type { CatalogueReport } from '../../placement/catalogue/adoption-state.ts'
+import { safeExtension } from '../../placement/keys.ts'
+import type { ListedKey } from '../../placement/listing/list-location.ts'
+import type { Location } from '../../placement/location.ts'
+import type { Placement } from '../../placement/placement.ts'
+import { setAssetFile } from '../assets/asset-files.ts'
+import { enqueueProcessing } from '../assets/enqueue-processing.ts'
+import { insertAsset, SameBytesArrived } from '../assets/insert-asset.ts'
+import { toStorableTime } from '../wall-clock.ts'
+import { adoptUnknownUser } from './adopt-people.ts'
+import type { AssetEntry } from './entries.ts'
+
+export type AdoptingParts = {
+  db: Database
+  placement: Placement
+  report: CatalogueReport
+  isRebuild: boolean
+  /** Keys whose bytes are not what the catalogue says, or can't be read. */
+  doubtful: Set<string>
+  signal: AbortSignal | undefined
+}
+
+/** Thrown so that nothing stays of what turned out to be something else. */
+class NotThis extends Error {}
+
+/** A later state's entry of an asset; null: none that may be followed. */
+export async function newEntryOf(db: Queryable, assetId: string): Promise<AssetEntry | null> {
+  const row = await db
+    .selectFrom('catalogue_found')
+    .select('entry')
+    .where('kind', '=', 'asset')
+    .where('id', '=', assetId)
+    .where('is_gone', '=', false)
+    .where('is_known', '=', false)
+    .executeTakeFirst()
+  return (row?.entry as AssetEntry | undefined) ?? null
+}
+
+/** Whether any catalogue has ever said something of the asset. */
+async function isNamedAtAll(db: Queryable, assetId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('catalogue_found')
+    .select('id')
+    .where('kind', '=', 'asset')
+    .where('id', '=', assetId)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+export async function hasAsset(db: Queryable, assetId: string): Promise<boolean> {
+  const row = await db.selectFrom('asset').select('id').where('id', '=', assetId).executeTakeFirst()
+  return row !== undefined
+}
+
+async function hasUser(db: Queryable, userId: string): Promise<boolean> {
+  const row = await db.selectFrom('app_user').select('id').where('id', '=', userId).executeTakeFirst()
+  return row !== undefined
+}
+
+/** Of the original under this key. True: it is settled, for better or worse. */
+export async function adoptOriginal(
+  parts: AdoptingParts,
+  location: Location,
+  key: string,
+  entry: AssetEntry,
+): Promise<boolean> {
+  const { db, placement, report, signal } = parts
+  if (!(await hasUser(db, entry.owner))) return false
+  const read = await readRight(parts, location, key, entry.original)
+  if (read === null) return false
+  if (read.sha1 !== entry.sha1) {
+    report.wrong += 1
+    parts.doubtful.add(key)
+    placement.log.warn({ location: location.id, key }, 'the catalogue says another SHA-1 of a file')
+    return false
+  }
+  signal?.throwIfAborted()
+  const isDone = await settle(report, 'already', () =>
+    db.transaction().execute(async (tx) => {
+      await adoptOrThrow(tx, placement, location, read, {
+        ...entry.original,
+        ...{ ownerId: entry.owner, assetId: entry.id, kind: 'original' },
+      })
+      await insertFound(tx, entry, read)
+      await enqueueProcessing(tx, { id: entry.id, ownerId: entry.owner })
+    }),
+  )
+  if (isDone) report.assets += 1
+  return true
+}
+
+/** Another copy of an asset's original, at another location than the first. */
+export async function adoptCopy(
+  parts: AdoptingParts,
+  location: Location,
+  key: string,
+  entry: AssetEntry,
+): Promise<void> {
+  const { db, placement } = parts
+  const asset = await db
+    .selectFrom('asset')
+    .select('original_object_id as objectId')
+    .where('id', '=', entry.id)
+    .where('owner_id', '=', entry.owner)
+    .executeTakeFirst()
+  if (asset?.objectId !== entry.original.id) return
+  const read = await readRight(parts, location, key, entry.original)
+  if (read === null) return
+  const object = { ...entry.original, ownerId: entry.owner, assetId: entry.id, kind: 'original' as const }
+  await db.transaction().execute((tx) => adoptObject(tx, placement, location, object, read))
+}
+
+async function insertFound(tx: Tx, entry: AssetEntry, read: ReadBytes): Promise<void> {
+  await insertAsset(
+    tx,
+    { userId: entry.owner },
+    {
+      assetId: entry.id,
+      objectId: entry.original.id,
+      format: { type: entry.type, mimeType: entry.mimeType },
+      upload: {
+        fileName: entry.name,
+        fields: {
+          fileCreatedAt: new Date(entry.fileCreatedAt),
+          fileModifiedAt: new Date(entry.fileModifiedAt),
+          isFavorite: entry.isFavorite,
+          visibility: entry.visibility,
+          durationMs: entry.durationMs,
+          // Its film may come later.
+          livePhotoVideoId: null,
+        },
+        original: { sha1: Buffer.from(read.sha1, 'hex'), size: read.size },
+      },
+      isEmbedded: entry.isEmbedded,
+    },
+  )
+  await tx
+    .updateTable('asset')
+    .set({
+      local_date_time: entry.localDateTime,
+      time_zone: entry.timeZone,
+      created_at: new Date(entry.createdAt),
+      // Its time in the trash begins anew.
+      deleted_at: entry.trashedAt === null ? null : sql<Date>`now()`,
+    })
+    .where('id', '=', entry.id)
+    .execute()
+  const { said } = entry
+  if (said === null) return
+  await tx
+    .insertInto('asset_exif')
+    .values({
+      asset_id: entry.id,
+      description: said.description,
+      rating: said.rating,
+      latitude: said.latitude,
+      longitude: said.longitude,
+      date_time_original: said.dateTimeOriginal === null ? null : new Date(said.dateTimeOriginal),
+      time_zone: said.timeZone,
+      user_set: said.fields.filter((field) => SAID_FIELDS.includes(field)),
+    })
+    .execute()
+}
+
+/** What a user may set, so that the file has no word in it. */
+const SAID_FIELDS = [
+  'description',
+  'rating',
+  'latitude',
+  'longitude',
+  'date_time_original',
+  'time_zone',
+  'live_photo_video_id',
+]
+
+/** Of the sidecar under this key, whose asset is there. */
+export async function adoptSidecar(
+  parts: AdoptingParts,
+  location: Location,
+  key: string,
+  entry: AssetEntry,
+): Promise<boolean> {
+  const { db, placement, report } = parts
+  const { sidecar } = entry
+  if (sidecar === null) return false
+  const read = await readRight(parts, location, key, sidecar)
+  if (read === null) return false
+  const isDone = await settle(report, 'already', () =>
+    db.transaction().execute(async (tx) => {
+      await adoptOrThrow(tx, placement, location, read, {
+        ...sidecar,
+        ...{ ownerId: entry.owner, assetId: entry.id, kind: 'sidecar' },
+      })
+      await setAssetFile(tx, entry.id, 'sidecar', { objectId: sidecar.id, width: null, height: null })
+      await enqueueProcessing(tx, { id: entry.id, ownerId: entry.owner })
+    }),
+  )
+  if (isDone) report.sidecars += 1
+  return true
+}
+
+/**
+ * An original that no catalogue names, such as one that came minutes before the end: the ids in its key, and what
+ * the file says of itself, are all that is known. Where nobody is left, a user is made for it.
+ */
+export async function adoptByKeyAlone(
+  parts: AdoptingParts,
+  location: Location,
+  listed: ListedKey,
+  { ownerId, assetId }: { ownerId: string; assetId: string },
+): Promise<void> {
+  const { db, placement, report, isRebuild, signal } = parts
+  const name = `${assetId}.${listed.key.split('.').at(-1)}`
+  const format = formatOf(name)
+  if (format === null || (await isNamedAtAll(db, assetId))) return
+  if (!(await hasUser(db, ownerId))) {
+    if (!isRebuild || !(await adoptUnknownUser(db, ownerId))) return
+    report.users += 1
+  }
+  const read = await readBytes(location, listed.key, listed.size, signal)
+  if (read === 'archived') report.archived += 1
+  if (typeof read === 'string') return
+  const objectId = randomUUID()
+  const time = toStorableTime(listed.lastModified)
+  const fields = { fileCreatedAt: time, fileModifiedAt: time, isFavorite: false, durationMs: null }
+  const isDone = await settle(report, 'already', () =>
+    db.transaction().execute(async (tx) => {
+      await adoptOrThrow(tx, placement, location, read, {
+        ...{ id: objectId, ownerId, assetId, kind: 'original', contentType: format.mimeType },
+        extension: safeExtension(format.extension),
+      })
+      await insertAsset(
+        tx,
+        { userId: ownerId },
+        {
+          ...{ assetId, objectId, format },
+          upload: {
+            fileName: name,
+            fields: { ...fields, visibility: 'timeline', livePhotoVideoId: null },
+            original: { sha1: Buffer.from(read.sha1, 'hex'), size: read.size },
+          },
+        },
+      )
+      await enqueueProcessing(tx, { id: assetId, ownerId })
+    }),
+  )
+  if (!isDone) return
+  report.assets += 1
+  report.byKeyAlone += 1
+}
+
+/** Null where these are not the bytes of the catalogue, which is counted. */
+async function readRight(
+  { report, placement, doubtful, signal }: AdoptingParts,
+  location: Location,
+  key: string,
+  { size, sha256 }: { size: number; sha256: string },
+): Promise<ReadBytes | null> {
+  const read = await readBytes(location, key, size, signal)
+  if (read === 'absent') return null
+  if (read !== 'wrong-size' && read !== 'archived' && read.sha256 === sha256) return read
+  doubtful.add(key)
+  if (read === 'archived') {
+    report.archived += 1
+    return null
+  }
+  report.wrong += 1
+  placement.log.warn({ location: location.id, key }, 'a file is not what the catalogue says: it stays there')
+  return null
+}
+
+async function adoptOrThrow(
+  tx: Tx,
+  placement: Placement,
+  location: Location,
+  read: ReadBytes,
+  object: Parameters<typeof adoptObject>[3],
+): Promise<void> {
+  if (!(await adoptObject(tx, placement, location, object, read))) throw new NotThis()
+}
+
+/** False where the same bytes, or the same id, are there already, which is counted. */
+async function settle(
+  report: CatalogueReport,
+  count: 'already',
+  work: () => Promise<void>,
+): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (!(error instanceof SameBytesArrived) && !(error instanceof NotThis)) throw error
+    report[count] += 1
+    return false
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * After a restore or a rebuild: what the catalogues and the locations have that the database has not comes back
+ * as what it was, with its ids. Nothing is put, changed or removed at a location, and what the database has stays.
+ * Killed at any point, the job goes on; looking at a file twice changes nothing.
+ */
+import { sql } from 'kysely'
+import { loadInstallation } from '../../database/backups/installation.ts'
+import type { Database, Queryable } from '../../database/connect.ts'
+import {
+  type CatalogueAdoption,
+  type CatalogueReport,
+  catalogueAdoption,
+  emptyCatalogueReport,
+  ownHeads,
+  saveCatalogueAdoption,
+} from '../../placement/catalogue/adoption-state.ts'
+import { followHeads } from '../../placement/catalogue/write-batch.ts'
+import { partsOfKey } from '../../placement/keys.ts'
+import { type Difference, listLocation } from '../../placement/listing/list-location.ts'
+import type { Location } from '../../placement/location.ts'
+import type { Placement } from '../../placement/placement.ts'
+import { confirmLocationNow } from '../../placement/replica-io/mark-bad.ts'
+import { enqueue } from '../../queue/enqueue.ts'
+import { wakeJobs } from '../../queue/wake.ts'
+import {
+  type AdoptingParts,
+  adoptByKeyAlone,
+  adoptCopy,
+  adoptOriginal,
+  adoptSidecar,
+  hasAsset,
+  newEntryOf,
+} from './adopt-assets.ts'
+import { adoptChanges } from './adopt-changes.ts'
+import { adoptAlbumAssets, adoptAlbums, adoptLivePhotos, adoptUsers, usersNotMade } from './adopt-people.ts'
+import type { AssetEntry } from './entries.ts'
+import { type Found, loadFound } from './load-found.ts'
+
+/** Between two notes of the progress. */
+const NOTE_MS = 1_000
+const PAGE = 200
+
+/** Has a job do it; one that is under way goes on. */
+export async function beginCatalogueAdoption(
+  db: Database,
+  options: CatalogueAdoption['options'],
+): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    const running = await catalogueAdoption(tx)
+    if (running?.state !== 'running') await saveCatalogueAdoption(tx, begun(options))
+    await enqueue(tx, 'adopt-catalogue', {}, { onlyIfNone: true })
+  })
+  await wakeJobs(db, ['adopt-catalogue'])
+}
+
+function begun(options: CatalogueAdoption['options']): CatalogueAdoption {
+  return {
+    ...{ state: 'running', options, doing: 'begins', report: emptyCatalogueReport() },
+    ...{ startedAt: new Date().toISOString(), finishedAt: null },
+  }
+}
+
+/** Those of the configuration that are not another installation's. */
+export function catalogueLocations({ locations }: Pick<Placement, 'locations'>): Location[] {
+  return [...locations.values()].filter(({ isReadOnly }) => !isReadOnly)
+}
+
+/** @throws what a location throws, and where one is not this ledger's: a later try goes on */
+export async function adoptCatalogue(
+  { db, placement }: { db: Database; placement: Placement },
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<CatalogueAdoption | null> {
+  const adoption = await catalogueAdoption(db)
+  if (adoption?.state !== 'running') return adoption
+  const { options, report } = adoption
+  const places = catalogueLocations(placement)
+  let notedAt = 0
+  const note = async (doing: string) => {
+    adoption.doing = doing
+    if (performance.now() - notedAt < NOTE_MS) return
+    notedAt = performance.now()
+    await saveCatalogueAdoption(db, adoption)
+  }
+  // Before anything is believed of them.
+  for (const { id } of places) await confirmLocationNow(placement, id)
+  const { id: installation } = await loadInstallation(db)
+  await note('reading the catalogue')
+  const found = await loadFound(db, places, { installation, heads: await ownHeads(db), signal })
+  // What was not brought back is looked at again by every run.
+  Object.assign(report, { already: 0, wrong: 0, archived: 0 })
+  Object.assign(report, { batches: found.batches, unusable: found.unusable, refused: found.refused })
+  const parts: AdoptingParts = {
+    db,
+    placement,
+    report,
+    isRebuild: options.isRebuild,
+    doubtful: new Set(),
+    signal,
+  }
+  await adoptChanges(db, { isFresh: options.isFresh })
+  const hadUsers = await hasAnyUser(db)
+  report.users += await adoptUsers(db, { areAdmins: options.isRebuild && !hadUsers })
+  await tellUsersNotMade(db, report)
+  report.albums += await adoptAlbums(db)
+  for (const location of places) {
+    let looked = 0
+    for await (const entry of listLocation(placement, location, { signal })) {
+      signal?.throwIfAborted()
+      looked += 1
+      await lookAt(parts, location, entry)
+      await note(`${location.id}: ${looked} files looked at, ${report.assets} photos and videos brought back`)
+    }
+  }
+  await adoptByTheirKeys(parts, places)
+  await adoptLivePhotos(db)
+  await adoptAlbumAssets(db)
+  report.missing = await countMissing(db)
+  report.deletedLater = await countDeletedLater(db, found)
+  if (options.trashDeleted) report.trashed += await trashDeletedLater(db, found)
+  const done: CatalogueAdoption = {
+    ...adoption,
+    ...{ state: 'done', doing: '', finishedAt: new Date().toISOString() },
+  }
+  await db.transaction().execute(async (tx) => {
+    await followHeads(tx, found.heads.length > 0 ? found.heads : await ownHeads(tx))
+    await saveCatalogueAdoption(tx, done)
+    await sql`delete from catalogue_found`.execute(tx)
+  })
+  placement.log.info(
+    { ...report, unusable: report.unusable.length },
+    'what the catalogue says was taken over',
+  )
+  return done
+}
+
+/** Files that no replica names, and that are no leftovers of what this ledger has given up itself. */
+async function lookAt(parts: AdoptingParts, location: Location, entry: Difference): Promise<void> {
+  if (entry.replica !== null || entry.stray !== 'unknown') return
+  const { listed } = entry
+  const named = partsOfKey(listed.key)
+  if (named === null || named.assetId === null) return
+  if (named.kind !== 'original' && named.kind !== 'sidecar') return
+  const { ownerId, assetId } = named
+  const found = await newEntryOf(parts.db, assetId)
+  const isThere = await hasAsset(parts.db, assetId)
+  const isRight = found !== null && found.owner === ownerId
+  if (named.kind === 'sidecar') {
+    if (isRight && isThere && found.sidecar?.size === listed.size)
+      await adoptSidecar(parts, location, listed.key, found)
+    return
+  }
+  if (isRight) {
+    if (found.original.size !== listed.size) return
+    // The same original at a second location.
+    if (isThere) await adoptCopy(parts, location, listed.key, found)
+    else await adoptOriginal(parts, location, listed.key, found)
+    return
+  }
+  if (!isThere) await adoptByKeyAlone(parts, location, listed, { ownerId, assetId })
+}
+
+/** Those whose keys have another asset's id, or that this ledger knew before without an asset. */
+async function adoptByTheirKeys(parts: AdoptingParts, places: readonly Location[]): Promise<void> {
+  let after = '00000000-0000-0000-0000-000000000000'
+  for (;;) {
+    const { rows } = await sql<{ entry: AssetEntry }>`
+      select entry from catalogue_found found
+      where kind = 'asset' and not is_gone and not is_known and id > ${after}::uuid
+        and not exists (select from asset where asset.id = found.id)
+      order by id limit ${PAGE}`.execute(parts.db)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    for (const { entry } of rows)
+      for (const location of places) {
+        const key = entry.original.keys[location.id]
+        parts.signal?.throwIfAborted()
+        if (key === undefined || parts.doubtful.has(key)) continue
+        if (await adoptOriginal(parts, location, key, entry)) break
+      }
+    after = last.entry.id
+  }
+}
+
+/** Whose address somebody else has here: their photos stay where they are. */
+async function tellUsersNotMade(db: Queryable, { refused }: CatalogueReport): Promise<void> {
+  for (const { id, email } of await usersNotMade(db)) {
+    refused.count += 1
+    refused.examples.push(`user ${id}: another user has the address ${email}`)
+  }
+}
+
+async function hasAnyUser(db: Queryable): Promise<boolean> {
+  return (await db.selectFrom('app_user').select('id').limit(1).executeTakeFirst()) !== undefined
+}
+
+/** Of `catalogue_found found`: an asset of a later state that is not there, as itself or as the same bytes. */
+export const IS_LACKING = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
+  and not exists (select from asset where asset.id = found.id)
+  and not exists (select from asset where owner_id = (found.entry ->> 'owner')::uuid
+    and checksum = decode(found.entry ->> 'sha1', 'hex'))`
+
+export async function countMissing(db: Queryable): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::float8 as count from catalogue_found found where ${IS_LACKING}`.execute(db)
+  return rows[0]!.count
+}
+
+/** An asset that a later state has deleted for good; what was changed here since is not meant. */
+function isDeletedLater({ hasAll }: Pick<Found, 'hasAll'>) {
+  return sql`not exists (select from catalogue_change where subject = 'asset' and subject_id = asset.id)
+    and (exists (select from catalogue_found found where kind = 'asset' and found.id = asset.id and is_gone
+        and not is_known)
+      or ${hasAll} and not exists (select from catalogue_found found where kind = 'asset' and found.id = asset.id))`
+}
+
+export async function countDeletedLater(db: Queryable, found: Pick<Found, 'hasAll'>): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::float8 as count from asset where ${isDeletedLater(found)}`.execute(db)
+  return rows[0]!.count
+}
+
+/** Only into the trash, where they stay for as long as anything else. */
+async function trashDeletedLater(db: Queryable, found: Pick<Found, 'hasAll'>): Promise<number> {
+  const { rows } = await sql`
+    update asset set deleted_at = now(), updated_at = now()
+    where deleted_at is null and ${isDeletedLater(found)} returning id`.execute(db)
+  return rows.length
+}

@@ -1,0 +1,140 @@
+/**
+ * What a line of the catalogue says, of a user, an asset or an album; and what one must look like to be
+ * believed. Who can write to a bucket can write a catalogue, so nothing in it is taken without a check, and no
+ * entry can name another user's key. No password, token or key is in it.
+ */
+import { z } from 'zod'
+import { partsOfKey } from '../../placement/keys.ts'
+import { EMAIL } from '../users/email.ts'
+
+/** Of one object: that of the largest bucket. */
+const MAX_BYTES = 50 * 2 ** 40
+const TEXT = z
+  .string()
+  .max(10_000)
+  .refine((text) => !text.includes('\0'), 'holds a zero byte')
+const ID = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+const TIME = z.iso.datetime()
+const SHA256 = z.string().regex(/^[0-9a-f]{64}$/)
+const SHA1 = z.string().regex(/^[0-9a-f]{40}$/)
+const WALL_CLOCK = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?$/)
+const EXTENSION = z.string().regex(/^[a-z0-9]{1,10}$/)
+
+/** `keys`: where it was verified, by the name of the location. */
+const OBJECT = z.strictObject({
+  id: ID,
+  size: z.int().min(0).max(MAX_BYTES),
+  sha256: SHA256,
+  contentType: z
+    .string()
+    .regex(/^[\w.+-]+\/[\w.+-]+$/)
+    .max(100),
+  extension: EXTENSION,
+  keys: z.record(z.string().max(100), z.string().max(500)),
+})
+
+const USER = z.strictObject({
+  id: ID,
+  email: EMAIL,
+  name: TEXT,
+  isAdmin: z.boolean(),
+  createdAt: TIME,
+  deletedAt: TIME.nullable(),
+})
+
+/** What the user has said of it, against what the file says; absent: nothing. */
+const SAID = z.strictObject({
+  fields: z.array(z.string().max(100)).max(50),
+  description: z.string().max(100_000),
+  rating: z.int().nullable(),
+  latitude: z.number().min(-90).max(90).nullable(),
+  longitude: z.number().min(-180).max(180).nullable(),
+  dateTimeOriginal: TIME.nullable(),
+  timeZone: z.string().max(100).nullable(),
+})
+
+const ASSET = z.strictObject({
+  id: ID,
+  owner: ID,
+  type: z.enum(['IMAGE', 'VIDEO', 'AUDIO', 'OTHER']),
+  name: TEXT.min(1),
+  mimeType: z
+    .string()
+    .regex(/^[\w.+-]+\/[\w.+-]+$/)
+    .max(100),
+  sha1: SHA1,
+  original: OBJECT,
+  sidecar: OBJECT.nullable(),
+  fileCreatedAt: TIME,
+  fileModifiedAt: TIME,
+  localDateTime: WALL_CLOCK,
+  timeZone: z.string().max(100).nullable(),
+  createdAt: TIME,
+  /** Since when it is in the trash. */
+  trashedAt: TIME.nullable(),
+  isFavorite: z.boolean(),
+  visibility: z.enum(['timeline', 'archive', 'hidden', 'locked']),
+  livePhotoVideo: ID.nullable(),
+  isEmbedded: z.boolean(),
+  durationMs: z.int().min(0).nullable(),
+  albums: z.array(z.strictObject({ id: ID, since: TIME })).max(10_000),
+  said: SAID.nullable(),
+})
+
+const ALBUM = z.strictObject({
+  id: ID,
+  name: TEXT,
+  description: z.string().max(100_000),
+  order: z.enum(['asc', 'desc']),
+  createdAt: TIME,
+  members: z.array(z.strictObject({ user: ID, role: z.enum(['owner', 'editor', 'viewer']) })).max(10_000),
+})
+
+const GONE = z.strictObject({ kind: z.enum(['user', 'asset', 'album']), id: ID })
+
+const ENTRY = z.union([
+  z.strictObject({ user: USER }),
+  z.strictObject({ asset: ASSET }),
+  z.strictObject({ album: ALBUM }),
+  z.strictObject({ gone: GONE }),
+])
+
+export type CatalogueObject = z.output<typeof OBJECT>
+export type UserEntry = z.output<typeof USER>
+export type AssetEntry = z.output<typeof ASSET>
+export type AlbumEntry = z.output<typeof ALBUM>
+export type Entry = z.output<typeof ENTRY>
+export type Subject = 'user' | 'asset' | 'album'
+export type ReadEntry = { kind: Subject; id: string; isGone: boolean; value: object }
+
+/** What an entry says, or why it is not believed. */
+export function readEntry(line: unknown): ReadEntry | { refused: string } {
+  const parsed = ENTRY.safeParse(line)
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    return { refused: `${issue?.path.join('.') || 'entry'}: ${issue?.message ?? 'is none'}` }
+  }
+  const entry = parsed.data
+  if ('gone' in entry) return { ...entry.gone, isGone: true, value: entry.gone }
+  if ('user' in entry) return { kind: 'user', id: entry.user.id, isGone: false, value: entry.user }
+  if ('album' in entry) return { kind: 'album', id: entry.album.id, isGone: false, value: entry.album }
+  const { asset } = entry
+  for (const [kind, object] of [
+    ['original', asset.original],
+    ['sidecar', asset.sidecar],
+  ] as const)
+    for (const key of Object.values(object?.keys ?? {}))
+      if (!isKeyOf(key, asset, kind))
+        return { refused: `${kind}.keys: "${key}" is no key of an ${kind} of this user` }
+  return { kind: 'asset', id: asset.id, isGone: false, value: asset }
+}
+
+/** Whether the key is one that a file of this kind of the asset's owner may have. */
+export function isKeyOf(
+  key: string,
+  { owner }: Pick<AssetEntry, 'owner'>,
+  kind: 'original' | 'sidecar',
+): boolean {
+  const parts = partsOfKey(key)
+  return parts !== null && parts.ownerId === owner && parts.assetId !== null && parts.kind === kind
+}

@@ -1,0 +1,118 @@
+/**
+ * Bytes that a catalogue, or a key alone, says are a file of somebody's. They are believed when all of them
+ * were read, and have the SHA-256 that is expected; nothing at the location is changed.
+ */
+import { createHash } from 'node:crypto'
+import type { Tx } from '../../database/connect.ts'
+import type { ObjectKind } from '../../database/schema.ts'
+import { isStorageError, type ObjectInfo } from '../../storage/backend.ts'
+import { knownKey } from '../keys.ts'
+import { enqueueNextSteps } from '../ledger/next-steps.ts'
+import { lockObject } from '../ledger/replicas.ts'
+import type { Location } from '../location.ts'
+import type { Placement } from '../placement.ts'
+import { adoptBytes, proofOfRead } from '../replica-io/adopt-bytes.ts'
+import { PROOF } from '../states.ts'
+import { isArchiveClass } from '../storage-classes.ts'
+
+const ACTOR = 'adopt'
+
+/** What was read; digests are lower-case hex. */
+export type ReadBytes = { key: string; size: number; sha256: string; sha1: string; held: ObjectInfo }
+
+/**
+ * Reads all bytes under a key. `absent`: nothing is there. `archived`: it must be restored first. `wrong-size`:
+ * it is of another size than is expected, and was not read.
+ * @throws what the location throws
+ */
+export async function readBytes(
+  { backend }: Location,
+  key: string,
+  expectedSize: number | null,
+  signal?: AbortSignal,
+): Promise<ReadBytes | 'absent' | 'archived' | 'wrong-size'> {
+  const held = await backend.head(knownKey(key))
+  if (held === null) return 'absent'
+  if (isArchiveClass(held.storageClass ?? null)) return 'archived'
+  if (expectedSize !== null && held.size !== expectedSize) return 'wrong-size'
+  const sha256 = createHash('sha256')
+  const sha1 = createHash('sha1')
+  let size = 0
+  try {
+    const read = await backend.get(knownKey(key), signal ? { signal } : {})
+    try {
+      for await (const piece of read.stream as AsyncIterable<Buffer>) {
+        sha256.update(piece)
+        sha1.update(piece)
+        size += piece.length
+      }
+    } finally {
+      read.stream.destroy()
+    }
+    if (size !== read.size || read.size !== held.size) return 'wrong-size'
+    const seen = { ...held, etag: read.etag, modifiedAt: read.modifiedAt } as ObjectInfo
+    return { key, size, sha256: sha256.digest('hex'), sha1: sha1.digest('hex'), held: seen }
+  } catch (error) {
+    if (isStorageError(error, 'not-found')) return 'absent'
+    if (isStorageError(error, 'archived')) return 'archived'
+    throw error
+  }
+}
+
+export type ObjectToAdopt = {
+  id: string
+  ownerId: string
+  assetId: string
+  kind: ObjectKind
+  contentType: string
+  extension: string
+}
+
+/**
+ * Makes what was read a verified replica of an object, which is made where there is none of this id; the
+ * library links it in the same transaction. False where an object of this id is another one, or is on its way
+ * out, or another replica of it at the location counts.
+ */
+export async function adoptObject(
+  tx: Tx,
+  placement: Placement,
+  location: Location,
+  object: ObjectToAdopt,
+  read: ReadBytes,
+): Promise<boolean> {
+  await tx
+    .insertInto('stored_object')
+    .values({
+      id: object.id,
+      owner_id: object.ownerId,
+      asset_id: object.assetId,
+      kind: object.kind,
+      size: read.size,
+      sha256: Buffer.from(read.sha256, 'hex'),
+      content_type: object.contentType,
+      extension: object.extension,
+      is_linked: true,
+    })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute()
+  const now = await lockObject(tx, object.id)
+  const isIt =
+    now !== null &&
+    now.object.state === 'live' &&
+    now.object.kind === object.kind &&
+    now.object.ownerId === object.ownerId &&
+    now.object.sha256 === read.sha256
+  if (!isIt) return false
+  const named = { objectId: object.id, locationId: location.id, key: knownKey(read.key) }
+  const proven = {
+    level: PROOF.readBack,
+    proof: proofOfRead(location, read.held),
+    held: read.held,
+    actor: ACTOR,
+  }
+  if ((await adoptBytes(tx, named, proven)) === 'taken') return false
+  // An upload that was under way in an older state of the ledger has an object that nothing refers to yet.
+  await tx.updateTable('stored_object').set({ is_linked: true }).where('id', '=', object.id).execute()
+  await enqueueNextSteps(tx, placement, object.id)
+  return true
+}

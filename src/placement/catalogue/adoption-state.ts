@@ -1,0 +1,82 @@
+/** How the taking over of what catalogues say stands, for the job that does it and the people who wait. */
+import type { Queryable } from '../../database/connect.ts'
+import type { UnusableBatch } from './find-batches.ts'
+
+/**
+ * `assets`, `sidecars`: brought back. `byKeyAlone`: of these, those that no catalogue names. `already`: the same
+ * bytes are there as another asset. `wrong`: what lies there is not what the catalogue says. `archived`: it must
+ * be restored before it can be read. `missing`: named, and found nowhere. `deletedLater`: in the database, and
+ * deleted by a later state of it; `trashed`: of these, those that were put into the trash.
+ */
+export type CatalogueReport = {
+  batches: number
+  unusable: UnusableBatch[]
+  refused: { count: number; examples: string[] }
+  users: number
+  albums: number
+  assets: number
+  sidecars: number
+  byKeyAlone: number
+  already: number
+  wrong: number
+  archived: number
+  missing: number
+  deletedLater: number
+  trashed: number
+}
+
+/**
+ * `options.isRebuild`: the database was empty. `isFresh`: it was restored or made a moment ago, and nobody has
+ * used it. `trashDeleted`: what was deleted later goes into the trash.
+ */
+export type CatalogueAdoption = {
+  state: 'running' | 'done'
+  options: { isRebuild: boolean; isFresh: boolean; trashDeleted: boolean }
+  /** What it is at. */
+  doing: string
+  report: CatalogueReport
+  startedAt: string
+  finishedAt: string | null
+}
+
+export function emptyCatalogueReport(): CatalogueReport {
+  const none = { users: 0, albums: 0, assets: 0, sidecars: 0, byKeyAlone: 0, already: 0, wrong: 0 }
+  return {
+    batches: 0,
+    unusable: [],
+    refused: { count: 0, examples: [] },
+    ...none,
+    ...{ archived: 0, missing: 0, deletedLater: 0, trashed: 0 },
+  }
+}
+
+/** The last one; null: there was none. */
+export async function catalogueAdoption(db: Queryable): Promise<CatalogueAdoption | null> {
+  const { adoption } = await db.selectFrom('catalogue_state').select('adoption').executeTakeFirstOrThrow()
+  return adoption as CatalogueAdoption | null
+}
+
+export async function saveCatalogueAdoption(db: Queryable, adoption: CatalogueAdoption): Promise<void> {
+  await db
+    .updateTable('catalogue_state')
+    .set({ adoption: JSON.stringify(adoption) })
+    .execute()
+}
+
+/** The batches that the next one follows. */
+export async function ownHeads(db: Queryable): Promise<string[]> {
+  return (await db.selectFrom('catalogue_state').select('heads').executeTakeFirstOrThrow()).heads
+}
+
+/** How the last restore drill went, as it was told; null: there was none. */
+export async function lastDrill<Report extends object>(db: Queryable): Promise<Report | null> {
+  const { drill } = await db.selectFrom('catalogue_state').select('drill').executeTakeFirstOrThrow()
+  return drill as Report | null
+}
+
+export async function saveDrill(db: Queryable, report: object): Promise<void> {
+  await db
+    .updateTable('catalogue_state')
+    .set({ drill: JSON.stringify(report) })
+    .execute()
+}

@@ -1,0 +1,163 @@
+/**
+ * A batch of the catalogue: gzip of lines of JSON. The first line is the header, the last one says how many
+ * entries there are and the SHA-256 of all lines before it. What an entry says is the library's to know.
+ *
+ * A batch names those that its writer knew (`parents`) by the SHA-256 of their files. So which of two is newer
+ * is told by what they know, and never by a clock: one of a restored or copied database does not name what
+ * was written after the state that it goes on from, and does not stand for it.
+ */
+import { createHash } from 'node:crypto'
+import { pipeline, Readable } from 'node:stream'
+import { createGunzip, createGzip } from 'node:zlib'
+import { z } from 'zod'
+import { AppError } from '../../errors.ts'
+
+const VERSION = 1
+const MAX_LINE_BYTES = 1024 * 1024
+const PIECE_BYTES = 64 * 1024
+const MAX_PARENTS = 1_000
+
+const SHA256 = z.string().regex(/^[0-9a-f]{64}$/)
+const HEADER = z.strictObject({
+  glassine: z.literal('catalogue'),
+  version: z.literal(VERSION),
+  installation: z.uuid(),
+  /** Everything that its database held, and not only what changed. */
+  isSnapshot: z.boolean(),
+  parents: z.array(SHA256).max(MAX_PARENTS),
+  madeAt: z.iso.datetime(),
+})
+const END = z.strictObject({ end: z.literal(true), entries: z.int().min(0), sha256: SHA256 })
+
+export type BatchHeader = z.output<typeof HEADER>
+export type BatchPart = { header: BatchHeader } | { entry: unknown } | { sha256: string; entries: number }
+
+/** The bytes of a batch. `onEnd` is told how many entries it has. */
+export function packBatch(
+  header: Omit<BatchHeader, 'glassine' | 'version'>,
+  entries: AsyncIterable<object>,
+  onEnd: (entries: number) => void,
+): AsyncIterable<Buffer> {
+  async function* lines(): AsyncGenerator<Buffer> {
+    const sha256 = createHash('sha256')
+    let piece = `${JSON.stringify({ glassine: 'catalogue', version: VERSION, ...header })}\n`
+    let count = 0
+    for await (const entry of entries) {
+      piece += `${JSON.stringify(entry)}\n`
+      count += 1
+      if (piece.length < PIECE_BYTES) continue
+      sha256.update(piece)
+      yield Buffer.from(piece)
+      piece = ''
+    }
+    sha256.update(piece)
+    yield Buffer.from(piece)
+    yield Buffer.from(`${JSON.stringify({ end: true, entries: count, sha256: sha256.digest('hex') })}\n`)
+    onEnd(count)
+  }
+  // An error goes to who reads.
+  return pipeline(Readable.from(lines(), { objectMode: false }), createGzip(), () => undefined)
+}
+
+/**
+ * The header of a batch, its entries, and at last the SHA-256 of the file. Nothing of it may be trusted
+ * before that.
+ * @throws AppError corrupt where it was changed or ends early, conflict where a newer version has written it;
+ *   what the source throws
+ */
+export async function* unpackBatch(bytes: AsyncIterable<Buffer>): AsyncGenerator<BatchPart> {
+  const file = createHash('sha256')
+  let failure: { error: unknown } | undefined
+  async function* hashed(): AsyncGenerator<Buffer> {
+    try {
+      for await (const piece of bytes) {
+        file.update(piece)
+        yield piece
+      }
+    } catch (error) {
+      failure = { error }
+      throw error
+    }
+  }
+  const source = Readable.from(hashed(), { objectMode: false })
+  const unpacked = pipeline(source, createGunzip(), () => undefined)
+  try {
+    yield* checkedParts(linesOf(unpacked as AsyncIterable<Buffer>))
+  } catch (error) {
+    // What the place says is no fault of the batch.
+    if (failure !== undefined) throw failure.error
+    if (error instanceof AppError) throw error
+    throw damaged('it was changed, or ends early', error)
+  } finally {
+    source.destroy()
+    unpacked.destroy()
+  }
+
+  async function* checkedParts(lines: AsyncIterable<Buffer>): AsyncGenerator<BatchPart> {
+    const sha256 = createHash('sha256')
+    let hasHeader = false
+    let entries = 0
+    let end: z.output<typeof END> | null = null
+    for await (const line of lines) {
+      if (end !== null) throw damaged('something follows its end')
+      const value = parsed(line)
+      if (!hasHeader) {
+        hasHeader = true
+        sha256.update(line).update('\n')
+        yield { header: headerOf(value) }
+        continue
+      }
+      const ending = END.safeParse(value)
+      if (ending.success) {
+        end = ending.data
+        continue
+      }
+      sha256.update(line).update('\n')
+      entries += 1
+      yield { entry: value }
+    }
+    if (end === null) throw damaged('it ends early')
+    if (end.entries !== entries)
+      throw damaged(`it has ${entries} entries, and says that it has ${end.entries}`)
+    if (end.sha256 !== sha256.digest('hex')) throw damaged('its entries have another SHA-256')
+    yield { sha256: file.digest('hex'), entries }
+  }
+}
+
+function headerOf(value: unknown): BatchHeader {
+  const header = HEADER.safeParse(value)
+  if (header.success) return header.data
+  const { glassine, version } = (value ?? {}) as Record<string, unknown>
+  if (glassine === 'catalogue' && typeof version === 'number' && version > VERSION)
+    throw new AppError(
+      'conflict',
+      `it was written by a newer Glassine (version ${version} of the catalogue's format)`,
+    )
+  throw damaged('its header is none of a catalogue')
+}
+
+function parsed(line: Buffer): unknown {
+  try {
+    return JSON.parse(line.toString('utf8'))
+  } catch (error) {
+    throw damaged('a line is no JSON', error)
+  }
+}
+
+async function* linesOf(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let rest: Buffer = Buffer.alloc(0)
+  for await (const piece of source) {
+    let data: Buffer = rest.length === 0 ? piece : Buffer.concat([rest, piece])
+    for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10)) {
+      yield data.subarray(0, end)
+      data = data.subarray(end + 1)
+    }
+    if (data.length > MAX_LINE_BYTES) throw damaged(`a line is longer than ${MAX_LINE_BYTES} bytes`)
+    rest = data
+  }
+  if (rest.length > 0) throw damaged('its last line has no end')
+}
+
+function damaged(reason: string, cause?: unknown): AppError {
+  return new AppError('corrupt', reason, cause === undefined ? undefined : { cause })
+}

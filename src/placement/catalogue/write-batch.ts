@@ -1,0 +1,125 @@
+/** Makes a batch an object as any other: replicated, proven and evicted like all of them. */
+import { sql } from 'kysely'
+import { loadInstallation } from '../../database/backups/installation.ts'
+import type { Queryable, Tx } from '../../database/connect.ts'
+import { RetryLater } from '../../queue/retry-later.ts'
+import { CATALOGUE_BATCH } from '../keys.ts'
+import { confirmLocation } from '../locations/locations.ts'
+import type { Placement } from '../placement.ts'
+import { ingestStaged } from '../uploads/ingest.ts'
+import { stageStream } from '../uploads/stage.ts'
+import { packBatch } from './batch-format.ts'
+
+/** After so many batches everything is written once more, so that nobody has to read thousands. */
+const BATCHES_TO_SNAPSHOT = 500
+const MIN_ENTRIES_TO_SNAPSHOT = 5_000
+
+/** `heads`: the SHA-256 of those that the next batch follows. */
+export type CatalogueState = { heads: string[]; isSnapshotDue: boolean }
+
+/**
+ * Whether the next batch holds everything: after so many others, or when they have named a quarter of what
+ * there is. `total`: how many things the library has.
+ */
+export async function catalogueState(db: Queryable, total: number): Promise<CatalogueState> {
+  const row = await db.selectFrom('catalogue_state').selectAll().executeTakeFirstOrThrow()
+  const { rows } = await sql<{ batches: number; entries: number }>`
+    select count(*)::float8 as batches, coalesce(sum(entries), 0)::float8 as entries from catalogue_batch
+    where number > coalesce((select max(number) from catalogue_batch where is_snapshot), 0)`.execute(db)
+  const { batches, entries } = rows[0]!
+  const isSnapshotDue =
+    row.is_snapshot_due ||
+    row.heads.length === 0 ||
+    batches >= BATCHES_TO_SNAPSHOT ||
+    entries >= Math.max(MIN_ENTRIES_TO_SNAPSHOT, total / 4)
+  return { heads: row.heads, isSnapshotDue }
+}
+
+/** What other batches the next one follows, too: it holds all that they say. It is a whole one. */
+export async function followHeads(tx: Queryable, heads: readonly string[]): Promise<void> {
+  await tx
+    .updateTable('catalogue_state')
+    .set({ heads: [...heads], is_snapshot_due: true })
+    .execute()
+}
+
+/** The catalogue was not kept for a while: the next batch holds everything. */
+export async function requireSnapshot(tx: Queryable): Promise<void> {
+  await tx.updateTable('catalogue_state').set({ is_snapshot_due: true }).execute()
+}
+
+/**
+ * Writes a batch that follows `state`. `commit` runs in the transaction that makes it count. A kill leaves a
+ * staged file, which the sweep removes. @returns the id of the object
+ * @throws RetryLater where another process has written one meanwhile
+ */
+export async function writeBatch(
+  placement: Placement,
+  { state, entries }: { state: CatalogueState; entries: AsyncIterable<object> },
+  commit: (tx: Tx) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<string> {
+  await confirmLocation(placement, placement.local)
+  const { id: installation } = await loadInstallation(placement.db)
+  const madeAt = placement.now()
+  const { isSnapshotDue: isSnapshot, heads: parents } = state
+  let count = 0
+  const packed = packBatch(
+    { installation, isSnapshot, parents, madeAt: madeAt.toISOString() },
+    entries,
+    (told) => {
+      count = told
+    },
+  )
+  const staged = await stageStream(placement, packed, {
+    maxBytes: Number.MAX_SAFE_INTEGER,
+    ...(signal && { signal }),
+  })
+  const sha256 = staged.sha256.toString('hex')
+  return ingestStaged(
+    placement,
+    {
+      kind: 'catalogue',
+      ownerId: installation,
+      assetId: null,
+      contentType: 'application/gzip',
+      extension: CATALOGUE_BATCH,
+      createdAt: madeAt,
+      staged,
+    },
+    async (tx, objectId) => {
+      const now = await tx.selectFrom('catalogue_state').select('heads').forUpdate().executeTakeFirstOrThrow()
+      if (now.heads.join() !== parents.join())
+        throw new RetryLater('another batch of the catalogue was written meanwhile', 1_000)
+      await dateObject(tx, objectId, madeAt)
+      await tx
+        .insertInto('catalogue_batch')
+        .values({ object_id: objectId, is_snapshot: isSnapshot, entries: count })
+        .execute()
+      const next = { heads: [sha256], ...(isSnapshot && { is_snapshot_due: false }) }
+      await tx.updateTable('catalogue_state').set(next).execute()
+      await commit(tx)
+      return objectId
+    },
+  )
+}
+
+/** The time that a key of the object tells: every replica's name is made of it. */
+export async function dateObject(tx: Queryable, objectId: string, time: Date): Promise<void> {
+  await tx.updateTable('stored_object').set({ created_at: time }).where('id', '=', objectId).execute()
+}
+
+/** Whether the object is verified wherever the catalogue belongs, and nothing is doubted. */
+export async function isCatalogueSafe(
+  { db, policy }: Pick<Placement, 'db' | 'policy'>,
+  objectId: string,
+): Promise<boolean> {
+  const rows = await db
+    .selectFrom('replica')
+    .select('location_id')
+    .where('object_id', '=', objectId)
+    .where('state', '=', 'verified')
+    .where(sql<boolean>`not coalesce(proof ? 'doubt', false)`)
+    .execute()
+  return policy.catalogue.every((home) => rows.some(({ location_id }) => location_id === home))
+}
