@@ -65,8 +65,8 @@ export const ofRemovals: Mutation[] = [
     changes: [
       { from: 'if (!location.isReadOnly) await confirmLocation(placement, location)', to: '' },
       {
-        from: '  await confirmLocation(placement, location)\n  await location.backend.delete(permit)',
-        to: '  await location.backend.delete(permit)',
+        from: '  await confirmLocation(placement, location)\n  try {\n    await location.backend.delete(permit)',
+        to: '  try {\n    await location.backend.delete(permit)',
       },
     ],
     failing: [
@@ -76,6 +76,23 @@ export const ofRemovals: Mutation[] = [
       },
     ],
     why: 'A purge at another bucket of the name would count as done.',
+  },
+  {
+    name: 'a-look-without-reading-clears-a-copy-that-was-found-bad',
+    file: 'src/placement/ledger/replicas.ts',
+    changes: [
+      {
+        from: "thisReplica(tx, replica, ['verified']).set(asProven(proven))",
+        to: "thisReplica(tx, replica, ['verified', 'suspect']).set(asProven(proven))",
+      },
+    ],
+    failing: [
+      {
+        file: 'tests/placement/removal/found-bad-meanwhile.test.ts',
+        name: 'the copy here is not given up for a copy that was found bad meanwhile',
+      },
+    ],
+    why: 'The last good copy would be given up for one of which other bytes were read.',
   },
   {
     name: 'nothing-is-waited-for-after-a-start',
