@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError } from '../../errors.ts'
+import { AppError, isAppError } from '../../errors.ts'
 import { beginCatalogueAdoption, catalogueLocations } from '../../library/catalogue/adopt-catalogue.ts'
 import { planCatalogueAdoption } from '../../library/catalogue/plan-adoption.ts'
 import { count, plural } from '../../library/words.ts'
@@ -27,7 +27,8 @@ export async function adoptCatalogueFromCli(
   options: CatalogueAdoptOptions & { isRebuild?: boolean; isFresh?: boolean },
 ): Promise<ExitCode> {
   return context.withWorker(async (placement, work) => {
-    for (const location of catalogueLocations(placement)) await assertOurs(placement, location)
+    const wait = await whatKeepsUs(placement)
+    if (wait !== null && !options.yes) throw wait
     if (!options.yes) {
       const onProgress = (text: string) => context.progress(text)
       const plan = await planCatalogueAdoption({ db: placement.db, placement }, { onProgress })
@@ -46,6 +47,10 @@ export async function adoptCatalogueFromCli(
       isFresh: options.isFresh === true,
       trashDeleted: options.trashDeleted === true,
     })
+    if (wait !== null && !(await livesAnyWorker(placement.db))) {
+      context.print(`${wait.message}\nWhen that is over, the server reads the catalogue: start it.`)
+      return EXIT.attention
+    }
     const interrupted = context.untilInterrupted()
     let isOurs = false
     for (;;) {
@@ -83,6 +88,19 @@ const doing = (adoption: CatalogueAdoption | null) => adoption?.doing || 'begins
 async function whatHinders({ db }: Placement): Promise<string> {
   const error = await lastErrorOf(db, 'adopt-catalogue', {})
   return error === null ? '' : `; tried again: ${error}`
+}
+
+/** Why a location can't be used now, where that ends by itself. @throws AppError where it does not */
+async function whatKeepsUs(placement: Placement): Promise<AppError | null> {
+  let wait: AppError | null = null
+  for (const location of catalogueLocations(placement))
+    try {
+      await assertOurs(placement, location)
+    } catch (error) {
+      if (!isAppError(error, 'unavailable')) throw error
+      wait ??= error
+    }
+  return wait
 }
 
 /** What lies at a place of another ledger can't become this one's before somebody has said so. */

@@ -120,9 +120,9 @@ create trigger catalogue_said after insert or update on asset_exif
   for each row when (cardinality(new.user_set) > 0) execute function note_catalogue_change('asset', 'asset_id');
 create trigger catalogue_album after insert or delete on album
   for each row execute function note_catalogue_change('album', 'id');
-create trigger catalogue_album_change after update of name, description, asset_order on album
-  for each row when ((old.name, old.description, old.asset_order)
-    is distinct from (new.name, new.description, new.asset_order))
+create trigger catalogue_album_change after update of name, description, asset_order, thumbnail_asset_id on album
+  for each row when ((old.name, old.description, old.asset_order, old.thumbnail_asset_id)
+    is distinct from (new.name, new.description, new.asset_order, new.thumbnail_asset_id))
   execute function note_catalogue_change('album', 'id');
 create trigger catalogue_member after insert or update or delete on album_user
   for each row execute function note_catalogue_change('album', 'album_id');

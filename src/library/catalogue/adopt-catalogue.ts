@@ -32,7 +32,14 @@ import {
   newEntryOf,
 } from './adopt-assets.ts'
 import { adoptChanges } from './adopt-changes.ts'
-import { adoptAlbumAssets, adoptAlbums, adoptLivePhotos, adoptUsers, usersNotMade } from './adopt-people.ts'
+import {
+  adoptAlbumAssets,
+  adoptAlbumCovers,
+  adoptAlbums,
+  adoptLivePhotos,
+  adoptUsers,
+  usersNotMade,
+} from './adopt-people.ts'
 import type { AssetEntry } from './entries.ts'
 import { type Found, loadFound } from './load-found.ts'
 
@@ -114,6 +121,7 @@ export async function adoptCatalogue(
   await adoptByTheirKeys(parts, places)
   await adoptLivePhotos(db)
   await adoptAlbumAssets(db)
+  await adoptAlbumCovers(db)
   report.missing = await countMissing(db)
   report.deletedLater = await countDeletedLater(db, found)
   if (options.trashDeleted) report.trashed += await trashDeletedLater(db, found)

@@ -91,6 +91,16 @@ export async function adoptAlbumAssets(db: Queryable): Promise<number> {
   return rows.length
 }
 
+/** Shows for each album what a later state showed for it, if that is in the album, and nothing is shown yet. */
+export async function adoptAlbumCovers(db: Queryable): Promise<void> {
+  await sql`
+    update album set thumbnail_asset_id = (entry ->> 'cover')::uuid
+    from catalogue_found found
+    where found.kind = 'album' and ${IS_NEW} and album.id = found.id and album.thumbnail_asset_id is null
+      and exists (select from album_asset where album_id = album.id
+        and asset_id = (entry ->> 'cover')::uuid)`.execute(db)
+}
+
 /** Joins the pairs of live photos that were brought back. */
 export async function adoptLivePhotos(db: Queryable): Promise<void> {
   await sql`

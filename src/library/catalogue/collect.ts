@@ -67,7 +67,7 @@ async function users(db: Queryable, condition: RawBuilder<unknown>): Promise<Ent
 
 async function albums(db: Queryable, condition: RawBuilder<unknown>): Promise<Entry[]> {
   const { rows } = await sql<Omit<AlbumEntry, 'createdAt'> & { createdAt: Date }>`
-    select album.id, name, description, asset_order as "order", album.created_at as "createdAt",
+    select album.id, name, description, asset_order as "order", thumbnail_asset_id as cover, album.created_at as "createdAt",
       coalesce((select jsonb_agg(jsonb_build_object('user', user_id, 'role', role) order by user_id)
         from album_user where album_id = album.id), '[]') as members
     from album where ${condition} order by album.id limit ${PAGE}`.execute(db)

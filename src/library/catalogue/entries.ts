@@ -86,6 +86,8 @@ const ALBUM = z.strictObject({
   name: TEXT,
   description: z.string().max(100_000),
   order: z.enum(['asc', 'desc']),
+  /** The asset that is shown for it. */
+  cover: ID.nullable(),
   createdAt: TIME,
   members: z.array(z.strictObject({ user: ID, role: z.enum(['owner', 'editor', 'viewer']) })).max(10_000),
 })

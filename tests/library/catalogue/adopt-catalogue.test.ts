@@ -252,3 +252,25 @@ test('what was said of a photo later counts, unless this database was used since
     },
   ])
 })
+
+test('an album shows the photo that it showed', async (t) => {
+  const [from, to] = [await openInstallation(t), await openInstallation(t)]
+  const anna = await from.user()
+  const uploads = [await from.upload(anna.id, 'a.jpg'), await from.upload(anna.id, 'b.jpg')]
+  const album = '5f0c2d7e-7a44-4a77-9c0c-3f4f4cb0a111'
+  await from.pool.query(`insert into album (id, name) values ($1, 'Süden')`, [album])
+  await from.pool.query(`insert into album_user (album_id, user_id, role) values ($1, $2, 'owner')`, [
+    album,
+    anna.id,
+  ])
+  for (const { id } of uploads)
+    await from.pool.query('insert into album_asset (album_id, asset_id) values ($1, $2)', [album, id])
+  await from.write()
+  // Chosen after the album was written.
+  await from.pool.query('update album set thumbnail_asset_id = $2 where id = $1', [album, uploads[1]!.id])
+  await from.write()
+  await moveBucket(from, to)
+  await to.adopt()
+  const { rows } = await to.pool.query('select id, name, thumbnail_asset_id as cover from album')
+  assert.deepEqual(rows, [{ id: album, name: 'Süden', cover: uploads[1]!.id }])
+})
