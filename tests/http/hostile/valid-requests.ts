@@ -67,6 +67,12 @@ const account = {
 const newKey = { name: 'text', permissions: ['asset.read'] }
 
 export const VALID_REQUESTS: Record<string, ValidRequest> = {
+  'GET /api/notifications': { query: { id, level: 'warning', type: 'text', unread: 'true' } },
+  'PUT /api/notifications': { body: { ids: [id], readAt: time } },
+  'PUT /api/notifications/:id': { body: { readAt: time } },
+  'DELETE /api/notifications': { body: { ids: [id] } },
+  'DELETE /api/notifications/:id': {},
+  'GET /api/storage/receipts': { query: { format: 'csv' } },
   'PUT /api/assets/:id': { body: { ...change, ...place, livePhotoVideoId: id } },
   'PATCH /api/assets/:id': { body: { ...change, ...place } },
   'PUT /api/assets': {
