@@ -28,7 +28,7 @@ create table album (
   constraint album_pkey PRIMARY KEY (id)
 );
 CREATE TRIGGER catalogue_album AFTER INSERT OR DELETE ON public.album FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('album', 'id');
-CREATE TRIGGER catalogue_album_change AFTER UPDATE OF name, description, asset_order ON public.album FOR EACH ROW WHEN ((((old.name IS DISTINCT FROM new.name) OR (old.description IS DISTINCT FROM new.description)) OR (old.asset_order IS DISTINCT FROM new.asset_order))) EXECUTE FUNCTION note_catalogue_change('album', 'id');
+CREATE TRIGGER catalogue_album_change AFTER UPDATE OF name, description, asset_order, thumbnail_asset_id ON public.album FOR EACH ROW WHEN (((((old.name IS DISTINCT FROM new.name) OR (old.description IS DISTINCT FROM new.description)) OR (old.asset_order IS DISTINCT FROM new.asset_order)) OR (old.thumbnail_asset_id IS DISTINCT FROM new.thumbnail_asset_id))) EXECUTE FUNCTION note_catalogue_change('album', 'id');
 
 create table album_asset (
   album_id uuid not null,
@@ -302,6 +302,7 @@ create table catalogue_state (
   is_snapshot_due boolean not null default true,
   adoption jsonb,
   drill jsonb,
+  reading uuid,
   constraint catalogue_state_is_only_check CHECK (is_only),
   constraint catalogue_state_pkey PRIMARY KEY (is_only)
 );

@@ -165,6 +165,7 @@ export type Schema = {
     is_snapshot_due: Generated<boolean>
     adoption: NullableJson<Record<string, unknown>>
     drill: NullableJson<Record<string, unknown>>
+    reading: string | null
   }
   catalogue_found: {
     kind: 'user' | 'asset' | 'album'

@@ -7,6 +7,7 @@ import {
   type CatalogueAdoption,
   type CatalogueReport,
   catalogueAdoption,
+  leftOver,
 } from '../../placement/catalogue/adoption-state.ts'
 import { confirmLocation } from '../../placement/locations/locations.ts'
 import type { Placement } from '../../placement/placement.ts'
@@ -44,7 +45,8 @@ export async function adoptCatalogueFromCli(
     }
     await beginCatalogueAdoption(placement.db, {
       isRebuild: options.isRebuild === true,
-      isFresh: options.isFresh === true,
+      // Where the server does it later, people may have used it before.
+      isFresh: options.isFresh === true && wait === null,
       trashDeleted: options.trashDeleted === true,
     })
     if (wait !== null && !(await livesAnyWorker(placement.db))) {
@@ -121,7 +123,7 @@ async function assertOurs(
 }
 
 function needsSomebody(report: CatalogueReport): boolean {
-  return report.wrong + report.missing + report.archived + report.refused.count + report.unusable.length > 0
+  return leftOver(report) > 0
 }
 
 export function describeReport(

@@ -44,7 +44,9 @@ create table catalogue_state (
   is_snapshot_due boolean not null default true,
   -- How the last taking over of what catalogues say went, or goes; and the last restore drill.
   adoption jsonb,
-  drill jsonb
+  drill jsonb,
+  -- Whose reading lies in catalogue_found: another one that began since has emptied it.
+  reading uuid
 );
 insert into catalogue_state default values;
 

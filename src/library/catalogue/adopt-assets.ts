@@ -7,14 +7,16 @@ import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { formatOf } from '../../media/formats.ts'
 import { adoptObject, type ReadBytes, readBytes } from '../../placement/catalogue/adopt-object.ts'
-import type { CatalogueReport } from '../../placement/catalogue/adoption-state.ts'
-import { safeExtension } from '../../placement/keys.ts'
+import { assertReading, type CatalogueReport } from '../../placement/catalogue/adoption-state.ts'
+import { knownKey, safeExtension } from '../../placement/keys.ts'
 import type { ListedKey } from '../../placement/listing/list-location.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
+import { isNamed } from '../../placement/replica-io/adopt-bytes.ts'
 import { setAssetFile } from '../assets/asset-files.ts'
 import { enqueueProcessing } from '../assets/enqueue-processing.ts'
 import { insertAsset, SameBytesArrived } from '../assets/insert-asset.ts'
+import { restoreFromTrash } from '../assets/trash.ts'
 import { toStorableTime } from '../wall-clock.ts'
 import { adoptUnknownUser } from './adopt-people.ts'
 import type { AssetEntry } from './entries.ts'
@@ -24,6 +26,8 @@ export type AdoptingParts = {
   placement: Placement
   report: CatalogueReport
   isRebuild: boolean
+  /** For `assertReading`. */
+  reading: string
   /** Keys whose bytes are not what the catalogue says, or can't be read. */
   doubtful: Set<string>
   signal: AbortSignal | undefined
@@ -75,6 +79,8 @@ export async function adoptOriginal(
 ): Promise<boolean> {
   const { db, placement, report, signal } = parts
   if (!(await hasUser(db, entry.owner))) return false
+  // Brought back a moment ago, as this or as a copy of another one.
+  if (await isNamed(db, { locationId: location.id, key: knownKey(key) })) return true
   const read = await readRight(parts, location, key, entry.original)
   if (read === null) return false
   if (read.sha1 !== entry.sha1) {
@@ -95,7 +101,37 @@ export async function adoptOriginal(
     }),
   )
   if (isDone) report.assets += 1
+  else await keepAsCopy(parts, location, entry, read)
   return true
+}
+
+/**
+ * The same bytes are there as another asset, of before a deletion, say, after which they were sent again: they
+ * are a copy of its original too, and may be the only one that is left.
+ */
+async function keepAsCopy(
+  { db, placement }: AdoptingParts,
+  location: Location,
+  { owner, trashedAt }: AssetEntry,
+  read: ReadBytes,
+): Promise<void> {
+  const asset = await db
+    .selectFrom('asset')
+    .select(['id', 'original_object_id as objectId', 'original_mime_type as contentType'])
+    .where('owner_id', '=', owner)
+    .where('checksum', '=', Buffer.from(read.sha1, 'hex'))
+    .executeTakeFirst()
+  if (asset === undefined) return
+  const extension = safeExtension(read.key.split('.').at(-1) ?? '')
+  const object = {
+    ...{ id: asset.objectId, ownerId: owner, assetId: asset.id, kind: 'original' as const },
+    ...{ contentType: asset.contentType, extension },
+  }
+  await db.transaction().execute(async (tx) => {
+    await adoptObject(tx, placement, location, object, read)
+    // Sent again after it was thrown away, it was kept.
+    if (trashedAt === null) await restoreFromTrash(tx, { userId: owner }, [asset.id])
+  })
 }
 
 /** Another copy of an asset's original, at another location than the first. */
@@ -234,6 +270,8 @@ export async function adoptByKeyAlone(
   const fields = { fileCreatedAt: time, fileModifiedAt: time, isFavorite: false, durationMs: null }
   const isDone = await settle(report, 'already', () =>
     db.transaction().execute(async (tx) => {
+      // That no catalogue names it is said by what is not there.
+      await assertReading(tx, parts.reading)
       await adoptOrThrow(tx, placement, location, read, {
         ...{ id: objectId, ownerId, assetId, kind: 'original', contentType: format.mimeType },
         extension: safeExtension(format.extension),

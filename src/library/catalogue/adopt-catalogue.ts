@@ -7,10 +7,12 @@ import { sql } from 'kysely'
 import { loadInstallation } from '../../database/backups/installation.ts'
 import type { Database, Queryable } from '../../database/connect.ts'
 import {
+  assertReading,
   type CatalogueAdoption,
   type CatalogueReport,
   catalogueAdoption,
   emptyCatalogueReport,
+  leftOver,
   ownHeads,
   saveCatalogueAdoption,
 } from '../../placement/catalogue/adoption-state.ts'
@@ -55,6 +57,8 @@ export async function beginCatalogueAdoption(
   await db.transaction().execute(async (tx) => {
     const running = await catalogueAdoption(tx)
     if (running?.state !== 'running') await saveCatalogueAdoption(tx, begun(options))
+    else if (options.trashDeleted && !running.options.trashDeleted)
+      await saveCatalogueAdoption(tx, { ...running, options: { ...running.options, trashDeleted: true } })
     await enqueue(tx, 'adopt-catalogue', {}, { onlyIfNone: true })
   })
   await wakeJobs(db, ['adopt-catalogue'])
@@ -92,7 +96,9 @@ export async function adoptCatalogue(
   for (const { id } of places) await confirmLocationNow(placement, id)
   const { id: installation } = await loadInstallation(db)
   await note('reading the catalogue')
-  const found = await loadFound(db, places, { installation, heads: await ownHeads(db), signal })
+  const found = await loadFound(db, places, {
+    ...{ what: 'adoption', installation, heads: await ownHeads(db), signal },
+  } as const)
   // What was not brought back is looked at again by every run.
   Object.assign(report, { already: 0, wrong: 0, archived: 0 })
   Object.assign(report, { batches: found.batches, unusable: found.unusable, refused: found.refused })
@@ -101,10 +107,16 @@ export async function adoptCatalogue(
     placement,
     report,
     isRebuild: options.isRebuild,
+    reading: found.reading,
     doubtful: new Set(),
     signal,
   }
-  await adoptChanges(db, { isFresh: options.isFresh })
+  await db.transaction().execute(async (tx) => {
+    await adoptChanges(tx, { isFresh: options.isFresh })
+    // From here on people may have used it: a run that goes on after a cut leaves alone what they changed.
+    options.isFresh = false
+    await saveCatalogueAdoption(tx, adoption)
+  })
   const hadUsers = await hasAnyUser(db)
   report.users += await adoptUsers(db, { areAdmins: options.isRebuild && !hadUsers })
   await tellUsersNotMade(db, report)
@@ -123,14 +135,21 @@ export async function adoptCatalogue(
   await adoptAlbumAssets(db)
   await adoptAlbumCovers(db)
   report.missing = await countMissing(db)
-  report.deletedLater = await countDeletedLater(db, found)
-  if (options.trashDeleted) report.trashed += await trashDeletedLater(db, found)
+  await db.transaction().execute(async (tx) => {
+    await assertReading(tx, found.reading)
+    report.deletedLater = await countDeletedLater(tx, found)
+    if (options.trashDeleted) report.trashed += await trashDeletedLater(tx, found)
+  })
   const done: CatalogueAdoption = {
     ...adoption,
     ...{ state: 'done', doing: '', finishedAt: new Date().toISOString() },
   }
   await db.transaction().execute(async (tx) => {
-    await followHeads(tx, found.heads.length > 0 ? found.heads : await ownHeads(tx))
+    await assertReading(tx, found.reading)
+    // Where something was left over, those batches stay what this database does not know: once they are followed,
+    // no later run would bring it back.
+    if (leftOver(report) === 0)
+      await followHeads(tx, found.heads.length > 0 ? found.heads : await ownHeads(tx))
     await saveCatalogueAdoption(tx, done)
     await sql`delete from catalogue_found`.execute(tx)
   })
@@ -213,12 +232,18 @@ export async function countMissing(db: Queryable): Promise<number> {
   return rows[0]!.count
 }
 
-/** An asset that a later state has deleted for good; what was changed here since is not meant. */
+/**
+ * An asset that a later state has deleted for good; what was changed here since is not meant, nor what was sent
+ * again: that file is here under the older id.
+ */
 function isDeletedLater({ hasAll }: Pick<Found, 'hasAll'>) {
   return sql`not exists (select from catalogue_change where subject = 'asset' and subject_id = asset.id)
     and (exists (select from catalogue_found found where kind = 'asset' and found.id = asset.id and is_gone
         and not is_known)
-      or ${hasAll} and not exists (select from catalogue_found found where kind = 'asset' and found.id = asset.id))`
+      or ${hasAll} and not exists (select from catalogue_found found where kind = 'asset' and found.id = asset.id))
+    and not exists (select from catalogue_found again where kind = 'asset' and not is_gone
+      and again.entry ->> 'owner' = asset.owner_id::text
+      and again.entry ->> 'sha1' = encode(asset.checksum, 'hex'))`
 }
 
 export async function countDeletedLater(db: Queryable, found: Pick<Found, 'hasAll'>): Promise<number> {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Database } from '../../database/connect.ts'
+import type { Queryable } from '../../database/connect.ts'
 
 /** An asset of the database as a batch has it that the database did not know; what was hidden or shown by a pair stays. */
 const AS_A_LATER_STATE_HAD_IT = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
@@ -11,7 +11,7 @@ const AS_A_LATER_STATE_HAD_IT = sql`found.kind = 'asset' and not found.is_gone a
  * and what they took out of the trash. Where the database was used since it was restored (`isFresh` is false), an
  * asset that was changed there keeps what it has.
  */
-export async function adoptChanges(db: Database, { isFresh }: { isFresh: boolean }): Promise<void> {
+export async function adoptChanges(db: Queryable, { isFresh }: { isFresh: boolean }): Promise<void> {
   const isUntouched = sql`(${isFresh} or not exists (
     select from catalogue_change where subject = 'asset' and subject_id = asset.id))`
   // One statement: the first change notes itself, so that a second one would find all of them touched.

@@ -5,6 +5,7 @@
  */
 import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
+import { assertReading, beginReading, isCatalogueComplete } from '../../placement/catalogue/adoption-state.ts'
 import {
   type FoundBatch,
   type FoundBatches,
@@ -18,13 +19,18 @@ import { type ReadEntry, readEntry } from './entries.ts'
 const STRETCH = 500
 const MAX_EXAMPLES = 20
 
-/** `hasAll`: a batch that holds everything has come after all that the database knew. */
+/**
+ * `hasAll`: a batch that holds everything has come after all that the database knew, and all of it was read: what
+ * it leaves out was deleted.
+ */
 export type Found = {
   batches: number
   unusable: UnusableBatch[]
   refused: { count: number; examples: string[] }
   heads: string[]
   hasAll: boolean
+  /** For `assertReading`. */
+  reading: string
 }
 
 /**
@@ -35,11 +41,13 @@ export async function loadFound(
   db: Database,
   locations: readonly Location[],
   {
+    what,
     installation,
     heads,
     signal,
     onProgress,
   }: {
+    what: 'plan' | 'adoption'
     installation: string
     heads: readonly string[]
     signal?: AbortSignal | undefined
@@ -50,23 +58,31 @@ export async function loadFound(
     signal,
     onRead: (count) => onProgress?.(`reading the catalogue: ${count} files`),
   })
-  await sql`truncate catalogue_found`.execute(db)
+  const isComplete = await isCatalogueComplete(db)
+  const reading = await db.transaction().execute(async (tx) => {
+    const begun = await beginReading(tx, what)
+    await sql`truncate catalogue_found`.execute(tx)
+    return begun
+  })
   const isKnown = (sha256: string) => heads.some((head) => head === sha256 || found.isBefore(sha256, head))
   const refused = { count: 0, examples: [] as string[] }
   const madeAt = new Map(found.batches.map(({ sha256, header }) => [sha256, Date.parse(header.madeAt)]))
   for (const batch of found.batches) {
     signal?.throwIfAborted()
     // Nothing of it counts before its end was read.
-    await db
-      .transaction()
-      .execute((tx) =>
-        loadBatch(tx, batch, { found, madeAt, isKnown: isKnown(batch.sha256), refused, signal }),
-      )
+    await db.transaction().execute(async (tx) => {
+      await assertReading(tx, reading)
+      await loadBatch(tx, batch, { found, madeAt, isKnown: isKnown(batch.sha256), refused, signal })
+    })
   }
-  const hasAll = found.snapshots.some(
-    (snapshot) => !isKnown(snapshot) && heads.every((head) => found.isBefore(head, snapshot)),
-  )
-  return { batches: found.batches.length, unusable: found.unusable, refused, heads: found.heads, hasAll }
+  const { unusable } = found
+  const isAllRead = isComplete && refused.count === 0 && unusable.length === 0
+  const hasAll =
+    isAllRead &&
+    found.snapshots.some(
+      (snapshot) => !isKnown(snapshot) && heads.every((head) => found.isBefore(head, snapshot)),
+    )
+  return { batches: found.batches.length, unusable, refused, heads: found.heads, hasAll, reading }
 }
 
 type Loading = {

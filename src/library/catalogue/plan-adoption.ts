@@ -2,10 +2,9 @@
 import { sql } from 'kysely'
 import { loadInstallation } from '../../database/backups/installation.ts'
 import type { Database, Queryable } from '../../database/connect.ts'
-import { AppError } from '../../errors.ts'
 import {
+  assertReading,
   type CatalogueReport,
-  catalogueAdoption,
   emptyCatalogueReport,
   ownHeads,
 } from '../../placement/catalogue/adoption-state.ts'
@@ -24,8 +23,6 @@ export async function planCatalogueAdoption(
   { db, placement }: { db: Database; placement: Placement },
   options: Options = {},
 ): Promise<CatalogueReport> {
-  if ((await catalogueAdoption(db))?.state === 'running')
-    throw new AppError('conflict', 'It is under way: glassine catalogue adopt --yes shows how far it is')
   return foreseeAdoption(db, catalogueLocations(placement), options)
 }
 
@@ -37,7 +34,7 @@ export async function foreseeAdoption(
 ): Promise<CatalogueReport> {
   const { id: installation } = await loadInstallation(db)
   const heads = await ownHeads(db)
-  const found = await loadFound(db, places, { installation, heads, signal, onProgress })
+  const found = await loadFound(db, places, { what: 'plan', installation, heads, signal, onProgress })
   const report: CatalogueReport = {
     ...emptyCatalogueReport(),
     ...{ batches: found.batches, unusable: found.unusable, refused: found.refused },
@@ -64,7 +61,10 @@ export async function foreseeAdoption(
     await endPage()
     onProgress?.(`${location.id} was listed`)
   }
-  await sql`delete from catalogue_found`.execute(db)
+  await db.transaction().execute(async (tx) => {
+    await assertReading(tx, found.reading)
+    await sql`delete from catalogue_found`.execute(tx)
+  })
   return { ...report, assets: there.size, missing: lacking.size - there.size }
 }
 

@@ -5,6 +5,8 @@
  */
 import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
+import { AppError } from '../../errors.ts'
+import { catalogueAdoption } from '../../placement/catalogue/adoption-state.ts'
 import { retireBatches } from '../../placement/catalogue/retire-batches.ts'
 import { catalogueState, requireSnapshot, writeBatch } from '../../placement/catalogue/write-batch.ts'
 import type { Placement } from '../../placement/placement.ts'
@@ -37,6 +39,12 @@ export async function writeCatalogue(
   const { catalogueEveryMs: everyMs } = placement.settings
   if (everyMs === 0) {
     await forgetChanges(db)
+    return { batch: null, texts: 0, retired: 0 }
+  }
+  // A batch of half of what is being brought back would stand for it: it waits for the end.
+  if ((await catalogueAdoption(db))?.state === 'running') {
+    if (isNow)
+      throw new AppError('conflict', 'What the catalogues have is being brought back: write it after that')
     return { batch: null, texts: 0, retired: 0 }
   }
   const batch = (await isDue(db, isNow ? 0 : everyMs)) ? await writeChanges({ db, placement }, signal) : null

@@ -1,5 +1,7 @@
 /** How the taking over of what catalogues say stands, for the job that does it and the people who wait. */
+import { randomUUID } from 'node:crypto'
 import type { Queryable } from '../../database/connect.ts'
+import { AppError } from '../../errors.ts'
 import type { UnusableBatch } from './find-batches.ts'
 
 /**
@@ -66,6 +68,53 @@ export async function saveCatalogueAdoption(db: Queryable, adoption: CatalogueAd
 /** The batches that the next one follows. */
 export async function ownHeads(db: Queryable): Promise<string[]> {
   return (await db.selectFrom('catalogue_state').select('heads').executeTakeFirstOrThrow()).heads
+}
+
+/** Whether what this database holds was written down without a gap, as far as batches go. */
+export async function isCatalogueComplete(db: Queryable): Promise<boolean> {
+  const row = await db
+    .selectFrom('catalogue_state')
+    .select(['heads', 'is_snapshot_due'])
+    .executeTakeFirstOrThrow()
+  return row.heads.length > 0 && !row.is_snapshot_due
+}
+
+/**
+ * What is read of the catalogues from now on is this reading's, until another one begins. @throws AppError
+ * conflict for a plan while an adoption is under way
+ */
+export async function beginReading(tx: Queryable, what: 'plan' | 'adoption'): Promise<string> {
+  const { adoption } = await tx
+    .selectFrom('catalogue_state')
+    .select('adoption')
+    .forUpdate()
+    .executeTakeFirstOrThrow()
+  if (what === 'plan' && (adoption as CatalogueAdoption | null)?.state === 'running')
+    throw new AppError('conflict', 'It is under way: glassine catalogue adopt --yes shows how far it is')
+  const reading = randomUUID()
+  await tx.updateTable('catalogue_state').set({ reading }).execute()
+  return reading
+}
+
+/**
+ * Before anything is concluded from what was not read; until the end of the transaction. @throws AppError
+ * conflict where another reading has begun, in whichever process
+ */
+export async function assertReading(tx: Queryable, reading: string): Promise<void> {
+  const row = await tx.selectFrom('catalogue_state').select('reading').forShare().executeTakeFirstOrThrow()
+  if (row.reading !== reading)
+    throw new AppError('conflict', 'another look at the catalogues has begun: this one ends')
+}
+
+/** After a restore: what the backed up database was at is over, and was asked for by somebody else. */
+export async function forgetCatalogueAdoption(db: Queryable): Promise<void> {
+  await db.updateTable('catalogue_state').set({ adoption: null, reading: null }).execute()
+}
+
+/** Files that it has named, and could not bring back; a later run may. */
+export function leftOver(report: CatalogueReport): number {
+  const { wrong, missing, archived, refused, unusable } = report
+  return wrong + missing + archived + refused.count + unusable.length
 }
 
 /** How the last restore drill went, as it was told; null: there was none. */

@@ -14,7 +14,11 @@ async function open(t: TestContext, buckets = ['s3']) {
 
 async function read(one: Installation, heads: string[] = []) {
   const places = [...one.placement.locations.values()].filter(({ id }) => id !== 'local')
-  const found = await loadFound(one.db, places, { installation: await one.installation(), heads })
+  const found = await loadFound(one.db, places, {
+    what: 'plan',
+    installation: await one.installation(),
+    heads,
+  })
   const { rows } = await one.pool.query<{
     id: string
     name: string | null
