@@ -70,8 +70,9 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   'back-up-database': { queue: 'maintenance', maxAttempts: 32_767, priority: 5 },
   'check-backups': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'check-alerts': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
-  // Four days, with the back-off.
-  'deliver-notification': { queue: 'maintenance', maxAttempts: 25, priority: 0 },
+  // Four days, with the back-off. After a backup, which has the same lane: many messages may wait for a
+  // receiver that is away.
+  'deliver-notification': { queue: 'maintenance', maxAttempts: 25, priority: 10 },
   'write-catalogue': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   // An administrator waits for it.
   'adopt-catalogue': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },

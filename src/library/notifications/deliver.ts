@@ -27,7 +27,8 @@ export async function deliver(
     message: row.message as unknown as Message,
     publicUrl: settings.publicUrl,
   }
-  if (row.channel === 'email' && settings.email !== null) await sendEmail(settings.email, row.recipient, sent)
+  if (row.channel === 'email' && settings.email !== null)
+    await sendEmail(settings.email, row.recipient, sent, signal)
   else if (row.channel === 'webhook' && settings.webhook !== null)
     await sendWebhook(settings.webhook, sent, signal)
   else

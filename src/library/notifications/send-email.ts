@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { orAborted } from '../../placement/or-aborted.ts'
 import type { Message } from './messages.ts'
 import type { EmailSettings } from './settings.ts'
 
@@ -7,12 +8,15 @@ export type Sent = { id: string; at: Date; message: Message; publicUrl: string |
 
 const CONNECT_MS = 10_000
 const SILENCE_MS = 30_000
+/** In all: a server that says a line every 20 s would never be silent. */
+const WHOLE_MS = 60_000
 
 /** @throws where the server refuses it, or does not answer in time; the error holds no password */
 export async function sendEmail(
   { host, port, encryption, user, password, from }: EmailSettings,
   to: string,
   { id, at, message, publicUrl }: Sent,
+  signal?: AbortSignal,
 ): Promise<void> {
   // Loaded only where e-mail is sent.
   const { createTransport } = await import('nodemailer')
@@ -30,8 +34,10 @@ export async function sendEmail(
     disableFileAccess: true,
     disableUrlAccess: true,
   })
+  const inTime = AbortSignal.timeout(WHOLE_MS)
+  const until = signal === undefined ? inTime : AbortSignal.any([inTime, signal])
   try {
-    await transport.sendMail({
+    const sending = transport.sendMail({
       from,
       to: { name: '', address: to },
       subject: `Glassine: ${message.title}`,
@@ -41,8 +47,10 @@ export async function sendEmail(
       // No answer of an absent person is wanted (RFC 3834).
       headers: { 'Auto-Submitted': 'auto-generated' },
     })
+    await orAborted(sending, until)
   } catch (error) {
-    throw new Error(`notifications.email: ${host}:${port}: ${(error as Error).message}`, { cause: error })
+    const why = inTime.aborted ? `not taken within ${WHOLE_MS / 1_000} s` : (error as Error).message
+    throw new Error(`notifications.email: ${host}:${port}: ${why}`, { cause: error })
   } finally {
     transport.close()
   }

@@ -22,7 +22,8 @@ export async function tellAdmins(
   const told = admins.filter(({ id }) => id !== except)
   for (const { id } of told) await notify(tx, id, message)
   if (settings.email !== null) {
-    const excepted = admins.find(({ id }) => id === except)?.email.toLowerCase()
+    // Who gets no e-mail as the owner gets this one, where the configuration names the address.
+    const excepted = admins.find(({ id, wantsEmail }) => id === except && wantsEmail)?.email.toLowerCase()
     const all = settings.email.to.length > 0 ? settings.email.to : told.map(({ email }) => email)
     for (const address of new Set(all)) {
       if (address.toLowerCase() !== excepted) await send(tx, 'email', address, message)

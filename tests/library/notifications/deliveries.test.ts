@@ -99,6 +99,28 @@ test('e-mail that is refused fails loudly, without the password, and is sent whe
   assert.deepEqual(await server.failures(), [])
 })
 
+test('an address that the configuration names hears of the photos of one who gets no e-mail as their owner', async (t) => {
+  const smtp = await startMailServer(t, { password: PASSWORD })
+  const notifications = { ...NO_NOTIFICATIONS, email: email(smtp.port, { to: ['Admin@example.org'] }) }
+  const server = await startTestServer(t, { notifications })
+  const { id } = await server.admin.upload(randomBytes(1_000), 'wedding.jpg')
+  await server.runJobs()
+  await server.pool.query(
+    `update app_user set email = 'admin@example.org', preferences = '{"emailNotifications": {"enabled": false}}'`,
+  )
+  await server.pool.query(
+    `update replica set state = 'suspect', actor = 'a test' where state = 'verified'
+       and object_id = (select original_object_id from asset where id = $1)`,
+    [id],
+  )
+  await checkAlerts(server.placement, notifications)
+  await server.runJobs()
+  assert.deepEqual(
+    smtp.mails.map(({ to }) => to[0]),
+    ['Admin@example.org'],
+  )
+})
+
 test('a webhook: signed, tried again with the same id, and nobody is named', async (t) => {
   const hook = await startHookServer(t, [{ status: 500 }, { status: 200 }])
   const server = await open(t, { webhook: { url: hook.url, secret: SECRET } })
