@@ -12,7 +12,6 @@ import { safeExtension } from '../../placement/keys.ts'
 import type { ListedKey } from '../../placement/listing/list-location.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
-import { setAssetFile } from '../assets/asset-files.ts'
 import { enqueueProcessing } from '../assets/enqueue-processing.ts'
 import { insertAsset, SameBytesArrived } from '../assets/insert-asset.ts'
 import { toStorableTime } from '../wall-clock.ts'
@@ -26,11 +25,13 @@ export type AdoptingParts = {
   isRebuild: boolean
   /** Keys whose bytes are not what the catalogue says, or can't be read. */
   doubtful: Set<string>
+  /** Sidecars, by their assets, that another one may take the place of. */
+  replaceable: ReadonlyMap<string, string>
   signal: AbortSignal | undefined
 }
 
 /** Thrown so that nothing stays of what turned out to be something else. */
-class NotThis extends Error {}
+export class NotThis extends Error {}
 
 /** A later state's entry of an asset; null: none that may be followed. */
 export async function newEntryOf(db: Queryable, assetId: string): Promise<AssetEntry | null> {
@@ -182,32 +183,6 @@ const SAID_FIELDS = [
   'live_photo_video_id',
 ]
 
-/** Of the sidecar under this key, whose asset is there. */
-export async function adoptSidecar(
-  parts: AdoptingParts,
-  location: Location,
-  key: string,
-  entry: AssetEntry,
-): Promise<boolean> {
-  const { db, placement, report } = parts
-  const { sidecar } = entry
-  if (sidecar === null) return false
-  const read = await readRight(parts, location, key, sidecar)
-  if (read === null) return false
-  const isDone = await settle(report, 'already', () =>
-    db.transaction().execute(async (tx) => {
-      await adoptOrThrow(tx, placement, location, read, {
-        ...sidecar,
-        ...{ ownerId: entry.owner, assetId: entry.id, kind: 'sidecar' },
-      })
-      await setAssetFile(tx, entry.id, 'sidecar', { objectId: sidecar.id, width: null, height: null })
-      await enqueueProcessing(tx, { id: entry.id, ownerId: entry.owner })
-    }),
-  )
-  if (isDone) report.sidecars += 1
-  return true
-}
-
 /**
  * An original that no catalogue names, such as one that came minutes before the end: the ids in its key, and what
  * the file says of itself, are all that is known. Where nobody is left, a user is made for it.
@@ -259,7 +234,7 @@ export async function adoptByKeyAlone(
 }
 
 /** Null where these are not the bytes of the catalogue, which is counted. */
-async function readRight(
+export async function readRight(
   { report, placement, doubtful, signal }: AdoptingParts,
   location: Location,
   key: string,
@@ -278,7 +253,7 @@ async function readRight(
   return null
 }
 
-async function adoptOrThrow(
+export async function adoptOrThrow(
   tx: Tx,
   placement: Placement,
   location: Location,
@@ -289,7 +264,7 @@ async function adoptOrThrow(
 }
 
 /** False where the same bytes, or the same id, are there already, which is counted. */
-async function settle(
+export async function settle(
   report: CatalogueReport,
   count: 'already',
   work: () => Promise<void>,

@@ -27,7 +27,6 @@ import {
   adoptByKeyAlone,
   adoptCopy,
   adoptOriginal,
-  adoptSidecar,
   hasAsset,
   newEntryOf,
 } from './adopt-assets.ts'
@@ -40,6 +39,7 @@ import {
   adoptUsers,
   usersNotMade,
 } from './adopt-people.ts'
+import { adoptSidecar, replaceableSidecars } from './adopt-sidecars.ts'
 import type { AssetEntry } from './entries.ts'
 import { type Found, loadFound } from './load-found.ts'
 
@@ -102,6 +102,7 @@ export async function adoptCatalogue(
     report,
     isRebuild: options.isRebuild,
     doubtful: new Set(),
+    replaceable: await replaceableSidecars(db, found.isLater),
     signal,
   }
   await adoptChanges(db, { isFresh: options.isFresh })

@@ -18,13 +18,17 @@ import { type ReadEntry, readEntry } from './entries.ts'
 const STRETCH = 500
 const MAX_EXAMPLES = 20
 
-/** `hasAll`: a batch that holds everything has come after all that the database knew. */
+/**
+ * `hasAll`: a batch that holds everything has come after all that the database knew. `isLater`: whether that one
+ * has; none, where the database has written nothing yet.
+ */
 export type Found = {
   batches: number
   unusable: UnusableBatch[]
   refused: { count: number; examples: string[] }
   heads: string[]
   hasAll: boolean
+  isLater(batch: string): boolean
 }
 
 /**
@@ -66,7 +70,11 @@ export async function loadFound(
   const hasAll = found.snapshots.some(
     (snapshot) => !isKnown(snapshot) && heads.every((head) => found.isBefore(head, snapshot)),
   )
-  return { batches: found.batches.length, unusable: found.unusable, refused, heads: found.heads, hasAll }
+  const isLater = (batch: string) => heads.length > 0 && heads.every((head) => found.isBefore(head, batch))
+  return {
+    ...{ batches: found.batches.length, unusable: found.unusable, refused, heads: found.heads },
+    ...{ hasAll, isLater },
+  }
 }
 
 type Loading = {
