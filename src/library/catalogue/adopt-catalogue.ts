@@ -52,12 +52,18 @@ export async function beginCatalogueAdoption(
   db: Database,
   options: CatalogueAdoption['options'],
 ): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    const running = await catalogueAdoption(tx)
-    if (running?.state !== 'running') await saveCatalogueAdoption(tx, begun(options))
-    await enqueue(tx, 'adopt-catalogue', {}, { onlyIfNone: true })
-  })
+  await db.transaction().execute((tx) => noteCatalogueAdoption(tx, options))
   await wakeJobs(db, ['adopt-catalogue'])
+}
+
+/** In the caller's transaction. */
+export async function noteCatalogueAdoption(
+  tx: Queryable,
+  options: CatalogueAdoption['options'],
+): Promise<void> {
+  const running = await catalogueAdoption(tx)
+  if (running?.state !== 'running') await saveCatalogueAdoption(tx, begun(options))
+  await enqueue(tx, 'adopt-catalogue', {}, { onlyIfNone: true })
 }
 
 function begun(options: CatalogueAdoption['options']): CatalogueAdoption {

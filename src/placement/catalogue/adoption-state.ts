@@ -56,6 +56,12 @@ export async function catalogueAdoption(db: Queryable): Promise<CatalogueAdoptio
   return adoption as CatalogueAdoption | null
 }
 
+/** Whether an installation is being made of what its locations hold: its users may not be there yet. */
+export async function isBeingRebuilt(db: Queryable): Promise<boolean> {
+  const adoption = await catalogueAdoption(db)
+  return adoption?.state === 'running' && adoption.options.isRebuild
+}
+
 export async function saveCatalogueAdoption(db: Queryable, adoption: CatalogueAdoption): Promise<void> {
   await db
     .updateTable('catalogue_state')
