@@ -28,7 +28,7 @@ create table album (
   constraint album_pkey PRIMARY KEY (id)
 );
 CREATE TRIGGER catalogue_album AFTER INSERT OR DELETE ON public.album FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('album', 'id');
-CREATE TRIGGER catalogue_album_change AFTER UPDATE OF name, description, asset_order ON public.album FOR EACH ROW WHEN ((((old.name IS DISTINCT FROM new.name) OR (old.description IS DISTINCT FROM new.description)) OR (old.asset_order IS DISTINCT FROM new.asset_order))) EXECUTE FUNCTION note_catalogue_change('album', 'id');
+CREATE TRIGGER catalogue_album_change AFTER UPDATE OF name, description, asset_order, thumbnail_asset_id ON public.album FOR EACH ROW WHEN (((((old.name IS DISTINCT FROM new.name) OR (old.description IS DISTINCT FROM new.description)) OR (old.asset_order IS DISTINCT FROM new.asset_order)) OR (old.thumbnail_asset_id IS DISTINCT FROM new.thumbnail_asset_id))) EXECUTE FUNCTION note_catalogue_change('album', 'id');
 
 create table album_asset (
   album_id uuid not null,
@@ -112,7 +112,7 @@ CREATE INDEX app_user_removal ON public.app_user USING btree (id) WHERE (removal
 CREATE TRIGGER announce_user AFTER DELETE ON public.app_user FOR EACH ROW EXECUTE FUNCTION announce_credential();
 CREATE TRIGGER announce_user_change AFTER UPDATE OF deleted_at, is_admin ON public.app_user FOR EACH ROW WHEN (((new.deleted_at IS DISTINCT FROM old.deleted_at) OR (new.is_admin IS DISTINCT FROM old.is_admin))) EXECUTE FUNCTION announce_credential();
 CREATE TRIGGER catalogue_user AFTER INSERT OR DELETE ON public.app_user FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('user', 'id');
-CREATE TRIGGER catalogue_user_change AFTER UPDATE OF email, name, is_admin, deleted_at ON public.app_user FOR EACH ROW WHEN (((((old.email IS DISTINCT FROM new.email) OR (old.name IS DISTINCT FROM new.name)) OR (old.is_admin IS DISTINCT FROM new.is_admin)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION note_catalogue_change('user', 'id');
+CREATE TRIGGER catalogue_user_change AFTER UPDATE OF email, name, is_admin, deleted_at ON public.app_user FOR EACH ROW WHEN (((((old.email IS DISTINCT FROM new.email) OR (old.name IS DISTINCT FROM new.name)) OR (old.is_admin IS DISTINCT FROM new.is_admin)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL)))) EXECUTE FUNCTION note_catalogue_change('user', 'id');
 CREATE TRIGGER guard_profile_image BEFORE INSERT OR UPDATE OF profile_image_object_id ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_reference('profile_image_object_id');
 CREATE TRIGGER guard_user BEFORE DELETE OR UPDATE OF removal_begun_at, deleted_at ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_user();
 
@@ -188,7 +188,7 @@ CREATE INDEX asset_pending ON public.asset USING btree (owner_id) WHERE (process
 CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
 CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
 CREATE TRIGGER catalogue_asset AFTER INSERT OR DELETE ON public.asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'id');
-CREATE TRIGGER catalogue_asset_change AFTER UPDATE ON public.asset FOR EACH ROW WHEN (((((((((((((old.type IS DISTINCT FROM new.type) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.original_object_id IS DISTINCT FROM new.original_object_id)) OR (old.original_file_name IS DISTINCT FROM new.original_file_name)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at)) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id))) EXECUTE FUNCTION note_catalogue_change('asset', 'id');
+CREATE TRIGGER catalogue_asset_change AFTER UPDATE ON public.asset FOR EACH ROW WHEN (((((((((((((old.type IS DISTINCT FROM new.type) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.original_object_id IS DISTINCT FROM new.original_object_id)) OR (old.original_file_name IS DISTINCT FROM new.original_file_name)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL))) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id))) EXECUTE FUNCTION note_catalogue_change('asset', 'id');
 CREATE TRIGGER guard_original BEFORE INSERT OR UPDATE OF original_object_id ON public.asset FOR EACH ROW EXECUTE FUNCTION guard_reference('original_object_id');
 
 create table asset_exif (

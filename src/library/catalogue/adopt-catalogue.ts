@@ -37,6 +37,7 @@ import {
   adoptAlbums,
   adoptLivePhotos,
   adoptUsers,
+  restoreUsersAsLater,
   usersNotMade,
 } from './adopt-people.ts'
 import { adoptSidecar, replaceableSidecars } from './adopt-sidecars.ts'
@@ -112,6 +113,7 @@ export async function adoptCatalogue(
     signal,
   }
   await adoptChanges(db, { isFresh: options.isFresh })
+  await restoreUsersAsLater(db, { isFresh: options.isFresh })
   const hadUsers = await hasAnyUser(db)
   report.users += await adoptUsers(db, { areAdmins: options.isRebuild && !hadUsers })
   await tellUsersNotMade(db, report)
