@@ -121,7 +121,8 @@ async function assertOurs(
 }
 
 function needsSomebody(report: CatalogueReport): boolean {
-  return report.wrong + report.missing + report.archived + report.refused.count + report.unusable.length > 0
+  const { wrong, missing, archived, unreadable, refused, unusable } = report
+  return wrong + missing + archived + unreadable + refused.count + unusable.length > 0
 }
 
 export function describeReport(
@@ -145,6 +146,10 @@ export function describeReport(
   if (report.archived > 0)
     lines.push(
       `${plural(report.archived, 'file')} in an archive class: restore them in the console of the provider, then run glassine catalogue adopt --yes.`,
+    )
+  if (report.unreadable > 0)
+    lines.push(
+      `${plural(report.unreadable, 'file')} that the location does not give, for which the log says why: correct that, then run glassine catalogue adopt --yes.`,
     )
   if (report.missing > 0)
     lines.push(`${plural(report.missing, 'asset')} of the catalogue whose files are nowhere.`)

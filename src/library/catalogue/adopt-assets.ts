@@ -201,8 +201,9 @@ export async function adoptByKeyAlone(
     if (!isRebuild || !(await adoptUnknownUser(db, ownerId))) return
     report.users += 1
   }
-  const read = await readBytes(location, listed.key, listed.size, signal)
+  const read = await readBytes({ placement, location }, listed.key, listed.size, signal)
   if (read === 'archived') report.archived += 1
+  if (read === 'unreadable') report.unreadable += 1
   if (typeof read === 'string') return
   const objectId = randomUUID()
   const time = toStorableTime(listed.lastModified)
@@ -240,12 +241,12 @@ export async function readRight(
   key: string,
   { size, sha256 }: { size: number; sha256: string },
 ): Promise<ReadBytes | null> {
-  const read = await readBytes(location, key, size, signal)
+  const read = await readBytes({ placement, location }, key, size, signal)
   if (read === 'absent') return null
-  if (read !== 'wrong-size' && read !== 'archived' && read.sha256 === sha256) return read
+  if (typeof read !== 'string' && read.sha256 === sha256) return read
   doubtful.add(key)
-  if (read === 'archived') {
-    report.archived += 1
+  if (read === 'archived' || read === 'unreadable') {
+    report[read] += 1
     return null
   }
   report.wrong += 1

@@ -101,7 +101,7 @@ export async function adoptCatalogue(
   await note('reading the catalogue')
   const found = await loadFound(db, places, { installation, heads: await ownHeads(db), signal })
   // What was not brought back is looked at again by every run.
-  Object.assign(report, { already: 0, wrong: 0, archived: 0 })
+  Object.assign(report, { already: 0, wrong: 0, archived: 0, unreadable: 0 })
   Object.assign(report, { batches: found.batches, unusable: found.unusable, refused: found.refused })
   const parts: AdoptingParts = {
     db,

@@ -5,7 +5,7 @@ import type { UnusableBatch } from './find-batches.ts'
 /**
  * `assets`, `sidecars`: brought back. `byKeyAlone`: of these, those that no catalogue names. `already`: the same
  * bytes are there as another asset. `wrong`: what lies there is not what the catalogue says. `archived`: it must
- * be restored before it can be read. `missing`: named, and found nowhere. `deletedLater`: in the database, and
+ * be restored before it can be read. `unreadable`: the location gives none of it. `missing`: named, and found nowhere. `deletedLater`: in the database, and
  * deleted by a later state of it; `trashed`: of these, those that were put into the trash.
  */
 export type CatalogueReport = {
@@ -20,6 +20,7 @@ export type CatalogueReport = {
   already: number
   wrong: number
   archived: number
+  unreadable: number
   missing: number
   deletedLater: number
   trashed: number
@@ -46,7 +47,7 @@ export function emptyCatalogueReport(): CatalogueReport {
     unusable: [],
     refused: { count: 0, examples: [] },
     ...none,
-    ...{ archived: 0, missing: 0, deletedLater: 0, trashed: 0 },
+    ...{ archived: 0, unreadable: 0, missing: 0, deletedLater: 0, trashed: 0 },
   }
 }
 
