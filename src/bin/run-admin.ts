@@ -40,15 +40,19 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
     async withoutLedger(use) {
       const config = loadConfig(env)
       const { locations, close } = await openLocationsAlone(config, log)
-      const withEmpty = async <T>(useEmpty: (pool: pg.Pool) => Promise<T>) => {
+      const withAny = async <T>(useAny: (pool: pg.Pool) => Promise<T>) => {
         const database = await openDatabase(config, log, { isToBeRestored: true })
         try {
-          await assertEmptyDatabase(database.pool)
-          return await useEmpty(database.pool)
+          return await useAny(database.pool)
         } finally {
           await database.close()
         }
       }
+      const withEmpty = <T>(useEmpty: (pool: pg.Pool) => Promise<T>) =>
+        withAny(async (pool) => {
+          await assertEmptyDatabase(pool)
+          return useEmpty(pool)
+        })
       const withScratch: PartsWithoutLedger['withScratch'] = async (useScratch) => {
         const database = await openDatabase(config, log, { mustExist: true })
         try {
@@ -62,7 +66,7 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
         await withEmpty(async () => undefined)
       }
       try {
-        return await use({ config, locations, assertNoInstallation, withEmpty, withScratch })
+        return await use({ config, locations, assertNoInstallation, withAny, withEmpty, withScratch })
       } finally {
         await close()
       }

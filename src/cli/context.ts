@@ -11,6 +11,8 @@ export type PartsWithoutLedger = {
   locations: ReadonlyMap<string, Location>
   /** @throws AppError conflict where there is an installation; makes nothing */
   assertNoInstallation(): Promise<void>
+  /** The database as it is: nothing is migrated. */
+  withAny<T>(use: (pool: pg.Pool) => Promise<T>): Promise<T>
   withEmpty<T>(use: (pool: pg.Pool) => Promise<T>): Promise<T>
   /** An empty database beside that of the installation, which is `own`; it is removed afterwards. */
   withScratch<T>(use: (scratch: { pool: pg.Pool; db: Database }, own: Database) => Promise<T>): Promise<T>

@@ -63,9 +63,16 @@ export function knownKey(key: string): ObjectKey {
   return key as ObjectKey
 }
 
-const KEY_PARTS = /^users\/([0-9a-f-]{36})\/([0-9a-f-]{36}|profile)\/([a-z-]+)\.[0-9a-f]{32}\.[a-z0-9]+$/
+/** An id as PostgreSQL writes it. What else could be taken for one it refuses. */
+const ID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+const KEY_PARTS = pattern(String.raw`users/(ID)/(ID|profile)/([a-z-]+)\.[0-9a-f]{32}\.[a-z0-9]+`)
+const BACKUP_KEY = pattern(
+  String.raw`backups/(ID)/(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\.[0-9a-f]{32}\.age`,
+)
 
-const BACKUP_KEY = /^backups\/([0-9a-f-]{36})\/(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\.[0-9a-f]{32}\.age$/
+function pattern(source: string): RegExp {
+  return new RegExp(`^${source.replaceAll('ID', ID)}$`)
+}
 
 /** `2026-05-04T03-02-01Z`: sorts as time does, and is a file name everywhere. */
 export function timeInKey(time: Date): string {
@@ -85,8 +92,8 @@ export function backupsPrefix(installation: string | null): string {
   return installation === null ? BACKUPS_PREFIX : `${BACKUPS_PREFIX}${installation}/`
 }
 
-const BATCH_KEY = /^catalogue\/([0-9a-f-]{36})\/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ\.[0-9a-f]{32}\.jsonl\.gz$/
-const TEXT_KEY = /^catalogue\/texts\/([0-9a-f-]{36})\/[+-]?\d+-\d\d\.[0-9a-f]{32}\.txt$/
+const BATCH_KEY = pattern(String.raw`catalogue/(ID)/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ\.[0-9a-f]{32}\.jsonl\.gz`)
+const TEXT_KEY = pattern(String.raw`catalogue/texts/(ID)/[+-]?\d+-\d\d\.[0-9a-f]{32}\.txt`)
 
 /** Whose batch of a catalogue lies under the key; null for any other key. */
 export function installationOfBatchKey(key: string): string | null {

@@ -1,6 +1,5 @@
-import { migrate } from '../../database/migrate.ts'
-import { AppError } from '../../errors.ts'
-import { beginRebuild } from '../../library/catalogue/rebuild.ts'
+import { AppError, isAppError } from '../../errors.ts'
+import { beginRebuild, isRebuildUnderWay } from '../../library/catalogue/rebuild.ts'
 import { count } from '../../library/words.ts'
 import { silentLog } from '../../log.ts'
 import { assertMediaFolder } from '../../placement/backups/restore-installation.ts'
@@ -8,7 +7,7 @@ import { installationsWithCatalogue } from '../../placement/catalogue/find-batch
 import { ownersOfOriginals } from '../../placement/catalogue/owners.ts'
 import type { Location } from '../../placement/location.ts'
 import { adoptCatalogueFromCli } from '../catalogue/adopt.ts'
-import { type CliContext, EXIT, type ExitCode } from '../context.ts'
+import { type CliContext, EXIT, type ExitCode, type PartsWithoutLedger } from '../context.ts'
 import { adoptAll } from './restore.ts'
 
 /**
@@ -20,7 +19,13 @@ export async function rebuildFromCatalogue(
   options: { from: string; installation?: string; yes?: boolean },
 ): Promise<ExitCode> {
   const isMade = await context.withoutLedger(async (parts) => {
-    await parts.assertNoInstallation()
+    if (await isBegun(parts)) {
+      if (!options.yes)
+        context.print(
+          `A rebuild has begun here and is not over. To go on with it:\n    glassine rebuild --from ${options.from} --yes`,
+        )
+      return options.yes === true
+    }
     const location = parts.locations.get(options.from)
     if (location === undefined) {
       const names = [...parts.locations.keys()].join(', ')
@@ -44,10 +49,7 @@ export async function rebuildFromCatalogue(
       )
       return false
     }
-    await parts.withEmpty(async (pool) => {
-      await migrate(pool, silentLog)
-      await beginRebuild(pool, installation)
-    })
+    await parts.withEmpty((pool) => beginRebuild(pool, installation, silentLog))
     return true
   })
   if (!isMade) return EXIT.attention
@@ -55,6 +57,19 @@ export async function rebuildFromCatalogue(
   context.print('')
   const found = await adoptCatalogueFromCli(context, { yes: true, isRebuild: true, isFresh: true })
   return code === EXIT.done ? found : code
+}
+
+/** Whether this command was cut short here. @throws AppError conflict where there is any other installation */
+async function isBegun(
+  parts: Pick<PartsWithoutLedger, 'assertNoInstallation' | 'withAny'>,
+): Promise<boolean> {
+  try {
+    await parts.assertNoInstallation()
+    return false
+  } catch (error) {
+    if (isAppError(error, 'conflict') && (await parts.withAny(isRebuildUnderWay))) return true
+    throw error
+  }
 }
 
 /** Null where the location has no catalogue at all. */

@@ -148,6 +148,10 @@ export function describeReport(
     lines.push(
       `${plural(report.archived, 'file')} in an archive class: restore them in the console of the provider, then run glassine catalogue adopt --yes.`,
     )
+  if (report.unreadable > 0)
+    lines.push(
+      `${plural(report.unreadable, 'file')} that the location does not give, for which the log says why: correct that, then run glassine catalogue adopt --yes.`,
+    )
   if (report.missing > 0)
     lines.push(`${plural(report.missing, 'asset')} of the catalogue whose files are nowhere.`)
   if (report.deletedLater > 0)

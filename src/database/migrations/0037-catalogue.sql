@@ -101,17 +101,18 @@ end $$;
 create trigger catalogue_user after insert or delete on app_user
   for each row execute function note_catalogue_change('user', 'id');
 create trigger catalogue_user_change after update of email, name, is_admin, deleted_at on app_user
-  for each row when ((old.email, old.name, old.is_admin, old.deleted_at)
-    is distinct from (new.email, new.name, new.is_admin, new.deleted_at))
+  for each row when ((old.email, old.name, old.is_admin, old.deleted_at is null)
+    is distinct from (new.email, new.name, new.is_admin, new.deleted_at is null))
   execute function note_catalogue_change('user', 'id');
 create trigger catalogue_asset after insert or delete on asset
   for each row execute function note_catalogue_change('asset', 'id');
+-- Another time in the trash is no change: a restored database sets it for all that lies there.
 create trigger catalogue_asset_change after update on asset
   for each row when ((old.type, old.checksum, old.original_object_id, old.original_file_name, old.file_created_at,
-      old.file_modified_at, old.local_date_time, old.time_zone, old.deleted_at, old.is_favorite, old.visibility,
+      old.file_modified_at, old.local_date_time, old.time_zone, old.deleted_at is null, old.is_favorite, old.visibility,
       old.live_photo_video_id)
     is distinct from (new.type, new.checksum, new.original_object_id, new.original_file_name, new.file_created_at,
-      new.file_modified_at, new.local_date_time, new.time_zone, new.deleted_at, new.is_favorite, new.visibility,
+      new.file_modified_at, new.local_date_time, new.time_zone, new.deleted_at is null, new.is_favorite, new.visibility,
       new.live_photo_video_id))
   execute function note_catalogue_change('asset', 'id');
 create trigger catalogue_sidecar after insert or update of object_id on asset_file

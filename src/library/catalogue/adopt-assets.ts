@@ -13,7 +13,6 @@ import type { ListedKey } from '../../placement/listing/list-location.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { isNamed } from '../../placement/replica-io/adopt-bytes.ts'
-import { setAssetFile } from '../assets/asset-files.ts'
 import { enqueueProcessing } from '../assets/enqueue-processing.ts'
 import { insertAsset, SameBytesArrived } from '../assets/insert-asset.ts'
 import { restoreFromTrash } from '../assets/trash.ts'
@@ -30,11 +29,13 @@ export type AdoptingParts = {
   reading: string
   /** Keys whose bytes are not what the catalogue says, or can't be read. */
   doubtful: Set<string>
+  /** Sidecars, by their assets, that another one may take the place of. */
+  replaceable: ReadonlyMap<string, string>
   signal: AbortSignal | undefined
 }
 
 /** Thrown so that nothing stays of what turned out to be something else. */
-class NotThis extends Error {}
+export class NotThis extends Error {}
 
 /** A later state's entry of an asset; null: none that may be followed. */
 export async function newEntryOf(db: Queryable, assetId: string): Promise<AssetEntry | null> {
@@ -218,32 +219,6 @@ const SAID_FIELDS = [
   'live_photo_video_id',
 ]
 
-/** Of the sidecar under this key, whose asset is there. */
-export async function adoptSidecar(
-  parts: AdoptingParts,
-  location: Location,
-  key: string,
-  entry: AssetEntry,
-): Promise<boolean> {
-  const { db, placement, report } = parts
-  const { sidecar } = entry
-  if (sidecar === null) return false
-  const read = await readRight(parts, location, key, sidecar)
-  if (read === null) return false
-  const isDone = await settle(report, 'already', () =>
-    db.transaction().execute(async (tx) => {
-      await adoptOrThrow(tx, placement, location, read, {
-        ...sidecar,
-        ...{ ownerId: entry.owner, assetId: entry.id, kind: 'sidecar' },
-      })
-      await setAssetFile(tx, entry.id, 'sidecar', { objectId: sidecar.id, width: null, height: null })
-      await enqueueProcessing(tx, { id: entry.id, ownerId: entry.owner })
-    }),
-  )
-  if (isDone) report.sidecars += 1
-  return true
-}
-
 /**
  * An original that no catalogue names, such as one that came minutes before the end: the ids in its key, and what
  * the file says of itself, are all that is known. Where nobody is left, a user is made for it.
@@ -262,8 +237,9 @@ export async function adoptByKeyAlone(
     if (!isRebuild || !(await adoptUnknownUser(db, ownerId))) return
     report.users += 1
   }
-  const read = await readBytes(location, listed.key, listed.size, signal)
+  const read = await readBytes({ placement, location }, listed.key, listed.size, signal)
   if (read === 'archived') report.archived += 1
+  if (read === 'unreadable') report.unreadable += 1
   if (typeof read === 'string') return
   const objectId = randomUUID()
   const time = toStorableTime(listed.lastModified)
@@ -297,18 +273,18 @@ export async function adoptByKeyAlone(
 }
 
 /** Null where these are not the bytes of the catalogue, which is counted. */
-async function readRight(
+export async function readRight(
   { report, placement, doubtful, signal }: AdoptingParts,
   location: Location,
   key: string,
   { size, sha256 }: { size: number; sha256: string },
 ): Promise<ReadBytes | null> {
-  const read = await readBytes(location, key, size, signal)
+  const read = await readBytes({ placement, location }, key, size, signal)
   if (read === 'absent') return null
-  if (read !== 'wrong-size' && read !== 'archived' && read.sha256 === sha256) return read
+  if (typeof read !== 'string' && read.sha256 === sha256) return read
   doubtful.add(key)
-  if (read === 'archived') {
-    report.archived += 1
+  if (read === 'archived' || read === 'unreadable') {
+    report[read] += 1
     return null
   }
   report.wrong += 1
@@ -316,7 +292,7 @@ async function readRight(
   return null
 }
 
-async function adoptOrThrow(
+export async function adoptOrThrow(
   tx: Tx,
   placement: Placement,
   location: Location,
@@ -327,7 +303,7 @@ async function adoptOrThrow(
 }
 
 /** False where the same bytes, or the same id, are there already, which is counted. */
-async function settle(
+export async function settle(
   report: CatalogueReport,
   count: 'already',
   work: () => Promise<void>,

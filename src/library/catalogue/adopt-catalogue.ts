@@ -29,7 +29,6 @@ import {
   adoptByKeyAlone,
   adoptCopy,
   adoptOriginal,
-  adoptSidecar,
   hasAsset,
   newEntryOf,
 } from './adopt-assets.ts'
@@ -40,8 +39,10 @@ import {
   adoptAlbums,
   adoptLivePhotos,
   adoptUsers,
+  restoreUsersAsLater,
   usersNotMade,
 } from './adopt-people.ts'
+import { adoptSidecar, replaceableSidecars } from './adopt-sidecars.ts'
 import type { AssetEntry } from './entries.ts'
 import { type Found, loadFound } from './load-found.ts'
 
@@ -54,14 +55,20 @@ export async function beginCatalogueAdoption(
   db: Database,
   options: CatalogueAdoption['options'],
 ): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    const running = await catalogueAdoption(tx)
-    if (running?.state !== 'running') await saveCatalogueAdoption(tx, begun(options))
-    else if (options.trashDeleted && !running.options.trashDeleted)
-      await saveCatalogueAdoption(tx, { ...running, options: { ...running.options, trashDeleted: true } })
-    await enqueue(tx, 'adopt-catalogue', {}, { onlyIfNone: true })
-  })
+  await db.transaction().execute((tx) => noteCatalogueAdoption(tx, options))
   await wakeJobs(db, ['adopt-catalogue'])
+}
+
+/** In the caller's transaction. */
+export async function noteCatalogueAdoption(
+  tx: Queryable,
+  options: CatalogueAdoption['options'],
+): Promise<void> {
+  const running = await catalogueAdoption(tx)
+  if (running?.state !== 'running') await saveCatalogueAdoption(tx, begun(options))
+  else if (options.trashDeleted && !running.options.trashDeleted)
+    await saveCatalogueAdoption(tx, { ...running, options: { ...running.options, trashDeleted: true } })
+  await enqueue(tx, 'adopt-catalogue', {}, { onlyIfNone: true })
 }
 
 function begun(options: CatalogueAdoption['options']): CatalogueAdoption {
@@ -100,7 +107,7 @@ export async function adoptCatalogue(
     ...{ what: 'adoption', installation, heads: await ownHeads(db), signal },
   } as const)
   // What was not brought back is looked at again by every run.
-  Object.assign(report, { already: 0, wrong: 0, archived: 0 })
+  Object.assign(report, { already: 0, wrong: 0, archived: 0, unreadable: 0 })
   Object.assign(report, { batches: found.batches, unusable: found.unusable, refused: found.refused })
   const parts: AdoptingParts = {
     db,
@@ -109,9 +116,11 @@ export async function adoptCatalogue(
     isRebuild: options.isRebuild,
     reading: found.reading,
     doubtful: new Set(),
+    replaceable: await replaceableSidecars(db, found.isLater),
     signal,
   }
   await db.transaction().execute(async (tx) => {
+    await restoreUsersAsLater(tx, { isFresh: options.isFresh })
     await adoptChanges(tx, { isFresh: options.isFresh })
     // From here on people may have used it: a run that goes on after a cut leaves alone what they changed.
     options.isFresh = false

@@ -1,8 +1,11 @@
 /** Users and albums that a catalogue names and the database lacks. */
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import type { Queryable } from '../../database/connect.ts'
+import { NOW_AS_SEEN } from '../../database/clock.ts'
+import type { Queryable, Tx } from '../../database/connect.ts'
+import { noteAdvanceDue } from '../../placement/locations/due-advance.ts'
 import { hashPassword } from '../credentials/passwords.ts'
+import { lockUsers } from '../users/users.ts'
 
 /**
  * What the database never knew: an entry of a batch that it did know was given up since. Made of `catalogue_found
@@ -12,18 +15,39 @@ const IS_NEW = sql`not found.is_gone and not found.is_known`
 
 /**
  * Makes the users. Their passwords are in no catalogue: nobody can log in as one of them before an administrator
- * has set a new one. Who writes to a bucket can make nobody an administrator of a server that has users.
+ * has set a new one. Who writes to a bucket can make nobody an administrator of a server that has users. One who
+ * was deleted stays so, and can be restored for the whole time.
  * @returns how many
  */
 export async function adoptUsers(db: Queryable, { areAdmins }: { areAdmins: boolean }): Promise<number> {
   const { rows } = await sql`
-    insert into app_user (id, email, name, password_hash, should_change_password, is_admin, is_onboarded, created_at)
+    insert into app_user (id, email, name, password_hash, should_change_password, is_admin, is_onboarded, created_at,
+      deleted_at)
     select id, entry ->> 'email', entry ->> 'name', ${await passwordOfNobody()}, true,
-      ${areAdmins} and (entry ->> 'isAdmin')::boolean, true, (entry ->> 'createdAt')::timestamptz
+      ${areAdmins} and (entry ->> 'isAdmin')::boolean and entry -> 'deletedAt' = 'null', true,
+      (entry ->> 'createdAt')::timestamptz,
+      case when entry -> 'deletedAt' <> 'null' then ${NOW_AS_SEEN} end
     from catalogue_found found where kind = 'user' and ${IS_NEW}
     order by entry ->> 'createdAt', id
     on conflict do nothing returning id`.execute(db)
   return rows.length
+}
+
+/**
+ * Users who were deleted when the backup was made, and restored later, before their removal began. Where the
+ * database was used since it was restored (`isFresh` is false), one who was changed there stays as they are.
+ */
+export async function restoreUsersAsLater(tx: Tx, { isFresh }: { isFresh: boolean }): Promise<void> {
+  await lockUsers(tx)
+  const { rows } = await sql`
+    update app_user set deleted_at = null, updated_at = now()
+    from catalogue_found found
+    where found.kind = 'user' and ${IS_NEW} and found.id = app_user.id and entry -> 'deletedAt' = 'null'
+      and app_user.deleted_at is not null and removal_begun_at is null
+      and (${isFresh} or not exists (
+        select from catalogue_change where subject = 'user' and subject_id = app_user.id))
+    returning app_user.id`.execute(tx)
+  if (rows.length > 0) await noteAdvanceDue(tx)
 }
 
 /** Those that could not be made; some of them. */

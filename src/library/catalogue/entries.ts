@@ -6,18 +6,33 @@
 import { z } from 'zod'
 import { partsOfKey } from '../../placement/keys.ts'
 import { EMAIL } from '../users/email.ts'
+import { isRealDay, isStorableTime, tryWallClock } from '../wall-clock.ts'
 
 /** Of one object: that of the largest bucket. */
 const MAX_BYTES = 50 * 2 ** 40
-const TEXT = z
-  .string()
-  .max(10_000)
-  .refine((text) => !text.includes('\0'), 'holds a zero byte')
+const MAX_REASON = 250
+/** PostgreSQL takes neither a zero byte nor half of a character; the whole batch would be tried again for ever. */
+const text = (maxLength: number) =>
+  z
+    .string()
+    .max(maxLength)
+    .refine((value) => value.isWellFormed() && !value.includes('\0'), 'holds a zero byte or half a character')
+const TEXT = text(10_000)
 const ID = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
-const TIME = z.iso.datetime()
+const TIME = z.iso
+  .datetime()
+  .refine((value) => isRealDay(value) && isStorableTime(new Date(value)), 'is no time that can be stored')
+const ZONE = text(100).refine((zone) => tryWallClock(new Date(0), zone) !== null, 'is no time zone')
 const SHA256 = z.string().regex(/^[0-9a-f]{64}$/)
 const SHA1 = z.string().regex(/^[0-9a-f]{40}$/)
-const WALL_CLOCK = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?$/)
+/** As the database has it: no hour 24, and no second 60. */
+const WALL_CLOCK = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\d ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$/)
+  .refine(
+    (value) => isRealDay(value) && value >= '0001-01-01' && value <= '9999-12-31 23:59:59.999',
+    'is no time that can be stored',
+  )
 const EXTENSION = z.string().regex(/^[a-z0-9]{1,10}$/)
 
 /** `keys`: where it was verified, by the name of the location. */
@@ -30,7 +45,7 @@ const OBJECT = z.strictObject({
     .regex(/^[\w.+-]+\/[\w.+-]+$/)
     .max(100),
   extension: EXTENSION,
-  keys: z.record(z.string().max(100), z.string().max(500)),
+  keys: z.record(text(100), text(500)),
 })
 
 const USER = z.strictObject({
@@ -44,13 +59,13 @@ const USER = z.strictObject({
 
 /** What the user has said of it, against what the file says; absent: nothing. */
 const SAID = z.strictObject({
-  fields: z.array(z.string().max(100)).max(50),
-  description: z.string().max(100_000),
-  rating: z.int().nullable(),
+  fields: z.array(text(100)).max(50),
+  description: text(100_000),
+  rating: z.int().min(-1).max(5).nullable(),
   latitude: z.number().min(-90).max(90).nullable(),
   longitude: z.number().min(-180).max(180).nullable(),
   dateTimeOriginal: TIME.nullable(),
-  timeZone: z.string().max(100).nullable(),
+  timeZone: ZONE.nullable(),
 })
 
 const ASSET = z.strictObject({
@@ -68,7 +83,7 @@ const ASSET = z.strictObject({
   fileCreatedAt: TIME,
   fileModifiedAt: TIME,
   localDateTime: WALL_CLOCK,
-  timeZone: z.string().max(100).nullable(),
+  timeZone: ZONE.nullable(),
   createdAt: TIME,
   /** Since when it is in the trash. */
   trashedAt: TIME.nullable(),
@@ -84,7 +99,7 @@ const ASSET = z.strictObject({
 const ALBUM = z.strictObject({
   id: ID,
   name: TEXT,
-  description: z.string().max(100_000),
+  description: text(100_000),
   order: z.enum(['asc', 'desc']),
   /** The asset that is shown for it. */
   cover: ID.nullable(),
@@ -114,7 +129,7 @@ export function readEntry(line: unknown): ReadEntry | { refused: string } {
   const parsed = ENTRY.safeParse(line)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
-    return { refused: `${issue?.path.join('.') || 'entry'}: ${issue?.message ?? 'is none'}` }
+    return refused(`${issue?.path.join('.') || 'entry'}: ${issue?.message ?? 'is none'}`)
   }
   const entry = parsed.data
   if ('gone' in entry) return { ...entry.gone, isGone: true, value: entry.gone }
@@ -127,8 +142,14 @@ export function readEntry(line: unknown): ReadEntry | { refused: string } {
   ] as const)
     for (const key of Object.values(object?.keys ?? {}))
       if (!isKeyOf(key, asset, kind))
-        return { refused: `${kind}.keys: "${key}" is no key of an ${kind} of this user` }
+        return refused(`${kind}.keys: "${key}" is no key of an ${kind} of this user`)
   return { kind: 'asset', id: asset.id, isGone: false, value: asset }
+}
+
+/** It is kept and shown, and what was refused may be in it. */
+function refused(reason: string): { refused: string } {
+  const shown = reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)}…` : reason
+  return { refused: shown.toWellFormed().replaceAll('\0', '\ufffd') }
 }
 
 /** Whether the key is one that a file of this kind of the asset's owner may have. */

@@ -21,7 +21,8 @@ const MAX_EXAMPLES = 20
 
 /**
  * `hasAll`: a batch that holds everything has come after all that the database knew, and all of it was read: what
- * it leaves out was deleted.
+ * it leaves out was deleted. `isLater`: whether that
+ * one has; none, where the database has written nothing yet.
  */
 export type Found = {
   batches: number
@@ -31,6 +32,7 @@ export type Found = {
   hasAll: boolean
   /** For `assertReading`. */
   reading: string
+  isLater(batch: string): boolean
 }
 
 /**
@@ -82,7 +84,11 @@ export async function loadFound(
     found.snapshots.some(
       (snapshot) => !isKnown(snapshot) && heads.every((head) => found.isBefore(head, snapshot)),
     )
-  return { batches: found.batches.length, unusable, refused, heads: found.heads, hasAll, reading }
+  const isLater = (batch: string) => heads.length > 0 && heads.every((head) => found.isBefore(head, batch))
+  return {
+    ...{ batches: found.batches.length, unusable, refused, heads: found.heads },
+    ...{ hasAll, isLater, reading },
+  }
 }
 
 type Loading = {

@@ -1,6 +1,7 @@
 /** What the server says of itself to Immich's clients. */
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
+import { isBeingRebuilt } from '../../placement/catalogue/adoption-state.ts'
 import { VERSION } from '../../version.ts'
 import { TRASH_MS } from '../assets/trash.ts'
 import { DELETE_DELAY_MS } from '../users/deletion.ts'
@@ -36,9 +37,9 @@ export function serverFeatures() {
   }
 }
 
-/** Immich's `ServerConfigDto`. Without a user, clients show the sign-up. */
+/** Immich's `ServerConfigDto`. Without a user, clients show the sign-up, unless users are being brought back. */
 export async function serverConfig(db: Database) {
-  const isInitialized = await hasUsers(db)
+  const isInitialized = (await hasUsers(db)) || (await isBeingRebuilt(db))
   return {
     isInitialized,
     isOnboarded: isInitialized && (await isAdminOnboarded(db)),

@@ -2,6 +2,7 @@ import { type Selectable, sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import type { Schema } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
+import { isBeingRebuilt } from '../../placement/catalogue/adoption-state.ts'
 import { type Actor, holds } from '../access.ts'
 import { requireLogin } from '../credentials/credentials.ts'
 import { hashPassword } from '../credentials/passwords.ts'
@@ -75,7 +76,8 @@ export async function createUserFor(db: Database, actor: Actor, user: NewUser): 
 
 /**
  * Creates the first user, an administrator. Of two sign-ups at the same moment one wins.
- * @throws AppError invalid as soon as there is any user, and as `createUser`
+ * @throws AppError invalid as soon as there is any user, and as `createUser`; conflict while the users that the
+ * installation had are still being brought back
  */
 export async function signUpAdmin(
   db: Database,
@@ -83,11 +85,11 @@ export async function signUpAdmin(
 ): Promise<OwnUserView> {
   // Asked before the hash, so that a flood of sign-ups on a running server costs nothing, and again under the
   // lock.
-  if (await hasUsers(db)) throw alreadySignedUp()
+  await assertMaySignUp(db)
   const passwordHash = await hashPassword(user.password)
   return db.transaction().execute(async (tx) => {
     await lockUsers(tx)
-    if (await hasUsers(tx)) throw alreadySignedUp()
+    await assertMaySignUp(tx)
     return insertUser(tx, { ...user, isAdmin: true }, passwordHash)
   })
 }
@@ -373,6 +375,12 @@ export function avatarColorOf(email: string): AvatarColor {
   return AVATAR_COLORS[sum % AVATAR_COLORS.length] ?? 'primary'
 }
 
-function alreadySignedUp(): AppError {
-  return new AppError('invalid', 'This server has its administrator already: log in instead')
+async function assertMaySignUp(db: Queryable): Promise<void> {
+  if (await hasUsers(db))
+    throw new AppError('invalid', 'This server has its administrator already: log in instead')
+  if (await isBeingRebuilt(db))
+    throw new AppError(
+      'conflict',
+      'This installation is being rebuilt, and its users come back: wait for that to end. glassine catalogue adopt --yes shows how far it is.',
+    )
 }

@@ -20,25 +20,32 @@ const ACTOR = 'adopt'
 /** What was read; digests are lower-case hex. */
 export type ReadBytes = { key: string; size: number; sha256: string; sha1: string; held: ObjectInfo }
 
+/** What a location says of one key, while others can be read. */
+const OF_ONE_KEY = ['hidden', 'denied', 'corrupt'] as const
+
 /**
  * Reads all bytes under a key. `absent`: nothing is there. `archived`: it must be restored first. `wrong-size`:
- * it is of another size than is expected, and was not read.
+ * it is of another size than is expected, and was not read. `unreadable`: the location gives none of it, for a
+ * reason that is logged.
  * @throws what the location throws
  */
 export async function readBytes(
-  { backend }: Location,
+  { placement, location }: { placement: Pick<Placement, 'log' | 'now'>; location: Location },
   key: string,
   expectedSize: number | null,
   signal?: AbortSignal,
-): Promise<ReadBytes | 'absent' | 'archived' | 'wrong-size'> {
-  const held = await backend.head(knownKey(key))
-  if (held === null) return 'absent'
-  if (isArchiveClass(held.storageClass ?? null)) return 'archived'
-  if (expectedSize !== null && held.size !== expectedSize) return 'wrong-size'
+): Promise<ReadBytes | 'absent' | 'archived' | 'wrong-size' | 'unreadable'> {
+  const { backend } = location
   const sha256 = createHash('sha256')
   const sha1 = createHash('sha1')
   let size = 0
   try {
+    const held = await backend.head(knownKey(key))
+    if (held === null) return 'absent'
+    const until = held.restore?.availableUntil
+    const isRestored = until !== undefined && until > placement.now()
+    if (isArchiveClass(held.storageClass ?? null) && !isRestored) return 'archived'
+    if (expectedSize !== null && held.size !== expectedSize) return 'wrong-size'
     const read = await backend.get(knownKey(key), signal ? { signal } : {})
     try {
       for await (const piece of read.stream as AsyncIterable<Buffer>) {
@@ -55,7 +62,13 @@ export async function readBytes(
   } catch (error) {
     if (isStorageError(error, 'not-found')) return 'absent'
     if (isStorageError(error, 'archived')) return 'archived'
-    throw error
+    if (!OF_ONE_KEY.some((kind) => isStorageError(error, kind))) throw error
+    const { message } = error as Error
+    placement.log.warn(
+      { location: location.id, key, error: message },
+      'a file cannot be read: it stays there',
+    )
+    return 'unreadable'
   }
 }
 

@@ -7,7 +7,7 @@ import type { UnusableBatch } from './find-batches.ts'
 /**
  * `assets`, `sidecars`: brought back. `byKeyAlone`: of these, those that no catalogue names. `already`: the same
  * bytes are there as another asset. `wrong`: what lies there is not what the catalogue says. `archived`: it must
- * be restored before it can be read. `missing`: named, and found nowhere. `deletedLater`: in the database, and
+ * be restored before it can be read. `unreadable`: the location gives none of it. `missing`: named, and found nowhere. `deletedLater`: in the database, and
  * deleted by a later state of it; `trashed`: of these, those that were put into the trash.
  */
 export type CatalogueReport = {
@@ -22,6 +22,7 @@ export type CatalogueReport = {
   already: number
   wrong: number
   archived: number
+  unreadable: number
   missing: number
   deletedLater: number
   trashed: number
@@ -48,7 +49,7 @@ export function emptyCatalogueReport(): CatalogueReport {
     unusable: [],
     refused: { count: 0, examples: [] },
     ...none,
-    ...{ archived: 0, missing: 0, deletedLater: 0, trashed: 0 },
+    ...{ archived: 0, unreadable: 0, missing: 0, deletedLater: 0, trashed: 0 },
   }
 }
 
@@ -56,6 +57,12 @@ export function emptyCatalogueReport(): CatalogueReport {
 export async function catalogueAdoption(db: Queryable): Promise<CatalogueAdoption | null> {
   const { adoption } = await db.selectFrom('catalogue_state').select('adoption').executeTakeFirstOrThrow()
   return adoption as CatalogueAdoption | null
+}
+
+/** Whether an installation is being made of what its locations hold: its users may not be there yet. */
+export async function isBeingRebuilt(db: Queryable): Promise<boolean> {
+  const adoption = await catalogueAdoption(db)
+  return adoption?.state === 'running' && adoption.options.isRebuild
 }
 
 export async function saveCatalogueAdoption(db: Queryable, adoption: CatalogueAdoption): Promise<void> {
@@ -113,8 +120,8 @@ export async function forgetCatalogueAdoption(db: Queryable): Promise<void> {
 
 /** Files that it has named, and could not bring back; a later run may. */
 export function leftOver(report: CatalogueReport): number {
-  const { wrong, missing, archived, refused, unusable } = report
-  return wrong + missing + archived + refused.count + unusable.length
+  const { wrong, missing, archived, unreadable, refused, unusable } = report
+  return wrong + missing + archived + unreadable + refused.count + unusable.length
 }
 
 /** How the last restore drill went, as it was told; null: there was none. */

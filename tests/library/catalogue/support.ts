@@ -2,9 +2,12 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { loadInstallation } from '../../../src/database/backups/installation.ts'
+import { setAssetFile } from '../../../src/library/assets/asset-files.ts'
 import { adoptCatalogue, beginCatalogueAdoption } from '../../../src/library/catalogue/adopt-catalogue.ts'
+import { everything } from '../../../src/library/catalogue/collect.ts'
 import type { AssetEntry } from '../../../src/library/catalogue/entries.ts'
 import { writeCatalogue } from '../../../src/library/catalogue/write-catalogue.ts'
+import { ingestSidecar } from '../../../src/library/uploads/sidecars.ts'
 import { acceptUpload } from '../../../src/library/uploads/uploads.ts'
 import type { CatalogueReport } from '../../../src/placement/catalogue/adoption-state.ts'
 import { packBatch } from '../../../src/placement/catalogue/batch-format.ts'
@@ -158,6 +161,50 @@ export function assetEntry(owner: string, changes: Partial<AssetEntry> = {}): { 
       ...changes,
     },
   }
+}
+
+/** What this installation's next batch follows. */
+export async function headsOf({ pool }: Installation): Promise<string[]> {
+  const { rows } = await pool.query<{ heads: string[] }>('select heads from catalogue_state')
+  return rows[0]!.heads
+}
+
+/** Each asset as the catalogue would tell it now. */
+export async function entriesOf({ db }: Installation): Promise<AssetEntry[]> {
+  const found: AssetEntry[] = []
+  for await (const entry of everything(db)) if ('asset' in entry) found.push(entry.asset)
+  return found
+}
+
+/** Gives an asset a sidecar, as an upload of one does. @returns the id of its object */
+export async function addSidecar(
+  { db, pool, placement }: Pick<Installation, 'db' | 'pool' | 'placement'>,
+  assetId: string,
+): Promise<string> {
+  const bytes = Buffer.from(`<x:xmpmeta>${randomBytes(8).toString('hex')}</x:xmpmeta>`)
+  const { rows } = await pool.query<{ owner_id: string }>('select owner_id from asset where id = $1', [
+    assetId,
+  ])
+  const staged = await stageStream(placement, once(bytes), { maxBytes: 1e6 })
+  await ingestSidecar(placement, { userId: rows[0]!.owner_id }, assetId, staged, (tx, objectId) =>
+    setAssetFile(tx, assetId, 'sidecar', { objectId, width: null, height: null }),
+  )
+  const { object_id } = await db
+    .selectFrom('asset_file')
+    .select('object_id')
+    .where('asset_id', '=', assetId)
+    .where('kind', '=', 'sidecar')
+    .executeTakeFirstOrThrow()
+  return object_id
+}
+
+/** The object of an asset's sidecar. */
+export async function sidecarOf({ pool }: Installation, assetId: string): Promise<string | undefined> {
+  const { rows } = await pool.query<{ object_id: string }>(
+    `select object_id from asset_file where asset_id = $1 and kind = 'sidecar'`,
+    [assetId],
+  )
+  return rows[0]?.object_id
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

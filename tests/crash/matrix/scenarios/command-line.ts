@@ -21,15 +21,19 @@ export function commandLineOf(setup: SiteSetup, mediaTools: MediaTools): CliCont
       await site.close()
     }
   }
-  async function withEmpty<T>(use: (pool: pg.Pool) => Promise<T>): Promise<T> {
+  async function withAny<T>(use: (pool: pg.Pool) => Promise<T>): Promise<T> {
     const { pool } = connectDatabase(setup.databaseUrl, silentLog, { maxConnections: 4 })
     try {
-      await assertEmptyDatabase(pool)
       return await use(pool)
     } finally {
       await pool.end()
     }
   }
+  const withEmpty = <T>(use: (pool: pg.Pool) => Promise<T>): Promise<T> =>
+    withAny(async (pool) => {
+      await assertEmptyDatabase(pool)
+      return use(pool)
+    })
 
   return {
     print: () => undefined,
@@ -44,7 +48,7 @@ export function commandLineOf(setup: SiteSetup, mediaTools: MediaTools): CliCont
       const withScratch = async () => {
         throw new Error('no scenario makes a restore drill')
       }
-      return use({ config, locations, assertNoInstallation, withEmpty, withScratch })
+      return use({ config, locations, assertNoInstallation, withAny, withEmpty, withScratch })
     },
     withWorker: (use) =>
       withSite(async ({ placement, db, pool }) => {
