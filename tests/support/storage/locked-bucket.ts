@@ -25,13 +25,14 @@ export async function startLockedBucket(
   { singlePutBytes = 1_000_000, classes }: { singlePutBytes?: number; classes?: ClassPolicy } = {},
 ) {
   let aheadMs = 0
+  let serverBehindMs = 0
   const now = () => new Date(Date.now() + aheadMs)
   const server = await startStrictS3({
     store: { kind: 'memory' },
     credentials,
     buckets: ['photos'],
     objectLock: true,
-    clock: now,
+    clock: () => new Date(now().getTime() - serverBehindMs),
   })
   const settings = {
     ...s3TestSettings({ endpoint: server.endpoint, ...credentials, bucket: 'photos' }, { prefix: '' }),
@@ -73,7 +74,9 @@ export async function startLockedBucket(
     server,
     location,
     placement,
+    settings,
     db: database.db,
+    pool: database.pool,
     now,
     async offload(bytes = randomBytes(3_000)) {
       const objectId = await ingestBytes(placement, bytes)
@@ -84,6 +87,10 @@ export async function startLockedBucket(
     async pass(days: number) {
       aheadMs += days * DAY_MS
       // The backend learns the service's clock from an answer.
+      await backend.readMarker().catch(() => undefined)
+    },
+    async letServerBeBehind(ms: number) {
+      serverBehindMs = ms
       await backend.readMarker().catch(() => undefined)
     },
     lockOf: async () => (await ofOurs(server))[0]!.version.retention,
@@ -102,12 +109,20 @@ export async function hide(server: StrictS3, key: string): Promise<void> {
 }
 
 /** A new version with other bytes, as of somebody with stolen keys. */
-export async function replace(server: StrictS3, key: string, bytes: Buffer): Promise<void> {
+export async function replace(
+  server: StrictS3,
+  key: string,
+  { bytes, lockedUntil }: { bytes: Buffer; lockedUntil?: Date },
+): Promise<void> {
   const client = strangerAt(server)
-  await client.send(new PutObjectCommand({ Bucket: 'photos', Key: key, Body: bytes }))
+  const lock = lockedUntil && {
+    ObjectLockMode: 'GOVERNANCE' as const,
+    ObjectLockRetainUntilDate: lockedUntil,
+  }
+  await client.send(new PutObjectCommand({ Bucket: 'photos', Key: key, Body: bytes, ...lock }))
   client.destroy()
 }
 
-export function strangerAt({ endpoint }: StrictS3): S3Client {
+function strangerAt({ endpoint }: StrictS3): S3Client {
   return new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials })
 }
