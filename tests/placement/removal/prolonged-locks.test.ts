@@ -61,7 +61,7 @@ test('the lock of wrong bytes is not noted as that of the copy', async (t) => {
 })
 
 test('what is missing is no failure of prolonging, and is not asked for again at once', async (t) => {
-  const { server, db, offload, pass, placement, location } = await startLockedBucket(t)
+  const { server, offload, pass, placement, location } = await startLockedBucket(t)
   await offload()
   await pass(LOCK_DAYS + 1)
   await location.backend.delete(leaveTo([knownKey((await ofOurs(server))[0]!.key)]))

@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import type { Database } from '../../../src/database/connect.ts'
 import { silentLog } from '../../../src/log.ts'
 import { changeClass } from '../../../src/placement/classes/change-class.ts'
-import { postponeLock } from '../../../src/placement/ledger/object-locks.ts'
+import { noteRetention, postponeLock } from '../../../src/placement/ledger/object-locks.ts'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { markForPurge, purgeObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
@@ -25,9 +25,9 @@ test('wrong bytes whose removal was begun before their lock was seen are set asi
   await replicateObject(placement, { objectId, to: 'bucket' }).catch(() => undefined)
   server.profile.bucketSilentlyDamages = false
   // Somebody has locked it for longer than the ledger knows.
-  await sql`update object_lock set retained_until = now() - interval '1 day'`.execute(db)
   const { replicas } = (await loadObject(db, objectId))!
   const bad = replicas.find(({ locationId }) => locationId === 'bucket')!
+  await noteRetention(db, bad, { until: new Date(Date.now() - DAY_MS), isOnHold: false })
   await noteBadReplica(placement, bad, { actor: 'test', reason: 'the bytes have another SHA-256' })
   await assert.rejects(replicateObject(placement, { objectId, to: 'bucket' }), Retained)
   assert.deepEqual(await places(objectId), ['bucket evicting', 'local verified'])

@@ -25,7 +25,7 @@ async function adopt({ placement, pool }: Rig) {
 test('a takeover brings back what is hidden, though the location is in conflict until its end', async (t) => {
   const rig = await startLockedBucket(t)
   const ids = [await rig.offload(), await rig.offload()]
-  const [{ key }] = (await ofOurs(rig.server)) as [{ key: string }]
+  const { key } = (await ofOurs(rig.server))[0]!
   await hide(rig.server, key)
   const { confirmed, missing } = await adopt(rig)
   assert.deepEqual([confirmed.count, missing.count], [2, 0])
