@@ -162,10 +162,10 @@ export async function removeCandidate(
   if (isSetAside) await noteKeyToClear(placement.db, candidate, 0)
   if (permit === null) return
   const location = locationOf(placement, candidate.locationId)
-  await confirmLocation(placement, location)
   // Without `objectLock`, a deletion that names no version would only hide what was locked.
-  const known = await knownRetention(placement.db, candidate)
+  const known = location.kind === 'disk' ? null : await knownRetention(placement.db, candidate)
   const versionId = known?.versionId
+  await confirmLocation(placement, location)
   try {
     await location.backend.delete(permit, versionId === undefined ? {} : { versionId })
   } catch (error) {

@@ -34,7 +34,9 @@ export class Retained extends RetryLater {
  * configuration. @throws Retained
  */
 export async function requireUnlocked(placement: Placement, doomed: ReplicaName): Promise<void> {
-  const { locks } = locationOf(placement, doomed.locationId).backend
+  const location = locationOf(placement, doomed.locationId)
+  if (location.kind === 'disk') return
+  const { locks } = location.backend
   let known = await knownRetention(placement.db, doomed)
   // A hold may have been taken away, which nobody tells; a row without an end may tell of a failure alone.
   if (locks && (known === null || known.isOnHold || known.until === null)) {
