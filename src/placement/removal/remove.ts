@@ -15,7 +15,7 @@ import { type PermitTerm, permitRemoval } from '../../storage/removal-permit.ts'
 import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { forgetRetention, knownRetention, noteRetention } from '../ledger/object-locks.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
-import { isDoubted, type Leave, loadObject, noteClass, proveVerified } from '../ledger/replicas.ts'
+import { type Leave, loadObject, noteClass, proveVerified } from '../ledger/replicas.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
@@ -268,7 +268,7 @@ export function requiredCopies(
 /** It was looked at before, and found wrong, perhaps before its removal was begun. */
 function isSuspect(replicas: readonly Replica[], { locationId, key }: RemovalCandidate): boolean {
   const known = replicas.find((one) => one.locationId === locationId && one.key === key)
-  return known?.state === 'suspect' || (known?.state === 'evicting' && isDoubted(known))
+  return known?.state === 'suspect' || (known?.state === 'evicting' && known.proof?.doubt !== undefined)
 }
 
 /** `failure`: why a place could not be asked at all. */
