@@ -84,6 +84,8 @@ export type ObjectInfo = {
   restore?: { isOngoing: boolean; availableUntil?: Date }
   /** Of a locked object, as far as we may know it. */
   retention?: Retention
+  /** Where the location has versions. */
+  versionId?: string
 }
 
 /**
@@ -183,9 +185,10 @@ export interface StorageBackend {
   /**
    * Removes what lies under the keys of the permit. An absent key is a success. Any key that could not be
    * deleted makes the whole call fail, after all were tried. `denied` for a permit that nobody made,
-   * `unavailable` for one that is too old: what it rests on is looked at again.
+   * `unavailable` for one that is too old: what it rests on is looked at again. `versionId`, of one key: where
+   * a deletion of the key alone would only hide it, that version goes.
    */
-  delete(permit: RemovalPermit, options?: { signal?: AbortSignal }): Promise<void>
+  delete(permit: RemovalPermit, options?: { signal?: AbortSignal; versionId?: string }): Promise<void>
   /** All keys with the prefix, page after page, in no promised order. */
   list(prefix: string, options?: { after?: string; signal?: AbortSignal }): AsyncIterable<ObjectInfo>
   /**
@@ -387,7 +390,11 @@ export type Locks = {
   extend(key: ObjectKey, until: Date, options?: { versionId?: string; signal?: AbortSignal }): Promise<void>
   /** Takes away the marks with which somebody hid it. False: there is nothing to bring back. */
   bringBack(key: ObjectKey, options?: { signal?: AbortSignal }): Promise<boolean>
+  /** What somebody's marks hide under a prefix, as it was: a listing does not tell it. One pass over all versions. */
+  listHidden(prefix: string, options?: { signal?: AbortSignal }): AsyncIterable<HiddenObject>
 }
+
+export type HiddenObject = { key: ObjectKey; size: number; modifiedAt: Date; storageClass?: string }
 
 export type RestoreTier = 'expedited' | 'standard' | 'bulk'
 /** A location that holds objects which must be restored before they can be read. */

@@ -145,7 +145,7 @@ export const ofProofs: Mutation[] = [
     file: 'src/placement/takeover/adopt.ts',
     changes: [
       {
-        from: 'const check = requireAnswer(location, await checkNow(placement, loaded.object, now, signal))',
+        from: 'const check = await requireAnswer(placement, now, () => checkNow(placement, loaded.object, now, signal))',
         to: "const check: Check = { answer: 'same', level: 4, proof: { method: 'read-back' }, reason: '' }",
       },
       {

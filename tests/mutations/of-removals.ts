@@ -65,8 +65,8 @@ export const ofRemovals: Mutation[] = [
     changes: [
       { from: 'if (!location.isReadOnly) await confirmLocation(placement, location)', to: '' },
       {
-        from: '  await confirmLocation(placement, location)\n  try {\n    await location.backend.delete(permit)',
-        to: '  try {\n    await location.backend.delete(permit)',
+        from: '  await confirmLocation(placement, location)\n  try {\n    await location.backend.delete(permit,',
+        to: '  try {\n    await location.backend.delete(permit,',
       },
     ],
     failing: [

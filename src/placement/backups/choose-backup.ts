@@ -20,7 +20,7 @@ import {
 export type ChosenBackup = { found: FoundBackup; header: BackupHeader; ofAll: number }
 
 /**
- * The newest one that the key opens, or the one that was asked for. One that is damaged or archived is
+ * The newest one that the key opens, or the one that was asked for. One that is damaged, archived or hidden is
  * never passed over in silence, and one of which nobody can tell whether it is the newest is never taken
  * for it: who restores an older one must have said so.
  */
@@ -57,6 +57,9 @@ export async function chooseBackup(
       'archived',
       `No backup at ${location.label} can be read now. ${aboutArchived(archived)}`,
     )
+  const hidden = failed.filter(({ error }) => error.code === 'conflict')
+  if (hidden.length > 0)
+    throw new AppError('conflict', `No backup at ${location.label} can be read now. ${aboutHidden(hidden)}`)
   throw new AppError(
     'invalid',
     `The key opens none of the ${wanted.length} backups at ${location.label}: they were made for another one, or their beginnings are damaged.`,
@@ -71,6 +74,7 @@ async function peekOrFail(
   found: FoundBackup,
   identity: string,
 ): Promise<BackupHeader | AppError> {
+  if (found.isHidden) return new AppError('conflict', 'a delete marker hides it')
   try {
     return await peekAt(location, found, identity)
   } catch (error) {
@@ -142,6 +146,7 @@ function unusableNewest(failed: readonly Failed[], before: FoundBackup | undefin
   const [first] = failed
   const { found: bad, error } = first!
   const archived = failed.filter((one) => one.error.code === 'archived')
+  const hidden = failed.filter((one) => one.error.code === 'conflict')
   const next =
     before === undefined
       ? 'There is none before it.'
@@ -149,9 +154,11 @@ function unusableNewest(failed: readonly Failed[], before: FoundBackup | undefin
   const text = [
     `The newest backup, ${bad.key}, can't be used: ${error.message.replace(/\.?$/, '.')}`,
     ...(archived.length > 0 ? [aboutArchived(archived)] : []),
+    ...(hidden.length > 0 ? [aboutHidden(hidden)] : []),
     next,
   ].join('\n')
-  return new AppError(error.code === 'archived' ? 'archived' : 'corrupt', text, { cause: error })
+  const code = error.code === 'archived' || error.code === 'conflict' ? error.code : 'corrupt'
+  return new AppError(code, text, { cause: error })
 }
 
 function aboutArchived(archived: readonly Failed[]): string {
@@ -161,6 +168,13 @@ function aboutArchived(archived: readonly Failed[]): string {
   return [
     'Archived, and not readable before they are restored (in the console of the provider: choose the object, "Initiate restore" or the like, and wait; it takes from minutes to two days; then run this command again):',
     ...named,
+  ].join('\n')
+}
+
+function aboutHidden(hidden: readonly Failed[]): string {
+  return [
+    'Somebody has deleted these in a bucket with Object Lock; they are there still. Remove the delete marker of each one that you want (in the console of the provider: show versions, and delete the marker alone), then run this command again:',
+    ...hidden.map(({ found: { key } }) => `    ${key}`),
   ].join('\n')
 }
 

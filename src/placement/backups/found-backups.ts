@@ -17,6 +17,8 @@ export type FoundBackup = {
   storedAt: Date
   storageClass: string | null
   size: number
+  /** Somebody's delete marker hides it, in a bucket with Object Lock. */
+  isHidden?: true
 }
 
 /** Between two clocks that are called right, and between the snapshot and the end of its upload. */
@@ -42,6 +44,16 @@ export async function findBackups({ backend }: Pick<Location, 'backend'>): Promi
     const parts = partsOfBackupKey(key)
     if (parts !== null)
       found.push({ key, size, storedAt: modifiedAt, storageClass: storageClass ?? null, ...parts })
+  }
+  if (backend.locks) {
+    for await (const { key, size, modifiedAt, storageClass } of backend.locks.listHidden(
+      backupsPrefix(null),
+    )) {
+      const parts = partsOfBackupKey(key)
+      if (parts === null) continue
+      const what = { key, size, storedAt: modifiedAt, storageClass: storageClass ?? null, ...parts }
+      found.push({ ...what, isHidden: true })
+    }
   }
   return found.sort((a, b) => toldTime(b) - toldTime(a) || b.storedAt.getTime() - a.storedAt.getTime())
 }

@@ -81,7 +81,10 @@ function dueSql({ locationId, kind, days, now }: Wanted) {
         r.verified_at < ${now}::timestamptz - ${UNSEEN_FOR})`
 }
 
-/** Those that end first come first, at most so many. */
+/**
+ * Those that end first come first, at most so many; after all others what failed before, and before that what
+ * was found bad or missing.
+ */
 export async function dueLocks(db: Queryable, wanted: Wanted, limit: number): Promise<DueLock[]> {
   const { rows } = await sql<{
     objectId: string
@@ -94,7 +97,9 @@ export async function dueLocks(db: Queryable, wanted: Wanted, limit: number): Pr
     select r.object_id as "objectId", r.key, l.retained_until is not null as "isKnown", l.retained_until as until,
       l.is_on_hold as "isOnHold", l.version_id as "versionId"
     ${dueSql(wanted)} and coalesce(l.retry_at <= ${wanted.now}, true)
-    order by l.retained_until nulls first, r.object_id limit ${limit}`.execute(db)
+    order by l.retry_at is not null, r.state = 'suspect', l.retained_until nulls first, r.object_id limit ${limit}`.execute(
+    db,
+  )
   return rows.map(({ objectId, key, isKnown, until, isOnHold, versionId }) => ({
     objectId,
     locationId: wanted.locationId,

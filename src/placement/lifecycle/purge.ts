@@ -70,12 +70,26 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
       )
     }
   }
-  for (const change of await classChangesOf(placement.db, objectId))
-    await finishClassChange(placement, change)
+  let failure: Failure
+  const unfinished = new Set<string>()
+  for (const change of await classChangesOf(placement.db, objectId)) {
+    try {
+      await finishClassChange(placement, change)
+    } catch (error) {
+      // What is locked there for months keeps no copy anywhere else.
+      await noteTrouble(placement, change.locationId, error)
+      unfinished.add(change.locationId)
+      failure ??= { error }
+    }
+  }
   // They may have turned a replica to another key.
   const { replicas } = (await loadObject(placement.db, objectId)) ?? { replicas: [] }
-  await removeAll(placement, objectId, replicas, 'purge')
+  const removable = replicas.filter(({ locationId }) => !unfinished.has(locationId))
+  await removeAll(placement, objectId, removable, { actor: 'purge', earlier: failure })
 }
+
+/** The first of several; the others are met again by the next run. */
+type Failure = { error: unknown } | undefined
 
 /** Cached and recalled bytes, those of other processes too: the media volume is everybody's. */
 async function forgetCopies(
@@ -101,7 +115,7 @@ export async function discardObject(placement: Placement, objectId: string, acto
       .executeTakeFirst()
     if (marked.numUpdatedRows !== 1n) return
     const loaded = await loadObject(placement.db, objectId)
-    if (loaded) await removeAll(placement, objectId, loaded.replicas, actor)
+    if (loaded) await removeAll(placement, objectId, loaded.replicas, { actor })
   } catch (error) {
     placement.log.warn(
       { objectId, error: (error as Error).message },
@@ -132,9 +146,9 @@ async function removeAll(
   placement: Placement,
   objectId: string,
   replicas: Replica[],
-  actor: string,
+  { actor, earlier }: { actor: string; earlier?: Failure },
 ): Promise<void> {
-  let failure: { error: unknown } | undefined
+  let failure = earlier
   for (const replica of replicas) {
     try {
       const decision = await decideRemoval(placement, replica, { first: 'own', actor })

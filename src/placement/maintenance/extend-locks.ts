@@ -4,8 +4,14 @@
  * put asked for, a HEAD before.
  */
 import type { ObjectKind } from '../../database/schema.ts'
-import { isStorageError, type Locks, type Retention } from '../../storage/backend.ts'
-import { type DueLock, dueLocks, noteRetention, postponeLock } from '../ledger/object-locks.ts'
+import { isStorageError, type Locks } from '../../storage/backend.ts'
+import {
+  type DueLock,
+  dueLocks,
+  forgetRetention,
+  noteRetention,
+  postponeLock,
+} from '../ledger/object-locks.ts'
 import type { Location } from '../location.ts'
 import { confirmLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -18,11 +24,12 @@ const RETRY_MS = 6 * 3_600_000
 /** So many in a row fail for a reason that all the others share, such as a permission. */
 const MOST_FAILURES = 20
 
-const UNLOCKED: Retention = { until: null, isOnHold: false }
-
 export type ExtendReport = { extended: number; seen: number; failed: number }
 
-/** What is due at one location; throws where the location can't be used now. */
+/**
+ * What is due at one location. Throws where the location can't be used now; a failure of one kind is thrown
+ * when the others had their turn.
+ */
 export async function extendLocks(
   placement: Placement,
   location: Location,
@@ -32,6 +39,7 @@ export async function extendLocks(
   const { lock } = location
   const { locks } = location.backend
   if (lock === undefined || !locks || location.isReadOnly) return report
+  let failure: { error: unknown } | undefined
   for (const [kind, days] of Object.entries(lock.days) as [ObjectKind, number][]) {
     // What belongs elsewhere by now is let go.
     if (!placement.policy[kind].includes(location.id)) continue
@@ -40,8 +48,14 @@ export async function extendLocks(
       { locationId: location.id, kind, days, now: placement.now() },
       most,
     )
-    if (due.length > 0) await extendEach(placement, location, locks, { due, days, report, signal })
+    try {
+      if (due.length > 0) await extendEach(placement, location, locks, { due, days, report, signal })
+    } catch (error) {
+      if (!isStorageError(error)) throw error
+      failure ??= { error }
+    }
   }
+  if (failure) throw failure.error
   return report
 }
 
@@ -57,6 +71,7 @@ async function extendEach(
   }: { due: DueLock[]; days: number; report: ExtendReport; signal: AbortSignal | undefined },
 ): Promise<void> {
   const waiting = due.values()
+  const retryAt = () => new Date(placement.now().getTime() + RETRY_MS)
   let failuresInARow = 0
   const work = async () => {
     for (const one of waiting) {
@@ -64,13 +79,17 @@ async function extendEach(
       // Asks the place once a minute at most.
       await confirmLocation(placement, location)
       try {
-        report[await extendOne(placement, locks, one, { days, signal })] += 1
-        failuresInARow = 0
+        const done = await extendOne(placement, locks, one, { days, signal })
+        if (done === 'nothing-there') await postponeLock(placement.db, one, retryAt())
+        else {
+          report[done] += 1
+          failuresInARow = 0
+        }
       } catch (error) {
         if (!isStorageError(error)) throw error
         report.failed += 1
         failuresInARow += 1
-        await postponeLock(placement.db, one, new Date(placement.now().getTime() + RETRY_MS))
+        await postponeLock(placement.db, one, retryAt())
         const facts = { objectId: one.objectId, location: location.id, error: error.message }
         placement.log.error(facts, "the lock of a file can't be prolonged")
         if (failuresInARow >= MOST_FAILURES) throw error
@@ -85,10 +104,13 @@ async function extendOne(
   locks: Locks,
   one: DueLock,
   { days, signal }: { days: number; signal: AbortSignal | undefined },
-): Promise<'extended' | 'seen'> {
+): Promise<'extended' | 'seen' | 'nothing-there'> {
   const options = signal ? { signal } : {}
+  // Without its version, a lock would be that of the newest one, which a stranger may have put.
+  const isKnown = one.retention?.versionId !== undefined
+  const known = isKnown ? one.retention : await locks.look(one.key, options)
   // What is missing there is for the listing to find.
-  const known = one.retention ?? (await locks.look(one.key, options)) ?? UNLOCKED
+  if (known === null) return 'nothing-there'
   const now = placement.now().getTime()
   if (known.until !== null && known.until.getTime() >= now + (days * DAY_MS) / 2) {
     await noteRetention(placement.db, one, known)
@@ -96,7 +118,13 @@ async function extendOne(
   }
   const until = new Date(Math.ceil(now / 1_000) * 1_000 + days * DAY_MS)
   const { versionId } = known
-  await locks.extend(one.key, until, { ...options, ...(versionId !== undefined && { versionId }) })
+  try {
+    await locks.extend(one.key, until, { ...options, ...(versionId !== undefined && { versionId }) })
+  } catch (error) {
+    if (!isKnown || !isStorageError(error, 'not-found')) throw error
+    await forgetRetention(placement.db, one)
+    return extendOne(placement, locks, { ...one, retention: null }, { days, signal })
+  }
   await noteRetention(placement.db, one, { ...known, until })
   return 'extended'
 }

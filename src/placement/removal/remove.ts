@@ -13,7 +13,7 @@ import { RetryLater } from '../../queue/retry-later.ts'
 import { isStorageError } from '../../storage/backend.ts'
 import { type PermitTerm, permitRemoval } from '../../storage/removal-permit.ts'
 import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
-import { forgetRetention, noteRetention } from '../ledger/object-locks.ts'
+import { forgetRetention, knownRetention, noteRetention } from '../ledger/object-locks.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { type Leave, loadObject, noteClass, proveVerified } from '../ledger/replicas.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
@@ -85,14 +85,25 @@ export async function decideRemoval(
   const confirmed = await confirmOthers(placement, object, replicas, { besides: candidate, actor, signal })
   if (!confirmed.isEnough && confirmed.failure !== null) throw confirmed.failure.error
   const twin = confirmed.isEnough ? null : await findTwin(placement, object, standing, signal)
-  if (confirmed.isEnough || twin)
-    return remove(
-      placement,
-      candidate,
-      own?.answer === 'different' ? 'wrong-bytes' : 'other-copy',
-      confirmed.copies,
-      { isSuspect: isSuspect(replicas, candidate) },
-    )
+  if (confirmed.isEnough || twin) {
+    try {
+      return await remove(
+        placement,
+        candidate,
+        own?.answer === 'different' ? 'wrong-bytes' : 'other-copy',
+        confirmed.copies,
+        { isSuspect: isSuspect(replicas, candidate) },
+      )
+    } catch (error) {
+      const isBegun = replicaOf(placement, candidate, replicas).state === 'evicting'
+      if (!(error instanceof Retained) || !isBegun || own !== undefined) throw error
+      // Its removal was begun before the lock was known. Wrong bytes must not keep the place until their end.
+      own = await lookTwice(placement, object, candidate, replicas, signal)
+      if (own.answer !== 'different') throw error
+      if (own.isAbsent) return { do: 'remove', removal: 'nothing-there', permit: null, confirmed: [] }
+      return remove(placement, candidate, 'wrong-bytes', confirmed.copies)
+    }
+  }
   if (first === 'only-others') return notEnough(confirmed.doubt)
 
   own ??= await lookTwice(placement, object, candidate, replicas, signal)
@@ -151,13 +162,16 @@ export async function removeCandidate(
   if (isSetAside) await noteKeyToClear(placement.db, candidate, 0)
   if (permit === null) return
   const location = locationOf(placement, candidate.locationId)
+  // Without `objectLock`, a deletion that names no version would only hide what was locked.
+  const known = location.kind === 'disk' ? null : await knownRetention(placement.db, candidate)
+  const versionId = known?.versionId
   await confirmLocation(placement, location)
   try {
-    await location.backend.delete(permit)
+    await location.backend.delete(permit, versionId === undefined ? {} : { versionId })
   } catch (error) {
     await noteRefusal(placement, candidate, error)
   }
-  if (location.backend.locks) await forgetRetention(placement.db, candidate)
+  if (known !== null || location.backend.locks) await forgetRetention(placement.db, candidate)
 }
 
 /**
@@ -251,9 +265,10 @@ export function requiredCopies(
   return own?.state === 'verified' || own?.state === 'evicting' ? minCopies[kind] : 1
 }
 
-/** It was looked at before, and found wrong. */
+/** It was looked at before, and found wrong, perhaps before its removal was begun. */
 function isSuspect(replicas: readonly Replica[], { locationId, key }: RemovalCandidate): boolean {
-  return replicas.some((one) => one.locationId === locationId && one.key === key && one.state === 'suspect')
+  const known = replicas.find((one) => one.locationId === locationId && one.key === key)
+  return known?.state === 'suspect' || (known?.state === 'evicting' && known.proof?.doubt !== undefined)
 }
 
 /** `failure`: why a place could not be asked at all. */
@@ -295,7 +310,9 @@ async function confirmOthers(
     }
     const check = await checkFully(placement, object, other, signal)
     if (check.held) await noteClass(placement.db, other, check.held.storageClass)
-    if (check.held?.retention) await noteRetention(placement.db, other, check.held.retention)
+    // That of other bytes would be prolonged and waited for in place of the copy's.
+    if (check.answer === 'same' && check.held?.retention)
+      await noteRetention(placement.db, other, check.held.retention)
     if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
       const { level, proof } = check
       const isNews = level > (other.proofLevel ?? 0) || proof.etag !== other.proof?.etag

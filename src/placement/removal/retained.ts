@@ -10,6 +10,8 @@ import type { Placement } from '../placement.ts'
 const LOOK_AGAIN_MS = 24 * 3_600_000
 /** A lock that is known to end later is looked up in the ledger again by then. */
 const LONGEST_WAIT_MS = 7 * LOOK_AGAIN_MS
+/** After the end of a lock, for the clock of the location may be behind ours. */
+const CLOCKS_DIFFER_MS = 60_000
 
 /** Locked until then: no failure, and nothing that trying again would change. */
 export class Retained extends RetryLater {
@@ -17,10 +19,10 @@ export class Retained extends RetryLater {
     const why = isOnHold
       ? 'it is on legal hold there'
       : `it is locked there until ${until?.toISOString() ?? 'a time that is not known'}`
-    const leftMs = (until?.getTime() ?? 0) - now.getTime()
+    const leftMs = (until?.getTime() ?? 0) + CLOCKS_DIFFER_MS - now.getTime()
     super(
       `${what.objectId} can't be removed from ${what.locationId} yet: ${why}`,
-      isOnHold ? LOOK_AGAIN_MS : Math.min(Math.max(leftMs, 1_000), LONGEST_WAIT_MS),
+      isOnHold ? LOOK_AGAIN_MS : Math.min(Math.max(leftMs, CLOCKS_DIFFER_MS), LONGEST_WAIT_MS),
     )
     this.name = 'Retained'
   }
@@ -28,14 +30,16 @@ export class Retained extends RetryLater {
 
 /**
  * Asked before a removal is begun, so that nothing is taken for gone that is not. The location is asked where
- * it has never said; afterwards the ledger knows. @throws Retained
+ * it has never said; afterwards the ledger knows, also where nothing more is locked there by the
+ * configuration. @throws Retained
  */
 export async function requireUnlocked(placement: Placement, doomed: ReplicaName): Promise<void> {
-  const { locks } = locationOf(placement, doomed.locationId).backend
-  if (!locks) return
+  const location = locationOf(placement, doomed.locationId)
+  if (location.kind === 'disk') return
+  const { locks } = location.backend
   let known = await knownRetention(placement.db, doomed)
-  // A hold may have been taken away, which nobody tells.
-  if (known === null || known.isOnHold) {
+  // A hold may have been taken away, which nobody tells; a row without an end may tell of a failure alone.
+  if (locks && (known === null || known.isOnHold || known.until === null)) {
     known = await locks.look(doomed.key)
     if (known !== null) await noteRetention(placement.db, doomed, known)
   }
@@ -50,5 +54,5 @@ export async function noteRefusal(placement: Placement, doomed: ReplicaName, err
 }
 
 function isLocked({ until, isOnHold }: Retention, now: Date): boolean {
-  return isOnHold || (until !== null && until > now)
+  return isOnHold || (until !== null && until.getTime() + CLOCKS_DIFFER_MS > now.getTime())
 }

@@ -33,6 +33,7 @@ import type { Placement } from '../placement.ts'
 import { asFound, putAnew } from '../removal/put-anew.ts'
 import { asReplica } from '../removal/remove.ts'
 import { adoptBytes } from '../replica-io/adopt-bytes.ts'
+import { bringBackInTakeover } from '../replica-io/bring-back.ts'
 import { noteBadReplica } from '../replica-io/mark-bad.ts'
 import { asItsCopy } from '../replica-io/prove-copy.ts'
 import {
@@ -142,9 +143,15 @@ async function takeIn(
   if (!loaded || !now) return
   // An upload past us is proven, and becomes a photo, when its time is over.
   if (now.state === 'writing' && (await isAwaited(placement, replica.objectId))) return
-  const check = requireAnswer(location, await checkNow(placement, loaded.object, now, signal))
+  const check = await requireAnswer(placement, now, () => checkNow(placement, loaded.object, now, signal))
   // Nobody can tell now, nor on any later try: its row stays as it is.
-  if (check.answer === 'unknown') return
+  if (check.answer === 'unknown') {
+    if (!check.isHidden) return
+    // The copy counts, and is brought back when it is read.
+    await noteDoubt(placement.db, now, check.reason)
+    add(report.toRead, replica.size)
+    return
+  }
   if (check.answer === 'same') {
     // Its deletion may be on its way.
     const isPut =
@@ -199,10 +206,14 @@ async function adoptStray(
     const { object } = candidate
     const found = { objectId: object.id, locationId: location.id, key: listed.key }
     const named = isNamedElsewhere(candidate) ? candidate : null
-    const seen = named && requireAnswer(location, await checkFully(placement, object, named.here, signal))
+    const seen =
+      named &&
+      (await requireAnswer(placement, named.here, () => checkFully(placement, object, named.here, signal)))
     // The named key is looked at when another one is found: it may come first or last in the listing.
     if (seen !== null && seen.answer !== 'different') continue
-    const check = requireAnswer(location, await lookAtFound(placement, candidate, found, signal))
+    const check = await requireAnswer(placement, found, () =>
+      lookAtFound(placement, candidate, found, signal),
+    )
     if (check.answer !== 'same') continue
     if (named !== null && seen !== null) await leaveNamed(placement, named, seen, report)
     if (await isToGo(placement, found)) {
@@ -276,8 +287,19 @@ async function isToGo({ db }: Pick<Placement, 'db'>, { locationId, key }: Replic
   return rows.length > 0
 }
 
-/** `unknown` only of what is archived, which no later try could read either. */
-function requireAnswer(location: Location, check: Check): Check {
-  if (check.answer !== 'unknown' || isArchiveClass(check.held?.storageClass ?? null)) return check
-  throw new AppError('unavailable', `${location.label}: ${check.reason}`)
+/**
+ * What a stranger's delete marker hides is brought back and looked at again. `unknown` only of what is
+ * archived, or hidden and not to be brought back now: no later try of this job could tell either.
+ */
+async function requireAnswer(
+  placement: Placement,
+  what: ReplicaName,
+  look: () => Promise<Check>,
+): Promise<Check> {
+  let check = await look()
+  if (check.answer === 'unknown' && check.isHidden && (await bringBackInTakeover(placement, what)))
+    check = await look()
+  if (check.answer !== 'unknown' || check.isHidden) return check
+  if (isArchiveClass(check.held?.storageClass ?? null)) return check
+  throw new AppError('unavailable', `${locationOf(placement, what.locationId).label}: ${check.reason}`)
 }

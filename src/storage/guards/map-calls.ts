@@ -88,6 +88,8 @@ export function mapCalls(inner: StorageBackend, around: Around): StorageBackend 
         call('extend', options?.signal, (signal) => locks.extend(key, until, withSignal(options, signal))),
       bringBack: (key, options) =>
         call('bringBack', options?.signal, (signal) => locks.bringBack(key, withSignal(options, signal))),
+      listHidden: (prefix, options) =>
+        list(options?.signal, (signal) => locks.listHidden(prefix, withSignal(options, signal))),
     },
   }
   return {

@@ -9,10 +9,17 @@ import { versionsOf } from './versions.ts'
 /** The most that one DeleteObjects takes. */
 const KEYS_PER_REQUEST = 1000
 const PARALLEL_DELETES = 8
+/** A lock that has ended for so short a time by our clock may stand by that of the service. */
+const CLOCKS_DIFFER_MS = 15 * 60_000
 
 type RemovalCandidate = { key: string; versionId?: string }
 /** `assertPermitted`: asked before each request, throws where the leave is too old by then. */
-type DeleteOptions = { signal?: AbortSignal | undefined; assertPermitted?: () => void }
+type DeleteOptions = {
+  signal?: AbortSignal | undefined
+  /** The only version of the only key, as far as it is known; not needed where versions are asked for. */
+  versionId?: string | undefined
+  assertPermitted?: () => void
+}
 
 /** All are tried; then the worst failure is thrown, with how many there were. */
 export async function deleteS3(
@@ -25,7 +32,10 @@ export async function deleteS3(
     if (deletesVersions(bucket)) {
       for (const { versionId } of await versionsOf(bucket, key, options.signal))
         doomed.push({ key: bucket.fullKey(key), versionId })
-    } else doomed.push({ key: bucket.fullKey(key) })
+    } else {
+      const { versionId } = options
+      doomed.push({ key: bucket.fullKey(key), ...(versionId !== undefined && { versionId }) })
+    }
   }
   const failures: StorageError[] = []
   // One by one where some may be locked, so that each says why.
@@ -120,8 +130,7 @@ async function asRetained(
   refusal: StorageError,
   signal: AbortSignal | undefined,
 ): Promise<StorageError> {
-  if (refusal.kind !== 'denied' || bucket.settings.objectLock == null || versionId === undefined)
-    return refusal
+  if (refusal.kind !== 'denied' || versionId === undefined) return refusal
   const short = key.slice(bucket.settings.prefix.length) as ObjectKey
   const retention = await retentionOfVersion(bucket, short, versionId, signal).catch((error: unknown) => {
     if (!isStorageError(error)) throw error
@@ -129,7 +138,7 @@ async function asRetained(
   })
   if (retention === null) return refusal
   const { until, isOnHold } = retention
-  if (!isOnHold && (until === null || until.getTime() <= Date.now())) return refusal
+  if (!isOnHold && (until === null || until.getTime() <= Date.now() - CLOCKS_DIFFER_MS)) return refusal
   const why = isOnHold ? 'it is on legal hold' : `it is locked until ${until?.toISOString()}`
   return new StorageError(
     'retained',

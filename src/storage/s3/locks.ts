@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { isStorageError, type Locks, type ObjectKey, type Retention, StorageError } from '../backend.ts'
 import { assertObjectKey } from '../object-key.ts'
+import { listHiddenS3 } from './reads/list-hidden.ts'
 import { headS3 } from './reads/read.ts'
 import type { S3Bucket } from './requests/bucket.ts'
 import type { S3ObjectLock } from './requests/client.ts'
@@ -28,7 +29,9 @@ export function locksS3(bucket: S3Bucket): Locks | undefined {
     async look(key, { signal } = {}) {
       assertObjectKey(key)
       const seen = await headS3(bucket, key, signal)
-      if (seen !== null) return seen.retention ?? NOTHING
+      if (seen?.retention) return seen.retention
+      // Also where nothing is set: what is locked next must be the version that was looked at.
+      if (seen?.versionId !== undefined) return { ...NOTHING, versionId: seen.versionId }
       const [newest] = (await versionsOf(bucket, key, signal)).filter(({ isMarker }) => !isMarker)
       return newest === undefined ? null : retentionOfVersion(bucket, key, newest.versionId, signal)
     },
@@ -65,6 +68,8 @@ export function locksS3(bucket: S3Bucket): Locks | undefined {
       }
       return true
     },
+
+    listHidden: (prefix, { signal } = {}) => listHiddenS3(bucket, prefix, signal),
   }
 }
 

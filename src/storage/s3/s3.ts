@@ -76,12 +76,12 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
       }
     },
     put,
-    async delete(permit, { signal } = {}) {
+    async delete(permit, { signal, versionId } = {}) {
       assertPermitted(permit)
       const { keys } = permit
       for (const key of keys) assertObjectKey(key)
       signal?.throwIfAborted()
-      await deleteS3(bucket, keys, { signal, assertPermitted: () => assertPermitted(permit) })
+      await deleteS3(bucket, keys, { signal, versionId, assertPermitted: () => assertPermitted(permit) })
     },
     list: (prefix, options = {}) => listS3(bucket, prefix, options),
 

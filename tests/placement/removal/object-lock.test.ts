@@ -1,106 +1,25 @@
 /** A bucket with Object Lock: what stolen keys, mistakes and our own removals can and can't do there. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { sql } from 'kysely'
-import { type StrictS3, startStrictS3 } from 'strict-s3'
-import { silentLog } from '../../../src/log.ts'
 import { changeClass } from '../../../src/placement/classes/change-class.ts'
-import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { markForPurge, purgeObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { checkListing } from '../../../src/placement/listing/check-listing.ts'
-import { checkLocations } from '../../../src/placement/locations/health.ts'
 import { extendLocks } from '../../../src/placement/maintenance/extend-locks.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { Retained } from '../../../src/placement/removal/retained.ts'
 import { storageStatus } from '../../../src/placement/reports/status.ts'
-import type { ClassPolicy } from '../../../src/placement/storage-classes.ts'
-import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'
-import { openS3Backend } from '../../../src/storage/s3/s3.ts'
-import { s3TestSettings } from '../../storage/contract/s3-subject.ts'
-import { ingestBytes, locationOfBackend, placesOf, testPlacement } from '../../support/placement.ts'
-import { testDatabase } from '../../support/postgres.ts'
+import { ingestBytes } from '../../support/placement.ts'
 import { countOf } from '../../support/storage/class-bucket.ts'
-
-const credentials = { accessKeyId: 'locks', secretAccessKey: 'locks-secret' }
-const DAYS = 30
-const DAY_MS = 24 * 3_600_000
-
-/** A placement whose originals belong in a locked bucket; `pass` moves the clock of both. */
-async function start(
-  t: TestContext,
-  { singlePutBytes = 1_000_000, classes }: { singlePutBytes?: number; classes?: ClassPolicy } = {},
-) {
-  let aheadMs = 0
-  const now = () => new Date(Date.now() + aheadMs)
-  const server = await startStrictS3({
-    store: { kind: 'memory' },
-    credentials,
-    buckets: ['photos'],
-    objectLock: true,
-    clock: now,
-  })
-  const settings = {
-    ...s3TestSettings({ endpoint: server.endpoint, ...credentials, bucket: 'photos' }, { prefix: '' }),
-    singlePutBytes,
-    partBytes: 5 * 2 ** 20,
-    objectLock: {
-      mode: 'GOVERNANCE' as const,
-      daysOf: (key: string) => (key.includes('/original.') ? DAYS : null),
-    },
-  }
-  const report = await probeS3(settings, silentLog)
-  assert.deepEqual(
-    report.findings.filter(({ ok, critical }) => !ok && critical),
-    [],
-  )
-  const backend = openS3Backend(settings, silentLog)
-  backend.useFeatures(report.features)
-  const location = {
-    ...locationOfBackend('bucket', 's3', backend),
-    lock: { mode: 'governance' as const, days: { original: DAYS } },
-  }
-  const database = await testDatabase()
-  const rig = await testPlacement(database.db, {
-    remotes: [],
-    originals: ['bucket'],
-    extra: [location],
-    now,
-    ...(classes && { classes }),
-  })
-  t.after(async () => {
-    await rig.close()
-    await backend.close()
-    await server.close()
-    await database.drop()
-  })
-  await checkLocations(rig.placement)
-  const { placement } = rig
-  return {
-    server,
-    location,
-    placement,
-    db: database.db,
-    now,
-    async offload(bytes = randomBytes(3_000)) {
-      const objectId = await ingestBytes(placement, bytes)
-      await replicateObject(placement, { objectId, to: 'bucket' })
-      await evictReplica(placement, { objectId, from: 'local' })
-      return objectId
-    },
-    async pass(days: number) {
-      aheadMs += days * DAY_MS
-      // The backend learns the service's clock from an answer.
-      await backend.readMarker().catch(() => undefined)
-    },
-    lockOf: async () => (await ofOurs(server))[0]!.version.retention,
-    places: (objectId: string) => placesOf(database.db, objectId),
-  }
-}
-
-const ofOurs = async (server: StrictS3) =>
-  (await server.stored.versions()).filter(({ key }) => key.startsWith('users/'))
+import {
+  DAY_MS,
+  LOCK_DAYS as DAYS,
+  hide,
+  ofOurs,
+  startLockedBucket as start,
+} from '../../support/storage/locked-bucket.ts'
 
 test('an offload locks with the put itself, and the HEAD before the eviction sees it: no request more', async (t) => {
   const { server, offload, db, now, lockOf } = await start(t)
@@ -275,16 +194,3 @@ test('a class change leaves the old bytes to the end of their lock', async (t) =
   await sweepPlacement(placement)
   assert.equal((await ofOurs(server)).length, 1)
 })
-
-/** As somebody with stolen keys does it. */
-async function hide(server: StrictS3, key: string): Promise<void> {
-  const { S3Client, DeleteObjectCommand } = await import('@aws-sdk/client-s3')
-  const client = new S3Client({
-    endpoint: server.endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials,
-  })
-  await client.send(new DeleteObjectCommand({ Bucket: 'photos', Key: key }))
-  client.destroy()
-}

@@ -73,6 +73,7 @@ export function objectInfo(
     ...(answer.StorageClass !== undefined && { storageClass: answer.StorageClass }),
     ...(answer.Restore !== undefined && { restore: restoreOf(answer.Restore) }),
     ...(retention && { retention }),
+    ...(answer.VersionId !== undefined && { versionId: answer.VersionId }),
   }
 }
 
