@@ -18,6 +18,7 @@ const AWKWARD = 'tab\t, line\nbreak, back\\slash, \\. quote\' " ü 😀 \\N'
 /** Values that satisfy the check constraints, by `table.column`; SQL, with {n} for the number of the row. */
 const VALUES: Record<string, string> = {
   'adoption.state': "'done'",
+  'alert.kind': "'unhealed'",
   'album.asset_order': "'desc'",
   'album_user.role': "'owner'",
   'app_user.quota_bytes': '9007199254740991',
@@ -37,6 +38,9 @@ const VALUES: Record<string, string> = {
   'asset_exif.longitude': "'-179.99999999999997'",
   'asset_exif.fps': "'NaN'",
   'asset_file.kind': "'preview'",
+  'catalogue_change.subject': "'asset'",
+  'catalogue_found.kind': "'asset'",
+  'catalogue_text.month': "date '2024-01-01' + {n} * interval '1 month'",
   'class_change.doomed_key': 'null',
   'class_change.clear_after': 'null',
   'class_change.to_key': "'k' || gen_random_uuid()",
@@ -54,6 +58,8 @@ const VALUES: Record<string, string> = {
   'location_counter.conflict': 'null',
   'location_counter.conflict_since': 'null',
   'location_counter.value': '7',
+  'notification.level': "'info'",
+  'notification_delivery.channel': "'email'",
   'replica.state': "'verified'",
   'replica.proof_level': '4',
   'replica.removal': 'null',
