@@ -10,7 +10,9 @@ import { ago, count, plural } from '../../library/words.ts'
 import { silentLog } from '../../log.ts'
 import { type ChosenBackup, checkChosen, chooseBackup } from '../../placement/backups/choose-backup.ts'
 import { assertMediaFolder, restoreInstallation } from '../../placement/backups/restore-installation.ts'
+import { forgetCatalogueAdoption } from '../../placement/catalogue/adoption-state.ts'
 import type { Location } from '../../placement/location.ts'
+import { requireLocation } from '../../placement/locations/locations.ts'
 import { adoptCatalogueFromCli } from '../catalogue/adopt.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { adoptFromCli } from '../storage/adopt.ts'
@@ -27,11 +29,7 @@ type Key = { identity: string; recipient: string }
 export async function restoreFromBackup(context: CliContext, options: RestoreOptions): Promise<ExitCode> {
   const restored = await context.withoutLedger(async (parts) => {
     await parts.assertNoInstallation()
-    const location = parts.locations.get(options.from)
-    if (location === undefined) {
-      const names = [...parts.locations.keys()].join(', ')
-      throw new AppError('invalid', `unknown location "${options.from}". Available: ${names}`)
-    }
+    const location = requireLocation(parts, options.from)
     const local = parts.locations.get('local')!
     await assertMediaFolder(local, parts.config.storage.local.mediaLocation)
     const key = await askForKey(context, parts.config, options.keyFile)
@@ -48,6 +46,7 @@ export async function restoreFromBackup(context: CliContext, options: RestoreOpt
       dataDir: parts.config.dataDir,
       ...{ local, location, chosen, key },
       withEmpty: parts.withEmpty,
+      beforeCommit: forgetCatalogueAdoption,
       log: silentLog,
       onProgress: (text) => context.progress(text),
     })

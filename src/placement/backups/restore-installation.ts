@@ -53,6 +53,8 @@ type Parts = {
   key: { identity: string; recipient: string }
   /** Makes the database where there is none; throws where there is an installation. */
   withEmpty<T>(use: (pool: pg.Pool) => Promise<T>): Promise<T>
+  /** What else is to hold of the restored rows, in the transaction that makes them count. */
+  beforeCommit(client: pg.ClientBase): Promise<void>
   log: Log
   onProgress(text: string): void
 }
@@ -68,6 +70,7 @@ export async function restoreInstallation({
   chosen,
   key,
   withEmpty,
+  beforeCommit,
   log,
   onProgress,
 }: Parts): Promise<void> {
@@ -88,6 +91,7 @@ export async function restoreInstallation({
         beforeCommit: async (client) => {
           await assertRecipient(client, key.recipient)
           await noteRestored(client, takenAt)
+          await beforeCommit(client)
           await markMediaFolder(client, local)
           const own = join(dataDir, KEY_FILE_NAME)
           if ((await readKeyFile(own)) === null) await writeKeyFile(own, key)

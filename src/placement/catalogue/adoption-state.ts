@@ -1,14 +1,16 @@
 /** How the taking over of what catalogues say stands, for the job that does it and the people who wait. */
 import { randomUUID } from 'node:crypto'
+import type pg from 'pg'
 import type { Queryable } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import type { UnusableBatch } from './find-batches.ts'
 
 /**
- * `assets`, `sidecars`: brought back. `byKeyAlone`: of these, those that no catalogue names. `already`: the same
- * bytes are there as another asset. `wrong`: what lies there is not what the catalogue says. `archived`: it must
- * be restored before it can be read. `unreadable`: the location gives none of it. `missing`: named, and found nowhere. `deletedLater`: in the database, and
- * deleted by a later state of it; `trashed`: of these, those that were put into the trash.
+ * `assets`, `sidecars`: brought back. `byKeyAlone`: of these, those that no catalogue names. `already`: the
+ * same bytes are there as another asset. `wrong`: what lies there is not what the catalogue says. `archived`:
+ * it must be restored before it can be read. `unreadable`: the location gives none of it. `missing`: named,
+ * and found nowhere. `deletedLater`: in the database, and deleted by a later state of it; `trashed`: of
+ * these, those that were put into the trash.
  */
 export type CatalogueReport = {
   batches: number
@@ -29,8 +31,8 @@ export type CatalogueReport = {
 }
 
 /**
- * `options.isRebuild`: the database was empty. `isFresh`: it was restored or made a moment ago, and nobody has
- * used it. `trashDeleted`: what was deleted later goes into the trash.
+ * `options.isRebuild`: the database was empty. `isFresh`: it was restored or made a moment ago, and nobody
+ * has used it. `trashDeleted`: what was deleted later goes into the trash.
  */
 export type CatalogueAdoption = {
   state: 'running' | 'done'
@@ -113,9 +115,15 @@ export async function assertReading(tx: Queryable, reading: string): Promise<voi
     throw new AppError('conflict', 'another look at the catalogues has begun: this one ends')
 }
 
-/** After a restore: what the backed up database was at is over, and was asked for by somebody else. */
-export async function forgetCatalogueAdoption(db: Queryable): Promise<void> {
-  await db.updateTable('catalogue_state').set({ adoption: null, reading: null }).execute()
+/**
+ * Within a restore: what the backed up database was bringing back was asked for by somebody else, and is
+ * over. A backup may be older than the catalogue.
+ */
+export async function forgetCatalogueAdoption(client: pg.ClientBase): Promise<void> {
+  const { rowCount } = await client.query(
+    `select from information_schema.tables where table_schema = current_schema() and table_name = 'catalogue_state'`,
+  )
+  if (rowCount !== 0) await client.query('update catalogue_state set adoption = null, reading = null')
 }
 
 /** Files that it has named, and could not bring back; a later run may. */

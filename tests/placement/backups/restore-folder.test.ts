@@ -39,6 +39,7 @@ test('a restore removes nothing of the data folder that it has not made', async 
       } as never,
       key: { identity: 'x', recipient: 'y' },
       withEmpty: async () => assert.fail(),
+      beforeCommit: async () => assert.fail(),
       log: silentLog,
       onProgress: () => undefined,
     }),
