@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { after, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { connectDatabase, type Database } from '../../src/database/connect.ts'
 import type { EmbeddedPostgres } from '../../src/database/embedded/embedded.ts'
@@ -83,6 +84,22 @@ export function testDatabase(
   return createDatabase(t, options.maxConnections ?? 10)
 }
 
+/** How long sessions may take to end by themselves. */
+const LEAVE_MS = 500
+
+/**
+ * The end of a pool does not wait for its sockets. A session that is ended by force meanwhile is an error of
+ * its pool, which nobody expects any more, and which fails the file.
+ */
+async function untilLeft(admin: pg.Pool, database: string): Promise<void> {
+  const until = Date.now() + LEAVE_MS
+  while (Date.now() < until) {
+    const { rowCount } = await admin.query('select from pg_stat_activity where datname = $1', [database])
+    if (rowCount === 0) return
+    await sleep(5)
+  }
+}
+
 async function createDatabase(
   t: TestContext | undefined,
   maxConnections: number,
@@ -104,6 +121,7 @@ async function createDatabase(
       const ended = pool.end()
       // A connection that somebody still holds would let this wait for ever; dropping ends it.
       await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 500).unref())])
+      await untilLeft(admin, name)
       await admin.query(`drop database if exists ${name} with (force)`)
     })()
     return dropped
