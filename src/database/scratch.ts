@@ -10,8 +10,8 @@ const IN_USE = '55006'
 const NOT_ALLOWED = '42501'
 
 /**
- * Makes an empty database on the same PostgreSQL, and removes it afterwards; and any that a killed process has
- * left. @throws AppError conflict where the role of `database.url` may make none
+ * Makes an empty database on the same PostgreSQL, and removes it afterwards; and any that a killed process
+ * has left. @throws AppError conflict where the role of `database.url` may make none
  */
 export async function withScratchDatabase<T>(
   pool: pg.Pool,

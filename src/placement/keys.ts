@@ -25,8 +25,9 @@ export function safeExtension(extension: string): string {
  * it by a listing, and sees which one is the newest. Its owner is the installation, and its time that of its
  * snapshot.
  *
- * A batch of the catalogue is `catalogue/{installation}/{UTC time}.{random}.jsonl.gz`, and the text of a user's
- * month `catalogue/texts/{userId}/{year-month}.{random}.txt`, whose object dates from that month's beginning.
+ * A batch of the catalogue is `catalogue/{installation}/{UTC time}.{random}.jsonl.gz`, and the text of a
+ * user's month `catalogue/texts/{userId}/{year-month}.{random}.txt`, whose object dates from that month's
+ * beginning.
  */
 export function freshKey(what: {
   ownerId: string

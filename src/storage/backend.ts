@@ -89,8 +89,8 @@ export type ObjectInfo = {
 }
 
 /**
- * What stands against a removal: nobody removes it before `until` (null: nothing is set), and nobody at all while
- * it is on hold. `versionId`: the version that this is about, where the location has versions.
+ * What stands against a removal: nobody removes it before `until` (null: nothing is set), and nobody at all
+ * while it is on hold. `versionId`: the version that this is about, where the location has versions.
  */
 export type Retention = { until: Date | null; isOnHold: boolean; versionId?: string }
 
@@ -185,8 +185,8 @@ export interface StorageBackend {
   /**
    * Removes what lies under the keys of the permit. An absent key is a success. Any key that could not be
    * deleted makes the whole call fail, after all were tried. `denied` for a permit that nobody made,
-   * `unavailable` for one that is too old: what it rests on is looked at again. `versionId`, of one key: where
-   * a deletion of the key alone would only hide it, that version goes.
+   * `unavailable` for one that is too old: what it rests on is looked at again. `versionId`, of one key:
+   * where a deletion of the key alone would only hide it, that version goes.
    */
   delete(permit: RemovalPermit, options?: { signal?: AbortSignal; versionId?: string }): Promise<void>
   /** All keys with the prefix, page after page, in no promised order. */
@@ -390,7 +390,10 @@ export type Locks = {
   extend(key: ObjectKey, until: Date, options?: { versionId?: string; signal?: AbortSignal }): Promise<void>
   /** Takes away the marks with which somebody hid it. False: there is nothing to bring back. */
   bringBack(key: ObjectKey, options?: { signal?: AbortSignal }): Promise<boolean>
-  /** What somebody's marks hide under a prefix, as it was: a listing does not tell it. One pass over all versions. */
+  /**
+   * What somebody's marks hide under a prefix, as it was: a listing does not tell it. One pass over all
+   * versions.
+   */
   listHidden(prefix: string, options?: { signal?: AbortSignal }): AsyncIterable<HiddenObject>
 }
 

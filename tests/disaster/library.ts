@@ -1,4 +1,6 @@
-/** A family's library for the disaster: photos with dates, albums and marks, and all that the API says of it. */
+/**
+ * A family's library for the disaster: photos with dates, albums and marks, and all that the API says of it.
+ */
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
@@ -100,8 +102,8 @@ export async function findWrongOriginals(client: Client, manifest: Manifest): Pr
 }
 
 /**
- * Waits until every photo has its thumbnail, which a lost disk takes with it, for as long as more of them come.
- * @returns the ids of those that have none
+ * Waits until every photo has its thumbnail, which a lost disk takes with it, for as long as more of them
+ * come. @returns the ids of those that have none
  */
 export async function untilShown(client: Client, manifest: Manifest): Promise<string[]> {
   let dark = [...manifest.keys()]

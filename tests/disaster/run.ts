@@ -1,8 +1,8 @@
 /**
- * `npm run test:disaster -- --photos 5000`: a machine with its originals in Ceph is lost twice, and comes back
- * on an empty one by the steps of docs/backup.md: once with a backup that a fifth of the photos came after
- * (last week's), once with one that knows them all (today's). What the API answers, and every original's
- * bytes, are compared with before. Ends with 1 where anything differs.
+ * `npm run test:disaster -- --photos 5000`: a machine with its originals in Ceph is lost twice, and comes
+ * back on an empty one by the steps of docs/backup.md: once with a backup that a fifth of the photos came
+ * after (last week's), once with one that knows them all (today's). What the API answers, and every
+ * original's bytes, are compared with before. Ends with 1 where anything differs.
  *
  * `--strict`: the strict S3 server instead of Ceph. The figures go to docs/durability.md.
  */

@@ -1,4 +1,6 @@
-/** One history: steps and faults that a seed chooses, with what must hold after each; then all is well again. */
+/**
+ * One history: steps and faults that a seed chooses, with what must hold after each; then all is well again.
+ */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkListing } from '../../src/placement/listing/check-listing.ts'
@@ -103,7 +105,9 @@ async function settle(world: World, model: Model, log: string[]): Promise<void> 
   }
 }
 
-/** Where a place has lied more than once about its counter, nothing is written there until a person decides. */
+/**
+ * Where a place has lied more than once about its counter, nothing is written there until a person decides.
+ */
 async function decideConflicts(world: World, model: Model): Promise<void> {
   const { rows } = await world.database.pool.query<{ id: string }>(
     'select location_id as id from location_counter where conflict is not null',

@@ -16,8 +16,8 @@ export type Mutation = {
 }
 export type Change = { from: string; to: string }
 /**
- * `file`: below the root of the repository. `name`: as the test is called, without its suites. `writtenIn`: the
- * file of a suite that several files of tests share.
+ * `file`: below the root of the repository. `name`: as the test is called, without its suites. `writtenIn`:
+ * the file of a suite that several files of tests share.
  */
 export type NamedTest = { file: string; name: string; writtenIn?: string }
 

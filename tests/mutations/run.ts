@@ -1,7 +1,7 @@
 /**
- * `npm run test:mutations [name ...]`: runs, for each mistake of `mutations.ts` (or for those that are named),
- * the tests that must notice it, and fails unless each of them does. First without any mistake, where all of
- * them must pass: a test that fails anyway notices nothing.
+ * `npm run test:mutations [name ...]`: runs, for each mistake of `mutations.ts` (or for those that are
+ * named), the tests that must notice it, and fails unless each of them does. First without any mistake, where
+ * all of them must pass: a test that fails anyway notices nothing.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,8 +19,8 @@ const urlOf = (name: string) => new URL(name, import.meta.url).href
 const LIMIT_MS = 10 * 60_000
 const INCONCLUSIVE = /did not answer within|timed out after/
 
-// The templates of mutated migrations are not those of other runs, so PostgreSQL is one of its own. Set before
-// the first use of the temporary folder.
+// The templates of mutated migrations are not those of other runs, so PostgreSQL is one of its own. Set
+// before the first use of the temporary folder.
 const folder = join(tmpdir(), 'glassine-mutations')
 mkdirSync(folder, { recursive: true })
 process.env.TMPDIR = folder
@@ -84,7 +84,9 @@ async function tryMutation(mutation: Mutation): Promise<void> {
   console.log([`${isNoticed ? 'noticed' : 'MISSED '} ${mutation.name} (${seconds} s)`, ...told].join('\n'))
 }
 
-/** A program that did not start in time, on a small machine, has noticed nothing: such a run is made again. */
+/**
+ * A program that did not start in time, on a small machine, has noticed nothing: such a run is made again.
+ */
 async function runConclusively(
   file: string,
   names: readonly string[],

@@ -2,31 +2,27 @@ import { assertRecipient } from '../../database/backups/installation.ts'
 import { loadBackup } from '../../database/backups/load-backup.ts'
 import { unseal } from '../../database/backups/seal.ts'
 import { migrate } from '../../database/migrate.ts'
-import { AppError } from '../../errors.ts'
 import { countWhatComesBack, type DrillReport } from '../../library/catalogue/drill.ts'
 import { count, plural } from '../../library/words.ts'
 import { silentLog } from '../../log.ts'
 import { chooseBackup } from '../../placement/backups/choose-backup.ts'
 import { readFound } from '../../placement/backups/found-backups.ts'
 import { saveDrill } from '../../placement/catalogue/adoption-state.ts'
+import { requireLocation } from '../../placement/locations/locations.ts'
 import { JOBS_SECTION } from '../../queue/backup-jobs.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { askForKey } from './restore.ts'
 
 /**
- * Restores the newest backup into a database that is removed afterwards, and tells what would come back if this
- * machine were lost now. Nothing of the installation is touched, and nothing is written at a location.
+ * Restores the newest backup into a database that is removed afterwards, and tells what would come back if
+ * this machine were lost now. Nothing of the installation is touched, and nothing is written at a location.
  */
 export async function drillRestore(
   context: CliContext,
   options: { from: string; at?: string; keyFile?: string },
 ): Promise<ExitCode> {
   return context.withoutLedger(async ({ config, locations, withScratch }) => {
-    const location = locations.get(options.from)
-    if (location === undefined) {
-      const names = [...locations.keys()].join(', ')
-      throw new AppError('invalid', `unknown location "${options.from}". Available: ${names}`)
-    }
+    const location = requireLocation({ locations }, options.from)
     const begunAt = performance.now()
     const key = await askForKey(context, config, options.keyFile)
     const chosen = await chooseBackup(location, key.identity, options.at)

@@ -6,13 +6,15 @@ import { assertMediaFolder } from '../../placement/backups/restore-installation.
 import { installationsWithCatalogue } from '../../placement/catalogue/find-batches.ts'
 import { ownersOfOriginals } from '../../placement/catalogue/owners.ts'
 import type { Location } from '../../placement/location.ts'
+import { requireLocation } from '../../placement/locations/locations.ts'
 import { adoptCatalogueFromCli } from '../catalogue/adopt.ts'
 import { type CliContext, EXIT, type ExitCode, type PartsWithoutLedger } from '../context.ts'
 import { adoptAll } from './restore.ts'
 
 /**
- * Makes an installation of what a location holds, where there is no backup, or nobody has its key: users, assets
- * and albums of the catalogue, and of the keys what no catalogue names. Passwords, sessions and settings are lost.
+ * Makes an installation of what a location holds, where there is no backup, or nobody has its key: users,
+ * assets and albums of the catalogue, and of the keys what no catalogue names. Passwords, sessions and
+ * settings are lost.
  */
 export async function rebuildFromCatalogue(
   context: CliContext,
@@ -26,11 +28,7 @@ export async function rebuildFromCatalogue(
         )
       return options.yes === true
     }
-    const location = parts.locations.get(options.from)
-    if (location === undefined) {
-      const names = [...parts.locations.keys()].join(', ')
-      throw new AppError('invalid', `unknown location "${options.from}". Available: ${names}`)
-    }
+    const location = requireLocation(parts, options.from)
     const { mediaLocation } = parts.config.storage.local
     await assertMediaFolder(parts.locations.get('local')!, mediaLocation)
     const installation = await chooseInstallation(location, options.installation)
@@ -59,7 +57,9 @@ export async function rebuildFromCatalogue(
   return code === EXIT.done ? found : code
 }
 
-/** Whether this command was cut short here. @throws AppError conflict where there is any other installation */
+/**
+ * Whether this command was cut short here. @throws AppError conflict where there is any other installation
+ */
 async function isBegun(
   parts: Pick<PartsWithoutLedger, 'assertNoInstallation' | 'withAny'>,
 ): Promise<boolean> {

@@ -20,8 +20,8 @@ const LOOK_INTERVAL_MS = 250
 export type CatalogueAdoptOptions = { yes?: boolean; trashDeleted?: boolean; json?: boolean }
 
 /**
- * What the catalogues have that this database has not; with `yes`, brings it back. The running server does it, or
- * this process where none runs. Ending the command does not end it.
+ * What the catalogues have that this database has not; with `yes`, brings it back. The running server does
+ * it, or this process where none runs. Ending the command does not end it.
  */
 export async function adoptCatalogueFromCli(
   context: CliContext,
@@ -29,8 +29,8 @@ export async function adoptCatalogueFromCli(
 ): Promise<ExitCode> {
   return context.withWorker(async (placement, work) => {
     const wait = await whatKeepsUs(placement)
-    if (wait !== null && !options.yes) throw wait
     if (!options.yes) {
+      if (wait !== null) throw wait
       const onProgress = (text: string) => context.progress(text)
       const plan = await planCatalogueAdoption({ db: placement.db, placement }, { onProgress })
       context.progress('')

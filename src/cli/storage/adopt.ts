@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CounterConflict } from '../../database/schema.ts'
-import { AppError, isAppError } from '../../errors.ts'
+import { isAppError } from '../../errors.ts'
 import { adoptionRows, mayBeAnOriginals, WHAT_HAPPENED } from '../../library/server/adoption-words.ts'
 import { count, plural } from '../../library/words.ts'
 import type { Location } from '../../placement/location.ts'
-import { lookAtLocation } from '../../placement/locations/locations.ts'
+import { lookAtLocation, requireLocation } from '../../placement/locations/locations.ts'
 import type { Placement } from '../../placement/placement.ts'
 import {
   type Adoption,
@@ -37,11 +37,7 @@ export async function adoptFromCli(
   options: AdoptOptions,
 ): Promise<ExitCode> {
   return context.withWorker(async (placement, work) => {
-    const location = placement.locations.get(locationId)
-    if (!location) {
-      const names = [...placement.locations.keys()].join(', ')
-      throw new AppError('invalid', `unknown location "${locationId}". Available: ${names}`)
-    }
+    const location = requireLocation(placement, locationId)
     const { conflict, adoption } = await standingOf(placement, location)
     if (conflict === null) {
       const nothing = `${location.label} was used by no other database: there is nothing to take over.`

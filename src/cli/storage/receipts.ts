@@ -5,7 +5,10 @@ import { AppError } from '../../errors.ts'
 import { exportReceipts, type ReceiptFormat } from '../../library/assets/receipt-export.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 
-/** Where every original of everybody is, and what proves it; to a file that must not exist, or to standard output. */
+/**
+ * Where every original of everybody is, and what proves it; to a file that must not exist, or to standard
+ * output.
+ */
 export async function printReceipts(
   context: CliContext,
   { format, out }: { format: string; out?: string },

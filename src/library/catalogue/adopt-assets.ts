@@ -1,6 +1,6 @@
 /**
- * Brings assets back whose files a location holds: of each, all bytes are read before it counts, its SHA-256 is
- * that of the catalogue, and so is its SHA-1, by which clients ask whether they may delete theirs.
+ * Brings assets back whose files a location holds: of each, all bytes are read before it counts, its SHA-256
+ * is that of the catalogue, and so is its SHA-1, by which clients ask whether they may delete theirs.
  */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
@@ -107,8 +107,8 @@ export async function adoptOriginal(
 }
 
 /**
- * The same bytes are there as another asset, of before a deletion, say, after which they were sent again: they
- * are a copy of its original too, and may be the only one that is left.
+ * The same bytes are there as another asset, of before a deletion, say, after which they were sent again:
+ * they are a copy of its original too, and may be the only one that is left.
  */
 async function keepAsCopy(
   { db, placement }: AdoptingParts,
@@ -220,8 +220,8 @@ const SAID_FIELDS = [
 ]
 
 /**
- * An original that no catalogue names, such as one that came minutes before the end: the ids in its key, and what
- * the file says of itself, are all that is known. Where nobody is left, a user is made for it.
+ * An original that no catalogue names, such as one that came minutes before the end: the ids in its key, and
+ * what the file says of itself, are all that is known. Where nobody is left, a user is made for it.
  */
 export async function adoptByKeyAlone(
   parts: AdoptingParts,

@@ -1,7 +1,7 @@
 /**
- * After a restore or a rebuild: what the catalogues and the locations have that the database has not comes back
- * as what it was, with its ids. Nothing is put, changed or removed at a location, and what the database has stays.
- * Killed at any point, the job goes on; looking at a file twice changes nothing.
+ * After a restore or a rebuild: what the catalogues and the locations have that the database has not comes
+ * back as what it was, with its ids. Nothing is put, changed or removed at a location, and what the database
+ * has stays. Killed at any point, the job goes on; looking at a file twice changes nothing.
  */
 import { sql } from 'kysely'
 import { loadInstallation } from '../../database/backups/installation.ts'
@@ -155,8 +155,8 @@ export async function adoptCatalogue(
   }
   await db.transaction().execute(async (tx) => {
     await assertReading(tx, found.reading)
-    // Where something was left over, those batches stay what this database does not know: once they are followed,
-    // no later run would bring it back.
+    // Where something was left over, those batches stay what this database does not know: once they are
+    // followed, no later run would bring it back.
     if (leftOver(report) === 0)
       await followHeads(tx, found.heads.length > 0 ? found.heads : await ownHeads(tx))
     await saveCatalogueAdoption(tx, done)
@@ -229,7 +229,9 @@ async function hasAnyUser(db: Queryable): Promise<boolean> {
   return (await db.selectFrom('app_user').select('id').limit(1).executeTakeFirst()) !== undefined
 }
 
-/** Of `catalogue_found found`: an asset of a later state that is not there, as itself or as the same bytes. */
+/**
+ * Of `catalogue_found found`: an asset of a later state that is not there, as itself or as the same bytes.
+ */
 export const IS_LACKING = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
   and not exists (select from asset where asset.id = found.id)
   and not exists (select from asset where owner_id = (found.entry ->> 'owner')::uuid
@@ -242,8 +244,8 @@ export async function countMissing(db: Queryable): Promise<number> {
 }
 
 /**
- * An asset that a later state has deleted for good; what was changed here since is not meant, nor what was sent
- * again: that file is here under the older id.
+ * An asset that a later state has deleted for good; what was changed here since is not meant, nor what was
+ * sent again: that file is here under the older id.
  */
 function isDeletedLater({ hasAll }: Pick<Found, 'hasAll'>) {
   return sql`not exists (select from catalogue_change where subject = 'asset' and subject_id = asset.id)
@@ -261,7 +263,7 @@ export async function countDeletedLater(db: Queryable, found: Pick<Found, 'hasAl
   return rows[0]!.count
 }
 
-/** Only into the trash, where they stay for as long as anything else. */
+/** Puts them into the trash, and removes nothing: their time there is the ordinary one. @returns how many */
 async function trashDeletedLater(db: Queryable, found: Pick<Found, 'hasAll'>): Promise<number> {
   const { rows } = await sql`
     update asset set deleted_at = now(), updated_at = now()

@@ -1,15 +1,18 @@
 import { sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
 
-/** An asset of the database as a batch has it that the database did not know; what was hidden or shown by a pair stays. */
+/**
+ * An asset that the database has, and that a batch which the database did not know describes with the same
+ * bytes.
+ */
 const AS_A_LATER_STATE_HAD_IT = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
   and asset.id = found.id and asset.owner_id = (entry ->> 'owner')::uuid
   and asset.checksum = decode(entry ->> 'sha1', 'hex')`
 
 /**
- * What people said of assets in a later state: favourites, names, dates, descriptions, what is archived or locked,
- * and what they took out of the trash. Where the database was used since it was restored (`isFresh` is false), an
- * asset that was changed there keeps what it has.
+ * What people said of assets in a later state: favourites, names, dates, descriptions, what is archived or
+ * locked, and what they took out of the trash. Where the database was used since it was restored (`isFresh`
+ * is false), an asset that was changed there keeps what it has.
  */
 export async function adoptChanges(db: Queryable, { isFresh }: { isFresh: boolean }): Promise<void> {
   const isUntouched = sql`(${isFresh} or not exists (

@@ -8,16 +8,15 @@ import { hashPassword } from '../credentials/passwords.ts'
 import { lockUsers } from '../users/users.ts'
 
 /**
- * What the database never knew: an entry of a batch that it did know was given up since. Made of `catalogue_found
- * found`.
+ * A condition on `catalogue_found found`: an entry that the database never knew. What it lacks of an entry
+ * that it did know, it has given up itself.
  */
 const IS_NEW = sql`not found.is_gone and not found.is_known`
 
 /**
- * Makes the users. Their passwords are in no catalogue: nobody can log in as one of them before an administrator
- * has set a new one. Who writes to a bucket can make nobody an administrator of a server that has users. One who
- * was deleted stays so, and can be restored for the whole time.
- * @returns how many
+ * Makes the users. Their passwords are in no catalogue: nobody can log in as one of them before an
+ * administrator has set a new one. Who writes to a bucket can make nobody an administrator of a server that
+ * has users. One who was deleted stays so, and can be restored for the whole time. @returns how many
  */
 export async function adoptUsers(db: Queryable, { areAdmins }: { areAdmins: boolean }): Promise<number> {
   const { rows } = await sql`
@@ -50,7 +49,7 @@ export async function restoreUsersAsLater(tx: Tx, { isFresh }: { isFresh: boolea
   if (rows.length > 0) await noteAdvanceDue(tx)
 }
 
-/** Those that could not be made; some of them. */
+/** Some of the users that could not be made. */
 export async function usersNotMade(db: Queryable): Promise<{ id: string; email: string }[]> {
   const { rows } = await sql<{ id: string; email: string }>`
     select id, entry ->> 'email' as email from catalogue_found found where kind = 'user' and ${IS_NEW}
@@ -115,7 +114,9 @@ export async function adoptAlbumAssets(db: Queryable): Promise<number> {
   return rows.length
 }
 
-/** Shows for each album what a later state showed for it, if that is in the album, and nothing is shown yet. */
+/**
+ * Shows for each album what a later state showed for it, if that is in the album, and nothing is shown yet.
+ */
 export async function adoptAlbumCovers(db: Queryable): Promise<void> {
   await sql`
     update album set thumbnail_asset_id = (entry ->> 'cover')::uuid

@@ -14,8 +14,8 @@ import type { AssetEntry } from './entries.ts'
 const MAX_EXAMPLES = 20
 
 /**
- * The sidecars, by their assets, that those of later states may take the place of. To be asked before anything
- * is changed: what an adoption changes can't be told afterwards from what people did.
+ * The sidecars, by their assets, that those of later states may take the place of. To be asked before
+ * anything is changed: what an adoption changes can't be told afterwards from what people did.
  */
 export async function replaceableSidecars(
   db: Database,

@@ -1,6 +1,6 @@
 /**
- * What would come back if this machine were lost now: the newest backup, loaded into a database that is removed
- * afterwards, and what the catalogues and listings of the other places say beside it.
+ * What would come back if this machine were lost now: the newest backup, loaded into a database that is
+ * removed afterwards, and what the catalogues and listings of the other places say beside it.
  */
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
@@ -10,8 +10,8 @@ import type { Location } from '../../placement/location.ts'
 import { foreseeAdoption } from './plan-adoption.ts'
 
 /**
- * `assets`: of the backup; `found`: of these, those whose originals are listed, with their size, at a place other
- * than this disk. `later`: what the catalogue and the keys add to that. Times are ISO 8601.
+ * `assets`: of the backup; `found`: of these, those whose originals are listed, with their size, at a place
+ * other than this disk. `later`: what the catalogue and the keys add to that. Times are ISO 8601.
  */
 export type DrillReport = {
   at: string

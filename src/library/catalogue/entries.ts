@@ -1,7 +1,7 @@
 /**
  * What a line of the catalogue says, of a user, an asset or an album; and what one must look like to be
- * believed. Who can write to a bucket can write a catalogue, so nothing in it is taken without a check, and no
- * entry can name another user's key. No password, token or key is in it.
+ * believed. Who can write to a bucket can write a catalogue, so nothing in it is taken without a check, and
+ * no entry can name another user's key. No password, token or key is in it.
  */
 import { z } from 'zod'
 import { partsOfKey } from '../../placement/keys.ts'
@@ -11,7 +11,10 @@ import { isRealDay, isStorableTime, tryWallClock } from '../wall-clock.ts'
 /** Of one object: that of the largest bucket. */
 const MAX_BYTES = 50 * 2 ** 40
 const MAX_REASON = 250
-/** PostgreSQL takes neither a zero byte nor half of a character; the whole batch would be tried again for ever. */
+/**
+ * PostgreSQL takes neither a zero byte nor half of a character; the whole batch would be tried again for
+ * ever.
+ */
 const text = (maxLength: number) =>
   z
     .string()

@@ -20,9 +20,9 @@ const STRETCH = 500
 const MAX_EXAMPLES = 20
 
 /**
- * `hasAll`: a batch that holds everything has come after all that the database knew, and all of it was read: what
- * it leaves out was deleted. `isLater`: whether that
- * one has; none, where the database has written nothing yet.
+ * `hasAll`: a batch that holds everything has come after all that the database knew, and all of it was read:
+ * what it leaves out was deleted. `isLater`: whether that one has; none, where the database has written
+ * nothing yet.
  */
 export type Found = {
   batches: number

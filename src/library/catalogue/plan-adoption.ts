@@ -1,4 +1,7 @@
-/** What the catalogues would bring back, in numbers. No file of anybody's is read, and nothing is written there. */
+/**
+ * What the catalogues would bring back, in numbers. No file of anybody's is read, and nothing is written
+ * there.
+ */
 import { sql } from 'kysely'
 import { loadInstallation } from '../../database/backups/installation.ts'
 import type { Database, Queryable } from '../../database/connect.ts'

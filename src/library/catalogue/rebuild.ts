@@ -9,10 +9,10 @@ import { isBeingRebuilt } from '../../placement/catalogue/adoption-state.ts'
 import { noteCatalogueAdoption } from './adopt-catalogue.ts'
 
 /**
- * Sets an empty database up as that of the installation (null: a new one), with the job that brings back what its
- * catalogue says; that waits until the locations were taken over. In one transaction: killed at any point, it
- * leaves an empty database, or one of which `isRebuildUnderWay` is true.
- * @throws AppError conflict where the database holds anything
+ * Sets an empty database up as that of the installation (null: a new one), with the job that brings back what
+ * its catalogue says; that waits until the locations were taken over. In one transaction: killed at any
+ * point, it leaves an empty database, or one of which `isRebuildUnderWay` is true. @throws AppError conflict
+ * where the database holds anything
  */
 export async function beginRebuild(pool: pg.Pool, installation: string | null, log: Log): Promise<void> {
   await assertEmptyDatabase(pool)

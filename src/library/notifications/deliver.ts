@@ -6,8 +6,8 @@ import { sendWebhook } from './send-webhook.ts'
 import type { NotificationSettings } from './settings.ts'
 
 /**
- * Sends a message, and throws where that fails: the job tries again. One that is sent twice, because a process
- * was killed in between, has the same id both times.
+ * Sends a message, and throws where that fails: the job tries again. One that is sent twice, because a
+ * process was killed in between, has the same id both times.
  */
 export async function deliver(
   { db, log }: { db: Database; log: Log },

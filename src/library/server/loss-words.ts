@@ -11,7 +11,9 @@ export type LossSentence = { text: string; tone: 'good' | 'warn' }
 
 const NOTES = 'albums, favourites and descriptions'
 
-/** Null where there is nothing to lose yet. Nothing is promised of a location that another database has used. */
+/**
+ * Null where there is nothing to lose yet. Nothing is promised of a location that another database has used.
+ */
 export function lossSentence(
   {
     originals: { total, atRisk },

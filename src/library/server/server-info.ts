@@ -37,7 +37,9 @@ export function serverFeatures() {
   }
 }
 
-/** Immich's `ServerConfigDto`. Without a user, clients show the sign-up, unless users are being brought back. */
+/**
+ * Immich's `ServerConfigDto`. Without a user, clients show the sign-up, unless users are being brought back.
+ */
 export async function serverConfig(db: Database) {
   const isInitialized = (await hasUsers(db)) || (await isBeingRebuilt(db))
   return {

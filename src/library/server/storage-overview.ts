@@ -28,8 +28,8 @@ export type UploadsOverview = UploadRulesInUse & {
   direct: { isOffered: boolean; reason: string | null } | null
 }
 /**
- * `safety` is the answer in one sentence, `loss` what would be lost if this machine died now, `decisions` what
- * needs somebody; `states` says how each state of an original is marked and called.
+ * `safety` is the answer in one sentence, `loss` what would be lost if this machine died now, `decisions`
+ * what needs somebody; `states` says how each state of an original is marked and called.
  */
 export type StorageOverview = StorageStatus & {
   uploads: UploadsOverview

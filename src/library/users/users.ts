@@ -75,9 +75,9 @@ export async function createUserFor(db: Database, actor: Actor, user: NewUser): 
 }
 
 /**
- * Creates the first user, an administrator. Of two sign-ups at the same moment one wins.
- * @throws AppError invalid as soon as there is any user, and as `createUser`; conflict while the users that the
- * installation had are still being brought back
+ * Creates the first user, an administrator. Of two sign-ups at the same moment one wins. @throws AppError
+ * invalid as soon as there is any user, and as `createUser`; conflict while the users that the installation
+ * had are still being brought back
  */
 export async function signUpAdmin(
   db: Database,

@@ -20,8 +20,8 @@ import {
 export type ChosenBackup = { found: FoundBackup; header: BackupHeader; ofAll: number }
 
 /**
- * The newest one that the key opens, or the one that was asked for. One that is damaged, archived or hidden is
- * never passed over in silence, and one of which nobody can tell whether it is the newest is never taken
+ * The newest one that the key opens, or the one that was asked for. One that is damaged, archived or hidden
+ * is never passed over in silence, and one of which nobody can tell whether it is the newest is never taken
  * for it: who restores an older one must have said so.
  */
 export async function chooseBackup(

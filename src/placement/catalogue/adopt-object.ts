@@ -24,10 +24,9 @@ export type ReadBytes = { key: string; size: number; sha256: string; sha1: strin
 const OF_ONE_KEY = ['hidden', 'denied', 'corrupt'] as const
 
 /**
- * Reads all bytes under a key. `absent`: nothing is there. `archived`: it must be restored first. `wrong-size`:
- * it is of another size than is expected, and was not read. `unreadable`: the location gives none of it, for a
- * reason that is logged.
- * @throws what the location throws
+ * Reads all bytes under a key. `absent`: nothing is there. `archived`: it must be restored first.
+ * `wrong-size`: it is of another size than is expected, and was not read. `unreadable`: the location gives
+ * none of it, for a reason that is logged. @throws what the location throws
  */
 export async function readBytes(
   { placement, location }: { placement: Pick<Placement, 'log' | 'now'>; location: Location },

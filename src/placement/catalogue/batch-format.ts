@@ -2,9 +2,9 @@
  * A batch of the catalogue: gzip of lines of JSON. The first line is the header, the last one says how many
  * entries there are and the SHA-256 of all lines before it. What an entry says is the library's to know.
  *
- * A batch names those that its writer knew (`parents`) by the SHA-256 of their files. So which of two is newer
- * is told by what they know, and never by a clock: one of a restored or copied database does not name what
- * was written after the state that it goes on from, and does not stand for it.
+ * A batch names those that its writer knew (`parents`) by the SHA-256 of their files. So which of two is
+ * newer is told by what they know, and never by a clock: one of a restored or copied database does not name
+ * what was written after the state that it goes on from, and does not stand for it.
  */
 import { createHash } from 'node:crypto'
 import { pipeline, Readable } from 'node:stream'

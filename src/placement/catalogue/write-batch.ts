@@ -1,4 +1,6 @@
-/** Makes a batch an object as any other: replicated, proven and evicted like all of them. */
+/**
+ * A batch of the catalogue is stored as an object like any other, which is replicated, proven and evicted.
+ */
 import { sql } from 'kysely'
 import { loadInstallation } from '../../database/backups/installation.ts'
 import type { Queryable, Tx } from '../../database/connect.ts'

@@ -7,7 +7,10 @@ import { knownKey } from '../keys.ts'
 
 type KeyAt = { locationId: string; key: ObjectKey }
 
-/** Writes down what a location said. An earlier end than the known one is believed as well: it was set by hand. */
+/**
+ * Writes down what a location said. An earlier end than the known one is believed as well: it was set by
+ * hand.
+ */
 export async function noteRetention(
   db: Queryable,
   { locationId, key }: KeyAt,
@@ -64,7 +67,9 @@ export async function postponeLock(db: Queryable, { locationId, key }: KeyAt, re
     .execute()
 }
 
-/** So long after a proof a lock that nobody has seen is looked at: mostly another HEAD has told it by then. */
+/**
+ * So long after a proof a lock that nobody has seen is looked at: mostly another HEAD has told it by then.
+ */
 const UNSEEN_FOR = sql`interval '10 minutes'`
 
 type Wanted = { locationId: string; kind: ObjectKind; days: number; now: Date }

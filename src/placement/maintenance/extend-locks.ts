@@ -1,7 +1,7 @@
 /**
- * While a file is wanted at a bucket with Object Lock, its lock is prolonged long before it ends: when half of
- * its days are over. One PutObjectRetention for each file in that time; where nobody has seen the lock that the
- * put asked for, a HEAD before.
+ * While a file is wanted at a bucket with Object Lock, its lock is prolonged long before it ends: when half
+ * of its days are over. One PutObjectRetention for each file in that time; where nobody has seen the lock
+ * that the put asked for, a HEAD before.
  */
 import type { ObjectKind } from '../../database/schema.ts'
 import { isStorageError, type Locks } from '../../storage/backend.ts'

@@ -46,7 +46,9 @@ export async function requireUnlocked(placement: Placement, doomed: ReplicaName)
   if (known !== null && isLocked(known, placement.now())) throw new Retained(doomed, known, placement.now())
 }
 
-/** The location refused: it knows of a lock that the ledger does not. @throws Retained instead of that error */
+/**
+ * The location refused: it knows of a lock that the ledger does not. @throws Retained instead of that error
+ */
 export async function noteRefusal(placement: Placement, doomed: ReplicaName, error: unknown): Promise<never> {
   if (!isStorageError(error, 'retained') || error.retention === undefined) throw error
   await noteRetention(placement.db, doomed, error.retention)

@@ -6,8 +6,8 @@ import type { Placement } from '../placement.ts'
 export type LateCopies = Amount & { since: string | null }
 
 /**
- * Originals that have had fewer verified copies than asked for, where originals belong, for longer than normal
- * work explains (`troubleAfterMs`): since they were uploaded, since a copy was lost, or since the
+ * Originals that have had fewer verified copies than asked for, where originals belong, for longer than
+ * normal work explains (`troubleAfterMs`): since they were uploaded, since a copy was lost, or since the
  * configuration said where originals belong.
  */
 export async function lateCopies({

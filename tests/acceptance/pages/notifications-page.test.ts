@@ -21,7 +21,7 @@ describe('messages on the page', { skip, timeout: 300_000 }, () => {
     const bell = page.getByRole('button', { name: 'Messages', exact: true })
     await bell.click()
     const panel = page.getByRole('dialog', { name: 'Messages' })
-    await panel.getByText('Nothing needs your attention.').waitFor()
+    await panel.getByText('No messages.').waitFor()
     await page.keyboard.press('Escape')
     await panel.waitFor({ state: 'detached' })
 
@@ -47,7 +47,7 @@ describe('messages on the page', { skip, timeout: 300_000 }, () => {
     await panel.getByRole('button', { name: 'Remove: No backup for 3 days' }).click()
     await panel.getByText('No backup for 3 days').waitFor({ state: 'detached' })
     await panel.getByRole('button', { name: 'Remove all' }).click()
-    await panel.getByText('Nothing needs your attention.').waitFor()
+    await panel.getByText('No messages.').waitFor()
     const { rows } = await server.pool.query('select from notification')
     assert.equal(rows.length, 0)
     assert.deepEqual(takeProblems(), [])

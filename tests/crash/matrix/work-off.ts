@@ -1,4 +1,6 @@
-/** A worker without its clock: it claims jobs, runs them and ends them as the product's, until none is left. */
+/**
+ * A worker without its clock: it claims jobs, runs them and ends them as the product's, until none is left.
+ */
 import { sql } from 'kysely'
 import { jobHandlers } from '../../../src/jobs/index.ts'
 import { silentLog } from '../../../src/log.ts'

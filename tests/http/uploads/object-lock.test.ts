@@ -1,4 +1,6 @@
-/** Object Lock through the whole product: from the configuration to what the bucket holds and the status says. */
+/**
+ * Object Lock through the whole product: from the configuration to what the bucket holds and the status says.
+ */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { eventually } from '../../support/eventually.ts'

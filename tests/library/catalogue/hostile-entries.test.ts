@@ -1,4 +1,6 @@
-/** Entries of a catalogue that somebody who can write to the bucket has made up, and lines that are damaged. */
+/**
+ * Entries of a catalogue that somebody who can write to the bucket has made up, and lines that are damaged.
+ */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'

@@ -1,4 +1,6 @@
-/** Messages outside of the page: to a real SMTP server and a real listener, tried again, and without secrets. */
+/**
+ * Messages outside of the page: to a real SMTP server and a real listener, tried again, and without secrets.
+ */
 import assert from 'node:assert/strict'
 import { createHmac, randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'

@@ -74,7 +74,8 @@ type HttpParts = { headers: Record<string, string>; query?: Record<string, unkno
 
 /**
  * What every S3 service understands: DeleteObjects and PutObjectRetention with Content-MD5 instead of the
- * CRC32 that the SDK insists on, no wait for 100-continue (a round trip per put; a refused body is 16 MiB at most).
+ * CRC32 that the SDK insists on, no wait for 100-continue (a round trip per put; a refused body is 16 MiB at
+ * most).
  */
 function plainHeaders(next: Next) {
   return (args: { input: object; request: unknown }) => {

@@ -16,7 +16,10 @@ import { formatAgo, formatBytes, formatCount, plural } from '../format.ts'
 /** Work of a known size, or (`share`: null) of one that is only known when it is done. */
 export type RunningTask = { text: string; share: number | null }
 
-/** What goes on for longer than a moment: files on their way to another place, and looks at what a place holds. */
+/**
+ * What goes on for longer than a moment: files on their way to another place, and looks at what a place
+ * holds.
+ */
 export function runningTasks({
   moving,
   locations,

@@ -1,6 +1,6 @@
 /**
- * Object Lock: whether the bucket has it, and, where the configuration asks for it, whether what is locked really
- * can't be removed.
+ * Object Lock: whether the bucket has it, and, where the configuration asks for it, whether what is locked
+ * really can't be removed.
  */
 import {
   DeleteObjectCommand,
