@@ -16,6 +16,7 @@ import { eventually } from '../support/eventually.ts'
 import { needsBrowser, openPage, type WatchedPage } from '../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../support/page/page-checks.ts'
 import { closePages, sharedBrowser } from '../support/page/shared-browser.ts'
+import { installationOf, runCli } from '../support/run-cli.ts'
 import {
   BUCKET,
   drained,
@@ -172,18 +173,5 @@ describe('the probe on the storage page', { skip, timeout: 300_000 }, () => {
     }
   })
 
-  async function glassine(...args: string[]): Promise<{ code: number; stdout: string }> {
-    const config = join(rig.folder, `glassine-${new URL(rig.server.url).port}.yaml`)
-    const env = {
-      ...process.env,
-      NODE_TEST_CONTEXT: undefined,
-      GLASSINE_DATA: rig.dataDir,
-      GLASSINE_CONFIG: config,
-    }
-    return new Promise((resolve) => {
-      execFile(join(PROJECT, 'bin', 'glassine'), args, { env }, (error, stdout) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout }),
-      )
-    })
-  }
+  const glassine = (...args: string[]) => runCli(args, { env: installationOf(rig) })
 })

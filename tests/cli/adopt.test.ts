@@ -1,12 +1,11 @@
 /** `glassine storage adopt` as a process of its own, after a backup of the data folder was put back. */
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
 import { backUp, putBack } from '../support/restored-folder.ts'
+import { beginCli, installationOf, runCli } from '../support/run-cli.ts'
 import {
   drained,
   heldKeys,
@@ -17,34 +16,15 @@ import {
   statusOf,
 } from '../support/server-with-bucket.ts'
 
-const PROJECT = new URL('../..', import.meta.url).pathname
 const LIMIT_MS = 60_000
 let site: ServerWithBucket
 /** Asset id -> SHA-256, of what the backup knows. */
 const uploads = new Map<string, string>()
 let held: string[]
 
-type Answer = { code: number; stdout: string; stderr: string }
 type Report = Record<'held' | 'confirmed' | 'unknown' | 'missing', { count: number }>
 
-const envOf = () => ({
-  ...process.env,
-  NODE_TEST_CONTEXT: undefined,
-  GLASSINE_DATA: site.dataDir,
-  GLASSINE_CONFIG: join(site.folder, `glassine-${new URL(site.server.url).port}.yaml`),
-})
-
-function glassine(...args: string[]): Promise<Answer> {
-  return new Promise((resolve) => {
-    execFile(
-      join(PROJECT, 'bin', 'glassine'),
-      args,
-      { cwd: site.folder, env: envOf() },
-      (error, stdout, stderr) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
-    )
-  })
-}
+const glassine = (...args: string[]) => runCli(args, { cwd: site.folder, env: installationOf(site) })
 
 async function upload(): Promise<void> {
   const bytes = await photo(100)
@@ -112,13 +92,13 @@ test('A1: Ctrl-C ends the command and not the work, which the server goes on wit
     match: { operation: 'ListObjectsV2' },
     fault: { kind: 'hold', until: release.promise },
   })
-  const command = spawn(join(PROJECT, 'bin', 'glassine'), ['storage', 'adopt', 's3', '--yes'], {
+  const command = beginCli(['storage', 'adopt', 's3', '--yes'], {
     cwd: site.folder,
-    env: envOf(),
+    env: installationOf(site),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''
-  command.stdout.on('data', (chunk: Buffer) => {
+  command.stdout!.on('data', (chunk: Buffer) => {
     output += chunk.toString()
   })
   await eventually(() => assert.ok(listing.hits > 0), LIMIT_MS)

@@ -3,7 +3,6 @@
  * originals brings later photos back as what they were; without any backup it brings back all of them.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,6 +10,7 @@ import { after, before, test } from 'node:test'
 import { ADMIN } from '../support/client.ts'
 import { eventually } from '../support/eventually.ts'
 import { sendJson, sendStill, someVideo } from '../support/http/live-photos.ts'
+import { installationOf, runCli } from '../support/run-cli.ts'
 import {
   drained,
   photo,
@@ -19,32 +19,13 @@ import {
   startServerWithBucket,
 } from '../support/server-with-bucket.ts'
 
-const PROJECT = new URL('../..', import.meta.url).pathname
 const LIMIT_MS = 60_000
 let site: ServerWithBucket
 let keyFile: string
 const uploads = new Map<string, string>()
 
-type Answer = { code: number; stdout: string; stderr: string }
-
-function glassine(args: string[], input = ''): Promise<Answer> {
-  const env = {
-    ...process.env,
-    NODE_TEST_CONTEXT: undefined,
-    GLASSINE_DATA: site.dataDir,
-    GLASSINE_CONFIG: join(site.folder, `glassine-${new URL(site.server.url).port}.yaml`),
-  }
-  return new Promise((resolve) => {
-    const child = execFile(
-      join(PROJECT, 'bin', 'glassine'),
-      args,
-      { cwd: site.folder, env },
-      (error, stdout, stderr) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
-    )
-    child.stdin!.end(input)
-  })
-}
+const glassine = (args: string[], input = '') =>
+  runCli(args, { cwd: site.folder, env: installationOf(site), input })
 
 async function upload(name: string): Promise<string> {
   const bytes = await photo(100)

@@ -3,7 +3,7 @@
  * again.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
@@ -12,6 +12,7 @@ import { after, afterEach, before, describe, test } from 'node:test'
 import { findProcess } from '../../src/database/embedded/process-identity.ts'
 import { memoryFolder } from '../support/database/memory-folder.ts'
 import { until } from '../support/eventually.ts'
+import { type Answer, runCli } from '../support/run-cli.ts'
 import { type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
@@ -61,26 +62,10 @@ afterEach(async () => {
   }
 })
 
-type Answer = { code: number; stdout: string; stderr: string }
-
-function glassine(
+const glassine = (
   args: string[],
-  options: { input?: string; env?: Record<string, string> } = {},
-): Promise<Answer> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      join(PROJECT, 'bin', 'glassine'),
-      args,
-      {
-        cwd: folder,
-        env: { ...process.env, NODE_TEST_CONTEXT: undefined, GLASSINE_DATA: dataDir, ...options.env },
-      },
-      (error, stdout, stderr) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
-    )
-    child.stdin?.end(options.input ?? '')
-  })
-}
+  { input, env }: { input?: string; env?: Record<string, string> } = {},
+): Promise<Answer> => runCli(args, { cwd: folder, input, env: { GLASSINE_DATA: dataDir, ...env } })
 
 /** `bin/server.ts` that is expected to end by itself. */
 async function failingServer(env: Record<string, string>): Promise<Answer> {

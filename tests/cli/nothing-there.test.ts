@@ -2,12 +2,12 @@
  * Commands where there is nothing, each as a process of its own: what they say, and that they make nothing.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { testDatabase } from '../support/postgres.ts'
+import { runCli } from '../support/run-cli.ts'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
 let folder: string
@@ -16,20 +16,8 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true, force: true }))
 
-type Answer = { code: number; stdout: string; stderr: string }
-
-function glassine(args: string[], env: Record<string, string> = {}): Promise<Answer> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      join(PROJECT, 'bin', 'glassine'),
-      args,
-      { cwd: folder, env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env }, timeout: 60_000 },
-      (error, stdout, stderr) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
-    )
-    child.stdin?.end()
-  })
-}
+const glassine = (args: string[], env: Record<string, string> = {}) =>
+  runCli(args, { cwd: folder, env, timeout: 60_000 })
 
 const { version } = JSON.parse(await readFile(join(PROJECT, 'package.json'), 'utf8'))
 

@@ -3,11 +3,11 @@
  * `glassine restore` with the key brings the installation back, which then takes over what the bucket holds.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFile, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { installationOf, runCli } from '../support/run-cli.ts'
 import {
   drained,
   photo,
@@ -17,28 +17,13 @@ import {
   statusOf,
 } from '../support/server-with-bucket.ts'
 
-const PROJECT = new URL('../..', import.meta.url).pathname
 const LIMIT_MS = 60_000
 let site: ServerWithBucket
 let keyFile: string
 /** Asset id -> SHA-256, of what the backup knows. */
 const uploads = new Map<string, string>()
 
-type Answer = { code: number; stdout: string; stderr: string }
-
-function glassine(...args: string[]): Promise<Answer> {
-  const env = {
-    ...process.env,
-    NODE_TEST_CONTEXT: undefined,
-    GLASSINE_DATA: site.dataDir,
-    GLASSINE_CONFIG: join(site.folder, `glassine-${new URL(site.server.url).port}.yaml`),
-  }
-  return new Promise((resolve) => {
-    execFile(join(PROJECT, 'bin', 'glassine'), args, { cwd: site.folder, env }, (error, stdout, stderr) =>
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
-    )
-  })
-}
+const glassine = (...args: string[]) => runCli(args, { cwd: site.folder, env: installationOf(site) })
 
 async function upload(): Promise<string> {
   const bytes = await photo(100)

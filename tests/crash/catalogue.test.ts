@@ -1,12 +1,12 @@
 /** kill -9 in the middle of the catalogue's writing, and of bringing back what it says. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { sql } from 'kysely'
 import { cloneAssets } from '../support/clone-assets.ts'
 import { eventually } from '../support/eventually.ts'
+import { beginCli, installationOf } from '../support/run-cli.ts'
 import {
   drained,
   photo,
@@ -16,7 +16,6 @@ import {
   startServerWithBucket,
 } from '../support/server-with-bucket.ts'
 
-const PROJECT = new URL('../..', import.meta.url).pathname
 const LIMIT_MS = 120_000
 let site: ServerWithBucket
 
@@ -26,21 +25,9 @@ before(async () => {
 })
 after(() => site?.close())
 
-function begin(...args: string[]): ChildProcess {
-  const env = {
-    ...process.env,
-    NODE_TEST_CONTEXT: undefined,
-    GLASSINE_DATA: site.dataDir,
-    GLASSINE_CONFIG: join(site.folder, `glassine-${new URL(site.server.url).port}.yaml`),
-  }
-  // Its own group: the launcher and the Node that it starts.
-  return spawn(join(PROJECT, 'bin', 'glassine'), args, {
-    cwd: site.folder,
-    env,
-    stdio: 'ignore',
-    detached: true,
-  })
-}
+// Its own group: the launcher and the Node that it starts.
+const begin = (...args: string[]) =>
+  beginCli(args, { cwd: site.folder, env: installationOf(site), stdio: 'ignore', detached: true })
 
 async function kill9(child: ChildProcess): Promise<void> {
   const ended = once(child, 'exit')

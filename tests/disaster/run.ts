@@ -6,7 +6,6 @@
  *
  * `--strict`: the strict S3 server instead of Ceph. The figures go to docs/durability.md.
  */
-import { execFile } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +14,7 @@ import { startStrictS3 } from 'strict-s3'
 import { type Client, connectClient } from '../support/client.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
+import { runCli } from '../support/run-cli.ts'
 import { drained, statusOf } from '../support/server-with-bucket.ts'
 import { startCeph } from '../support/services/ceph.ts'
 import { type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
@@ -28,7 +28,6 @@ import {
   untilShown,
 } from './library.ts'
 
-const PROJECT = new URL('../..', import.meta.url).pathname
 const HOUR_MS = 3_600_000
 /** Of the photos that last week's backup knows. */
 const KNOWN_SHARE = 0.8
@@ -79,19 +78,11 @@ async function start(): Promise<Client> {
 /** A command as somebody types it; prints what it says. */
 async function glassine(args: string[], allowed: number[] = [0]): Promise<string> {
   say(`$ npx glassine ${args.join(' ')}`)
-  const env = {
-    ...process.env,
-    GLASSINE_DATA: dataDir,
-    GLASSINE_CONFIG: join(folder, `glassine-${port}.yaml`),
-  }
-  return new Promise((resolve, reject) => {
-    execFile(join(PROJECT, 'bin/glassine'), args, { env, maxBuffer: 64e6 }, (error, stdout, stderr) => {
-      const code = error === null ? 0 : error.code
-      console.log((stdout + stderr).replaceAll(/^/gm, '         '))
-      if (typeof code === 'number' && allowed.includes(code)) resolve(stdout)
-      else reject(new Error(`"glassine ${args.join(' ')}" ended with ${code}`))
-    })
-  })
+  const env = { GLASSINE_DATA: dataDir, GLASSINE_CONFIG: join(folder, `glassine-${port}.yaml`) }
+  const { code, stdout, stderr } = await runCli(args, { env })
+  console.log((stdout + stderr).replaceAll(/^/gm, '         '))
+  if (!allowed.includes(code)) throw new Error(`"glassine ${args.join(' ')}" ended with ${code}`)
+  return stdout
 }
 
 async function add(client: Client, from: number, to: number): Promise<void> {

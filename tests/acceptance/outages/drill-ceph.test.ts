@@ -3,7 +3,6 @@
  * during it.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,6 +12,7 @@ import { connectClient } from '../../support/client.ts'
 import { eventually } from '../../support/eventually.ts'
 import { freePort } from '../../support/free-port.ts'
 import { testDatabase } from '../../support/postgres.ts'
+import { runCli } from '../../support/run-cli.ts'
 import {
   bucketStatus,
   drained,
@@ -23,8 +23,6 @@ import {
 } from '../../support/server-with-bucket.ts'
 import { type Ceph, needsCeph, startCeph } from '../../support/services/ceph.ts'
 import { spawnServer } from '../../support/spawn-server.ts'
-
-const PROJECT = new URL('../../..', import.meta.url).pathname
 
 describe('a drill on Ceph', { ...(await needsCeph()), timeout: 300_000 }, () => {
   test('blocks the running server, outlives it, and everything is proven there afterwards', async (t) => {
@@ -47,18 +45,8 @@ storage:
     let server = await spawnServer({ dataDir, config, port })
     database.beforeDrop(() => server.stop())
     t.after(() => database.drop())
-    const env = {
-      ...process.env,
-      NODE_TEST_CONTEXT: undefined,
-      GLASSINE_DATA: dataDir,
-      GLASSINE_CONFIG: join(folder, `glassine-${port}.yaml`),
-    }
-    const glassine = (...words: string[]) =>
-      new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-        execFile(join(PROJECT, 'bin', 'glassine'), words, { env }, (error, stdout, stderr) =>
-          resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-        )
-      })
+    const env = { GLASSINE_DATA: dataDir, GLASSINE_CONFIG: join(folder, `glassine-${port}.yaml`) }
+    const glassine = (...words: string[]) => runCli(words, { env })
     let client = await connectClient(server.url)
     const acknowledged = new Map<string, string>()
     const upload = async () => {
