@@ -3,10 +3,22 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { lossSentence } from '../../src/library/server/loss-words.ts'
 import type { MachineLoss } from '../../src/placement/reports/machine-loss.ts'
+import type { LocationStatus } from '../../src/placement/reports/status.ts'
 
 const now = new Date('2026-05-04T12:00:00Z')
 const amount = (count = 0) => ({ count, bytes: count * 1_000 })
 const written = { takenAt: '2026-05-04T09:00:00Z', isKeyWrittenDown: true }
+
+const BUCKET = {
+  id: 's3',
+  label: 'bucket family',
+  isLocal: false,
+  health: 'healthy',
+  ledger: { conflict: null },
+  objects: amount(5),
+  listing: { seenAt: '2026-05-04T01:00:00Z' },
+  oldestProofAt: '2026-03-01T00:00:00Z',
+}
 
 function told(of: {
   total: number
@@ -14,6 +26,7 @@ function told(of: {
   lost?: number
   unlisted?: number
   backup?: MachineLoss['backup']
+  locations?: Partial<LocationStatus>[]
 }): string {
   const none = amount()
   const originals = { total: amount(of.total), atRisk: amount(of.atRisk) }
@@ -25,7 +38,7 @@ function told(of: {
         unlisted: amount(of.unlisted),
         backup: of.backup === undefined ? written : of.backup,
       },
-      locations: [],
+      locations: (of.locations ?? []).map((location) => ({ ...BUCKET, ...location })) as LocationStatus[],
     },
     now,
   )
@@ -70,6 +83,26 @@ const cases: [string, Parameters<typeof told>[0], string][] = [
     'those at risk are not counted twice',
     { total: 5, atRisk: 1, lost: 4, backup: null },
     'warn: If this machine died now, all 4 photos and videos would be lost: they are on this machine only.',
+  ],
+  [
+    'the bucket was seen today',
+    { total: 5, locations: [{}], backup: null },
+    `good: ${ONLY_NOTES}`,
+  ],
+  [
+    'the bucket does not answer',
+    { total: 5, locations: [{ health: 'unhealthy' }], backup: null },
+    'warn: If this machine died now, no photo or video would be lost, as far as is known. Not working now: bucket family.',
+  ],
+  [
+    'nobody has seen for days what the bucket holds',
+    { total: 5, lost: 1, locations: [{ listing: null, oldestProofAt: '2026-04-20T12:00:00Z' }], backup: null },
+    'warn: If this machine died now, 1 of 5 photos and videos would be lost: it is on this machine only. The others would stay, as far as is known. Some of them were last proven or seen 14 days ago.',
+  ],
+  [
+    'a bucket that does not answer has nothing',
+    { total: 5, lost: 5, locations: [{ health: 'unhealthy' }], backup: null },
+    'warn: If this machine died now, all 5 photos and videos would be lost: they are on this machine only.',
   ],
 ]
 

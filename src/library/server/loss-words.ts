@@ -3,8 +3,9 @@
  * alike. Pure.
  */
 import type { MachineLoss } from '../../placement/reports/machine-loss.ts'
-import type { StorageStatus } from '../../placement/reports/status.ts'
-import { count } from '../words.ts'
+import type { LocationStatus, StorageStatus } from '../../placement/reports/status.ts'
+import { ago, count } from '../words.ts'
+import { lookedAtLongAgo } from './safety.ts'
 
 /** `good`: nothing but what changed since the newest backup. */
 export type LossSentence = { text: string; tone: 'good' | 'warn' }
@@ -31,24 +32,42 @@ export function lossSentence(
       text: 'What would be lost if this machine died now is not certain before that is settled.',
       tone: 'warn',
     }
-  const files = filesLost(originals.count, here)
+  const doubt = originals.count === here ? null : doubtOf(locations, now)
+  const files = filesLost(originals.count, here, doubt)
   const notes = backup === null ? null : notesLost(machineLoss, backup, now)
-  const isGood = originals.count === 0 && (notes === null || notes.isGood)
+  const isGood = originals.count === 0 && doubt === null && (notes === null || notes.isGood)
   return {
     text: `If this machine died now, ${files}${notes === null ? '' : ` ${notes.text}`}`,
     tone: isGood ? 'good' : 'warn',
   }
 }
 
+/**
+ * Why it is not certain that the copies away from here are still there: what was proven stays so while its
+ * place can't be asked. Null: all of them were seen lately, in places that answer.
+ */
+function doubtOf(locations: readonly LocationStatus[], now: Date): string | null {
+  const silent = locations.filter(
+    ({ isLocal, health, objects }) => !isLocal && objects.count > 0 && health === 'unhealthy',
+  )
+  if (silent.length > 0) return `Not working now: ${silent.map(({ label }) => label).join(', ')}.`
+  const longAgo = lookedAtLongAgo(locations, now)
+  return longAgo === null ? null : `Some of them were last proven or seen ${ago(longAgo, now)}.`
+}
+
 /** `of`: those that there are. */
-function filesLost(lost: number, of: number): string {
-  if (lost === 0) return 'no photo or video would be lost.'
+function filesLost(lost: number, of: number, doubt: string | null): string {
+  if (lost === 0)
+    return doubt === null
+      ? 'no photo or video would be lost.'
+      : `no photo or video would be lost, as far as is known. ${doubt}`
   const why = `${lost === 1 ? 'it is' : 'they are'} on this machine only.`
   if (lost === of)
     return lost === 1
       ? `your only photo or video would be lost: ${why}`
       : `all ${count(lost)} photos and videos would be lost: ${why}`
-  return `${count(lost)} of ${count(of)} photos and videos would be lost: ${why}`
+  const some = `${count(lost)} of ${count(of)} photos and videos would be lost: ${why}`
+  return doubt === null ? some : `${some} The others would stay, as far as is known. ${doubt}`
 }
 
 function notesLost(

@@ -28,7 +28,8 @@ export async function machineLoss(
   placement: Pick<Placement, 'db' | 'locations' | 'backups'>,
 ): Promise<MachineLoss> {
   const { db, locations } = placement
-  const away = [...locations.values()].filter(isAway).map(({ id }) => id)
+  // What belongs to another installation is not relied on: its owner may remove it at any time.
+  const away = [...locations.values()].filter((one) => isAway(one) && !one.isReadOnly).map(({ id }) => id)
   const backup = placement.backups === null ? null : await newestAway(placement, away)
   const { rows } = await sql<{ isAway: boolean; count: number; bytes: number }>`
     select is_away as "isAway", count(*)::float8 as count, coalesce(sum(size), 0)::float8 as bytes from (

@@ -70,6 +70,10 @@ test('a copy counts that is in a bucket or on a disk of another machine, verifie
   await copy(first!, 'nas')
   await copy(second!, 's3')
   assert.equal((await loss()).originals.count, 0)
+  const nas = placement.locations.get('nas')!
+  nas.isReadOnly = true
+  assert.equal((await loss()).originals.count, 1, 'what belongs to another installation is not relied on')
+  nas.isReadOnly = false
   assert.equal(await noteDoubt(db, await replicaAt(db, second!, 's3'), 'another ETag'), true)
   assert.deepEqual((await loss()).originals, { count: 1, bytes: 2_000 })
 })
