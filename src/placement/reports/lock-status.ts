@@ -4,7 +4,8 @@ import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
 
 export type LockStatus = {
-  mode: 'governance' | 'compliance'
+  /** Null: nothing more is locked there by the configuration, but something still waits for its lock to end. */
+  mode: 'governance' | 'compliance' | null
   /** Files whose lock is to be prolonged, or was never seen; `failed`: that was tried in vain lately. */
   due: number
   failed: number
@@ -14,12 +15,14 @@ export type LockStatus = {
   waiting: { count: number; bytes: number; onHold: number; until: string | null }
 }
 
+/** Null: nothing is locked there. */
 export async function lockStatus(placement: Placement, { id, lock }: Location): Promise<LockStatus | null> {
-  if (lock === undefined) return null
+  const { until, ...waiting } = await waitingRemovals(placement.db, id, placement.now())
+  if (lock === undefined && waiting.count === 0) return null
   let due = 0
   let failed = 0
   let firstEnd: Date | null = null
-  for (const [kind, days] of Object.entries(lock.days) as [ObjectKind, number][]) {
+  for (const [kind, days] of Object.entries(lock?.days ?? {}) as [ObjectKind, number][]) {
     if (!placement.policy[kind].includes(id)) continue
     const counts = await lockCounts(placement.db, { locationId: id, kind, days, now: placement.now() })
     due += counts.due
@@ -27,9 +30,8 @@ export async function lockStatus(placement: Placement, { id, lock }: Location): 
     if (counts.firstEnd !== null && (firstEnd === null || counts.firstEnd < firstEnd))
       firstEnd = counts.firstEnd
   }
-  const { until, ...waiting } = await waitingRemovals(placement.db, id, placement.now())
   return {
-    mode: lock.mode,
+    mode: lock?.mode ?? null,
     due,
     failed,
     firstEndsAt: firstEnd?.toISOString() ?? null,

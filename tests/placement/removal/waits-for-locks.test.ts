@@ -13,6 +13,7 @@ import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import type { Location } from '../../../src/placement/location.ts'
 import { Retained } from '../../../src/placement/removal/retained.ts'
 import { noteBadReplica } from '../../../src/placement/replica-io/mark-bad.ts'
+import { storageStatus } from '../../../src/placement/reports/status.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
 import { ingestBytes, locationOfBackend } from '../../support/placement.ts'
 import { countOf } from '../../support/storage/class-bucket.ts'
@@ -74,10 +75,14 @@ test('a purge waits for a known lock without objectLock in the configuration, an
   await markForPurge(db, [objectId], 'user')
   await assert.rejects(purgeObject(placement, { objectId }), Retained)
   assert.equal((await ofOurs(server)).length, 1, 'no marker was made')
+  const lock = async () => (await storageStatus(placement)).locations.find(({ id }) => id === 'bucket')!.lock
+  const { mode, waiting } = (await lock())!
+  assert.deepEqual([mode, waiting.count], [null, 1], 'people are told what waits, and until when')
   await pass(LOCK_DAYS + 1)
   await backend.readMarker().catch(() => undefined)
   await purgeObject(placement, { objectId })
   assert.deepEqual(await ofOurs(server), [])
+  assert.equal(await lock(), null)
 })
 
 test('bytes of a class change that are locked keep no other copy from its end', async (t) => {
