@@ -81,6 +81,7 @@ function status(
     cache: null,
     backups: null,
     restoreDrill: null,
+    catalogue: null,
   }
   return { ...found, ...inWords(found, now) }
 }

@@ -84,11 +84,7 @@ const cases: [string, Parameters<typeof told>[0], string][] = [
     { total: 5, atRisk: 1, lost: 4, backup: null },
     'warn: If this machine died now, all 4 photos and videos would be lost: they are on this machine only.',
   ],
-  [
-    'the bucket was seen today',
-    { total: 5, locations: [{}], backup: null },
-    `good: ${ONLY_NOTES}`,
-  ],
+  ['the bucket was seen today', { total: 5, locations: [{}], backup: null }, `good: ${ONLY_NOTES}`],
   [
     'the bucket does not answer',
     { total: 5, locations: [{ health: 'unhealthy' }], backup: null },
@@ -96,7 +92,12 @@ const cases: [string, Parameters<typeof told>[0], string][] = [
   ],
   [
     'nobody has seen for days what the bucket holds',
-    { total: 5, lost: 1, locations: [{ listing: null, oldestProofAt: '2026-04-20T12:00:00Z' }], backup: null },
+    {
+      total: 5,
+      lost: 1,
+      locations: [{ listing: null, oldestProofAt: '2026-04-20T12:00:00Z' }],
+      backup: null,
+    },
     'warn: If this machine died now, 1 of 5 photos and videos would be lost: it is on this machine only. The others would stay, as far as is known. Some of them were last proven or seen 14 days ago.',
   ],
   [

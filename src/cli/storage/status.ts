@@ -1,4 +1,5 @@
 import { backupSentences } from '../../library/server/backup-words.ts'
+import { catalogueSentences } from '../../library/server/catalogue-words.ts'
 import { lookedAtLongAgo, type OriginalState } from '../../library/server/safety.ts'
 import { type StorageFailures, storageFailures } from '../../library/server/storage-failures.ts'
 import {
@@ -73,7 +74,8 @@ export function describeStatus({ status, queues, failures }: Found, style: Style
     ...cacheLines(status.cache),
     ...pendingMoveLines(status.moving),
     ...keptLines(status.kept),
-    ...backupLines(status.backups, now),
+    ...plainLines(backupSentences(status.backups, now)),
+    ...plainLines(catalogueSentences(status.catalogue, now)),
     ...drillLines(status.restoreDrill, now),
     '',
     ...whatHappens(queues, failures, style, now),
@@ -99,8 +101,8 @@ function drillLines(drill: StorageOverview['restoreDrill'], now: Date): string[]
 }
 
 /** Without those that are among the decisions. */
-function backupLines(backups: StorageOverview['backups'], now: Date): string[] {
-  return backupSentences(backups, now).flatMap(({ text, tone }) => (tone === 'warn' ? [] : [text]))
+function plainLines(sentences: { text: string; tone: 'plain' | 'warn' }[]): string[] {
+  return sentences.flatMap(({ text, tone }) => (tone === 'warn' ? [] : [text]))
 }
 
 /** What is left of uploads that this database does not know to have been acknowledged. */

@@ -1,10 +1,14 @@
 /** What needs somebody, in sentences for the first screen of the page and the command line alike. Pure. */
 import type { StorageStatus } from '../../placement/reports/status.ts'
+import type { CatalogueStatus } from '../catalogue/catalogue-status.ts'
 import { ago, plural } from '../words.ts'
 import { backupSentences } from './backup-words.ts'
+import { catalogueSentences } from './catalogue-words.ts'
+
+type Found = Pick<StorageStatus, 'copies' | 'backups'> & { catalogue: CatalogueStatus | null }
 
 /** What an owner has to see to; a location that waits for a decision has questions of its own. */
-export function openDecisions({ copies, backups }: StorageStatus, now: Date): string[] {
+export function openDecisions({ copies, backups, catalogue }: Found, now: Date): string[] {
   const { late, required } = copies
   const few =
     late.count === 0
@@ -12,6 +16,6 @@ export function openDecisions({ copies, backups }: StorageStatus, now: Date): st
       : [
           `${plural(late.count, 'original')} ${late.count === 1 ? 'has' : 'have'} fewer copies than the ${required} asked for, the first one since ${ago(late.since, now)}: see what fails or is away, in the details.`,
         ]
-  const ofBackups = backupSentences(backups, now).filter(({ tone }) => tone === 'warn')
-  return [...few, ...ofBackups.map(({ text }) => text)]
+  const others = [...backupSentences(backups, now), ...catalogueSentences(catalogue, now)]
+  return [...few, ...others.flatMap(({ text, tone }) => (tone === 'warn' ? [text] : []))]
 }

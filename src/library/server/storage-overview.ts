@@ -9,6 +9,7 @@ import { type StorageHealth, storageHealth } from '../../placement/reports/degra
 import { type StorageStatus, storageStatus } from '../../placement/reports/status.ts'
 import { type DirectMode, findDirectTarget } from '../../placement/uploads/direct-target.ts'
 import type { Actor } from '../access.ts'
+import { type CatalogueStatus, catalogueStatus } from '../catalogue/catalogue-status.ts'
 import type { DrillReport } from '../catalogue/drill.ts'
 import {
   describeRules,
@@ -37,6 +38,8 @@ export type StorageOverview = StorageStatus & {
   loss: LossSentence | null
   decisions: string[]
   states: readonly StateWords[]
+  /** Null where none is kept. */
+  catalogue: CatalogueStatus | null
   /** The last restore drill (`glassine restore --drill`); null: there was none. */
   restoreDrill: DrillReport | null
 }
@@ -45,20 +48,22 @@ type Parts = { db: Database; placement: Placement }
 
 export async function storageOverview({ db, placement }: Parts, ways: UploadWays): Promise<StorageOverview> {
   const mode = ways.upload.direct ?? 'auto'
-  const [status, rules, target, restoreDrill] = await Promise.all([
+  const [status, catalogue, rules, target, restoreDrill] = await Promise.all([
     storageStatus(placement),
+    catalogueStatus(placement),
     describeRules(db, ways),
     findDirectTarget(placement, mode),
     lastDrill<DrillReport>(db),
   ])
   const reason = 'location' in target ? null : target.cause
   const direct = mode === 'off' ? null : { isOffered: reason === null, reason }
-  return { ...status, uploads: { ...rules, direct }, ...inWords(status, placement.now()), restoreDrill }
+  const found = { ...status, catalogue }
+  return { ...found, uploads: { ...rules, direct }, ...inWords(found, placement.now()), restoreDrill }
 }
 
 /** A status in the words for people. Pure. */
 export function inWords(
-  status: StorageStatus,
+  status: StorageStatus & Pick<StorageOverview, 'catalogue'>,
   now: Date,
 ): Pick<StorageOverview, 'safety' | 'loss' | 'decisions' | 'states'> {
   return {
