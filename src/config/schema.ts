@@ -241,7 +241,7 @@ export const FILE_SCHEMA = z.strictObject({
         .prefault({}),
       removal: z
         .strictObject({
-          waitSeconds: number({ min: 0, max: 86_400, unit: 'seconds' }).default(90),
+          waitSeconds: number({ min: 0, max: 86_400, unit: 'seconds' }).default(120),
           lateRequestMinutes: number({ min: 0, max: 10_080, unit: 'minutes' }).default(60),
         })
         .prefault({}),

@@ -36,8 +36,8 @@ export type PlacementSettings = {
   /** How long a comparison of a location's counter with the ledger's allows writes and removals. */
   counterGoodForMs: number
   /**
-   * How long after a start nothing is removed that is older than the start: longer than a comparison is good
-   * for, so that an installation that used the location until then has noticed.
+   * How long after a start nothing is removed that is older than the start: longer than a comparison and,
+   * after it, a permit are good for, so that an installation that used the location until then has noticed.
    */
   removalWaitMs: number
   /**
@@ -121,7 +121,7 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   cacheChunkBytes: 4 * 1024 ** 2,
   writeLeaseMs: 40_000,
   counterGoodForMs: 60_000,
-  removalWaitMs: 90_000,
+  removalWaitMs: 120_000,
   lateRequestMs: 3_600_000,
   counterDoubtMs: 3_000,
   idleAdvanceMs: 10 * 60_000,

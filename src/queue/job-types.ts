@@ -39,6 +39,9 @@ export type JobName = keyof Jobs
 
 export type QueueName = 'processing' | 'videoConversion' | 'replication' | 'eviction' | 'maintenance'
 
+/** While it is paused nobody would notice that another installation uses a location. */
+export const NEVER_PAUSED: readonly JobName[] = ['check-locations']
+
 /**
  * `maxAttempts`: the safety of the only copy hangs on replication, eviction and purge, so those never give up
  * (32,767 is the largest smallint; with a back-off of at most 6 h that is 22 years).

@@ -16,6 +16,11 @@ export const systemClock: Clock = () => ({
   wallMs: Date.now(),
 })
 
+/** The moment so many milliseconds before. */
+export function before({ steadyMs, bootMs, wallMs }: Moment, ms: number): Moment {
+  return { steadyMs: steadyMs - ms, bootMs: bootMs - ms, wallMs: wallMs - ms }
+}
+
 /**
  * The most that can have passed, in milliseconds: for what is good for a limited time only. No clock that
  * stood still or was set back makes it less than what another one saw.

@@ -257,6 +257,20 @@ test('a paused queue claims nothing until it is resumed; the others go on', asyn
   await until('it ran', () => ran.includes('replicate'))
 })
 
+test('the check of the locations is not paused: nobody else would notice another installation', async (t) => {
+  const database = await testDatabase(t)
+  const ran: string[] = []
+  await worker(database, {
+    'check-locations': async () => void ran.push('check-locations'),
+    'check-listings': async () => void ran.push('check-listings'),
+  })
+  await pauseQueue(database.db, 'maintenance', 'a test')
+  await enqueue(database.db, 'check-listings', {})
+  await enqueue(database.db, 'check-locations', {})
+  await until('it ran', () => ran.length > 0)
+  assert.deepEqual(ran, ['check-locations'])
+})
+
 test('stop waits for running jobs, aborts those that take too long, and gives back those that ignore it', async (t) => {
   const database = await testDatabase(t)
   const began: string[] = []

@@ -10,7 +10,7 @@ import { enqueue } from '../../queue/enqueue.ts'
 import type { JobName } from '../../queue/job-types.ts'
 import { wakeJobs } from '../../queue/wake.ts'
 import type { Features, StorageBackend } from '../../storage/backend.ts'
-import { longestBetween, type Moment } from '../../storage/moment.ts'
+import { before, longestBetween, type Moment } from '../../storage/moment.ts'
 import type { ProbeOptions, ProbeReport } from '../../storage/probe-report.ts'
 import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
@@ -78,14 +78,18 @@ export async function confirmLocation(placement: Placement, location: Location):
     return adoptProbe(placement, location)
   }
   // One look for all who come at the same time.
-  if (known && 'confirming' in known) return known.confirming
+  if (known && 'confirming' in known) {
+    await known.confirming
+    return
+  }
   const confirming = confirmAnew(placement, location, known === undefined ? 'begin' : 'advance')
   noteLook(placement, location.id, { confirming })
   const beganAt = placement.clock()
   try {
-    await orEndOwning(placement, location, confirming)
+    const agoMs = await orEndOwning(placement, location, confirming)
     await beginOwning(placement, location.id)
-    noteLook(placement, location.id, { at: beganAt })
+    // Of the comparison, which another process may have made: it is not good for longer because we rely on it.
+    noteLook(placement, location.id, { at: before(beganAt, agoMs) })
   } catch (error) {
     forgetLook(placement, location.id)
     // Everybody is to know it at once, not at the next check.
@@ -118,9 +122,9 @@ export async function lookAtLocation(placement: Placement, location: Location): 
 }
 
 /** What a conflict that is found by a look means for this process: it does not own the location. */
-async function orEndOwning(placement: Placement, { id }: Location, looking: Promise<void>): Promise<void> {
+async function orEndOwning<T>(placement: Placement, { id }: Location, looking: Promise<T>): Promise<T> {
   try {
-    await looking
+    return await looking
   } catch (error) {
     if (isAppError(error, 'conflict')) endOwning(placement, id)
     throw error
@@ -165,7 +169,8 @@ export async function knowNoOtherLedger(placement: Placement): Promise<boolean> 
   return true
 }
 
-async function confirmAnew(placement: Placement, location: Location, purpose: Purpose): Promise<void> {
+/** @returns as `keepCounter` */
+async function confirmAnew(placement: Placement, location: Location, purpose: Purpose): Promise<number> {
   const recorded = await placement.db
     .selectFrom('location')
     .select(['identity', 'marker'])
@@ -182,8 +187,9 @@ async function confirmAnew(placement: Placement, location: Location, purpose: Pu
     )
   }
   if (isKnown) {
-    await keepCounter(placement, location, purpose)
-    return adoptProbe(placement, location)
+    const agoMs = await keepCounter(placement, location, purpose)
+    await adoptProbe(placement, location)
+    return agoMs
   }
   const marker = await readMarker(location)
   // Read after the marker: what another process of ours has written there, it has noted here before.
@@ -199,6 +205,7 @@ async function confirmAnew(placement: Placement, location: Location, purpose: Pu
     )
   }
   await markNew(placement, location)
+  return 0
 }
 
 /** Of a place that was not known a moment ago: a process of ours has written it, or was about to. */
@@ -293,7 +300,14 @@ async function markNew(placement: Placement, location: Location): Promise<void> 
       .executeTakeFirstOrThrow()
     // Of another place that was configured before, and was somebody's. Not where another process of ours was
     // quicker: what it has found since is true.
-    if (numUpdatedRows > 0n) await endConflict(tx, id)
+    if (numUpdatedRows > 0n) return endConflict(tx, id)
+    const known = await tx
+      .selectFrom('location')
+      .select(['identity', 'marker'])
+      .where('id', '=', id)
+      .executeTakeFirst()
+    if (known?.identity !== identity || known.marker !== row.marker)
+      throw new AppError('conflict', `another process uses "${id}" at another address`)
   })
   await beginCounter(placement, location)
 }

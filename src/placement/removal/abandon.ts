@@ -1,6 +1,7 @@
 import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { beginEviction, forgetReplica, keepReplica, lockObjectRow } from '../ledger/replicas.ts'
+import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { isNamed } from '../replica-io/adopt-bytes.ts'
 import { decideRemoval, type RemovalCandidate, removeCandidate } from './remove.ts'
@@ -56,6 +57,10 @@ export async function abandonWriting(
     return beginEviction(tx, replica, { decision, actor, onlyIfDead, leaseMs })
   })
   if (!isTurned) return 'untouched'
+  // Before the row goes: a put that timed out here may still be carried out there, under a key that nothing
+  // else names.
+  if (decision.permit === null && locationOf(placement, replica.locationId).kind !== 'disk')
+    await noteKeyToClear(db, replica, placement.settings.lateRequestMs)
   await removeCandidate(placement, replica, decision)
   await forgetReplica(db, replica)
   return 'ended'

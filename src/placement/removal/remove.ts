@@ -19,7 +19,7 @@ import { type Leave, loadObject, noteClass, proveVerified } from '../ledger/repl
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
-import { type Check, checkByReading, checkFully, type Same } from '../replica-io/verify.ts'
+import { type Check, checkByReading, checkFully, type Different, type Same } from '../replica-io/verify.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
 import { noteRefusal, Retained, requireUnlocked } from './retained.ts'
 import { findTwin, standingOf } from './twins.ts'
@@ -112,7 +112,8 @@ export async function decideRemoval(
   if (own.answer === 'same') return { do: 'keep', check: own }
   if (own.answer === 'unknown') throw new AppError('unavailable', `${candidate.locationId}: ${own.reason}`)
   // An upload that was not acknowledged, and is not whole; or what another object stands for by now.
-  if (!standing.isLinked || object.state === 'purging') return remove(placement, candidate, 'wrong-bytes')
+  if (!standing.isLinked || object.state === 'purging')
+    return removeWrong(own, placement, object, candidate, replicas, signal)
   if (confirmed.copies.length > 0) return remove(placement, candidate, 'wrong-bytes', confirmed.copies)
   return notEnough(confirmed.doubt)
 }
@@ -226,6 +227,21 @@ async function lookTwice(...given: Parameters<typeof lookAt>): Promise<Check> {
   const [placement, object, candidate, replicas, signal] = given
   await confirmLocationNow(placement, candidate.locationId)
   return checkByReading(placement, object, replicaOf(placement, candidate, replicas), signal)
+}
+
+/**
+ * Before bytes go that nothing else stands for: the ledger may be older than their acknowledgement, and one
+ * reading may be wrong (memory, a cable, a proxy). Wrong is what two looks found so; where both have read it,
+ * they found the same bytes. @throws RetryLater
+ */
+async function removeWrong(first: Different, ...given: Parameters<typeof lookAt>): Promise<Decision> {
+  const [placement, object, candidate, replicas, signal] = given
+  await confirmLocationNow(placement, candidate.locationId)
+  const again = await checkByReading(placement, object, replicaOf(placement, candidate, replicas), signal)
+  const isSame = first.sha256 === undefined || again.answer !== 'different' || first.sha256 === again.sha256
+  if (again.answer !== 'different' || again.isAbsent || !isSame)
+    throw new RetryLater(`${candidate.locationId}: what lies there was another thing at the second look`, 60_000)
+  return remove(placement, candidate, 'wrong-bytes')
 }
 
 function replicaOf(placement: Placement, candidate: RemovalCandidate, replicas: readonly Replica[]): Replica {

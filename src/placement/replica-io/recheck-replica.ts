@@ -73,7 +73,7 @@ async function judge(
 ): Promise<Verdict> {
   const { locationId } = replica
   const now = await loadObject(placement.db, object.id)
-  const held = now?.replicas.find(({ key }) => key === replica.key)
+  const held = now?.replicas.find((one) => one.locationId === locationId && one.key === replica.key)
   if (held?.state === 'suspect') return different(replica, object)
   if (held?.state !== 'verified') return unknown(replica, `${locationId} gave its copy up meanwhile`)
   // The replica was proven anew since the failed read.

@@ -18,6 +18,8 @@ export type Different = Held & {
   reason: string
   /** The location holds nothing under the key. */
   isAbsent?: true
+  /** Of the bytes that were read, in hex; absent where none were. */
+  sha256?: string
   /**
    * Nothing but the ETag says so. A location that was copied or encrypted anew gives right bytes other ETags.
    */
@@ -122,8 +124,9 @@ export async function checkByReading(
     if (isStorageError(error, 'not-found')) return absent()
     return unreadable('reading failed', error)
   }
-  if (size !== object.size || sha256.digest('hex') !== object.sha256)
-    return different('the bytes have another SHA-256')
+  const read = sha256.digest('hex')
+  if (size !== object.size || read !== object.sha256)
+    return { ...different('the bytes have another SHA-256'), sha256: read }
   const proof: Proof = { ...withoutDoubt(replica.proof), method: 'read-back', ...seen }
   return { answer: 'same', level: PROOF.readBack, proof, reason: 'all bytes were read back' }
 }

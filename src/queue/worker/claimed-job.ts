@@ -16,7 +16,7 @@ import { COMMITTING_LATER } from '../../database/statements/commit-later.ts'
 import { compileOnce } from '../../database/statements/compile-once.ts'
 import { OWNER_FLAG } from '../enqueue.ts'
 import { solveFailures, solveUnavailable } from '../failures.ts'
-import type { JobName, QueueName } from '../job-types.ts'
+import { type JobName, NEVER_PAUSED, type QueueName } from '../job-types.ts'
 
 export type ClaimedJob = {
   id: string
@@ -48,6 +48,8 @@ export async function claimJobs(
   return claim(db, { workerId, wanted })
 }
 
+const UNPAUSED = sql`${sql.lit(`{${NEVER_PAUSED.join(',')}}`)}::text[]`
+
 const claim = compileOnce<{ workerId: string; wanted: string }, ClaimedJob>(
   (_, value) => sql<ClaimedJob>`
     with due as (
@@ -57,7 +59,7 @@ const claim = compileOnce<{ workerId: string; wanted: string }, ClaimedJob>(
         where is_available and run_at <= now()
           and task_id = any(array(
             select id from graphile_worker._private_tasks where identifier = any(room.names)))
-          and (flags ?| array(select queue from paused_queue)) is not true
+          and (room.names <@ ${UNPAUSED} or (flags ?| array(select queue from paused_queue)) is not true)
           and (room.avoid = '{}' or (flags ?| room.avoid) is not true)
         order by priority, run_at
         limit room.jobs

@@ -90,6 +90,33 @@ test('a check that comes while this process writes the marker finds no other led
   assert.equal(await conflict(), null)
 })
 
+test('a process of an older configuration works at no address but that of the ledger', async () => {
+  const { backend } = rig.s3()
+  const there = openMemoryBackend()
+  let looks = 0
+  backend.readMarker = async () => {
+    looks += 1
+    // The second look comes after the intent.
+    if (looks !== 2) return held.readMarker()
+    // The operator has corrected the address; the server with the right one comes first.
+    const corrected = await testPlacement(rig.db, {
+      remotes: [],
+      extra: [{ ...locationOfBackend('s3', 'memory', there), identity: 'the right address' }],
+      mediaLocation: rig.placement.mediaLocation,
+    })
+    await confirmLocation(corrected.placement, locationOf(corrected.placement, 's3'))
+    await corrected.close()
+    return null
+  }
+  await assert.rejects(confirmLocation(rig.placement, bucket()), { code: 'conflict' })
+  assert.deepEqual(await rowOf(), {
+    marker: await there.readMarker(),
+    next_marker: null,
+    identity: 'the right address',
+  })
+  assert.equal(await held.readCounter(), null, 'no counter was begun at the other address')
+})
+
 test('a marker that was intended for another address is none of ours here', async () => {
   loseAnswer()
   await assert.rejects(confirmLocation(rig.placement, bucket()), /no answer/)

@@ -1,6 +1,8 @@
 /** Two buckets that hold an object under one key, since somebody has copied the one to the other. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { safetyOf } from '../../../src/library/server/safety.ts'
 import { loadObject, suspectReplica } from '../../../src/placement/ledger/replicas.ts'
@@ -8,6 +10,7 @@ import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { everyLocation } from '../../../src/placement/policy.ts'
 import { adoptBytes } from '../../../src/placement/replica-io/adopt-bytes.ts'
+import { recheckReplica } from '../../../src/placement/replica-io/recheck-replica.ts'
 import { storageStatus } from '../../../src/placement/reports/status.ts'
 import { PROOF } from '../../../src/placement/states.ts'
 import { StorageError } from '../../../src/storage/backend.ts'
@@ -87,4 +90,40 @@ test('the only copy at a location that is configured no more is told, and nothin
   const status = await storageStatus(placement)
   assert.deepEqual(status.notConfigured, { count: 1, bytes: 50_000 })
   assert.equal(safetyOf(status, new Date()).tone, 'bad')
+})
+
+test('a second look is at the copy that was wrong, and not at one with the same key elsewhere', async (t) => {
+  const { placement, db, remotes, mediaLocation } = await startBuckets(t)
+  // The order of rows is nobody's promise: each of the two is the one that is wrong.
+  for (const wrongAt of ['local', 'mirror']) {
+    const bytes = randomBytes(50_000)
+    const objectId = await ingestBytes(placement, bytes)
+    const { object, replicas } = (await loadObject(db, objectId))!
+    const local = replicas[0]!
+    // Somebody has copied the media folder into the bucket `mirror`, with its keys.
+    const mirror = remotes.get('mirror')!
+    mirror.inner.held.set(local.key, { bytes, modifiedAt: new Date() })
+    const held = (await mirror.backend.head(local.key))!
+    const level = PROOF.readBack
+    await db
+      .transaction()
+      .execute((tx) =>
+        adoptBytes(
+          tx,
+          { objectId, locationId: 'mirror', key: local.key },
+          { level, proof: { method: 'read-back' }, held, actor: 'adopt' },
+        ),
+      )
+    const wrong = randomBytes(50_000)
+    if (wrongAt === 'local') await writeFile(join(mediaLocation, local.key), wrong)
+    else mirror.inner.held.set(local.key, { bytes: wrong, modifiedAt: new Date() })
+    for (const replica of (await loadObject(db, objectId))!.replicas) {
+      const { answer } = await recheckReplica(placement, object, replica, 'test')
+      assert.equal(answer, replica.locationId === wrongAt ? 'different' : 'same')
+    }
+    assert.deepEqual(
+      await placesOf(db, objectId),
+      ['local', 'mirror'].map((id) => `${id} ${id === wrongAt ? 'suspect' : 'verified'}`),
+    )
+  }
 })

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { isStorageError } from '../../../storage/backend.ts'
+import { longestBetween } from '../../../storage/moment.ts'
 import type { Location } from '../../location.ts'
 import type { Placement } from '../../placement.ts'
 import { noteToken } from './confirmations.ts'
@@ -34,7 +35,7 @@ export async function finishNext(
     return (await loadCounter(placement, location.id))!
   }
   if (held === null || held.token === null || held.token !== row.next_token) return row
-  await commitNext(placement, location.id, row.value, held.token, held.version)
+  await commitNext(placement, location.id, row.value, { token: held.token, version: held.version, agoMs: 0 })
   return (await loadCounter(placement, location.id))!
 }
 
@@ -71,6 +72,7 @@ export async function tryAdvance(
   const token = intent?.next_token
   if (token == null) return false
   const text = JSON.stringify({ marker, value: row.value + 1, token })
+  const begunAt = placement.clock()
   let put: string
   try {
     put = await location.backend.writeCounter(text, version)
@@ -78,16 +80,20 @@ export async function tryAdvance(
     if (isStorageError(error, 'already-exists')) return false
     throw error
   }
-  await commitNext(placement, location.id, row.value, token, put)
+  const agoMs = longestBetween(begunAt, placement.clock())
+  await commitNext(placement, location.id, row.value, { token, version: put, agoMs })
   return true
 }
 
+/**
+ * The location holds the next token. `agoMs`: since the request that put it was sent, in milliseconds; from
+ * then on, and not from its answer, somebody else may have advanced it further.
+ */
 export async function commitNext(
   placement: Placement,
   locationId: string,
   value: number,
-  token: string,
-  version: string,
+  { token, version, agoMs }: { token: string; version: string; agoMs: number },
 ): Promise<void> {
   await placement.db
     .updateTable('location_counter')
@@ -98,7 +104,7 @@ export async function commitNext(
       // The token that was drawn for what is due is another one, and is not put any more.
       is_advance_due: sql<boolean>`is_advance_due or next_token is distinct from ${token}::uuid`,
       version: version === '' ? null : version,
-      advanced_at: sql<Date>`now()`,
+      advanced_at: sql<Date>`now() - ${agoMs} * interval '1 millisecond'`,
       holder: holderOf(placement),
     })
     .where('location_id', '=', locationId)

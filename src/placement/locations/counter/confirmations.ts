@@ -1,13 +1,13 @@
 /** What this process knows of its locations from its last looks at them. */
 import { sql } from 'kysely'
 import type { Queryable } from '../../../database/connect.ts'
-import { longestBetween, type Moment } from '../../../storage/moment.ts'
+import { before, longestBetween, type Moment } from '../../../storage/moment.ts'
 import { readLastEventId } from '../../ledger/history.ts'
 import type { Placement } from '../../placement.ts'
 import { processState } from '../../process-state.ts'
 
 /** When it was found to be the one that the ledger knows; or that somebody is looking. */
-export type Look = { at: Moment } | { confirming: Promise<void> }
+export type Look = { at: Moment } | { confirming: Promise<unknown> }
 
 /**
  * Since when this process has owned a location's counter without a doubt, by `performance.now()`, which
@@ -59,11 +59,7 @@ export function forgetLooks(placement: Placement): void {
 /** As if all looks had been made `ms` earlier. */
 export function ageLooks(placement: Placement, ms: number): void {
   const { looks } = stateOf(placement)
-  for (const [id, look] of looks)
-    if ('at' in look) {
-      const { steadyMs, bootMs, wallMs } = look.at
-      looks.set(id, { at: { steadyMs: steadyMs - ms, bootMs: bootMs - ms, wallMs: wallMs - ms } })
-    }
+  for (const [id, look] of looks) if ('at' in look) looks.set(id, { at: before(look.at, ms) })
 }
 
 /**
@@ -99,13 +95,13 @@ export async function owningOf(
   locationId: string,
 ): Promise<{ forMs: number; lastEventId: string } | null> {
   const { owned } = stateOf(placement)
-  const before = owned.get(locationId)
-  if (before === undefined) return null
+  const known = owned.get(locationId)
+  if (known === undefined) return null
   const adoption = await readAdoption(placement.db, locationId)
-  if (before.adoption !== adoption) {
+  if (known.adoption !== adoption) {
     const lastEventId = await readLastEventId(placement.db)
     // Only what is still owned: a conflict may have ended it meanwhile.
-    if (owned.get(locationId) === before)
+    if (owned.get(locationId) === known)
       owned.set(locationId, { since: performance.now(), lastEventId, adoption })
   }
   const owning = owned.get(locationId)

@@ -46,25 +46,32 @@ export type Purpose = 'begin' | 'advance' | 'compare'
 
 /**
  * Compares the counter of a location with the ledger's and advances both where that is due.
+ * @returns how long before this call the comparison was that it rests on, in milliseconds: another process of
+ * ours may have made it. 0: it was made now.
  * @throws AppError conflict where somebody else has advanced it, `unavailable` while a copied or moved
  * installation must wait
  */
-export async function keepCounter(placement: Placement, location: Location, purpose: Purpose): Promise<void> {
+export async function keepCounter(
+  placement: Placement,
+  location: Location,
+  purpose: Purpose,
+): Promise<number> {
   const row = await loadCounter(placement, location.id)
   if (row) assertNoConflict(location, row)
   if (row) noteSeen(placement, location, row)
   if (row) noteToken(placement, location.id, row.token)
   if (row && purpose !== 'begin' && purpose !== 'compare') {
-    if (isFresh(placement, location, row)) return
-    if (await advanceAtOnce(placement, location, row)) return
+    if (isFresh(placement, location, row)) return leastAgeMs(placement, location, row)
+    if (await advanceAtOnce(placement, location, row)) return 0
   }
   const { row: known, held } = await compare(placement, location, purpose === 'begin')
   const isOurDisk = location.id === placement.local.id
   const isOurs = isOurDisk || known?.holder === holderOf(placement)
   if (known && held && !isOurs && !isShared(placement, location, known))
     assertWaited(placement, location, held)
-  if (purpose === 'compare' && known && held && !isAdvanceDueNow(placement, location, known)) return
+  if (purpose === 'compare' && known && held && !isAdvanceDueNow(placement, location, known)) return 0
   await orFull(placement, location, { isOurs }, () => advance(placement, location, known, held))
+  return 0
 }
 
 /** Compared and advanced by one request. False: it takes a look first. */

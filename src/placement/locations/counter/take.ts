@@ -48,7 +48,7 @@ export async function takeCounter(placement: Placement, location: Location): Pro
       `another server writes to ${location.label} right now: stop it, then try again`,
     )
   }
-  await commitNext(placement, location.id, value, token, version)
+  await commitNext(placement, location.id, value, { token, version, agoMs: 0 })
 }
 
 /**
