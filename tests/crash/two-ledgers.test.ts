@@ -49,7 +49,7 @@ async function openRig(t: TestContext): Promise<Rig> {
   t.after(() => bucket.close())
   const s3 = { endpoint: bucket.endpoint, bucket: 'photos', region: 'us-east-1', ...CREDENTIALS }
   // As everybody has it: the wait before removals is what keeps the promise until the other one has noticed.
-  const removal = { waitSeconds: 90, lateRequestMinutes: 60 }
+  const removal = { waitSeconds: 120, lateRequestMinutes: 60 }
   return { folder, bucket, storage: { s3, removal, upload: { writeLeaseSeconds: 8 } } }
 }
 
