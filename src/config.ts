@@ -8,6 +8,7 @@ import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { findClassMistakes } from './config/class-mistakes.ts'
 import { findDeliveryMistakes } from './config/delivery.ts'
+import { type BucketConfig, findKeyMistakes, readEncryptions } from './config/encryption.ts'
 import { exposedSecrets } from './config/exposed-secrets.ts'
 import { interpolate } from './config/interpolate.ts'
 import { belongsInBucket, findLocationMistakes, locationsOf } from './config/location-mistakes.ts'
@@ -55,9 +56,9 @@ export type Config = {
     /** Absolute. */
     local: { mediaLocation: string }
     /** The location `s3`. */
-    s3: Storage['s3']
+    s3: BucketConfig | null
     /** Further buckets, by the names that they have as locations. */
-    buckets: Storage['buckets']
+    buckets: Record<string, BucketConfig>
     /** Folders beside the media location, by name; their paths are absolute. */
     folders: Storage['folders']
     /** `local`, `s3`, and names of `buckets` and `folders`: one at least. */
@@ -137,12 +138,17 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       add(findNotificationMistakes(rest.notifications))
     const mediaLocation = resolve(rest.storage.local.mediaLocation ?? `${dataDir}/media`)
     add(findLocationMistakes(rest.storage, mediaLocation, areRight))
+    if (areRight('delivery', 'upload', 's3', 'buckets', 'locations', 'default'))
+      add(findKeyMistakes(rest.storage))
     if (areRight('classes', 'locations', 'default', 'buckets')) add(findClassMistakes(rest.storage))
   }
+  const encrypted = rest === null ? null : readEncryptions(rest.storage)
+  if (encrypted) add(encrypted.mistakes)
   const pricesFile = rest?.storage.pricesFile ?? null
   const prices = pricesFile === null ? null : readPrices(resolve(pricesFile), mistakes)
-  if (mistakes.length > 0 || !parsed.success) throw new ConfigError(file ?? 'the configuration', mistakes)
-  const config = toConfig(parsed.data, prices, dataDir, file)
+  if (mistakes.length > 0 || !parsed.success || encrypted === null)
+    throw new ConfigError(file ?? 'the configuration', mistakes)
+  const config = toConfig(parsed.data, encrypted, prices, dataDir, file)
   return { ...config, warnings: exposedSecrets(file, document) }
 }
 
@@ -276,6 +282,7 @@ function findContradictions(
 
 function toConfig(
   file: ConfigFile,
+  { s3, buckets }: Pick<Config['storage'], 's3' | 'buckets'>,
   prices: PriceList | null,
   dataDir: string,
   configFile: string | null,
@@ -296,6 +303,8 @@ function toConfig(
     database: file.database,
     storage: {
       ...storage,
+      s3,
+      buckets,
       local: { mediaLocation: resolve(storage.local.mediaLocation ?? `${dataDir}/media`) },
       folders: Object.fromEntries(
         Object.entries(storage.folders).map(([name, folder]) => [

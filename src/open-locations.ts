@@ -28,6 +28,7 @@ import { identityOfS3 } from './storage/s3/identity.ts'
 import { s3Providers } from './storage/s3/providers/provider-table.ts'
 import { findS3Provider } from './storage/s3/providers/providers.ts'
 import type { S3ObjectLock, S3Settings } from './storage/s3/requests/client.ts'
+import { describeEncryption } from './storage/s3/requests/encryption.ts'
 
 /** Names of locations that the operator has not chosen; the ledger has them as ids. */
 export const LOCAL = 'local'
@@ -274,6 +275,7 @@ async function openBucket(
   const bare: StorageBackend = openS3Backend({ ...settings, silence }, log)
   const guarded = withBreaker(bare, breaker)
   const backend = withRetry(withLimits(guarded, limits), { ...retry, log })
+  const encryption = describeEncryption(settings.encryption)
   const where = `${settings.bucket}/${settings.prefix}`
   return {
     id,
@@ -284,6 +286,7 @@ async function openBucket(
     // The port of the demonstration bucket may change, and there is one such bucket for each data folder.
     identity: isDemonstration ? 'the demonstration bucket' : identityOfS3(settings),
     isDemonstration,
+    ...(encryption !== null && { encryption }),
     hasPublicAddress: settings.publicEndpoint != null,
     provider: findS3Provider(settings.provider, settings.endpoint).name,
     ...(lock && { lock }),
@@ -294,11 +297,14 @@ async function openBucket(
       const { probeS3 } = await import('./storage/s3/probe/probe.ts')
       return probeS3(settings, log, { ...options, usesArchives })
     },
-    openBrowserProbe: async () => {
-      breaker.assertNotBlocked()
-      const { openS3BrowserProbe } = await import('./storage/s3/probe/browser-probe.ts')
-      return openS3BrowserProbe(settings, log)
-    },
+    // Browsers are given no URL where each request needs a key of ours.
+    ...(backend.presign && {
+      openBrowserProbe: async () => {
+        breaker.assertNotBlocked()
+        const { openS3BrowserProbe } = await import('./storage/s3/probe/browser-probe.ts')
+        return openS3BrowserProbe(settings, log)
+      },
+    }),
   }
 }
 

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 
 /** Keys whose values nobody else should read, by the last part of their path. */
-const SECRETS = ['secretAccessKey', 'privateKey', 'secret', 'password', 'url'] as const
+const SECRETS = ['secretAccessKey', 'privateKey', 'secret', 'password', 'url', 'key'] as const
 const EVERYBODY_READS = 0o004
 
 /**

@@ -111,6 +111,12 @@ const classes = () =>
 
 const ADDRESS_RIGHT = 'write an e-mail address, such as anna@example.org'
 
+/** Of SSE-C: 32 bytes in base64, or the path of a file with them. */
+const KEY_OF_OURS = {
+  key: text('write 32 bytes in base64, best from the environment').nullable().default(null),
+  keyFile: text('write the path of the file that holds the key').nullable().default(null),
+}
+
 const S3_KEYS = {
   endpoint: url('write the URL of the S3 service, such as https://s3.example.org', /^https?:$/)
     .nullable()
@@ -147,6 +153,27 @@ const S3_KEYS = {
         forEachKindKey(() => number({ min: 1, max: 36_500, unit: 'days' }).nullable().default(null)),
         { error: 'write for which files and how many days, such as { originals: 30 }' },
       ),
+    })
+    .nullable()
+    .default(null),
+  encryption: z
+    .strictObject({
+      type: oneOf('sse-s3', 'sse-kms', 'sse-c'),
+      keyId: text('write the id, the ARN or the alias of the key, or leave it out').nullable().default(null),
+      bucketKey: flag().nullable().default(null),
+      context: z
+        .record(text('write a name'), text('write text'), {
+          error: 'write names and texts, such as { of: photos }',
+        })
+        .nullable()
+        .default(null),
+      ...KEY_OF_OURS,
+      previousKeys: z
+        .array(z.strictObject(KEY_OF_OURS), {
+          error: 'write a list of { key } or { keyFile }, as of the key of today',
+        })
+        .max(20, { error: 'write at most 20 keys' })
+        .default([]),
     })
     .nullable()
     .default(null),

@@ -29,6 +29,11 @@ export type Location = {
    * relied on.
    */
   isReadOnly?: boolean
+  /**
+   * How the configuration asks a bucket to encrypt what is put there, without secrets; absent: not at all. A
+   * probe that was made with another one says nothing of it.
+   */
+  encryption?: string
   /** Of a bucket with Object Lock: for how many days the files of each kind are locked there. */
   lock?: { mode: 'governance' | 'compliance'; days: { readonly [Kind in ObjectKind]?: number } }
   backend: StorageBackend

@@ -11,6 +11,8 @@ const MAX_SEGMENT_CHARACTERS = 255
 export const MARKER_NAME = '.glassine-location'
 /** Where it keeps the counter that it advances together with its ledger. */
 export const COUNTER_NAME = '.glassine-counter'
+/** Where a bucket notes which keys of ours its files were encrypted with (SSE-C). */
+export const KEY_NOTES_FOLDER = '.glassine-encryption-keys/'
 
 /**
  * Every backend asks this first, so that a key that one location takes is taken by all, and none leaves its

@@ -2,6 +2,7 @@
 export const PROBE_CHECKS = {
   bucket: 'bucket',
   clock: 'clock',
+  encryption: 'encryption',
   'round-trip': 'round trip',
   delete: 'delete',
   etag: 'etag',

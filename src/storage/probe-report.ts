@@ -51,6 +51,8 @@ export type ProbeReport = {
   features: Features
   findings: ProbeFinding[]
   traits?: Traits
+  /** The encryption that it was made with, without secrets; absent: none was asked for. */
+  encryption?: string
   browserReach?: BrowserReach[]
 }
 /** What a page's own probe needs of a location. Keys are the probe's, never those of objects. */

@@ -18,6 +18,7 @@ export const TRAITS = {
   etagIsMd5: { words: 'the ETag of a put is its MD5', good: true },
   reportsSha256: { words: 'the SHA-256 that was sent is kept and reported', good: true },
   reportsCrc64nvme: { words: 'a CRC64NVME is computed and reported', good: true },
+  encryptsAsAsked: { words: 'what is put is encrypted as the configuration asks for', good: true },
   multipart: { words: 'parts become one object', good: true },
   takesUnequalParts: { words: 'parts may differ in size', good: null },
   multipartEtagIsMd5OfParts: { words: 'the ETag of parts is made of their MD5s', good: true },

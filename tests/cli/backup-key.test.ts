@@ -18,6 +18,7 @@ async function atTerminal(t: TestContext) {
   const { db, pool } = await testDatabase(t)
   const dataDir = await mkdtemp(join(tmpdir(), 'glassine-key-'))
   t.after(() => rm(dataDir, { recursive: true }))
+  const storage: { s3: object | null; buckets: Record<string, object> } = { s3: null, buckets: {} }
   const unexpected = () => Promise.reject(new Error('not expected'))
   const run = async (
     terminals: { output: boolean; input: boolean },
@@ -29,7 +30,7 @@ async function atTerminal(t: TestContext) {
       print: (text) => printed.push(text),
       progress: () => undefined,
       style: styleFor(false, true),
-      withDatabase: (use) => use(db, { dataDir } as never),
+      withDatabase: (use) => use(db, { dataDir, storage } as never),
       withPlacement: unexpected,
       withWorker: unexpected,
       withoutLedger: unexpected,
@@ -47,11 +48,11 @@ async function atTerminal(t: TestContext) {
     return { code, text: printed.join('\n') }
   }
   const isConfirmed = async () => (await loadInstallation(db)).keyConfirmedAt !== null
-  return { db, pool, dataDir, run, isConfirmed, both: { output: true, input: true } }
+  return { db, pool, dataDir, storage, run, isConfirmed, both: { output: true, input: true } }
 }
 
 test('the key is shown after a yes, and noted as written down after another', async (t) => {
-  const { dataDir, run, isConfirmed, both } = await atTerminal(t)
+  const { dataDir, storage, run, isConfirmed, both } = await atTerminal(t)
   for (const one of [
     await run({ output: false, input: true }, ['yes', 'yes']),
     await run({ output: true, input: false }, ['yes', 'yes']),
@@ -63,7 +64,12 @@ test('the key is shown after a yes, and noted as written down after another', as
   const shown = await run(both, ['yes', 'no'])
   const key = (await readFile(join(dataDir, 'backup-key.txt'), 'utf8')).match(/AGE-SECRET-KEY-1\w+/)![0]
   assert.deepEqual([shown.code, shown.text.includes(key), await isConfirmed()], [3, true, false])
+  assert.ok(!shown.text.includes('key of yours'))
+  storage.s3 = { encryption: { type: 'sse-c', previousKeys: [] } }
+  storage.buckets.vault = { encryption: { type: 'sse-s3', previousKeys: [] } }
   const confirmed = await run(both, ['yes', 'Yes'])
+  assert.match(confirmed.text, /The bucket s3 is encrypted with a key of yours/)
+  assert.ok(!confirmed.text.includes('vault'))
   assert.deepEqual([confirmed.code, confirmed.text.includes(key), await isConfirmed()], [0, true, true])
   await rm(join(dataDir, 'backup-key.txt'))
   const lost = await run(both, ['yes'])

@@ -62,6 +62,8 @@ export async function startServerWithBucket(
     upload?: string
     /** `storage.s3.objectLock`, as YAML; the bucket gets Object Lock. */
     objectLock?: string
+    /** `storage.s3.encryption`, as YAML. */
+    encryption?: string
     /** More lines below `storage` in the configuration. */
     storage?: string
     /** Gives `storage.s3.publicEndpoint`; the bucket listens on this port of loopback. */
@@ -101,7 +103,7 @@ export async function startServerWithBucket(
     accessKeyId: ${CREDENTIALS.accessKeyId}
     secretAccessKey: ${CREDENTIALS.secretAccessKey}
     requestTimeoutMs: ${options.requestTimeoutMs ?? 60_000}
-${options.objectLock ? `    objectLock: ${options.objectLock}\n` : ''}${options.publicEndpoint ? `    publicEndpoint: ${options.publicEndpoint(bucket.port)}\n` : ''}  upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
+${options.objectLock ? `    objectLock: ${options.objectLock}\n` : ''}${options.encryption ? `    encryption: ${options.encryption}\n` : ''}${options.publicEndpoint ? `    publicEndpoint: ${options.publicEndpoint(bucket.port)}\n` : ''}  upload: { retryDelayMs: 20${options.upload ? `, ${options.upload}` : ''} }
 ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(?=.)/gm, '  ')}`
   const port = await freePort()
   let isRunning = false

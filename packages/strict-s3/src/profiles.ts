@@ -68,6 +68,14 @@ export type StrictProfile = {
    * How far the clock of archives is ahead of the server's, in milliseconds: restores end and expire sooner.
    */
   archiveClockAheadMs: number
+  /** Headers of server-side encryption are read over, and answers name none. */
+  ignoresEncryption: boolean
+  /** Those of customers' keys (SSE-C) alone are read over (Swift). */
+  ignoresCustomerKeys: boolean
+  /** An object without a customer's key is read with one as well (Ceph). */
+  readsPlainWithKey: boolean
+  /** Whatever key is given, an object that was put with a customer's is read. */
+  opensWithAnyKey: boolean
   /** Operations (`DeleteObject`) or IAM actions (`s3:ListBucket`) that are answered with AccessDenied. */
   denied: string[]
   /** Buckets that live in another region: 301 PermanentRedirect. */
@@ -112,6 +120,10 @@ export const strictDefaults: StrictProfile = {
   noRestores: false,
   restoresAnything: false,
   archiveClockAheadMs: 0,
+  ignoresEncryption: false,
+  ignoresCustomerKeys: false,
+  readsPlainWithKey: false,
+  opensWithAnyKey: false,
   denied: [],
   bucketRegions: {},
   bucketSilentlyDamages: false,
@@ -131,6 +143,7 @@ export const profiles = {
     refuseTrailers: 411,
     emptyCompleteEtag: true,
     ignoreConditionalComplete: true,
+    readsPlainWithKey: true,
   },
   swift: {
     anyRegion: true,
@@ -138,6 +151,7 @@ export const profiles = {
     refuseTrailers: 501,
     refuseConditionalPut: true,
     acceptDoubleAuthentication: true,
+    ignoresEncryption: true,
   },
   minio: { acceptDoubleAuthentication: true },
   hetzner: { ignoreChecksums: true, copyFails: true, noRestores: true },

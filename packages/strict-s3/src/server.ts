@@ -3,8 +3,8 @@
  * profiles) and, on a folder, is a bucket that lasts: Glassine's demonstration bucket.
  *
  * Played: objects, ranges, conditions, versions, copies, multipart, listings, checksums, CORS, presigned
- * URLs, archives, Object Lock. Not played: anonymous access, session tokens, ACLs, tags, policies, customer
- * keys, browser form posts: those are refused, not ignored.
+ * URLs, archives, Object Lock, server-side encryption. Not played: anonymous access, session tokens, ACLs,
+ * tags, policies, browser form posts: those are refused, not ignored.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'

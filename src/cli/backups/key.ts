@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Config } from '../../config.ts'
 import { confirmKey } from '../../database/backups/installation.ts'
 import { KEY_FILE_NAME } from '../../database/backups/key-file.ts'
 import type { Database } from '../../database/connect.ts'
@@ -35,11 +36,24 @@ export async function showBackupKey(context: CliContext, options: { new?: boolea
     print(
       `\n    ${style.bold(identity)}\n\nIt also lies in ${keyFile}. Write it down, and keep it where a fire here does not reach.`,
     )
+    for (const name of bucketsWithOwnKeys(config))
+      print(
+        `\nThe bucket ${name} is encrypted with a key of yours besides (encryption in the configuration). Without that nobody can read what is there, backups included: keep it in the same place.`,
+      )
     if (!isYes(await input.ask('Is it written down (yes/no): '))) return EXIT.attention
     await confirmKey(db, recipient)
     print('Noted. Glassine does not ask again.')
     return EXIT.done
   })
+}
+
+function bucketsWithOwnKeys({ storage: { s3, buckets } }: Config): string[] {
+  const all = Object.entries({ ...(s3 && { s3 }), ...buckets })
+  return all
+    .filter(
+      ([, { encryption }]) => encryption?.type === 'sse-c' || (encryption?.previousKeys.length ?? 0) > 0,
+    )
+    .map(([name]) => name)
 }
 
 async function makeNewKey({ input, print }: CliContext, db: Database, keyFile: string): Promise<boolean> {

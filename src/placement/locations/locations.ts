@@ -71,11 +71,18 @@ export async function confirmLocation(placement: Placement, location: Location):
       'conflict',
       `${location.label} belongs to another installation: this one only reads there`,
     )
+  await confirmPlace(placement, location)
+  await probeIfReconfigured(placement, location)
+}
+
+/** The same of a place whose probe says nothing yet. */
+async function confirmPlace(placement: Placement, location: Location): Promise<void> {
   const known = lookOf(placement, location.id)
   const isGood = known && 'at' in known && isGoodLook(placement, known.at)
   if (isGood) {
     await orEndOwning(placement, location, assertOneLedger(placement, location))
-    return adoptProbe(placement, location)
+    await adoptProbe(placement, location)
+    return
   }
   // One look for all who come at the same time.
   if (known && 'confirming' in known) {
@@ -233,12 +240,39 @@ async function recordUnknownPlace(placement: Placement, location: Location): Pro
   await recordConflict(placement, location, null, null, 'another-ledger')
 }
 
+/** Of a probe that was made with another encryption than the configuration asks for now. */
+const outdatedProbes = new WeakSet<StorageBackend>()
+const probing = new WeakMap<StorageBackend, Promise<ProbeReport>>()
+
+/**
+ * What a place did with one encryption says nothing of what it does with another: before the first write with
+ * that it is probed again, once for all who come at the same time.
+ * @throws AppError unavailable where the probe finds the place unfit
+ */
+async function probeIfReconfigured(placement: Placement, location: Location): Promise<void> {
+  const { backend } = location
+  if (!outdatedProbes.has(backend)) return
+  let probe = probing.get(backend)
+  if (probe === undefined) {
+    probe = probeLocation(placement, location.id).finally(() => probing.delete(backend))
+    probing.set(backend, probe)
+  }
+  const { findings } = await probe
+  const problem = findings.find(({ ok, critical }) => !ok && critical)
+  if (problem)
+    throw new AppError(
+      'unavailable',
+      `${location.label} is not fit as it is configured now: ${problem.detail}`,
+    )
+}
+
 /** When the probe was made whose features this process works by, in milliseconds. */
 const probedAtOf = new WeakMap<StorageBackend, number>()
 
 /**
  * Works by the features of the last stored probe from now on, whichever process made it: what a place no
- * longer does must not be relied upon by anybody, and what it does now is used at once.
+ * longer does must not be relied upon by anybody, and what it does now is used at once. Of a probe with another
+ * encryption than ours nothing is used.
  */
 export async function adoptProbe(placement: Pick<Placement, 'db'>, location: Location): Promise<void> {
   if (location.kind === 'disk') return
@@ -255,6 +289,12 @@ export async function adoptProbe(placement: Pick<Placement, 'db'>, location: Loc
     .where('id', '=', location.id)
     .executeTakeFirstOrThrow()
   if (probe === null || probed_at === null) return
+  const isOutdated = ((probe as ProbeReport).encryption ?? null) !== (location.encryption ?? null)
+  if (isOutdated) {
+    outdatedProbes.add(location.backend)
+    return
+  }
+  outdatedProbes.delete(location.backend)
   location.backend.useFeatures(probe.features as Features)
   probedAtOf.set(location.backend, probed_at.getTime())
 }
@@ -333,7 +373,8 @@ export async function probeLocation(
   // A drill that began meanwhile: the place counts as away, whatever was seen before.
   location.breaker?.assertNotBlocked()
   if (report.ok) location.breaker?.close()
-  if (report.ok) await confirmLocation(placement, location)
+  if (report.ok) await confirmPlace(placement, location)
+  outdatedProbes.delete(location.backend)
   location.backend.useFeatures(report.features)
   probedAtOf.set(location.backend, report.at.getTime())
   const problem = report.findings.find((finding) => !finding.ok && finding.critical)

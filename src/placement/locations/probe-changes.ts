@@ -40,8 +40,9 @@ export async function storeProbe(
       .forUpdate()
       .executeTakeFirst()
     if (row === undefined) return []
-    const before = row.probe as Pick<ProbeReport, 'traits' | 'browserReach'> | null
-    const known: Traits = before?.traits ?? {}
+    const before = row.probe as Pick<ProbeReport, 'traits' | 'browserReach' | 'encryption'> | null
+    // With another encryption a place does other things, and has not changed.
+    const known: Traits = before?.encryption === report.encryption ? (before?.traits ?? {}) : {}
     const found = compareTraits(known, report.traits ?? {})
     const stored: ProbeReport = {
       ...report,

@@ -52,7 +52,7 @@ async function queryForTarget(
   mode: DirectMode,
 ): Promise<DirectTarget | NoDirectTarget> {
   const location = directLocation(placement)
-  if (location === null) return no('originals do not belong in a bucket')
+  if (location === null) return noTarget(placement)
   const row = await placement.db
     .selectFrom('location')
     .select(['is_healthy', 'health_error', 'probe', 'marker'])
@@ -85,6 +85,16 @@ async function queryForTarget(
       'the bucket overwrites what is there (If-None-Match) and takes no uploads in parts',
     )
   return { location, features }
+}
+
+function noTarget(placement: Placement): NoDirectTarget {
+  const isKeyNeeded = placement.policy.original.some((id) => locationOf(placement, id).kind === 's3')
+  return isKeyNeeded
+    ? no(
+        'the bucket is encrypted with a key that no client is given',
+        'the bucket is encrypted with sse-c, whose key no client is given',
+      )
+    : no('originals do not belong in a bucket')
 }
 
 function no(reason: string, cause = reason): NoDirectTarget {

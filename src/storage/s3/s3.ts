@@ -34,6 +34,7 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
   const bucket = openS3Bucket(settings, log)
   const { client, connection } = bucket
   const locks = locksS3(bucket)
+  const presign = presignS3(bucket)
   const oneAfterAnother = openKeyQueue()
   const marker = { Bucket: settings.bucket, Key: bucket.fullKey(MARKER_NAME) }
 
@@ -107,7 +108,7 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
     readCounter: ({ signal } = {}) => readS3Counter(bucket, signal),
     writeCounter: (text, expected) => writeS3Counter(bucket, text, expected),
 
-    presign: presignS3(bucket),
+    ...(presign && { presign }),
     multipart: multipartS3(bucket),
     streamingPut: streamingPutS3(bucket),
     copies: copiesS3(bucket),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { startStrictS3 } from 'strict-s3'
 import { profiles, type StrictProfile } from 'strict-s3/profiles'
@@ -8,6 +9,7 @@ import { withBreaker } from '../../../src/storage/guards/with-breaker.ts'
 import { withLimits } from '../../../src/storage/guards/with-limits.ts'
 import { withRetry } from '../../../src/storage/guards/with-retry.ts'
 import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'
+import type { S3Encryption } from '../../../src/storage/s3/requests/encryption.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
 import { expectReport } from '../../support/storage/probe-reports.ts'
 import { s3TestSettings } from './s3-subject.ts'
@@ -18,11 +20,20 @@ const credentials = { accessKeyId: 'suite', secretAccessKey: 'suite-secret' }
 /** The strict server itself has S3's own sizes. What tells the other services from it does so at any size. */
 const SMALL = { partBytes: 512 * 1024, pageKeys: 100 }
 type Sizes = Partial<typeof SMALL>
+const KMS: S3Encryption = {
+  type: 'sse-kms',
+  keyId: 'a-key',
+  bucketKey: true,
+  context: null,
+  previousKeys: [],
+}
+const KEY_OF_OURS: S3Encryption = { type: 'sse-c', key: randomBytes(32), previousKeys: [randomBytes(32)] }
 
 async function start(
   profile: Partial<StrictProfile>,
   provider = 'auto',
   { partBytes, pageKeys }: Sizes = {},
+  encryption: S3Encryption | null = null,
 ) {
   const server = await startStrictS3({
     store: { kind: 'memory' },
@@ -36,14 +47,17 @@ async function start(
   })
   const settings = s3TestSettings(
     { endpoint: server.endpoint, ...credentials, bucket: 'photos' },
-    { provider, ...(partBytes && { partBytes, singlePutBytes: Math.ceil(1.2 * partBytes) }) },
+    { provider, encryption, ...(partBytes && { partBytes, singlePutBytes: Math.ceil(1.2 * partBytes) }) },
   )
   return { server, settings, close: () => server.close() }
 }
 
-const probed: [string, Partial<StrictProfile>, provider: string, Sizes][] = [
+const probed: [string, Partial<StrictProfile>, provider: string, Sizes, encryption?: S3Encryption][] = [
   ['a strict server', {}, 'auto', {}],
   ['a server like AWS with KMS', profiles.awsKms, 'auto', SMALL],
+  ['a server like AWS, with SSE-KMS', profiles.aws, 'auto', SMALL, KMS],
+  ['a server like AWS, with SSE-C', profiles.aws, 'auto', SMALL, KEY_OF_OURS],
+  ['a server like Ceph 16, with SSE-C', profiles.ceph16, 'ceph', SMALL, KEY_OF_OURS],
   ['a server like R2', profiles.r2, 'r2', SMALL],
   // Versions are deleted as well there, in requests of 1,000.
   ['a server like B2', profiles.b2, 'b2', { partBytes: SMALL.partBytes }],
@@ -54,11 +68,11 @@ const probed: [string, Partial<StrictProfile>, provider: string, Sizes][] = [
   ['a server like Swift', profiles.swift, 'swift', SMALL],
 ]
 
-for (const [name, profile, provider, sizes] of probed) {
+for (const [name, profile, provider, sizes, encryption] of probed) {
   storageSuite(
     `S3 on ${name}, probed`,
     async () => {
-      const { settings, close } = await start(profile, provider, sizes)
+      const { settings, close } = await start(profile, provider, sizes, encryption)
       const backend = openS3Backend(settings, silentLog)
       backend.useFeatures((await probeS3(settings, silentLog)).features)
       return { backend, close }

@@ -152,7 +152,7 @@ async function sameUrls(settings: S3Settings, runs: number): Promise<void> {
     fc.asyncProperty(oddKey, oddText, oddText, someTime, fc.boolean(), async (key, a, b, now, flag) => {
       // What lies below the prefix is a key of ours; the rest may be anything.
       const prefixed = { ...bucket, fullKey: () => key }
-      const { get, put } = presignS3(prefixed)
+      const { get, put } = presignS3(prefixed)!
       const wish = {
         contentType: 'image/jpeg',
         contentDisposition: `inline; filename="${a}"`,
@@ -201,7 +201,7 @@ test('a URL ends with the credentials of the role that signed it', async () => {
     const digests = [{ algorithm: 'md5' as const, value: HEX }]
     const ofPut = async (expiresInSeconds: number) => {
       const options = { expiresInSeconds, size: 1, digests, contentType: 'image/jpeg' }
-      return (await presignS3(bucket).put(KEY, options)).expiresAt
+      return (await presignS3(bucket)!.put(KEY, options)).expiresAt
     }
     assert.deepEqual(await ofPut(7_200), expiration)
     assert.ok((await ofPut(900)) < expiration)
@@ -210,7 +210,7 @@ test('a URL ends with the credentials of the role that signed it', async () => {
     const wish = { contentType: 'image/jpeg', contentDisposition: 'inline', cacheControl: 'private' }
     const signedAt = new Date(now)
     const options = { ...wish, signedAt, expiresAt: new Date(now + 7_200_000) }
-    assert.deepEqual((await presignS3(bucket).get(KEY, options)).expiresAt, expiration)
+    assert.deepEqual((await presignS3(bucket)!.get(KEY, options)).expiresAt, expiration)
     bucket.client.destroy()
   })
 })
@@ -231,7 +231,7 @@ test('by a clock that is wrong here, what is signed holds by the clock of the se
   const bytes = Buffer.from('a photo')
   const md5 = createHash('md5').update(bytes).digest('hex')
   const options = { size: bytes.length, digests: [{ algorithm: 'md5' as const, value: md5 }] }
-  const { put } = presignS3(bucket)
+  const { put } = presignS3(bucket)!
   const signed = await put(KEY, { ...options, expiresInSeconds: 60, contentType: 'image/jpeg' })
   const { 'content-length': _, ...headers } = signed.headers
   assert.equal((await fetch(signed.url, { method: 'PUT', headers, body: bytes })).status, 200)

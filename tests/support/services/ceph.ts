@@ -15,6 +15,8 @@ import { freePorts } from '../free-port.ts'
 
 export const TEST_CEPH_VARIABLE = 'GLASSINE_TEST_CEPH'
 const SCRIPTS = fileURLToPath(new URL('./ceph/', import.meta.url))
+/** The key of its key service, made up; see `start-rgw.sh`. */
+export const CEPH_KMS_KEY = 'testkey'
 const ACCESS_KEY = 'glassine'
 const SECRET_KEY = 'glassine-test-secret'
 /** Installing the packages takes half a minute on a good line, starting 1.4 s. */

@@ -1,6 +1,7 @@
 /** From request headers to what is kept with an object, and back to response headers. */
 import { checksumAlgorithms, checksumHeader } from '../wire/checksums.ts'
 import { S3Error } from '../wire/s3-error.ts'
+import { encryptionHeaders } from './encryption.ts'
 import type { ObjectVersion } from './object-store.ts'
 
 const keptHeaders = [
@@ -25,13 +26,13 @@ const storageClasses = [
 
 export type KeptHeaders = Pick<ObjectVersion, 'headers' | 'metadata' | 'storageClass'>
 
-/** Refuses what is not played rather than ignoring it: ACLs, customer keys, tags. */
+/** Refuses what is not played rather than ignoring it: ACLs, tags. */
 export function keptFromRequest(headers: Map<string, string>): KeptHeaders {
   const acl = headers.get('x-amz-acl')
   if (acl !== undefined && acl !== 'bucket-owner-full-control')
     throw new S3Error('AccessControlListNotSupported')
   for (const name of headers.keys()) {
-    if (/^x-amz-(grant-|server-side-encryption-customer-|tagging$|website-redirect)/.test(name)) {
+    if (/^x-amz-(grant-|tagging$|website-redirect)/.test(name)) {
       throw new S3Error('NotImplemented', { details: { Header: name } })
     }
   }
@@ -71,7 +72,7 @@ export function responseHeaders(version: ObjectVersion): Record<string, string> 
     etag: `"${version.etag}"`,
     'last-modified': new Date(version.createdAt).toUTCString(),
     'accept-ranges': 'bytes',
-    'x-amz-server-side-encryption': 'AES256',
+    ...encryptionHeaders(version.encryption),
   }
   if (version.storageClass !== 'STANDARD') headers['x-amz-storage-class'] = version.storageClass
   for (const [name, value] of Object.entries(version.metadata)) headers[`x-amz-meta-${name}`] = value

@@ -8,6 +8,7 @@
  * unfinished upload, never to two.
  */
 import type { ChecksumAlgorithm, ChecksumType } from '../wire/checksums.ts'
+import type { Encryption } from './encryption.ts'
 
 export type BlobRef = { id: string; size: number }
 
@@ -38,6 +39,8 @@ export type ObjectVersion = {
   retention?: Retention
   /** Absent: never set. */
   legalHold?: boolean
+  /** Absent: AES256. */
+  encryption?: Encryption
 }
 
 export type Retention = { mode: 'GOVERNANCE' | 'COMPLIANCE'; until: string }
@@ -82,6 +85,7 @@ export type UploadRecord = {
   checksumType: ChecksumType | null
   retention?: Retention
   legalHold?: boolean
+  encryption?: Encryption
 }
 
 export type PartRecord = {

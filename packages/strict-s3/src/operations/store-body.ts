@@ -11,12 +11,13 @@ export type StoredBody = {
   checksums: Partial<Record<ChecksumAlgorithm, string>>
 }
 
-/** The blob belongs to the caller: take it into a record, or discard it. */
+/** The blob belongs to the caller: take it into a record, or discard it. `isOpaque`: its ETag is to say nothing. */
 export async function storeBody(
   call: Call,
   body: RequestBody,
-  compute: { checksum: ChecksumAlgorithm | null },
+  compute: { checksum: ChecksumAlgorithm | null; isOpaque: boolean },
 ): Promise<StoredBody> {
+  const isOpaque = compute.isOpaque || call.profile.opaqueEtags
   const writer = await call.store.createBlob()
   let isDamaged = !call.damage
   try {
@@ -28,11 +29,10 @@ export async function storeBody(
         other[0] = other[0]! ^ 0xff
         return writer.write(other)
       },
-      { md5: !call.profile.opaqueEtags, checksum: compute.checksum },
+      { md5: !isOpaque, checksum: compute.checksum },
     )
     const blob = await writer.finish()
-    const etag =
-      call.profile.opaqueEtags || !facts.md5 ? randomBytes(16).toString('hex') : facts.md5.toString('hex')
+    const etag = isOpaque || !facts.md5 ? randomBytes(16).toString('hex') : facts.md5.toString('hex')
     return { blob, etag, checksums: facts.checksums }
   } catch (error) {
     await writer.discard()

@@ -5,6 +5,7 @@ import type { BrowserProbe } from '../../probe-report.ts'
 import { deleteS3 } from '../delete.ts'
 import { openS3Bucket } from '../requests/bucket.ts'
 import type { S3Settings } from '../requests/client.ts'
+import { encryptionHeaders } from '../requests/encryption.ts'
 import { NO_CORS_REMEDY, readCorsRules } from './checks/cors.ts'
 import { corsRules } from './checks/paste.ts'
 import { PROBE_FOLDER } from './checks/probing.ts'
@@ -28,6 +29,7 @@ export function openS3BrowserProbe(settings: S3Settings, log: Log): BrowserProbe
         bytes,
         contentType: CONTENT_TYPE,
         onlyIfAbsent,
+        encryption: encryptionHeaders(settings.encryption),
       })
       // A browser sets the length by itself and lets nobody else do it.
       delete put.headers['content-length']

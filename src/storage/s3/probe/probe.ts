@@ -13,6 +13,7 @@ import { PROBE_CHECKS, type ProbeCheck } from '../../probe-checks.ts'
 import type { ProbeFinding, ProbeOptions, ProbeReport } from '../../probe-report.ts'
 import { openS3Bucket } from '../requests/bucket.ts'
 import type { S3Settings } from '../requests/client.ts'
+import { describeEncryption } from '../requests/encryption.ts'
 import { errorCode } from '../requests/errors.ts'
 import { checkBucket, checkClock, checkRoundTrip, regionIn } from './checks/basics.ts'
 import { checkCopies } from './checks/copies.ts'
@@ -24,6 +25,7 @@ import {
   checkEtag,
   checkRefusals,
 } from './checks/digests.ts'
+import { checkEncryption } from './checks/encryption.ts'
 import { checkLifecycle, checkVersioning } from './checks/lifecycle.ts'
 import { checkAbort, checkMultipart, checkUnequalParts } from './checks/multipart.ts'
 import { checkObjectLock } from './checks/object-lock.ts'
@@ -48,6 +50,7 @@ type Check = { id: ProbeCheck; isVital?: true; run: (probe: Probe) => Promise<Pr
 const FIRST: Check[] = [
   { id: 'bucket', isVital: true, run: checkBucket },
   { id: 'clock', run: checkClock },
+  { id: 'encryption', run: checkEncryption },
   { id: 'round-trip', isVital: true, run: checkRoundTrip },
   { id: 'delete', run: checkDelete },
 ]
@@ -86,7 +89,9 @@ export async function probeS3(
   log: Log,
   options: ProbeOptions = {},
 ): Promise<ProbeReport> {
-  const bucket = openS3Bucket(settings, log)
+  // What it puts goes again, so no key is noted for it.
+  const bucket = openS3Bucket(settings, log, { notesKeys: false })
+  const encryption = describeEncryption(settings.encryption)
   const probe = openProbe(bucket, `${PROBE_FOLDER}${randomUUID()}/`, options)
   const at = new Date()
   try {
@@ -102,7 +107,7 @@ export async function probeS3(
   function report(): ProbeReport {
     const ok = probe.findings.every((finding) => finding.ok || !finding.critical)
     const { latencyMs, features, findings, traits } = probe
-    return { at, ok, latencyMs, features, findings, traits }
+    return { at, ok, latencyMs, features, findings, traits, ...(encryption !== null && { encryption }) }
   }
 }
 

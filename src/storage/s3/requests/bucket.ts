@@ -10,6 +10,7 @@ import { connectS3, type S3Connection, type S3Settings } from './client.ts'
 import { type DirectRequest, openDirectRequests } from './direct.ts'
 import { s3Error } from './errors.ts'
 import { type KeyAddress, openKeyAddresses } from './key-address.ts'
+import { encryptDirect, encryptRequests, openKeyRing } from './key-ring.ts'
 import { openSignUrl, type SignUrl } from './sign-url.ts'
 import { openSignature } from './signature.ts'
 
@@ -26,8 +27,12 @@ export type S3Bucket = {
   readonly provider: S3Provider
   readonly connection: S3Connection
   readonly client: S3Client
-  /** GET and HEAD of objects. */
+  /** GET, HEAD and PUT of objects, encrypted as the settings ask for. */
   readonly direct: DirectRequest
+  /** The same with no header but those that are given: for the probe. */
+  readonly bareDirect: DirectRequest
+  /** See `KeyRing`. */
+  readonly headersOfNew: () => Promise<Record<string, string>>
   /** For the address that we use ourselves. */
   readonly signUrl: SignUrl
   /** For the one where browsers and phones reach the service. */
@@ -65,7 +70,12 @@ function cautiousFeatures(provider: S3Provider, partBytes: number): Features {
   }
 }
 
-export function openS3Bucket(settings: S3Settings, log: Log): S3Bucket {
+/** `notesKeys`: as for whoever puts objects that stay, see `key-notes.ts`. */
+export function openS3Bucket(
+  settings: S3Settings,
+  log: Log,
+  { notesKeys = true }: { notesKeys?: boolean } = {},
+): S3Bucket {
   const provider = findS3Provider(settings.provider, settings.endpoint)
   const connection = connectS3(settings)
   const partBytes = settings.partBytes ?? DEFAULT_PART_BYTES
@@ -77,6 +87,9 @@ export function openS3Bucket(settings: S3Settings, log: Log): S3Bucket {
     ? // Asked for addresses only: it sends nothing.
       openKeyAddresses(connectS3(settings, publicEndpoint).client, settings.bucket)
     : addressOf
+  const bareDirect = openDirectRequests(connection, { addressOf, signature })
+  const ring = openKeyRing(connection, settings, { direct: bareDirect, notesKeys })
+  encryptRequests(connection, ring)
   let seenAt = Number.NEGATIVE_INFINITY
 
   const bucket: S3Bucket = {
@@ -84,7 +97,9 @@ export function openS3Bucket(settings: S3Settings, log: Log): S3Bucket {
     provider,
     connection,
     client: connection.client,
-    direct: openDirectRequests(connection, { addressOf, signature }),
+    direct: encryptDirect(bareDirect, ring),
+    bareDirect,
+    headersOfNew: ring.headersOfNew,
     signUrl: openSignUrl(connection, { addressOf, signature }),
     signPublicUrl: openSignUrl(connection, { addressOf: publicAddressOf, signature }),
     publicAddressOf,

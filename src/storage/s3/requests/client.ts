@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { findS3Provider } from '../providers/providers.ts'
+import type { S3Encryption } from './encryption.ts'
 import { openS3Http, type S3Http } from './http.ts'
 import type { StallRules } from './stall-timeout.ts'
 
@@ -31,6 +32,8 @@ export type S3Settings = {
   connectTimeoutMs: number
   /** The bucket has Object Lock, and what is put there is locked. Absent: nothing is. */
   objectLock?: S3ObjectLock | null
+  /** How what is put there is to be encrypted by the service. Absent: as the bucket does by itself. */
+  encryption?: S3Encryption | null
   /** Ends writes that are silent for long; absent (a probe): `requestTimeoutMs` does. */
   silence?: StallRules
   /** Bodies up to this size go in one put; 16 MiB. */

@@ -145,6 +145,17 @@ export function errorStatus(error: unknown): number | undefined {
   return httpStatusCode
 }
 
+/**
+ * Whether a refusal may mean that another key, or none, opens the object (SSE-C). Services differ in their
+ * words: 403 AccessDenied (AWS), 400 InvalidArgument (Ceph), and a HEAD gives no code at all.
+ */
+export function mayBeOfTheKey(error: unknown): boolean {
+  const status = errorStatus(error)
+  if (status !== 400 && status !== 403) return false
+  const code = errorCode(error)
+  return code === undefined || code === 'AccessDenied' || BY_CODE[code] === undefined
+}
+
 function byStatus(status: number): Meaning | undefined {
   const known = BY_STATUS[status]
   if (known !== undefined) return known

@@ -1,14 +1,17 @@
-import type { Multipart, Presign } from '../../backend.ts'
+import { type Multipart, type Presign, StorageError } from '../../backend.ts'
 import { digestValue } from '../../bytes/digest.ts'
 import { assertObjectKey } from '../../object-key.ts'
 import type { S3Bucket } from './bucket.ts'
+import { encryptionHeaders } from './encryption.ts'
 import { lockHeaders } from './object-lock.ts'
 
 /**
  * URLs that others use without our credentials. A put is bound to its length and its MD5 by signed headers,
  * which AWS, Ceph and Swift all enforce; the caller must send exactly the headers that are returned with it.
+ * None where objects have a key of ours (SSE-C): who used a URL would have to be given that.
  */
-export function presignS3(bucket: S3Bucket): Presign {
+export function presignS3(bucket: S3Bucket): Presign | undefined {
+  if (bucket.settings.encryption?.type === 'sse-c') return undefined
   const { fullKey, signPublicUrl, publicAddressOf } = bucket
   return {
     origin: async () => (await publicAddressOf('sample')).base.origin,
@@ -38,6 +41,7 @@ export function presignS3(bucket: S3Bucket): Presign {
         'content-type': contentType,
         ...(onlyIfAbsent && { 'if-none-match': '*' }),
         ...lockHeaders(bucket, key),
+        ...encryptionHeaders(bucket.settings.encryption),
       }
       const signed = await signPublicUrl('PUT', fullKey(key), {
         operation: 'PutObject',
@@ -50,9 +54,11 @@ export function presignS3(bucket: S3Bucket): Presign {
 }
 
 /** Signs one part of a multipart upload, bound to its size and, where given, to its MD5 (hex). */
-export function presignS3Part({ fullKey, signPublicUrl }: S3Bucket): Multipart['presignPart'] {
+export function presignS3Part({ fullKey, signPublicUrl, settings }: S3Bucket): Multipart['presignPart'] {
   return async (key, { uploadId, number, size, md5, expiresInSeconds }) => {
     assertObjectKey(key)
+    if (settings.encryption?.type === 'sse-c')
+      throw new StorageError('denied', `no part of ${key} can be signed: it would need the key (SSE-C)`)
     const headers = {
       'content-length': String(size),
       ...(md5 !== undefined && { 'content-md5': base64(md5) }),

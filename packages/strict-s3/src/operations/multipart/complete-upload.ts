@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { checkWriteConditions } from '../../objects/conditions.ts'
+import { assertKeyOfUpload, encryptionHeaders, isOpaque } from '../../objects/encryption.ts'
 import type { ObjectVersion, PartRecord, UploadRecord } from '../../objects/object-store.ts'
 import { newVersionId, versionHeaders, versioningOf, withNewVersion } from '../../objects/versions.ts'
 import type { StrictProfile } from '../../profiles.ts'
@@ -81,8 +82,8 @@ function chooseParts(
   return chosen
 }
 
-function etagOf(parts: PartRecord[], profile: StrictProfile): string {
-  if (profile.multipartEtags === 'random' || profile.opaqueEtags)
+function etagOf(parts: PartRecord[], upload: UploadRecord, profile: StrictProfile): string {
+  if (profile.multipartEtags === 'random' || profile.opaqueEtags || isOpaque(upload.encryption))
     return `${randomBytes(16).toString('hex')}-${parts.length}`
   const md5 = createHash('md5')
   for (const part of parts) md5.update(Buffer.from(part.etag, 'hex'))
@@ -125,7 +126,10 @@ function answer(call: BucketCall, version: ObjectVersion): Reply {
       ...Object.fromEntries(checksums),
       ChecksumType: checksums.length > 0 ? version.checksumType : undefined,
     }),
-    versionHeaders(version, versioningOf(call.bucket, call.profile)),
+    {
+      ...versionHeaders(version, versioningOf(call.bucket, call.profile)),
+      ...encryptionHeaders(version.encryption),
+    },
   )
 }
 
@@ -146,6 +150,7 @@ export async function completeMultipartUpload(call: BucketCall): Promise<Reply> 
     )
     if (before) return answer(call, before)
     const { upload, parts } = await findUpload(call)
+    assertKeyOfUpload(call, upload, { mayOmit: true })
     const chosen = chooseParts(asked, parts, upload, profile)
     const size = chosen.reduce((sum, part) => sum + part.size, 0)
     const declaredSize = headers.get('x-amz-mp-object-size')
@@ -159,13 +164,14 @@ export async function completeMultipartUpload(call: BucketCall): Promise<Reply> 
       createdAt: call.now.toISOString(),
       deleteMarker: false,
       size,
-      etag: etagOf(chosen, profile),
+      etag: etagOf(chosen, upload, profile),
       blobs: chosen.map((part) => part.blob),
       headers: upload.headers,
       metadata: upload.metadata,
       storageClass: upload.storageClass,
       ...checksumOf(call, upload, chosen),
       upload: { id, partList },
+      ...(upload.encryption && { encryption: upload.encryption }),
       ...(upload.retention && { retention: upload.retention }),
       ...(upload.legalHold !== undefined && { legalHold: upload.legalHold }),
     }

@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { assertKeyOfUpload, encryptionHeaders, isOpaque } from '../../objects/encryption.ts'
 import type { PartRecord } from '../../objects/object-store.ts'
 import { type BucketCall, type Reply, xmlReply } from '../../requests/call.ts'
 import { startChecksum } from '../../wire/checksums.ts'
@@ -17,6 +18,7 @@ export async function uploadPartCopy(call: BucketCall): Promise<Reply> {
     throw new S3Error('InvalidArgument', { details: { ArgumentName: 'partNumber' } })
   }
   const { upload } = await findUpload(call)
+  assertKeyOfUpload(call, upload)
   const { version } = await findCopySource(call)
   const asked = call.headers.get('x-amz-copy-source-range')
   const slice = asked === undefined ? { start: 0, end: version.size - 1 } : parseRange(asked, version.size)
@@ -43,7 +45,7 @@ export async function uploadPartCopy(call: BucketCall): Promise<Reply> {
   const part: PartRecord = {
     number,
     size: blob.size,
-    etag: md5.digest('hex'),
+    etag: isOpaque(upload.encryption) ? randomBytes(16).toString('hex') : md5.digest('hex'),
     uploadedAt: call.now.toISOString(),
     blob,
     checksums: algorithm && checksum ? { [algorithm]: checksum.digest().toString('base64') } : {},
@@ -52,5 +54,8 @@ export async function uploadPartCopy(call: BucketCall): Promise<Reply> {
     await call.store.discardBlob(call.bucketName, call.key, blob)
     throw new S3Error('NoSuchUpload')
   }
-  return xmlReply(writeXml('CopyPartResult', { LastModified: part.uploadedAt, ETag: `"${part.etag}"` }))
+  return xmlReply(
+    writeXml('CopyPartResult', { LastModified: part.uploadedAt, ETag: `"${part.etag}"` }),
+    encryptionHeaders(upload.encryption),
+  )
 }

@@ -1,5 +1,11 @@
 /** Multipart uploads up to their end: begin, parts, what is there, abort. */
 import { randomBytes } from 'node:crypto'
+import {
+  assertKeyOfUpload,
+  encryptionFromRequest,
+  encryptionHeaders,
+  isOpaque,
+} from '../../objects/encryption.ts'
 import { keyEncoder, pageSize } from '../../objects/list.ts'
 import { comparePaths } from '../../objects/list-order.ts'
 import { checksumHeaders, keptFromRequest } from '../../objects/object-headers.ts'
@@ -55,6 +61,7 @@ export async function createMultipartUpload(call: BucketCall): Promise<Reply> {
     startedAt: call.now.toISOString(),
     ...keptFromRequest(call.headers),
     ...lockFromRequest(call),
+    encryption: encryptionFromRequest(call),
     ...askedChecksum(call),
   }
   await call.store.createUpload(upload)
@@ -64,9 +71,14 @@ export async function createMultipartUpload(call: BucketCall): Promise<Reply> {
       Key: call.key,
       UploadId: upload.id,
     }),
-    upload.checksumAlgorithm && upload.checksumType
-      ? { 'x-amz-checksum-algorithm': upload.checksumAlgorithm, 'x-amz-checksum-type': upload.checksumType }
-      : {},
+    {
+      ...encryptionHeaders(upload.encryption),
+      ...(upload.checksumAlgorithm &&
+        upload.checksumType && {
+          'x-amz-checksum-algorithm': upload.checksumAlgorithm,
+          'x-amz-checksum-type': upload.checksumType,
+        }),
+    },
   )
 }
 
@@ -95,6 +107,7 @@ export async function uploadPart(call: BucketCall): Promise<Reply> {
   }
   const body = call.body(profile.maxPutBytes)
   const { upload } = await findUpload(call)
+  assertKeyOfUpload(call, upload)
   if (upload.retention && !body.hasContentMd5 && body.declaredChecksum === null) {
     throw new S3Error('InvalidRequest', {
       message:
@@ -102,7 +115,7 @@ export async function uploadPart(call: BucketCall): Promise<Reply> {
     })
   }
   const checksum = partChecksum(upload, body.declaredChecksum)
-  const stored = await storeBody(call, body, { checksum })
+  const stored = await storeBody(call, body, { checksum, isOpaque: isOpaque(upload.encryption) })
   const part: PartRecord = {
     number,
     size: stored.blob.size,
@@ -117,11 +130,12 @@ export async function uploadPart(call: BucketCall): Promise<Reply> {
   }
   const headers = checksumHeaders({ checksums: part.checksums, checksumType: 'FULL_OBJECT' })
   delete headers['x-amz-checksum-type']
-  return emptyReply(200, { etag: `"${part.etag}"`, 'x-amz-server-side-encryption': 'AES256', ...headers })
+  return emptyReply(200, { etag: `"${part.etag}"`, ...encryptionHeaders(upload.encryption), ...headers })
 }
 
 export async function listParts(call: BucketCall): Promise<Reply> {
   const { upload, parts } = await findUpload(call)
+  assertKeyOfUpload(call, upload, { mayOmit: true })
   const maxParts = pageSize(call.query, 'max-parts', call.profile)
   const marker = Number(call.query.get('part-number-marker') ?? 0)
   const behind = parts.filter((part) => part.number > marker)

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { assertReadable } from '../../objects/archive.ts'
 import { checkReadConditions, checkWriteConditions } from '../../objects/conditions.ts'
+import { assertOpens, encryptionFromRequest, encryptionHeaders, isOpaque } from '../../objects/encryption.ts'
 import { keptFromRequest } from '../../objects/object-headers.ts'
 import { lockFromRequest } from '../../objects/object-lock.ts'
 import type { BlobRef, ObjectVersion } from '../../objects/object-store.ts'
@@ -42,6 +43,7 @@ export async function findCopySource(call: Call): Promise<CopySource> {
   const key = path.slice(slash + 1)
   if (!(await call.store.readBucket(bucketName))) throw new S3Error('NoSuchBucket')
   const version = pickVersion((await call.store.readRecord(bucketName, key))?.versions ?? [], versionId)
+  assertOpens(call, version, 'x-amz-copy-source-')
   checkReadConditions(call.headers, version, 'x-amz-copy-source-')
   assertReadable(call, version)
   return { bucketName, key, version }
@@ -62,8 +64,12 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
   const replaces = headers.get('x-amz-metadata-directive') === 'REPLACE'
   const asked = keptFromRequest(headers)
   const locked = lockFromRequest(call)
+  const encryption = encryptionFromRequest(call)
+  const asksForEncryption = [...headers.keys()].some((name) =>
+    name.startsWith('x-amz-server-side-encryption'),
+  )
   const isSelf = source.bucketName === call.bucketName && source.key === call.key
-  if (isSelf && !replaces && !headers.has('x-amz-storage-class')) {
+  if (isSelf && !replaces && !headers.has('x-amz-storage-class') && !asksForEncryption) {
     throw new S3Error('InvalidRequest', {
       message:
         "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
@@ -88,7 +94,7 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
     // The lock of the source stays with it.
     delete copy.retention
     delete copy.legalHold
-    Object.assign(copy, locked)
+    Object.assign(copy, locked, { encryption })
     copy.etag = await etagOfCopy(call, source.version, copy)
     if (copy.checksumType === 'COMPOSITE' || call.profile.copyDamages) copy.checksums = {}
     await store.updateRecord(call.bucketName, call.key, (versions) => {
@@ -107,6 +113,7 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
       }),
       {
         ...versionHeaders(copy, versioning),
+        ...encryptionHeaders(encryption),
         ...(source.version.versionId !== 'null'
           ? { 'x-amz-copy-source-version-id': source.version.versionId }
           : {}),
@@ -123,8 +130,9 @@ export async function copyObject(call: BucketCall): Promise<Reply> {
  * parts.
  */
 async function etagOfCopy(call: BucketCall, source: ObjectVersion, copy: ObjectVersion): Promise<string> {
-  if (call.profile.opaqueEtags) return randomBytes(16).toString('hex')
-  if (source.upload === undefined && !call.profile.copyDamages) return source.etag
+  if (call.profile.opaqueEtags || isOpaque(copy.encryption)) return randomBytes(16).toString('hex')
+  const namesBytes = source.upload === undefined && !isOpaque(source.encryption)
+  if (namesBytes && !call.profile.copyDamages) return source.etag
   const md5 = createHash('md5')
   for await (const chunk of readVersion(call.store, copy, { start: 0, end: copy.size - 1 })) md5.update(chunk)
   return md5.digest('hex')

@@ -1,5 +1,6 @@
 import { assertReadable, restoreHeader } from '../../objects/archive.ts'
 import { checkReadConditions } from '../../objects/conditions.ts'
+import { assertOpens } from '../../objects/encryption.ts'
 import { checksumHeaders, responseHeaders } from '../../objects/object-headers.ts'
 import { lockHeaders } from '../../objects/object-lock.ts'
 import type { ObjectStore, ObjectVersion } from '../../objects/object-store.ts'
@@ -57,6 +58,7 @@ export async function getObject(call: BucketCall): Promise<Reply> {
   const { store, query, headers, profile } = call
   const record = await store.readRecord(call.bucketName, call.key)
   const version = pickVersion(record?.versions ?? [], query.get('versionId'))
+  assertOpens(call, version)
   checkReadConditions(headers, version)
   if (call.method !== 'HEAD') assertReadable(call, version)
   const partNumber = query.get('partNumber')

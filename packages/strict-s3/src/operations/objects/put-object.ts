@@ -1,4 +1,5 @@
 import { checkWriteConditions } from '../../objects/conditions.ts'
+import { encryptionFromRequest, encryptionHeaders, isOpaque } from '../../objects/encryption.ts'
 import { checksumHeaders, keptFromRequest } from '../../objects/object-headers.ts'
 import { lockFromRequest, requireDigest } from '../../objects/object-lock.ts'
 import type { ObjectVersion } from '../../objects/object-store.ts'
@@ -10,13 +11,14 @@ import { storeBody } from '../store-body.ts'
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html */
 export async function putObject(call: BucketCall): Promise<Reply> {
   const { store, profile, key, headers } = call
-  const kept = { ...keptFromRequest(headers), ...lockFromRequest(call) }
+  const encryption = encryptionFromRequest(call)
+  const kept = { ...keptFromRequest(headers), ...lockFromRequest(call), encryption }
   const body = call.body(profile.maxPutBytes)
   requireDigest(call, body)
   const current = await store.readRecord(call.bucketName, key)
   checkWriteConditions(headers, current?.versions[0], profile, 'put')
   const computed = profile.computesCrc64nvme && body.declaredChecksum === null ? 'CRC64NVME' : null
-  const stored = await storeBody(call, body, { checksum: computed })
+  const stored = await storeBody(call, body, { checksum: computed, isOpaque: isOpaque(encryption) })
   const versioning = versioningOf(call.bucket, profile)
   const version: ObjectVersion = {
     versionId: newVersionId(versioning),
@@ -40,7 +42,7 @@ export async function putObject(call: BucketCall): Promise<Reply> {
   }
   return emptyReply(200, {
     etag: `"${version.etag}"`,
-    'x-amz-server-side-encryption': 'AES256',
+    ...encryptionHeaders(encryption),
     ...checksumHeaders(version),
     ...versionHeaders(version, versioning),
   })

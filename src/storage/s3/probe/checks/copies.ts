@@ -5,7 +5,7 @@ import { drawback, noProblem } from '../../../probe-findings.ts'
 import type { ProbeFinding } from '../../../probe-report.ts'
 import { errorStatus } from '../../requests/errors.ts'
 import { sourceOf } from '../../writes/copy.ts'
-import { type Probe, putRaw, readRaw, someBytes } from './probing.ts'
+import { headRaw, type Probe, putRaw, readRaw, someBytes } from './probing.ts'
 
 /** Some services answer a copy with 500 now and then. */
 const COPY_RETRY = { attempts: 3, delayMs: 300 }
@@ -37,6 +37,12 @@ export async function checkCopies(probe: Probe): Promise<ProbeFinding[]> {
   }
   if (refusal === null && !(await readRaw(probe, copy)).bytes.equals(bytes))
     refusal = 'the copy holds other bytes than its source'
+  const { encryption } = bucket.settings
+  if (refusal === null && encryption?.type === 'sse-c') {
+    // Ceph 16 copies what was put without a key, and leaves it so.
+    const { SSECustomerAlgorithm } = await headRaw(probe, copy)
+    if (SSECustomerAlgorithm === undefined) refusal = 'the copy is not encrypted with the key (SSE-C)'
+  }
   probe.traits.copies = refusal === null
   probe.features.copies = refusal === null
   return [

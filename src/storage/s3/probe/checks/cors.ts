@@ -3,6 +3,7 @@ import { isStorageError } from '../../../backend.ts'
 import { drawback, noProblem } from '../../../probe-findings.ts'
 import type { ProbeFinding } from '../../../probe-report.ts'
 import type { S3Bucket } from '../../requests/bucket.ts'
+import { encryptionHeaders } from '../../requests/encryption.ts'
 import { corsRules } from './paste.ts'
 import { type Probe, putRaw, someBytes } from './probing.ts'
 import { sendPlain, signProbeGet, signProbePut } from './signing.ts'
@@ -19,6 +20,8 @@ export const NO_CORS_REMEDY =
  */
 export async function checkCors(probe: Probe): Promise<ProbeFinding[]> {
   const { bucket, origins } = probe
+  if (bucket.settings.encryption?.type === 'sse-c')
+    return [noProblem('browsers', 'not tried: browsers are given no URL of a bucket with SSE-C')]
   if (origins.length === 0) {
     return [noProblem('browsers', 'not tried: no browser has opened a page of Glassine yet')]
   }
@@ -47,14 +50,17 @@ function of(origin: string, finding: ProbeFinding): ProbeFinding {
 /** What a browser at that origin lacks, or null. */
 async function findMissing(probe: Probe, key: string, origin: string): Promise<string | null> {
   const { bucket } = probe
+  const encryption = encryptionHeaders(bucket.settings.encryption)
+  const requestHeaders = [...REQUEST_HEADERS, ...Object.keys(encryption)]
   const put = await signProbePut(bucket.signUrl, bucket.fullKey(key), {
     bytes: someBytes(100),
     contentType: 'image/jpeg',
+    encryption,
   })
   const preflight = await sendPlain(bucket, 'OPTIONS', put.url, {
     origin,
     'access-control-request-method': 'PUT',
-    'access-control-request-headers': REQUEST_HEADERS.join(','),
+    'access-control-request-headers': requestHeaders.join(','),
   })
   const allowed = (name: string) => words(preflight.headers[`access-control-allow-${name}`])
   const isFor = (headers: Record<string, string>) =>
@@ -62,7 +68,7 @@ async function findMissing(probe: Probe, key: string, origin: string): Promise<s
   if (preflight.status >= 300 || !isFor(preflight.headers) || !includes(allowed('methods'), 'put')) {
     return 'may not put: the bucket has no CORS rule for this origin and PUT'
   }
-  const refused = REQUEST_HEADERS.filter((header) => !includes(allowed('headers'), header))
+  const refused = requestHeaders.filter((header) => !includes(allowed('headers'), header))
   if (refused.length > 0) return `may not put: the CORS rule does not allow ${refused.join(', ')}`
 
   const url = await signProbeGet(bucket.signUrl, bucket.fullKey(key), {

@@ -57,6 +57,10 @@ export async function checkMultipart(probe: Probe): Promise<ProbeFinding[]> {
   ) {
     return [problem('multipart', 'the parts did not become the whole', 'do not use this service for videos')]
   }
+  if (probe.bucket.settings.encryption?.type === 'sse-c' && head.SSECustomerAlgorithm === undefined) {
+    const detail = 'what is put in parts is not encrypted with the key that it is given (SSE-C)'
+    return [problem('multipart', detail, 'do not use SSE-C at this service')]
+  }
   const findings = [noProblem('multipart', 'two parts became one object')]
   probe.traits.multipart = true
 

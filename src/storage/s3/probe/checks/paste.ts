@@ -32,6 +32,8 @@ export const LOCK_ACTIONS = [
   's3:GetObjectLegalHold',
   's3:PutObjectRetention',
 ]
+/** On the key of SSE-KMS; Decrypt also for what is put in parts. */
+export const KMS_ACTIONS = ['kms:GenerateDataKey', 'kms:Decrypt']
 /** On the bucket. The last three are asked by the probe alone. */
 export const BUCKET_ACTIONS = [
   's3:ListBucket',
@@ -53,6 +55,7 @@ export function iamPolicy({ bucket, usesArchives }: Pick<Probe, 'bucket' | 'uses
     ...(settings.objectLock ? LOCK_ACTIONS : []),
     ...(usesArchives ? [RESTORE_ACTION] : []),
   ]
+  const { encryption } = settings
   const onBucket = [
     ...BUCKET_ACTIONS,
     ...(settings.objectLock ? ['s3:GetBucketObjectLockConfiguration'] : []),
@@ -67,9 +70,24 @@ export function iamPolicy({ bucket, usesArchives }: Pick<Probe, 'bucket' | 'uses
         Resource: `${arn}/${settings.prefix}*`,
       },
       { Sid: 'GlassineBucket', Effect: 'Allow', Action: onBucket, Resource: arn },
+      ...(encryption?.type === 'sse-kms'
+        ? [
+            {
+              Sid: 'GlassineKey',
+              Effect: 'Allow',
+              Action: KMS_ACTIONS,
+              Resource: kmsResource(encryption.keyId),
+            },
+          ]
+        : []),
     ],
   }
   return { title: 'The policy of the user or role whose keys Glassine has (IAM)', text: inJson(policy) }
+}
+
+/** A policy names a key by its ARN; of one that is known by another name, the reader has to put that in. */
+function kmsResource(keyId: string | null): string {
+  return keyId?.startsWith('arn:') && keyId.includes(':key/') ? keyId : '<the ARN of the key>'
 }
 
 /**

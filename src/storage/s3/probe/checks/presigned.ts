@@ -3,16 +3,23 @@ import { request as requestHttps } from 'node:https'
 import { drawback, noProblem } from '../../../probe-findings.ts'
 import type { ProbeFinding } from '../../../probe-report.ts'
 import type { S3Bucket } from '../../requests/bucket.ts'
+import { encryptionHeaders } from '../../requests/encryption.ts'
 import { exists, type Probe, putRaw, readRaw, someBytes } from './probing.ts'
 import { EXPIRES_IN_S, type Signed, sendPlain, signProbeGet, signProbePut } from './signing.ts'
 
 const CONTENT_TYPE = 'image/jpeg'
+/** Whoever used a URL would have to be given the key, so Glassine signs none. */
+const KEY_OF_OURS = 'not tried: files are encrypted with a key that no browser is given (SSE-C)'
 const BYTES = 2_000
 
 /** A presigned put must take what it was signed for, and nothing else. */
 export async function checkPresignedPut(probe: Probe): Promise<ProbeFinding[]> {
   const { bucket } = probe
   const name = 'presigned-put'
+  if (bucket.settings.encryption?.type === 'sse-c') {
+    probe.features.presignedPut = false
+    return [noProblem(name, KEY_OF_OURS)]
+  }
   const remedy = 'clients do not upload past the server: all goes through Glassine, as if nothing were signed'
   const right = someBytes(BYTES)
   const accepted = probe.key('presigned')
@@ -61,7 +68,13 @@ function lengthened(body: Buffer) {
 }
 
 function signPut({ bucket }: Probe, key: string, bytes: Buffer, signedAt?: Date): Promise<Signed> {
-  return signProbePut(bucket.signUrl, bucket.fullKey(key), { bytes, contentType: CONTENT_TYPE, signedAt })
+  const encryption = encryptionHeaders(bucket.settings.encryption)
+  return signProbePut(bucket.signUrl, bucket.fullKey(key), {
+    bytes,
+    contentType: CONTENT_TYPE,
+    signedAt,
+    encryption,
+  })
 }
 
 /**
@@ -71,6 +84,10 @@ function signPut({ bucket }: Probe, key: string, bytes: Buffer, signedAt?: Date)
 export async function checkPresignedGet(probe: Probe): Promise<ProbeFinding[]> {
   const { bucket } = probe
   const name = 'presigned-get'
+  if (bucket.settings.encryption?.type === 'sse-c') {
+    probe.features.presignedGet = false
+    return [noProblem(name, KEY_OF_OURS)]
+  }
   const remedy = 'downloads are not redirected to the bucket: all goes through Glassine'
   const key = probe.key('presigned-get')
   const bytes = someBytes(BYTES)
@@ -121,8 +138,10 @@ const CUT = 'cut'
  */
 export async function sendCutPut(probe: Probe): Promise<ProbeFinding[]> {
   const { bucket } = probe
+  if (bucket.settings.encryption?.type === 'sse-c') return []
   const bytes = someBytes(BYTES)
-  const what = { bytes, contentType: CONTENT_TYPE, withoutMd5: true }
+  const encryption = encryptionHeaders(bucket.settings.encryption)
+  const what = { bytes, contentType: CONTENT_TYPE, withoutMd5: true, encryption }
   const signed = await signProbePut(bucket.signUrl, bucket.fullKey(probe.key(CUT)), what)
   await cutShort(signed, bytes.subarray(0, BYTES / 2), bucket)
   return []

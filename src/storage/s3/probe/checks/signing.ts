@@ -25,6 +25,8 @@ export async function signProbePut(
     signedAt?: Date | undefined
     withoutMd5?: boolean
     onlyIfAbsent?: boolean
+    /** As the bucket's settings say, see `encryptionHeaders`. */
+    encryption: Record<string, string>
   },
 ): Promise<Signed> {
   const headers = {
@@ -32,6 +34,7 @@ export async function signProbePut(
     ...(what.withoutMd5 !== true && { 'content-md5': md5Of(what.bytes).toString('base64') }),
     'content-type': what.contentType,
     ...(what.onlyIfAbsent === true && { 'if-none-match': '*' }),
+    ...what.encryption,
   }
   const { url } = await signUrl('PUT', fullKey, {
     operation: 'PutObject',
