@@ -102,18 +102,19 @@ export async function adoptOriginal(
     }),
   )
   if (isDone) report.assets += 1
-  else await keepAsCopy(parts, location, entry, read)
+  else await keepAsCopy(parts, location, { owner: entry.owner, wasSentAgain: entry.trashedAt === null }, read)
   return true
 }
 
 /**
- * The same bytes are there as another asset, of before a deletion, say, after which they were sent again:
- * they are a copy of its original too, and may be the only one that is left.
+ * The owner has the same bytes as an asset already, of before a deletion, say, after which they were sent
+ * again: they are a copy of its original too, and may be the only one that is left. `adoptObject` compares
+ * their SHA-256 with that of the ledger. `wasSentAgain`: after the asset was thrown away, so that it is kept.
  */
 async function keepAsCopy(
   { db, placement }: AdoptingParts,
   location: Location,
-  { owner, trashedAt }: AssetEntry,
+  { owner, wasSentAgain }: { owner: string; wasSentAgain: boolean },
   read: ReadBytes,
 ): Promise<void> {
   const asset = await db
@@ -130,30 +131,24 @@ async function keepAsCopy(
   }
   await db.transaction().execute(async (tx) => {
     await adoptObject(tx, placement, location, object, read)
-    // Sent again after it was thrown away, it was kept.
-    if (trashedAt === null) await restoreFromTrash(tx, { userId: owner }, [asset.id])
+    if (wasSentAgain) await restoreFromTrash(tx, { userId: owner }, [asset.id])
   })
 }
 
-/** Another copy of an asset's original, at another location than the first. */
+/**
+ * A copy of the original of an asset that is there: at another location than the first, or in place of one
+ * that was lost. Such a repair has made another object of the same bytes.
+ */
 export async function adoptCopy(
   parts: AdoptingParts,
   location: Location,
   key: string,
   entry: AssetEntry,
 ): Promise<void> {
-  const { db, placement } = parts
-  const asset = await db
-    .selectFrom('asset')
-    .select('original_object_id as objectId')
-    .where('id', '=', entry.id)
-    .where('owner_id', '=', entry.owner)
-    .executeTakeFirst()
-  if (asset?.objectId !== entry.original.id) return
+  if (await isNamed(parts.db, { locationId: location.id, key: knownKey(key) })) return
   const read = await readRight(parts, location, key, entry.original)
-  if (read === null) return
-  const object = { ...entry.original, ownerId: entry.owner, assetId: entry.id, kind: 'original' as const }
-  await db.transaction().execute((tx) => adoptObject(tx, placement, location, object, read))
+  // What is in the trash here is there by a decision of before, or of since: another copy changes neither.
+  if (read !== null) await keepAsCopy(parts, location, { owner: entry.owner, wasSentAgain: false }, read)
 }
 
 async function insertFound(tx: Tx, entry: AssetEntry, read: ReadBytes): Promise<void> {
@@ -267,7 +262,7 @@ export async function adoptByKeyAlone(
       await enqueueProcessing(tx, { id: assetId, ownerId })
     }),
   )
-  if (!isDone) return
+  if (!isDone) return keepAsCopy(parts, location, { owner: ownerId, wasSentAgain: true }, read)
   report.assets += 1
   report.byKeyAlone += 1
 }

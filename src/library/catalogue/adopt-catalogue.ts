@@ -18,6 +18,7 @@ import {
 } from '../../placement/catalogue/adoption-state.ts'
 import { followHeads } from '../../placement/catalogue/write-batch.ts'
 import { partsOfKey } from '../../placement/keys.ts'
+import { isVerifiedSomewhere } from '../../placement/ledger/object-sql.ts'
 import { type Difference, listLocation } from '../../placement/listing/list-location.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
@@ -195,23 +196,28 @@ async function lookAt(parts: AdoptingParts, location: Location, entry: Differenc
   if (!isThere) await adoptByKeyAlone(parts, location, listed, { ownerId, assetId })
 }
 
-/** Those whose keys have another asset's id, or that this ledger knew before without an asset. */
+/**
+ * Those whose keys have another asset's id, or that this ledger knew before without an asset; and those that
+ * are there and have lost their copies.
+ */
 async function adoptByTheirKeys(parts: AdoptingParts, places: readonly Location[]): Promise<void> {
   let after = '00000000-0000-0000-0000-000000000000'
   for (;;) {
-    const { rows } = await sql<{ entry: AssetEntry }>`
-      select entry from catalogue_found found
-      where kind = 'asset' and not is_gone and not is_known and id > ${after}::uuid
-        and not exists (select from asset where asset.id = found.id)
-      order by id limit ${PAGE}`.execute(parts.db)
+    const { rows } = await sql<{ entry: AssetEntry; isThere: boolean }>`
+      select entry, asset.id is not null as "isThere"
+      from catalogue_found found left join asset on asset.id = found.id
+      where kind = 'asset' and not is_gone and not is_known and found.id > ${after}::uuid
+        and (asset.id is null or not ${isVerifiedSomewhere(sql.ref('asset.original_object_id'))})
+      order by found.id limit ${PAGE}`.execute(parts.db)
     const last = rows.at(-1)
     if (last === undefined) return
-    for (const { entry } of rows)
+    for (const { entry, isThere } of rows)
       for (const location of places) {
         const key = entry.original.keys[location.id]
         parts.signal?.throwIfAborted()
         if (key === undefined || parts.doubtful.has(key)) continue
-        if (await adoptOriginal(parts, location, key, entry)) break
+        if (isThere) await adoptCopy(parts, location, key, entry)
+        else if (await adoptOriginal(parts, location, key, entry)) break
       }
     after = last.entry.id
   }
