@@ -154,6 +154,8 @@ export function describeReport(
     )
   if (report.missing > 0)
     lines.push(`${plural(report.missing, 'asset')} of the catalogue whose files are nowhere.`)
+  if (report.missingSidecars > 0)
+    lines.push(`${plural(report.missingSidecars, 'sidecar')} of the catalogue whose files are nowhere.`)
   if (report.deletedLater > 0)
     lines.push(
       trashDeleted && what === 'result'

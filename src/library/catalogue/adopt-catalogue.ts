@@ -17,23 +17,14 @@ import {
   saveCatalogueAdoption,
 } from '../../placement/catalogue/adoption-state.ts'
 import { followHeads } from '../../placement/catalogue/write-batch.ts'
-import { partsOfKey } from '../../placement/keys.ts'
-import { isVerifiedSomewhere } from '../../placement/ledger/object-sql.ts'
-import { type Difference, listLocation } from '../../placement/listing/list-location.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { confirmLocationNow } from '../../placement/replica-io/mark-bad.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { wakeJobs } from '../../queue/wake.ts'
-import {
-  type AdoptingParts,
-  adoptByKeyAlone,
-  adoptCopy,
-  adoptOriginal,
-  hasAsset,
-  newEntryOf,
-} from './adopt-assets.ts'
+import type { AdoptingParts } from './adopt-assets.ts'
 import { adoptChanges } from './adopt-changes.ts'
+import { adoptFiles } from './adopt-files.ts'
 import {
   adoptAlbumAssets,
   adoptAlbumCovers,
@@ -43,13 +34,11 @@ import {
   restoreUsersAsLater,
   usersNotMade,
 } from './adopt-people.ts'
-import { adoptSidecar, replaceableSidecars } from './adopt-sidecars.ts'
-import type { AssetEntry } from './entries.ts'
+import { countMissingSidecars, replaceableSidecars } from './adopt-sidecars.ts'
 import { type Found, loadFound } from './load-found.ts'
 
 /** Between two notes of the progress. */
 const NOTE_MS = 1_000
-const PAGE = 200
 
 /** Has a job do it; one that is under way goes on. */
 export async function beginCatalogueAdoption(
@@ -131,20 +120,12 @@ export async function adoptCatalogue(
   report.users += await adoptUsers(db, { areAdmins: options.isRebuild && !hadUsers })
   await tellUsersNotMade(db, report)
   report.albums += await adoptAlbums(db)
-  for (const location of places) {
-    let looked = 0
-    for await (const entry of listLocation(placement, location, { signal })) {
-      signal?.throwIfAborted()
-      looked += 1
-      await lookAt(parts, location, entry)
-      await note(`${location.id}: ${looked} files looked at, ${report.assets} photos and videos brought back`)
-    }
-  }
-  await adoptByTheirKeys(parts, places)
+  await adoptFiles(parts, places, note)
   await adoptLivePhotos(db)
   await adoptAlbumAssets(db)
   await adoptAlbumCovers(db)
   report.missing = await countMissing(db)
+  report.missingSidecars = await countMissingSidecars(db, parts)
   await db.transaction().execute(async (tx) => {
     await assertReading(tx, found.reading)
     report.deletedLater = await countDeletedLater(tx, found)
@@ -168,59 +149,6 @@ export async function adoptCatalogue(
     'what the catalogue says was taken over',
   )
   return done
-}
-
-/** Files that no replica names, and that are no leftovers of what this ledger has given up itself. */
-async function lookAt(parts: AdoptingParts, location: Location, entry: Difference): Promise<void> {
-  if (entry.replica !== null || entry.stray !== 'unknown') return
-  const { listed } = entry
-  const named = partsOfKey(listed.key)
-  if (named === null || named.assetId === null) return
-  if (named.kind !== 'original' && named.kind !== 'sidecar') return
-  const { ownerId, assetId } = named
-  const found = await newEntryOf(parts.db, assetId)
-  const isThere = await hasAsset(parts.db, assetId)
-  const isRight = found !== null && found.owner === ownerId
-  if (named.kind === 'sidecar') {
-    if (isRight && isThere && found.sidecar?.size === listed.size)
-      await adoptSidecar(parts, location, listed.key, found)
-    return
-  }
-  if (isRight) {
-    if (found.original.size !== listed.size) return
-    // The same original at a second location.
-    if (isThere) await adoptCopy(parts, location, listed.key, found)
-    else await adoptOriginal(parts, location, listed.key, found)
-    return
-  }
-  if (!isThere) await adoptByKeyAlone(parts, location, listed, { ownerId, assetId })
-}
-
-/**
- * Those whose keys have another asset's id, or that this ledger knew before without an asset; and those that
- * are there and have lost their copies.
- */
-async function adoptByTheirKeys(parts: AdoptingParts, places: readonly Location[]): Promise<void> {
-  let after = '00000000-0000-0000-0000-000000000000'
-  for (;;) {
-    const { rows } = await sql<{ entry: AssetEntry; isThere: boolean }>`
-      select entry, asset.id is not null as "isThere"
-      from catalogue_found found left join asset on asset.id = found.id
-      where kind = 'asset' and not is_gone and not is_known and found.id > ${after}::uuid
-        and (asset.id is null or not ${isVerifiedSomewhere(sql.ref('asset.original_object_id'))})
-      order by found.id limit ${PAGE}`.execute(parts.db)
-    const last = rows.at(-1)
-    if (last === undefined) return
-    for (const { entry, isThere } of rows)
-      for (const location of places) {
-        const key = entry.original.keys[location.id]
-        parts.signal?.throwIfAborted()
-        if (key === undefined || parts.doubtful.has(key)) continue
-        if (isThere) await adoptCopy(parts, location, key, entry)
-        else if (await adoptOriginal(parts, location, key, entry)) break
-      }
-    after = last.entry.id
-  }
 }
 
 /** Whose address somebody else has here: their photos stay where they are. */

@@ -4,8 +4,11 @@
  */
 import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
+import { uuidArray } from '../../database/statements/uuid-array.ts'
 import { adoptObject } from '../../placement/catalogue/adopt-object.ts'
+import { knownKey } from '../../placement/keys.ts'
 import type { Location } from '../../placement/location.ts'
+import { isNamed } from '../../placement/replica-io/adopt-bytes.ts'
 import { setAssetFile } from '../assets/asset-files.ts'
 import { enqueueProcessing } from '../assets/enqueue-processing.ts'
 import { type AdoptingParts, adoptOrThrow, NotThis, readRight, settle } from './adopt-assets.ts'
@@ -33,6 +36,32 @@ export async function replaceableSidecars(
   return new Map(rows.flatMap(({ id, objectId, batch }) => (isLater(batch) ? [[id, objectId]] : [])))
 }
 
+/**
+ * Of `catalogue_found found`: an asset that is there as a later state had it, without the sidecar that it had
+ * then. One that has another sidecar counts as well: whether that may be replaced is asked for each.
+ */
+export const SIDECAR_IS_LACKING = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
+  and found.entry -> 'sidecar' <> 'null'
+  and exists (select from asset where asset.id = found.id and asset.owner_id = (found.entry ->> 'owner')::uuid
+    and checksum = decode(found.entry ->> 'sha1', 'hex'))
+  and not exists (select from asset_file file where file.asset_id = found.id and file.kind = 'sidecar'
+    and file.object_id::text = found.entry -> 'sidecar' ->> 'id')`
+
+/** Those of later states that were found nowhere. One that must not replace another one is not missed. */
+export async function countMissingSidecars(
+  db: Queryable,
+  { replaceable }: Pick<AdoptingParts, 'replaceable'>,
+): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::float8 as count from catalogue_found found
+    left join asset_file has on has.asset_id = found.id and has.kind = 'sidecar'
+    where ${SIDECAR_IS_LACKING}
+      and (has.object_id is null or has.object_id = any(${uuidArray([...replaceable.values()])}::uuid[]))`.execute(
+    db,
+  )
+  return rows[0]!.count
+}
+
 /** Of the sidecar under this key, whose asset is there. */
 export async function adoptSidecar(
   parts: AdoptingParts,
@@ -42,9 +71,11 @@ export async function adoptSidecar(
 ): Promise<void> {
   const { db, placement, report } = parts
   const { sidecar } = entry
-  if (sidecar === null) return
+  // One that is named was brought back a moment ago, or is another object's.
+  if (sidecar === null || (await isNamed(db, { locationId: location.id, key: knownKey(key) }))) return
   const now = await assetOf(db, entry)
   if (now === null) {
+    parts.doubtful.add(key)
     report.refused.count += 1
     if (report.refused.examples.length < MAX_EXAMPLES)
       report.refused.examples.push(`${key}: the asset of this sidecar is another user's, or of another file`)
