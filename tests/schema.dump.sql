@@ -295,6 +295,7 @@ create table catalogue_found (
   constraint catalogue_found_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'asset'::text, 'album'::text]))),
   constraint catalogue_found_pkey PRIMARY KEY (kind, id)
 );
+CREATE INDEX catalogue_found_keys ON public.catalogue_found USING gin ((((entry -> 'original'::text) -> 'keys'::text)) jsonb_path_ops) WHERE ((kind = 'asset'::text) AND (NOT is_gone));
 
 create table catalogue_state (
   is_only boolean not null default true,

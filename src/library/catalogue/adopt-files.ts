@@ -1,8 +1,10 @@
 /**
  * Which files of the locations are looked at, and in which order. A file that can only be told after others
- * (a sidecar, after its photo) is put off, and the locations are listed once more for these.
+ * is put off, and the locations are listed once more for these: a sidecar comes after its photo, and what no
+ * catalogue names after all that is named.
  */
 import { sql } from 'kysely'
+import type { Queryable } from '../../database/connect.ts'
 import { partsOfKey } from '../../placement/keys.ts'
 import { isVerifiedSomewhere } from '../../placement/ledger/object-sql.ts'
 import { type Difference, type ListedKey, listLocation } from '../../placement/listing/list-location.ts'
@@ -81,10 +83,9 @@ async function lookAt(parts: AdoptingParts, location: Location, file: File): Pro
     if (entry?.sidecar?.size === listed.size) await adoptSidecar(parts, location, listed.key, entry)
     return 'done'
   }
-  if (entry === null) {
-    if (!isThere) await adoptByKeyAlone(parts, location, listed, file)
-    return 'done'
-  }
+  if (entry === null)
+    // The key may be that of another asset, which is asked first: an upload has repaired that one.
+    return isThere ? 'done' : 'put-off'
   if (entry.original.size !== listed.size) return 'done'
   // The same original at a second location.
   if (isThere) await adoptCopy(parts, location, listed.key, entry)
@@ -95,11 +96,24 @@ async function lookAt(parts: AdoptingParts, location: Location, file: File): Pro
 /** At what was put off: whatever the catalogues name is there by now, if it comes back at all. */
 async function lookAgainAt(parts: AdoptingParts, location: Location, file: File): Promise<Looked> {
   const { listed, kind } = file
-  if (kind !== 'sidecar' || parts.doubtful.has(listed.key)) return 'done'
+  if (parts.doubtful.has(listed.key)) return 'done'
   const entry = await entryOf(parts, file)
-  if (entry?.sidecar?.size === listed.size && (await hasAsset(parts.db, file.assetId)))
+  const isThere = await hasAsset(parts.db, file.assetId)
+  if (kind === 'original') {
+    const isNobodys = entry === null && !isThere && !(await isKeyOfEntry(parts.db, location.id, listed.key))
+    if (isNobodys) await adoptByKeyAlone(parts, location, listed, file)
+  } else if (isThere && entry?.sidecar?.size === listed.size)
     await adoptSidecar(parts, location, listed.key, entry)
   return 'done'
+}
+
+/** Whether an entry of any asset that is not gone names the key as that of its original. */
+async function isKeyOfEntry(db: Queryable, locationId: string, key: string): Promise<boolean> {
+  const { rows } = await sql`
+    select from catalogue_found where kind = 'asset' and not is_gone
+      and entry -> 'original' -> 'keys' @> jsonb_build_object(${locationId}::text, ${key}::text)
+    limit 1`.execute(db)
+  return rows.length > 0
 }
 
 /**
