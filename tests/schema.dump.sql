@@ -304,6 +304,7 @@ create table catalogue_state (
   adoption jsonb,
   drill jsonb,
   reading uuid,
+  followed text[] not null default '{}'::text[],
   constraint catalogue_state_is_only_check CHECK (is_only),
   constraint catalogue_state_pkey PRIMARY KEY (is_only)
 );

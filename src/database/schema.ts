@@ -162,6 +162,7 @@ export type Schema = {
   catalogue_state: {
     is_only: Generated<boolean>
     heads: Generated<string[]>
+    followed: Generated<string[]>
     is_snapshot_due: Generated<boolean>
     adoption: NullableJson<Record<string, unknown>>
     drill: NullableJson<Record<string, unknown>>

@@ -75,7 +75,6 @@ function describeDrill(report: DrillReport): string[] {
     lines.push(
       `${plural(later.deletedLater, 'asset')} that were deleted after the backup would be kept until you decide.`,
     )
-  for (const { location, key, reason } of later.unusable)
-    lines.push(`${location}: ${key} is not used: ${reason}`)
+  for (const { location, key, reason } of later.unusable) lines.push(`${location}: ${key}: ${reason}`)
   return lines
 }

@@ -13,6 +13,7 @@ import {
   readAgain,
   type UnusableBatch,
 } from '../../placement/catalogue/find-batches.ts'
+import { knownBatches } from '../../placement/catalogue/write-batch.ts'
 import type { Location } from '../../placement/location.ts'
 import { type ReadEntry, readEntry } from './entries.ts'
 
@@ -66,7 +67,8 @@ export async function loadFound(
     await sql`truncate catalogue_found`.execute(tx)
     return begun
   })
-  const isKnown = (sha256: string) => heads.some((head) => head === sha256 || found.isBefore(sha256, head))
+  // By all of their names: the newest may be missing at the locations.
+  const isKnown = found.among([...heads, ...(await knownBatches(db))])
   const refused = { count: 0, examples: [] as string[] }
   const madeAt = new Map(found.batches.map(({ sha256, header }) => [sha256, Date.parse(header.madeAt)]))
   for (const batch of found.batches) {

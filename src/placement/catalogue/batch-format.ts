@@ -2,9 +2,10 @@
  * A batch of the catalogue: gzip of lines of JSON. The first line is the header, the last one says how many
  * entries there are and the SHA-256 of all lines before it. What an entry says is the library's to know.
  *
- * A batch names those that its writer knew (`parents`) by the SHA-256 of their files. So which of two is
- * newer is told by what they know, and never by a clock: one of a restored or copied database does not name
- * what was written after the state that it goes on from, and does not stand for it.
+ * A batch names those that its writer knew (`parents`) by the SHA-256 of their files: all that are kept, so
+ * that one which is missing does not hide those before it. So which of two is newer is told by what they know,
+ * and never by a clock: one of a restored or copied database does not name what was written after the state
+ * that it goes on from, and does not stand for it.
  */
 import { createHash } from 'node:crypto'
 import { pipeline, Readable } from 'node:stream'
@@ -15,7 +16,8 @@ import { AppError } from '../../errors.ts'
 const VERSION = 1
 const MAX_LINE_BYTES = 1024 * 1024
 const PIECE_BYTES = 64 * 1024
-const MAX_PARENTS = 1_000
+/** Twice what lies between three snapshots; their line has less than half of what a line may have. */
+export const MAX_PARENTS = 4_000
 
 const SHA256 = z.string().regex(/^[0-9a-f]{64}$/)
 const HEADER = z.strictObject({

@@ -10,14 +10,17 @@ import { confirmLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { ingestStaged } from '../uploads/ingest.ts'
 import { stageStream } from '../uploads/stage.ts'
-import { packBatch } from './batch-format.ts'
+import { MAX_PARENTS, packBatch } from './batch-format.ts'
 
 /** After so many batches everything is written once more, so that nobody has to read thousands. */
 const BATCHES_TO_SNAPSHOT = 500
 const MIN_ENTRIES_TO_SNAPSHOT = 5_000
 
-/** `heads`: the SHA-256 of those that the next batch follows. */
-export type CatalogueState = { heads: string[]; isSnapshotDue: boolean }
+/**
+ * `heads`: the SHA-256 of those that the next batch follows. `parents`: these, and all before them that are
+ * kept, since the last but one that holds everything.
+ */
+export type CatalogueState = { heads: string[]; parents: string[]; isSnapshotDue: boolean }
 
 /**
  * Whether the next batch holds everything: after so many others, or when they have named a quarter of what
@@ -34,15 +37,39 @@ export async function catalogueState(db: Queryable, total: number): Promise<Cata
     row.heads.length === 0 ||
     batches >= BATCHES_TO_SNAPSHOT ||
     entries >= Math.max(MIN_ENTRIES_TO_SNAPSHOT, total / 4)
-  return { heads: row.heads, isSnapshotDue }
+  const own = await ownBatches(db, { since: 'the last but one snapshot' })
+  const parents = [...new Set([...row.heads, ...row.followed, ...own])].slice(0, MAX_PARENTS)
+  return { heads: row.heads, parents, isSnapshotDue }
+}
+
+/** The SHA-256 of those that this ledger has written, the newest first. */
+async function ownBatches(
+  db: Queryable,
+  { since }: { since: 'the last but one snapshot' | null },
+): Promise<string[]> {
+  const { rows } = await sql<{ sha256: string }>`
+    select encode(sha256, 'hex') as sha256
+    from catalogue_batch join stored_object on stored_object.id = catalogue_batch.object_id
+    where ${since === null} or number >= coalesce(
+      (select number from catalogue_batch where is_snapshot order by number desc offset 1 limit 1), 0)
+    order by number desc`.execute(db)
+  return rows.map(({ sha256 }) => sha256)
+}
+
+/** All that this database has written or followed, as far as it has kept their names. */
+export async function knownBatches(db: Queryable): Promise<string[]> {
+  const { heads, followed } = await db
+    .selectFrom('catalogue_state')
+    .select(['heads', 'followed'])
+    .executeTakeFirstOrThrow()
+  return [...new Set([...heads, ...followed, ...(await ownBatches(db, { since: null }))])]
 }
 
 /** What other batches the next one follows, too: it holds all that they say. It is a whole one. */
 export async function followHeads(tx: Queryable, heads: readonly string[]): Promise<void> {
-  await tx
-    .updateTable('catalogue_state')
-    .set({ heads: [...heads], is_snapshot_due: true })
-    .execute()
+  const followed = heads.slice(0, MAX_PARENTS)
+  // Named by later batches, too, so that the next one may be missing.
+  await tx.updateTable('catalogue_state').set({ heads: followed, followed, is_snapshot_due: true }).execute()
 }
 
 /** The catalogue was not kept for a while: the next batch holds everything. */
@@ -64,7 +91,7 @@ export async function writeBatch(
   await confirmLocation(placement, placement.local)
   const { id: installation } = await loadInstallation(placement.db)
   const madeAt = placement.now()
-  const { isSnapshotDue: isSnapshot, heads: parents } = state
+  const { isSnapshotDue: isSnapshot, heads, parents } = state
   let count = 0
   const packed = packBatch(
     { installation, isSnapshot, parents, madeAt: madeAt.toISOString() },
@@ -91,7 +118,7 @@ export async function writeBatch(
     },
     async (tx, objectId) => {
       const now = await tx.selectFrom('catalogue_state').select('heads').forUpdate().executeTakeFirstOrThrow()
-      if (now.heads.join() !== parents.join())
+      if (now.heads.join() !== heads.join())
         throw new RetryLater('another batch of the catalogue was written meanwhile', 1_000)
       await dateObject(tx, objectId, madeAt)
       await tx
