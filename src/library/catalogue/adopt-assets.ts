@@ -50,15 +50,13 @@ export async function newEntryOf(db: Queryable, assetId: string): Promise<AssetE
   return (row?.entry as AssetEntry | undefined) ?? null
 }
 
-/** Whether any catalogue has ever said something of the asset. */
-async function isNamedAtAll(db: Queryable, assetId: string): Promise<boolean> {
-  const row = await db
-    .selectFrom('catalogue_found')
-    .select('id')
-    .where('kind', '=', 'asset')
-    .where('id', '=', assetId)
-    .executeTakeFirst()
-  return row !== undefined
+/** Whether any catalogue has ever said something of the asset, or says that its owner was removed. */
+async function isNamedAtAll(db: Queryable, assetId: string, ownerId: string): Promise<boolean> {
+  const { rows } = await sql`
+    select from catalogue_found
+    where (kind = 'asset' and id = ${assetId}::uuid) or (kind = 'user' and id = ${ownerId}::uuid and is_gone
+      and not exists (select from app_user where app_user.id = catalogue_found.id))`.execute(db)
+  return rows.length > 0
 }
 
 export async function hasAsset(db: Queryable, assetId: string): Promise<boolean> {
@@ -227,7 +225,7 @@ export async function adoptByKeyAlone(
   const { db, placement, report, isRebuild, signal } = parts
   const name = `${assetId}.${listed.key.split('.').at(-1)}`
   const format = formatOf(name)
-  if (format === null || (await isNamedAtAll(db, assetId))) return
+  if (format === null || (await isNamedAtAll(db, assetId, ownerId))) return
   if (!(await hasUser(db, ownerId))) {
     if (!isRebuild || !(await adoptUnknownUser(db, ownerId))) return
     report.users += 1
