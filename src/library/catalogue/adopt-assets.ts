@@ -27,8 +27,8 @@ export type AdoptingParts = {
   isRebuild: boolean
   /** For `assertReading`. */
   reading: string
-  /** Keys whose bytes are not what the catalogue says, or can't be read. */
-  doubtful: Set<string>
+  /** Keys whose bytes are not what the catalogue says, or can't be read; and the assets that it says have them. */
+  doubtful: Map<string, string>
   /** Sidecars, by their assets, that another one may take the place of. */
   replaceable: ReadonlyMap<string, string>
   signal: AbortSignal | undefined
@@ -80,11 +80,11 @@ export async function adoptOriginal(
   if (!(await hasUser(db, entry.owner))) return false
   // Brought back a moment ago, as this or as a copy of another one.
   if (await isNamed(db, { locationId: location.id, key: knownKey(key) })) return true
-  const read = await readRight(parts, location, key, entry.original)
+  const read = await readRight(parts, location, key, entry, entry.original)
   if (read === null) return false
   if (read.sha1 !== entry.sha1) {
     report.wrong += 1
-    parts.doubtful.add(key)
+    parts.doubtful.set(key, entry.id)
     placement.log.warn({ location: location.id, key }, 'the catalogue says another SHA-1 of a file')
     return false
   }
@@ -144,7 +144,7 @@ export async function adoptCopy(
   entry: AssetEntry,
 ): Promise<void> {
   if (await isNamed(parts.db, { locationId: location.id, key: knownKey(key) })) return
-  const read = await readRight(parts, location, key, entry.original)
+  const read = await readRight(parts, location, key, entry, entry.original)
   // What is in the trash here is there by a decision of before, or of since: another copy changes neither.
   if (read !== null) await keepAsCopy(parts, location, { owner: entry.owner, wasSentAgain: false }, read)
 }
@@ -270,12 +270,13 @@ export async function readRight(
   { report, placement, doubtful, signal }: AdoptingParts,
   location: Location,
   key: string,
+  { id: assetId }: Pick<AssetEntry, 'id'>,
   { size, sha256 }: { size: number; sha256: string },
 ): Promise<ReadBytes | null> {
   const read = await readBytes({ placement, location }, key, size, signal)
   if (read === 'absent') return null
   if (typeof read !== 'string' && read.sha256 === sha256) return read
-  doubtful.add(key)
+  doubtful.set(key, assetId)
   if (read === 'archived' || read === 'unreadable') {
     report[read] += 1
     return null

@@ -12,7 +12,6 @@ import {
   type CatalogueReport,
   catalogueAdoption,
   emptyCatalogueReport,
-  leftOver,
   ownHeads,
   saveCatalogueAdoption,
 } from '../../placement/catalogue/adoption-state.ts'
@@ -35,6 +34,7 @@ import {
   usersNotMade,
 } from './adopt-people.ts'
 import { countMissingSidecars, replaceableSidecars } from './adopt-sidecars.ts'
+import { countMissing, keepLeftOver } from './left-over.ts'
 import { type Found, loadFound } from './load-found.ts'
 
 /** Between two notes of the progress. */
@@ -105,7 +105,7 @@ export async function adoptCatalogue(
     report,
     isRebuild: options.isRebuild,
     reading: found.reading,
-    doubtful: new Set(),
+    doubtful: new Map(),
     replaceable: await replaceableSidecars(db, found.isLater),
     signal,
   }
@@ -137,10 +137,10 @@ export async function adoptCatalogue(
   }
   await db.transaction().execute(async (tx) => {
     await assertReading(tx, found.reading)
-    // Where something was left over, those batches stay what this database does not know: once they are
-    // followed, no later run would bring it back.
-    if (leftOver(report) === 0)
-      await followHeads(tx, found.heads.length > 0 ? found.heads : await ownHeads(tx))
+    // Else a later run would take what people delete from now on for what it has to bring back.
+    await keepLeftOver(tx, parts)
+    const heads = found.heads.length > 0 ? found.heads : await ownHeads(tx)
+    await followHeads(tx, { heads, unread: found.missing })
     await saveCatalogueAdoption(tx, done)
     await sql`delete from catalogue_found`.execute(tx)
   })
@@ -161,20 +161,6 @@ async function tellUsersNotMade(db: Queryable, { refused }: CatalogueReport): Pr
 
 async function hasAnyUser(db: Queryable): Promise<boolean> {
   return (await db.selectFrom('app_user').select('id').limit(1).executeTakeFirst()) !== undefined
-}
-
-/**
- * Of `catalogue_found found`: an asset of a later state that is not there, as itself or as the same bytes.
- */
-export const IS_LACKING = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
-  and not exists (select from asset where asset.id = found.id)
-  and not exists (select from asset where owner_id = (found.entry ->> 'owner')::uuid
-    and checksum = decode(found.entry ->> 'sha1', 'hex'))`
-
-export async function countMissing(db: Queryable): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select count(*)::float8 as count from catalogue_found found where ${IS_LACKING}`.execute(db)
-  return rows[0]!.count
 }
 
 /**

@@ -2,7 +2,7 @@
  * Brings sidecars back. One that an asset has is given up for another one only where that is of a state that
  * knew all that this database had written, and nobody has changed the asset here since.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { uuidArray } from '../../database/statements/uuid-array.ts'
 import { adoptObject } from '../../placement/catalogue/adopt-object.ts'
@@ -47,18 +47,22 @@ export const SIDECAR_IS_LACKING = sql`found.kind = 'asset' and not found.is_gone
   and not exists (select from asset_file file where file.asset_id = found.id and file.kind = 'sidecar'
     and file.object_id::text = found.entry -> 'sidecar' ->> 'id')`
 
-/** Those of later states that were found nowhere. One that must not replace another one is not missed. */
+/**
+ * Of `catalogue_found found`: its sidecar was found nowhere. One that must not replace another one is not
+ * missed.
+ */
+export function isSidecarMissing({ replaceable }: Pick<AdoptingParts, 'replaceable'>): RawBuilder<unknown> {
+  const objects = uuidArray([...replaceable.values()])
+  return sql`${SIDECAR_IS_LACKING} and not exists (select from asset_file has
+    where has.asset_id = found.id and has.kind = 'sidecar' and has.object_id <> all(${objects}::uuid[]))`
+}
+
 export async function countMissingSidecars(
   db: Queryable,
-  { replaceable }: Pick<AdoptingParts, 'replaceable'>,
+  parts: Pick<AdoptingParts, 'replaceable'>,
 ): Promise<number> {
   const { rows } = await sql<{ count: number }>`
-    select count(*)::float8 as count from catalogue_found found
-    left join asset_file has on has.asset_id = found.id and has.kind = 'sidecar'
-    where ${SIDECAR_IS_LACKING}
-      and (has.object_id is null or has.object_id = any(${uuidArray([...replaceable.values()])}::uuid[]))`.execute(
-    db,
-  )
+    select count(*)::float8 as count from catalogue_found found where ${isSidecarMissing(parts)}`.execute(db)
   return rows[0]!.count
 }
 
@@ -75,14 +79,14 @@ export async function adoptSidecar(
   if (sidecar === null || (await isNamed(db, { locationId: location.id, key: knownKey(key) }))) return
   const now = await assetOf(db, entry)
   if (now === null) {
-    parts.doubtful.add(key)
+    parts.doubtful.set(key, entry.id)
     report.refused.count += 1
     if (report.refused.examples.length < MAX_EXAMPLES)
       report.refused.examples.push(`${key}: the asset of this sidecar is another user's, or of another file`)
     return
   }
   if (!mayHave(parts, entry, now.sidecar)) return
-  const read = await readRight(parts, location, key, sidecar)
+  const read = await readRight(parts, location, key, entry, sidecar)
   if (read === null) return
   const object = { ...sidecar, ownerId: entry.owner, assetId: entry.id, kind: 'sidecar' as const }
   if (now.sidecar === sidecar.id) {

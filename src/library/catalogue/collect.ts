@@ -5,14 +5,19 @@ import { uuidArray } from '../../database/statements/uuid-array.ts'
 import { allLeftBehind, type LeftBehind, leftBehindOf } from '../../placement/catalogue/left-behind.ts'
 import { placesOfObjects } from '../../placement/ledger/object-sql.ts'
 import type { AlbumEntry, AssetEntry, Entry, Subject, UserEntry } from './entries.ts'
+import { IS_STILL_WANTED } from './left-over.ts'
 
 const PAGE = 500
 
-/** Everything: users, then albums, then assets; and what is gone while its bytes are still there. */
+/**
+ * Everything: users, then albums, then assets; what could not be brought back, which this state stands for;
+ * and what is gone while its bytes are still there.
+ */
 export async function* everything(db: Queryable): AsyncGenerator<Entry> {
   for await (const rows of pages((after) => users(db, sql`id > ${after}::uuid`))) yield* rows
   for await (const rows of pages((after) => albums(db, sql`album.id > ${after}::uuid`))) yield* rows
   for await (const rows of pages((after) => assets(db, sql`asset.id > ${after}::uuid`))) yield* rows
+  yield* leftOver(db)
   const told = new Set<string>()
   for await (const page of allLeftBehind(db)) yield* await goneOf(db, page, told)
 }
@@ -38,6 +43,23 @@ export async function* theseThings(
       if (kind === 'asset' && gone.length > 0)
         yield* await goneOf(db, await leftBehindOf(db, gone), new Set(gone))
     }
+}
+
+/** Of what the last adoption has left over, what is still not there. */
+async function* leftOver(db: Queryable): AsyncGenerator<Entry> {
+  for (const [kind, table] of [
+    ['user', 'app_user'],
+    ['album', 'album'],
+    ['asset', 'asset'],
+  ] as const)
+    for await (const rows of pages(async (after) => {
+      const { rows } = await sql<{ entry: object }>`
+        select entry from catalogue_left_over one where kind = ${kind} and id > ${after}::uuid
+          and ${IS_STILL_WANTED} and not exists (select from ${sql.table(table)} there where there.id = one.id)
+        order by id limit ${PAGE}`.execute(db)
+      return rows.map(({ entry }) => ({ [kind]: entry }) as Entry)
+    }))
+      yield* rows
 }
 
 /** Of what was left behind, the assets and users that are not there, but for those that were `told`. */

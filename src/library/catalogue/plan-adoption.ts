@@ -14,7 +14,8 @@ import {
 import { partsOfKey } from '../../placement/keys.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
-import { catalogueLocations, countDeletedLater, IS_LACKING } from './adopt-catalogue.ts'
+import { catalogueLocations, countDeletedLater } from './adopt-catalogue.ts'
+import { IS_LACKING } from './left-over.ts'
 import { loadFound } from './load-found.ts'
 
 const PAGE = 1_000

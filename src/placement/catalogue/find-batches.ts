@@ -36,6 +36,8 @@ export type FoundBatches = {
   isBefore(first: string, second: string): boolean
   /** Whether a batch is one of these, or one of them knew it. */
   among(names: readonly string[]): (sha256: string) => boolean
+  /** Names of batches that are not found; of those that a snapshot stands for, only the `unread`. */
+  missing: string[]
   /** Those that hold everything and that nothing stands for. */
   snapshots: string[]
 }
@@ -51,6 +53,7 @@ export async function installationsWithCatalogue(location: Location): Promise<Ma
 /**
  * All batches of an installation at these locations, each read to its end. One that is damaged, archived or
  * of a newer version is named, and not used: what it says may be in others. So is one that is missing.
+ * `unread`: no snapshot stands for these, whatever it says: they were missing when it was written.
  * @throws what a location throws that can't be read
  */
 export async function findBatches(
@@ -58,8 +61,13 @@ export async function findBatches(
   installation: string,
   {
     signal,
+    unread = [],
     onRead,
-  }: { signal?: AbortSignal | undefined; onRead?: ((count: number) => void) | undefined } = {},
+  }: {
+    signal?: AbortSignal | undefined
+    unread?: readonly string[]
+    onRead?: ((count: number) => void) | undefined
+  } = {},
 ): Promise<FoundBatches> {
   const found = new Map<string, FoundBatch>()
   const unusable: UnusableBatch[] = []
@@ -75,7 +83,7 @@ export async function findBatches(
       else if (!found.has(read.sha256)) found.set(read.sha256, read)
       onRead?.(count)
     }
-  return inOrder(found, unusable)
+  return inOrder(found, unusable, unread)
 }
 
 /** @throws AppError corrupt where it is another one than was read before */
@@ -130,7 +138,11 @@ async function readOne(
 /** A batch, or the name of one that is missing. */
 type Known = { sha256: string; batch: FoundBatch | null }
 
-function inOrder(found: ReadonlyMap<string, FoundBatch>, unusable: UnusableBatch[]): FoundBatches {
+function inOrder(
+  found: ReadonlyMap<string, FoundBatch>,
+  unusable: UnusableBatch[],
+  unread: readonly string[],
+): FoundBatches {
   const ordered = sortByParents(found)
   const missing = missingParents(found, ordered)
   const sorted: Known[] = [
@@ -168,7 +180,8 @@ function inOrder(found: ReadonlyMap<string, FoundBatch>, unusable: UnusableBatch
     followed |= before[at]!
     if (batch?.header.isSnapshot) stoodFor |= before[at]!
   }
-  const batches = sorted.flatMap(({ batch }, at) => (batch === null || isIn(stoodFor, at) ? [] : [batch]))
+  const isUsed = ({ sha256 }: Known, at: number) => !isIn(stoodFor, at) || unread.includes(sha256)
+  const batches = sorted.flatMap((one, at) => (one.batch !== null && isUsed(one, at) ? [one.batch] : []))
   const lost = new Map<FoundBatch, string[]>()
   for (const [sha256, batch] of missing)
     if (!isIn(stoodFor, position.get(sha256)!)) lost.set(batch, [...(lost.get(batch) ?? []), sha256])
@@ -181,6 +194,7 @@ function inOrder(found: ReadonlyMap<string, FoundBatch>, unusable: UnusableBatch
     heads: sorted.flatMap(({ sha256, batch }, at) => (batch === null || isIn(followed, at) ? [] : [sha256])),
     isBefore,
     among,
+    missing: [...new Set([...[...lost.values()].flat(), ...unread.filter((one) => !found.has(one))])],
     snapshots: batches.filter(({ header }) => header.isSnapshot).map(({ sha256 }) => sha256),
   }
 }

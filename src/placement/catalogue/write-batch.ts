@@ -65,11 +65,25 @@ export async function knownBatches(db: Queryable): Promise<string[]> {
   return [...new Set([...heads, ...followed, ...(await ownBatches(db, { since: null }))])]
 }
 
-/** What other batches the next one follows, too: it holds all that they say. It is a whole one. */
-export async function followHeads(tx: Queryable, heads: readonly string[]): Promise<void> {
-  const followed = heads.slice(0, MAX_PARENTS)
+/**
+ * What other batches the next one follows, too: it holds all that they say. It is a whole one. `unread`: those
+ * that they name and that are missing; they are known for no longer than that.
+ */
+export async function followHeads(
+  tx: Queryable,
+  { heads, unread }: { heads: readonly string[]; unread: readonly string[] },
+): Promise<void> {
   // Named by later batches, too, so that the next one may be missing.
-  await tx.updateTable('catalogue_state').set({ heads: followed, followed, is_snapshot_due: true }).execute()
+  const followed = heads.slice(0, MAX_PARENTS)
+  await tx
+    .updateTable('catalogue_state')
+    .set({ heads: followed, followed, unread: unread.slice(0, MAX_PARENTS), is_snapshot_due: true })
+    .execute()
+}
+
+/** The SHA-256 of batches that were missing when this database followed those that name them. */
+export async function unreadBatches(db: Queryable): Promise<string[]> {
+  return (await db.selectFrom('catalogue_state').select('unread').executeTakeFirstOrThrow()).unread
 }
 
 /** The catalogue was not kept for a while: the next batch holds everything. */
