@@ -114,8 +114,8 @@ type Loading = {
 async function loadBatch(tx: Tx, batch: FoundBatch, loading: Loading): Promise<void> {
   let stretch: ReadEntry[] = []
   for await (const part of readAgain(batch, loading.signal)) {
-    if (!('entry' in part)) continue
-    const entry = readEntry(part.entry)
+    if (!('entry' in part) && !('refused' in part)) continue
+    const entry = 'refused' in part ? part : readEntry(part.entry)
     if ('refused' in entry) {
       loading.refused.count += 1
       if (loading.refused.examples.length < MAX_EXAMPLES)

@@ -12,6 +12,7 @@ import { catalogueState, requireSnapshot, writeBatch } from '../../placement/cat
 import type { Placement } from '../../placement/placement.ts'
 import { everything, theseThings } from './collect.ts'
 import type { Subject } from './entries.ts'
+import { fittedEntries } from './fit-entry.ts'
 import { noteDirtyMonths, writeTexts } from './month-texts.ts'
 
 /** What one batch takes; the rest goes into the next one. */
@@ -87,7 +88,7 @@ async function writeChanges({ db, placement }: Parts, signal: AbortSignal | unde
       )
       return writeBatch(
         placement,
-        { state, entries },
+        { state, entries: fittedEntries(entries, placement.log) },
         async (tx) => {
           await noteDirtyMonths(tx, { assetIds: state.isSnapshotDue ? null : idsOf('asset'), months })
           await forgetThese(

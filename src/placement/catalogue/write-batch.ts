@@ -1,16 +1,18 @@
 /**
  * A batch of the catalogue is stored as an object like any other, which is replicated, proven and evicted.
  */
+import { createReadStream } from 'node:fs'
 import { sql } from 'kysely'
 import { loadInstallation } from '../../database/backups/installation.ts'
 import type { Queryable, Tx } from '../../database/connect.ts'
+import { AppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
 import { CATALOGUE_BATCH } from '../keys.ts'
 import { confirmLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { ingestStaged } from '../uploads/ingest.ts'
-import { stageStream } from '../uploads/stage.ts'
-import { MAX_PARENTS, packBatch } from './batch-format.ts'
+import { type StagedFile, stageStream } from '../uploads/stage.ts'
+import { MAX_PARENTS, packBatch, unpackBatch } from './batch-format.ts'
 
 /** After so many batches everything is written once more, so that nobody has to read thousands. */
 const BATCHES_TO_SNAPSHOT = 500
@@ -94,7 +96,7 @@ export async function requireSnapshot(tx: Queryable): Promise<void> {
 /**
  * Writes a batch that follows `state`. `commit` runs in the transaction that makes it count. A kill leaves a
  * staged file, which the sweep removes. @returns the id of the object
- * @throws RetryLater where another process has written one meanwhile
+ * @throws RetryLater where another process has written one meanwhile; AppError corrupt where it can't be read
  */
 export async function writeBatch(
   placement: Placement,
@@ -119,6 +121,7 @@ export async function writeBatch(
     ...(signal && { signal }),
   })
   const sha256 = staged.sha256.toString('hex')
+  await assertReadable(staged, count, signal)
   return ingestStaged(
     placement,
     {
@@ -145,6 +148,28 @@ export async function writeBatch(
       return objectId
     },
   )
+}
+
+/**
+ * One that could not be read would stand for all before it, which are removed. From here on its SHA-256 says
+ * that it is the same. @throws AppError corrupt
+ */
+async function assertReadable(
+  staged: StagedFile,
+  entries: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    let read = 0
+    for await (const part of unpackBatch(createReadStream(staged.path, { signal }))) {
+      if ('refused' in part) throw new AppError('corrupt', part.refused)
+      if ('sha256' in part) read = part.entries
+    }
+    if (read !== entries) throw new AppError('corrupt', `it has ${read} entries, and not ${entries}`)
+  } catch (error) {
+    await staged.discard()
+    throw error
+  }
 }
 
 /** The time that a key of the object tells: every replica's name is made of it. */
