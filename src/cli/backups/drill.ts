@@ -52,8 +52,10 @@ export async function drillRestore(
   })
 }
 
-function isGood({ assets, found, later }: DrillReport): boolean {
-  return found === assets && later.missing === 0 && later.unusable.length === 0
+/** Whether nothing would be lost, as far as the drill can tell. */
+export function isGood({ assets, found, later }: Pick<DrillReport, 'assets' | 'found' | 'later'>): boolean {
+  const isAllRead = later.unusable.length === 0 && later.refused.count === 0
+  return found === assets && later.missing === 0 && isAllRead
 }
 
 function describeDrill(report: DrillReport): string[] {

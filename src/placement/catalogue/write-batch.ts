@@ -88,7 +88,21 @@ export async function unreadBatches(db: Queryable): Promise<string[]> {
   return (await db.selectFrom('catalogue_state').select('unread').executeTakeFirstOrThrow()).unread
 }
 
-/** The catalogue was not kept for a while: the next batch holds everything. */
+/**
+ * Whether one since the last snapshot has no verified copy left: what it says is nowhere, and only a whole one
+ * says it again.
+ */
+export async function isBatchLost(db: Queryable): Promise<boolean> {
+  const { rows } = await sql`
+    select from catalogue_batch
+    where number >= (select max(number) from catalogue_batch where is_snapshot)
+      and not exists (select from replica
+        where replica.object_id = catalogue_batch.object_id and replica.state = 'verified')
+    limit 1`.execute(db)
+  return rows.length > 0
+}
+
+/** The catalogue was not kept for a while, or a batch of it was lost: the next one holds everything. */
 export async function requireSnapshot(tx: Queryable): Promise<void> {
   await tx.updateTable('catalogue_state').set({ is_snapshot_due: true }).execute()
 }
