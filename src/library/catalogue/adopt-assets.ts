@@ -27,7 +27,7 @@ export type AdoptingParts = {
   isRebuild: boolean
   /** For `assertReading`. */
   reading: string
-  /** Keys whose bytes are not what the catalogue says, or can't be read; and the assets that it says have them. */
+  /** Keys whose bytes are not what the catalogue says, or can't be read; and their assets by its word. */
   doubtful: Map<string, string>
   /** Sidecars, by their assets, that another one may take the place of. */
   replaceable: ReadonlyMap<string, string>

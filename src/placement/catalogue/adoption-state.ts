@@ -9,8 +9,8 @@ import type { UnusableBatch } from './find-batches.ts'
  * `assets`, `sidecars`: brought back. `byKeyAlone`: of these, those that no catalogue names. `already`: the
  * same bytes are there as another asset. `wrong`: what lies there is not what the catalogue says. `archived`:
  * it must be restored before it can be read. `unreadable`: the location gives none of it. `missing`,
- * `missingSidecars`: named, and found nowhere. `deletedLater`: in the database, and deleted by a later state of it; `trashed`: of
- * these, those that were put into the trash.
+ * `missingSidecars`: named, and found nowhere. `deletedLater`: in the database, and deleted by a later state
+ * of it; `trashed`: of these, those that were put into the trash.
  */
 export type CatalogueReport = {
   batches: number

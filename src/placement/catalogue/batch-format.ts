@@ -3,9 +3,9 @@
  * entries there are and the SHA-256 of all lines before it. What an entry says is the library's to know.
  *
  * A batch names those that its writer knew (`parents`) by the SHA-256 of their files: all that are kept, so
- * that one which is missing does not hide those before it. So which of two is newer is told by what they know,
- * and never by a clock: one of a restored or copied database does not name what was written after the state
- * that it goes on from, and does not stand for it.
+ * that one which is missing does not hide those before it. So which of two is newer is told by what they
+ * know, and never by a clock: one of a restored or copied database does not name what was written after the
+ * state that it goes on from, and does not stand for it.
  */
 import { createHash } from 'node:crypto'
 import { pipeline, Readable } from 'node:stream'
@@ -41,7 +41,8 @@ export type BatchPart =
   | { sha256: string; entries: number }
 
 /**
- * The bytes of a batch. `onEnd` is told how many entries it has. The reader refuses an entry of more than 4 MiB.
+ * The bytes of a batch. `onEnd` is told how many entries it has. The reader refuses an entry of more than
+ * 4 MiB.
  */
 export function packBatch(
   header: Omit<BatchHeader, 'glassine' | 'version'>,

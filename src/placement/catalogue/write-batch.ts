@@ -68,8 +68,8 @@ export async function knownBatches(db: Queryable): Promise<string[]> {
 }
 
 /**
- * What other batches the next one follows, too: it holds all that they say. It is a whole one. `unread`: those
- * that they name and that are missing; they are known for no longer than that.
+ * What other batches the next one follows, too: it holds all that they say. It is a whole one. `unread`:
+ * those that they name and that are missing; they are known for no longer than that.
  */
 export async function followHeads(
   tx: Queryable,
@@ -89,8 +89,8 @@ export async function unreadBatches(db: Queryable): Promise<string[]> {
 }
 
 /**
- * Whether one since the last snapshot has no verified copy left: what it says is nowhere, and only a whole one
- * says it again.
+ * Whether one since the last snapshot has no verified copy left: what it says is nowhere, and only a whole
+ * one says it again.
  */
 export async function isBatchLost(db: Queryable): Promise<boolean> {
   const { rows } = await sql`

@@ -1,4 +1,4 @@
-/** What was deleted for good, while the bucket keeps its bytes for weeks: nobody makes a photo of it again. */
+/** What was deleted for good, while the bucket keeps its bytes for weeks: no photo is made of it again. */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
