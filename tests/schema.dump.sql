@@ -292,8 +292,19 @@ create table catalogue_found (
   is_known boolean not null,
   is_gone boolean not null,
   entry jsonb not null,
+  is_there_already boolean not null default false,
   constraint catalogue_found_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'asset'::text, 'album'::text]))),
   constraint catalogue_found_pkey PRIMARY KEY (kind, id)
+);
+CREATE INDEX catalogue_found_keys ON public.catalogue_found USING gin ((((entry -> 'original'::text) -> 'keys'::text)) jsonb_path_ops) WHERE ((kind = 'asset'::text) AND (NOT is_gone));
+
+create table catalogue_left_over (
+  kind text not null,
+  id uuid not null,
+  is_there boolean not null,
+  entry jsonb not null,
+  constraint catalogue_left_over_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'asset'::text, 'album'::text]))),
+  constraint catalogue_left_over_pkey PRIMARY KEY (kind, id)
 );
 
 create table catalogue_state (
@@ -303,6 +314,8 @@ create table catalogue_state (
   adoption jsonb,
   drill jsonb,
   reading uuid,
+  followed text[] not null default '{}'::text[],
+  unread text[] not null default '{}'::text[],
   constraint catalogue_state_is_only_check CHECK (is_only),
   constraint catalogue_state_pkey PRIMARY KEY (is_only)
 );

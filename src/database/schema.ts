@@ -162,6 +162,8 @@ export type Schema = {
   catalogue_state: {
     is_only: Generated<boolean>
     heads: Generated<string[]>
+    followed: Generated<string[]>
+    unread: Generated<string[]>
     is_snapshot_due: Generated<boolean>
     adoption: NullableJson<Record<string, unknown>>
     drill: NullableJson<Record<string, unknown>>
@@ -174,6 +176,14 @@ export type Schema = {
     batch: string
     is_known: boolean
     is_gone: boolean
+    entry: Json
+    /** Left over by an earlier run, after which the asset was there. */
+    is_there_already: Generated<boolean>
+  }
+  catalogue_left_over: {
+    kind: 'user' | 'asset' | 'album'
+    id: string
+    is_there: boolean
     entry: Json
   }
   drill: { location_id: string; started_at: Timestamp; ends_at: Timestamp; actor: string }

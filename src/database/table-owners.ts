@@ -91,6 +91,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   catalogue_change: 'library/catalogue',
   catalogue_text: 'library/catalogue',
   catalogue_found: 'library/catalogue',
+  catalogue_left_over: 'library/catalogue',
   'note_catalogue_change()': 'library/catalogue',
   'note_catalogue_place()': 'library/catalogue',
   system_metadata: 'library/server',

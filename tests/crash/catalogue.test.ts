@@ -92,7 +92,8 @@ test('a killed adoption goes on where it was, and brings each photo back once', 
     delete from used_key where key in (select key from replica where object_id in (select object_id from late));
     delete from replica where object_id in (select object_id from late);
     delete from stored_object where id in (select object_id from late);
-    delete from catalogue_change; update catalogue_state set heads = '{}'; drop table late; commit`)
+    delete from catalogue_change; delete from catalogue_batch; update catalogue_state set heads = '{}';
+    drop table late; commit`)
   const { faults } = site.bucket
   const slow = faults.add({
     match: { operation: 'GetObject', key: /^users\/.*original/ },

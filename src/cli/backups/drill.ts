@@ -52,8 +52,10 @@ export async function drillRestore(
   })
 }
 
-function isGood({ assets, found, later }: DrillReport): boolean {
-  return found === assets && later.missing === 0 && later.unusable.length === 0
+/** Whether nothing would be lost, as far as the drill can tell. */
+export function isGood({ assets, found, later }: Pick<DrillReport, 'assets' | 'found' | 'later'>): boolean {
+  const isAllRead = later.unusable.length === 0 && later.refused.count === 0
+  return found === assets && later.missing === 0 && isAllRead
 }
 
 function describeDrill(report: DrillReport): string[] {
@@ -75,7 +77,6 @@ function describeDrill(report: DrillReport): string[] {
     lines.push(
       `${plural(later.deletedLater, 'asset')} that were deleted after the backup would be kept until you decide.`,
     )
-  for (const { location, key, reason } of later.unusable)
-    lines.push(`${location}: ${key} is not used: ${reason}`)
+  for (const { location, key, reason } of later.unusable) lines.push(`${location}: ${key}: ${reason}`)
   return lines
 }

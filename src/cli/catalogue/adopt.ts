@@ -154,14 +154,15 @@ export function describeReport(
     )
   if (report.missing > 0)
     lines.push(`${plural(report.missing, 'asset')} of the catalogue whose files are nowhere.`)
+  if (report.missingSidecars > 0)
+    lines.push(`${plural(report.missingSidecars, 'sidecar')} of the catalogue whose files are nowhere.`)
   if (report.deletedLater > 0)
     lines.push(
       trashDeleted && what === 'result'
         ? `${plural(report.deletedLater, 'asset')} that had been deleted later: ${count(report.trashed)} of them were put into the trash.`
         : `${plural(report.deletedLater, 'asset')} that had been deleted later are kept. To put them into the trash: glassine catalogue adopt --yes --trash-deleted`,
     )
-  for (const { location, key, reason } of report.unusable)
-    lines.push(`${location}: ${key} is not used: ${reason}`)
+  for (const { location, key, reason } of report.unusable) lines.push(`${location}: ${key}: ${reason}`)
   if (report.refused.count > 0)
     lines.push(
       `${plural(report.refused.count, 'line')} of the catalogue can't be believed, and left out:`,

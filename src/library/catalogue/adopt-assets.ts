@@ -27,8 +27,8 @@ export type AdoptingParts = {
   isRebuild: boolean
   /** For `assertReading`. */
   reading: string
-  /** Keys whose bytes are not what the catalogue says, or can't be read. */
-  doubtful: Set<string>
+  /** Keys whose bytes are not what the catalogue says, or can't be read; and their assets by its word. */
+  doubtful: Map<string, string>
   /** Sidecars, by their assets, that another one may take the place of. */
   replaceable: ReadonlyMap<string, string>
   signal: AbortSignal | undefined
@@ -50,15 +50,13 @@ export async function newEntryOf(db: Queryable, assetId: string): Promise<AssetE
   return (row?.entry as AssetEntry | undefined) ?? null
 }
 
-/** Whether any catalogue has ever said something of the asset. */
-async function isNamedAtAll(db: Queryable, assetId: string): Promise<boolean> {
-  const row = await db
-    .selectFrom('catalogue_found')
-    .select('id')
-    .where('kind', '=', 'asset')
-    .where('id', '=', assetId)
-    .executeTakeFirst()
-  return row !== undefined
+/** Whether any catalogue has ever said something of the asset, or says that its owner was removed. */
+async function isNamedAtAll(db: Queryable, assetId: string, ownerId: string): Promise<boolean> {
+  const { rows } = await sql`
+    select from catalogue_found
+    where (kind = 'asset' and id = ${assetId}::uuid) or (kind = 'user' and id = ${ownerId}::uuid and is_gone
+      and not exists (select from app_user where app_user.id = catalogue_found.id))`.execute(db)
+  return rows.length > 0
 }
 
 export async function hasAsset(db: Queryable, assetId: string): Promise<boolean> {
@@ -82,11 +80,11 @@ export async function adoptOriginal(
   if (!(await hasUser(db, entry.owner))) return false
   // Brought back a moment ago, as this or as a copy of another one.
   if (await isNamed(db, { locationId: location.id, key: knownKey(key) })) return true
-  const read = await readRight(parts, location, key, entry.original)
+  const read = await readRight(parts, location, key, entry, entry.original)
   if (read === null) return false
   if (read.sha1 !== entry.sha1) {
     report.wrong += 1
-    parts.doubtful.add(key)
+    parts.doubtful.set(key, entry.id)
     placement.log.warn({ location: location.id, key }, 'the catalogue says another SHA-1 of a file')
     return false
   }
@@ -102,18 +100,19 @@ export async function adoptOriginal(
     }),
   )
   if (isDone) report.assets += 1
-  else await keepAsCopy(parts, location, entry, read)
+  else await keepAsCopy(parts, location, { owner: entry.owner, wasSentAgain: entry.trashedAt === null }, read)
   return true
 }
 
 /**
- * The same bytes are there as another asset, of before a deletion, say, after which they were sent again:
- * they are a copy of its original too, and may be the only one that is left.
+ * The owner has the same bytes as an asset already, of before a deletion, say, after which they were sent
+ * again: they are a copy of its original too, and may be the only one that is left. `adoptObject` compares
+ * their SHA-256 with that of the ledger. `wasSentAgain`: after the asset was thrown away, so that it is kept.
  */
 async function keepAsCopy(
   { db, placement }: AdoptingParts,
   location: Location,
-  { owner, trashedAt }: AssetEntry,
+  { owner, wasSentAgain }: { owner: string; wasSentAgain: boolean },
   read: ReadBytes,
 ): Promise<void> {
   const asset = await db
@@ -130,30 +129,24 @@ async function keepAsCopy(
   }
   await db.transaction().execute(async (tx) => {
     await adoptObject(tx, placement, location, object, read)
-    // Sent again after it was thrown away, it was kept.
-    if (trashedAt === null) await restoreFromTrash(tx, { userId: owner }, [asset.id])
+    if (wasSentAgain) await restoreFromTrash(tx, { userId: owner }, [asset.id])
   })
 }
 
-/** Another copy of an asset's original, at another location than the first. */
+/**
+ * A copy of the original of an asset that is there: at another location than the first, or in place of one
+ * that was lost. Such a repair has made another object of the same bytes.
+ */
 export async function adoptCopy(
   parts: AdoptingParts,
   location: Location,
   key: string,
   entry: AssetEntry,
 ): Promise<void> {
-  const { db, placement } = parts
-  const asset = await db
-    .selectFrom('asset')
-    .select('original_object_id as objectId')
-    .where('id', '=', entry.id)
-    .where('owner_id', '=', entry.owner)
-    .executeTakeFirst()
-  if (asset?.objectId !== entry.original.id) return
-  const read = await readRight(parts, location, key, entry.original)
-  if (read === null) return
-  const object = { ...entry.original, ownerId: entry.owner, assetId: entry.id, kind: 'original' as const }
-  await db.transaction().execute((tx) => adoptObject(tx, placement, location, object, read))
+  if (await isNamed(parts.db, { locationId: location.id, key: knownKey(key) })) return
+  const read = await readRight(parts, location, key, entry, entry.original)
+  // What is in the trash here is there by a decision of before, or of since: another copy changes neither.
+  if (read !== null) await keepAsCopy(parts, location, { owner: entry.owner, wasSentAgain: false }, read)
 }
 
 async function insertFound(tx: Tx, entry: AssetEntry, read: ReadBytes): Promise<void> {
@@ -232,7 +225,7 @@ export async function adoptByKeyAlone(
   const { db, placement, report, isRebuild, signal } = parts
   const name = `${assetId}.${listed.key.split('.').at(-1)}`
   const format = formatOf(name)
-  if (format === null || (await isNamedAtAll(db, assetId))) return
+  if (format === null || (await isNamedAtAll(db, assetId, ownerId))) return
   if (!(await hasUser(db, ownerId))) {
     if (!isRebuild || !(await adoptUnknownUser(db, ownerId))) return
     report.users += 1
@@ -267,7 +260,7 @@ export async function adoptByKeyAlone(
       await enqueueProcessing(tx, { id: assetId, ownerId })
     }),
   )
-  if (!isDone) return
+  if (!isDone) return keepAsCopy(parts, location, { owner: ownerId, wasSentAgain: true }, read)
   report.assets += 1
   report.byKeyAlone += 1
 }
@@ -277,12 +270,13 @@ export async function readRight(
   { report, placement, doubtful, signal }: AdoptingParts,
   location: Location,
   key: string,
+  { id: assetId }: Pick<AssetEntry, 'id'>,
   { size, sha256 }: { size: number; sha256: string },
 ): Promise<ReadBytes | null> {
   const read = await readBytes({ placement, location }, key, size, signal)
   if (read === 'absent') return null
   if (typeof read !== 'string' && read.sha256 === sha256) return read
-  doubtful.add(key)
+  doubtful.set(key, assetId)
   if (read === 'archived' || read === 'unreadable') {
     report[read] += 1
     return null

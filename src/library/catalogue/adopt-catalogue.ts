@@ -12,27 +12,18 @@ import {
   type CatalogueReport,
   catalogueAdoption,
   emptyCatalogueReport,
-  leftOver,
   ownHeads,
   saveCatalogueAdoption,
 } from '../../placement/catalogue/adoption-state.ts'
 import { followHeads } from '../../placement/catalogue/write-batch.ts'
-import { partsOfKey } from '../../placement/keys.ts'
-import { type Difference, listLocation } from '../../placement/listing/list-location.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { confirmLocationNow } from '../../placement/replica-io/mark-bad.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { wakeJobs } from '../../queue/wake.ts'
-import {
-  type AdoptingParts,
-  adoptByKeyAlone,
-  adoptCopy,
-  adoptOriginal,
-  hasAsset,
-  newEntryOf,
-} from './adopt-assets.ts'
+import type { AdoptingParts } from './adopt-assets.ts'
 import { adoptChanges } from './adopt-changes.ts'
+import { adoptFiles } from './adopt-files.ts'
 import {
   adoptAlbumAssets,
   adoptAlbumCovers,
@@ -42,13 +33,12 @@ import {
   restoreUsersAsLater,
   usersNotMade,
 } from './adopt-people.ts'
-import { adoptSidecar, replaceableSidecars } from './adopt-sidecars.ts'
-import type { AssetEntry } from './entries.ts'
+import { countMissingSidecars, replaceableSidecars } from './adopt-sidecars.ts'
+import { countMissing, keepLeftOver } from './left-over.ts'
 import { type Found, loadFound } from './load-found.ts'
 
 /** Between two notes of the progress. */
 const NOTE_MS = 1_000
-const PAGE = 200
 
 /** Has a job do it; one that is under way goes on. */
 export async function beginCatalogueAdoption(
@@ -115,7 +105,7 @@ export async function adoptCatalogue(
     report,
     isRebuild: options.isRebuild,
     reading: found.reading,
-    doubtful: new Set(),
+    doubtful: new Map(),
     replaceable: await replaceableSidecars(db, found.isLater),
     signal,
   }
@@ -130,20 +120,12 @@ export async function adoptCatalogue(
   report.users += await adoptUsers(db, { areAdmins: options.isRebuild && !hadUsers })
   await tellUsersNotMade(db, report)
   report.albums += await adoptAlbums(db)
-  for (const location of places) {
-    let looked = 0
-    for await (const entry of listLocation(placement, location, { signal })) {
-      signal?.throwIfAborted()
-      looked += 1
-      await lookAt(parts, location, entry)
-      await note(`${location.id}: ${looked} files looked at, ${report.assets} photos and videos brought back`)
-    }
-  }
-  await adoptByTheirKeys(parts, places)
+  await adoptFiles(parts, places, note)
   await adoptLivePhotos(db)
   await adoptAlbumAssets(db)
   await adoptAlbumCovers(db)
   report.missing = await countMissing(db)
+  report.missingSidecars = await countMissingSidecars(db, parts)
   await db.transaction().execute(async (tx) => {
     await assertReading(tx, found.reading)
     report.deletedLater = await countDeletedLater(tx, found)
@@ -155,10 +137,10 @@ export async function adoptCatalogue(
   }
   await db.transaction().execute(async (tx) => {
     await assertReading(tx, found.reading)
-    // Where something was left over, those batches stay what this database does not know: once they are
-    // followed, no later run would bring it back.
-    if (leftOver(report) === 0)
-      await followHeads(tx, found.heads.length > 0 ? found.heads : await ownHeads(tx))
+    // Else a later run would take what people delete from now on for what it has to bring back.
+    await keepLeftOver(tx, parts)
+    const heads = found.heads.length > 0 ? found.heads : await ownHeads(tx)
+    await followHeads(tx, { heads, unread: found.missing })
     await saveCatalogueAdoption(tx, done)
     await sql`delete from catalogue_found`.execute(tx)
   })
@@ -167,54 +149,6 @@ export async function adoptCatalogue(
     'what the catalogue says was taken over',
   )
   return done
-}
-
-/** Files that no replica names, and that are no leftovers of what this ledger has given up itself. */
-async function lookAt(parts: AdoptingParts, location: Location, entry: Difference): Promise<void> {
-  if (entry.replica !== null || entry.stray !== 'unknown') return
-  const { listed } = entry
-  const named = partsOfKey(listed.key)
-  if (named === null || named.assetId === null) return
-  if (named.kind !== 'original' && named.kind !== 'sidecar') return
-  const { ownerId, assetId } = named
-  const found = await newEntryOf(parts.db, assetId)
-  const isThere = await hasAsset(parts.db, assetId)
-  const isRight = found !== null && found.owner === ownerId
-  if (named.kind === 'sidecar') {
-    if (isRight && isThere && found.sidecar?.size === listed.size)
-      await adoptSidecar(parts, location, listed.key, found)
-    return
-  }
-  if (isRight) {
-    if (found.original.size !== listed.size) return
-    // The same original at a second location.
-    if (isThere) await adoptCopy(parts, location, listed.key, found)
-    else await adoptOriginal(parts, location, listed.key, found)
-    return
-  }
-  if (!isThere) await adoptByKeyAlone(parts, location, listed, { ownerId, assetId })
-}
-
-/** Those whose keys have another asset's id, or that this ledger knew before without an asset. */
-async function adoptByTheirKeys(parts: AdoptingParts, places: readonly Location[]): Promise<void> {
-  let after = '00000000-0000-0000-0000-000000000000'
-  for (;;) {
-    const { rows } = await sql<{ entry: AssetEntry }>`
-      select entry from catalogue_found found
-      where kind = 'asset' and not is_gone and not is_known and id > ${after}::uuid
-        and not exists (select from asset where asset.id = found.id)
-      order by id limit ${PAGE}`.execute(parts.db)
-    const last = rows.at(-1)
-    if (last === undefined) return
-    for (const { entry } of rows)
-      for (const location of places) {
-        const key = entry.original.keys[location.id]
-        parts.signal?.throwIfAborted()
-        if (key === undefined || parts.doubtful.has(key)) continue
-        if (await adoptOriginal(parts, location, key, entry)) break
-      }
-    after = last.entry.id
-  }
 }
 
 /** Whose address somebody else has here: their photos stay where they are. */
@@ -227,20 +161,6 @@ async function tellUsersNotMade(db: Queryable, { refused }: CatalogueReport): Pr
 
 async function hasAnyUser(db: Queryable): Promise<boolean> {
   return (await db.selectFrom('app_user').select('id').limit(1).executeTakeFirst()) !== undefined
-}
-
-/**
- * Of `catalogue_found found`: an asset of a later state that is not there, as itself or as the same bytes.
- */
-export const IS_LACKING = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
-  and not exists (select from asset where asset.id = found.id)
-  and not exists (select from asset where owner_id = (found.entry ->> 'owner')::uuid
-    and checksum = decode(found.entry ->> 'sha1', 'hex'))`
-
-export async function countMissing(db: Queryable): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select count(*)::float8 as count from catalogue_found found where ${IS_LACKING}`.execute(db)
-  return rows[0]!.count
 }
 
 /**

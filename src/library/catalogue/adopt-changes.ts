@@ -5,7 +5,7 @@ import type { Queryable } from '../../database/connect.ts'
  * An asset that the database has, and that a batch which the database did not know describes with the same
  * bytes.
  */
-const AS_A_LATER_STATE_HAD_IT = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
+const AS_A_LATER_STATE_HAD_IT = sql`found.kind = 'asset' and not found.is_gone and not found.is_known and not found.is_there_already
   and asset.id = found.id and asset.owner_id = (entry ->> 'owner')::uuid
   and asset.checksum = decode(entry ->> 'sha1', 'hex')`
 

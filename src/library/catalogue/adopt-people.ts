@@ -12,6 +12,8 @@ import { lockUsers } from '../users/users.ts'
  * that it did know, it has given up itself.
  */
 const IS_NEW = sql`not found.is_gone and not found.is_known`
+/** And of an asset that was not there after an earlier run: what people have done with it since stays. */
+const IS_NEW_HERE = sql`${IS_NEW} and not found.is_there_already`
 
 /**
  * Makes the users. Their passwords are in no catalogue: nobody can log in as one of them before an
@@ -109,7 +111,7 @@ export async function adoptAlbumAssets(db: Queryable): Promise<number> {
     cross join jsonb_array_elements(entry -> 'albums') as held
     join album on album.id = (held ->> 'id')::uuid
     join album_user on album_user.album_id = album.id and album_user.user_id = asset.owner_id
-    where found.kind = 'asset' and ${IS_NEW} and asset.owner_id = (entry ->> 'owner')::uuid
+    where found.kind = 'asset' and ${IS_NEW_HERE} and asset.owner_id = (entry ->> 'owner')::uuid
     on conflict do nothing returning asset_id`.execute(db)
   return rows.length
 }
@@ -131,7 +133,7 @@ export async function adoptLivePhotos(db: Queryable): Promise<void> {
   await sql`
     update asset set live_photo_video_id = film.id
     from catalogue_found found, asset film
-    where found.kind = 'asset' and ${IS_NEW} and asset.id = found.id and asset.live_photo_video_id is null
+    where found.kind = 'asset' and ${IS_NEW_HERE} and asset.id = found.id and asset.live_photo_video_id is null
       and film.id = (entry ->> 'livePhotoVideo')::uuid and film.id <> asset.id and film.owner_id = asset.owner_id
       and film.type = 'VIDEO' and film.visibility = 'hidden'`.execute(db)
 }

@@ -2,10 +2,13 @@
  * Brings sidecars back. One that an asset has is given up for another one only where that is of a state that
  * knew all that this database had written, and nobody has changed the asset here since.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
+import { uuidArray } from '../../database/statements/uuid-array.ts'
 import { adoptObject } from '../../placement/catalogue/adopt-object.ts'
+import { knownKey } from '../../placement/keys.ts'
 import type { Location } from '../../placement/location.ts'
+import { isNamed } from '../../placement/replica-io/adopt-bytes.ts'
 import { setAssetFile } from '../assets/asset-files.ts'
 import { enqueueProcessing } from '../assets/enqueue-processing.ts'
 import { type AdoptingParts, adoptOrThrow, NotThis, readRight, settle } from './adopt-assets.ts'
@@ -33,6 +36,36 @@ export async function replaceableSidecars(
   return new Map(rows.flatMap(({ id, objectId, batch }) => (isLater(batch) ? [[id, objectId]] : [])))
 }
 
+/**
+ * Of `catalogue_found found`: an asset that is there as a later state had it, without the sidecar that it had
+ * then. One that has another sidecar counts as well: whether that may be replaced is asked for each.
+ */
+export const SIDECAR_IS_LACKING = sql`found.kind = 'asset' and not found.is_gone and not found.is_known
+  and found.entry -> 'sidecar' <> 'null'
+  and exists (select from asset where asset.id = found.id and asset.owner_id = (found.entry ->> 'owner')::uuid
+    and checksum = decode(found.entry ->> 'sha1', 'hex'))
+  and not exists (select from asset_file file where file.asset_id = found.id and file.kind = 'sidecar'
+    and file.object_id::text = found.entry -> 'sidecar' ->> 'id')`
+
+/**
+ * Of `catalogue_found found`: its sidecar was found nowhere. One that must not replace another one is not
+ * missed.
+ */
+export function isSidecarMissing({ replaceable }: Pick<AdoptingParts, 'replaceable'>): RawBuilder<unknown> {
+  const objects = uuidArray([...replaceable.values()])
+  return sql`${SIDECAR_IS_LACKING} and not exists (select from asset_file has
+    where has.asset_id = found.id and has.kind = 'sidecar' and has.object_id <> all(${objects}::uuid[]))`
+}
+
+export async function countMissingSidecars(
+  db: Queryable,
+  parts: Pick<AdoptingParts, 'replaceable'>,
+): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::float8 as count from catalogue_found found where ${isSidecarMissing(parts)}`.execute(db)
+  return rows[0]!.count
+}
+
 /** Of the sidecar under this key, whose asset is there. */
 export async function adoptSidecar(
   parts: AdoptingParts,
@@ -42,16 +75,18 @@ export async function adoptSidecar(
 ): Promise<void> {
   const { db, placement, report } = parts
   const { sidecar } = entry
-  if (sidecar === null) return
+  // One that is named was brought back a moment ago, or is another object's.
+  if (sidecar === null || (await isNamed(db, { locationId: location.id, key: knownKey(key) }))) return
   const now = await assetOf(db, entry)
   if (now === null) {
+    parts.doubtful.set(key, entry.id)
     report.refused.count += 1
     if (report.refused.examples.length < MAX_EXAMPLES)
       report.refused.examples.push(`${key}: the asset of this sidecar is another user's, or of another file`)
     return
   }
   if (!mayHave(parts, entry, now.sidecar)) return
-  const read = await readRight(parts, location, key, sidecar)
+  const read = await readRight(parts, location, key, entry, sidecar)
   if (read === null) return
   const object = { ...sidecar, ownerId: entry.owner, assetId: entry.id, kind: 'sidecar' as const }
   if (now.sidecar === sidecar.id) {

@@ -2,16 +2,24 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
 import { uuidArray } from '../../database/statements/uuid-array.ts'
+import { allLeftBehind, type LeftBehind, leftBehindOf } from '../../placement/catalogue/left-behind.ts'
 import { placesOfObjects } from '../../placement/ledger/object-sql.ts'
 import type { AlbumEntry, AssetEntry, Entry, Subject, UserEntry } from './entries.ts'
+import { IS_STILL_WANTED } from './left-over.ts'
 
 const PAGE = 500
 
-/** Everything: users, then albums, then assets. */
+/**
+ * Everything: users, then albums, then assets; what could not be brought back, which this state stands for;
+ * and what is gone while its bytes are still there.
+ */
 export async function* everything(db: Queryable): AsyncGenerator<Entry> {
   for await (const rows of pages((after) => users(db, sql`id > ${after}::uuid`))) yield* rows
   for await (const rows of pages((after) => albums(db, sql`album.id > ${after}::uuid`))) yield* rows
   for await (const rows of pages((after) => assets(db, sql`asset.id > ${after}::uuid`))) yield* rows
+  yield* leftOver(db)
+  const told = new Set<string>()
+  for await (const page of allLeftBehind(db)) yield* await goneOf(db, page, told)
 }
 
 /** These, as they are now; those that are not there are gone. */
@@ -30,8 +38,51 @@ export async function* theseThings(
       const found = await read(db, sql`${column} = any(${uuidArray(wanted)}::uuid[])`)
       yield* found
       const there = new Set(found.map(idOf))
-      for (const id of wanted) if (!there.has(id)) yield { gone: { kind, id } }
+      const gone = wanted.filter((id) => !there.has(id))
+      for (const id of gone) yield { gone: { kind, id } }
+      if (kind === 'asset' && gone.length > 0)
+        yield* await goneOf(db, await leftBehindOf(db, gone), new Set(gone))
     }
+}
+
+/** Of what the last adoption has left over, what is still not there. */
+async function* leftOver(db: Queryable): AsyncGenerator<Entry> {
+  for (const [kind, table] of [
+    ['user', 'app_user'],
+    ['album', 'album'],
+    ['asset', 'asset'],
+  ] as const)
+    for await (const rows of pages(async (after) => {
+      const { rows } = await sql<{ entry: object }>`
+        select entry from catalogue_left_over one where kind = ${kind} and id > ${after}::uuid
+          and ${IS_STILL_WANTED} and not exists (select from ${sql.table(table)} there where there.id = one.id)
+        order by id limit ${PAGE}`.execute(db)
+      return rows.map(({ entry }) => ({ [kind]: entry }) as Entry)
+    }))
+      yield* rows
+}
+
+/** Of what was left behind, the assets and users that are not there, but for those that were `told`. */
+async function goneOf(db: Queryable, left: readonly LeftBehind[], told: Set<string>): Promise<Entry[]> {
+  const named = {
+    asset: [...new Set(left.flatMap(({ assetIds }) => assetIds))],
+    user: [...new Set(left.map(({ ownerId }) => ownerId))],
+  }
+  const gone: Entry[] = []
+  for (const [kind, table] of [
+    ['user', 'app_user'],
+    ['asset', 'asset'],
+  ] as const) {
+    const ids = named[kind].filter((id) => !told.has(id))
+    const { rows } = await sql<{ id: string }>`
+      select id from unnest(${uuidArray(ids)}::uuid[]) as left_behind (id)
+      where not exists (select from ${sql.table(table)} there where there.id = left_behind.id)`.execute(db)
+    for (const { id } of rows) {
+      told.add(id)
+      gone.push({ gone: { kind, id } })
+    }
+  }
+  return gone
 }
 
 async function* pages(read: (after: string) => Promise<Entry[]>): AsyncGenerator<Entry[]> {

@@ -11,6 +11,9 @@ import { isRealDay, isStorableTime, tryWallClock } from '../wall-clock.ts'
 /** Of one object: that of the largest bucket. */
 const MAX_BYTES = 50 * 2 ** 40
 const MAX_REASON = 250
+/** Of one asset; and of one album. With the longest description, their lines have less than 2 MiB. */
+export const MAX_ALBUMS = 10_000
+export const MAX_MEMBERS = 10_000
 /**
  * PostgreSQL takes neither a zero byte nor half of a character; the whole batch would be tried again for
  * ever.
@@ -95,7 +98,7 @@ const ASSET = z.strictObject({
   livePhotoVideo: ID.nullable(),
   isEmbedded: z.boolean(),
   durationMs: z.int().min(0).nullable(),
-  albums: z.array(z.strictObject({ id: ID, since: TIME })).max(10_000),
+  albums: z.array(z.strictObject({ id: ID, since: TIME })).max(MAX_ALBUMS),
   said: SAID.nullable(),
 })
 
@@ -107,7 +110,9 @@ const ALBUM = z.strictObject({
   /** The asset that is shown for it. */
   cover: ID.nullable(),
   createdAt: TIME,
-  members: z.array(z.strictObject({ user: ID, role: z.enum(['owner', 'editor', 'viewer']) })).max(10_000),
+  members: z
+    .array(z.strictObject({ user: ID, role: z.enum(['owner', 'editor', 'viewer']) }))
+    .max(MAX_MEMBERS),
 })
 
 const GONE = z.strictObject({ kind: z.enum(['user', 'asset', 'album']), id: ID })

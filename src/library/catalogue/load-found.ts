@@ -13,8 +13,10 @@ import {
   readAgain,
   type UnusableBatch,
 } from '../../placement/catalogue/find-batches.ts'
+import { knownBatches, unreadBatches } from '../../placement/catalogue/write-batch.ts'
 import type { Location } from '../../placement/location.ts'
 import { type ReadEntry, readEntry } from './entries.ts'
+import { layLeftOver } from './left-over.ts'
 
 const STRETCH = 500
 const MAX_EXAMPLES = 20
@@ -29,6 +31,8 @@ export type Found = {
   unusable: UnusableBatch[]
   refused: { count: number; examples: string[] }
   heads: string[]
+  /** The SHA-256 of those that others name and that are not found, and no snapshot stands for. */
+  missing: string[]
   hasAll: boolean
   /** For `assertReading`. */
   reading: string
@@ -56,8 +60,9 @@ export async function loadFound(
     onProgress?: ((text: string) => void) | undefined
   },
 ): Promise<Found> {
+  const unread = await unreadBatches(db)
   const found = await findBatches(locations, installation, {
-    signal,
+    ...{ signal, unread },
     onRead: (count) => onProgress?.(`reading the catalogue: ${count} files`),
   })
   const isComplete = await isCatalogueComplete(db)
@@ -66,7 +71,9 @@ export async function loadFound(
     await sql`truncate catalogue_found`.execute(tx)
     return begun
   })
-  const isKnown = (sha256: string) => heads.some((head) => head === sha256 || found.isBefore(sha256, head))
+  // By all of their names: the newest may be missing at the locations.
+  const isAmongKnown = found.among([...heads, ...(await knownBatches(db))])
+  const isKnown = (sha256: string) => isAmongKnown(sha256) && !unread.includes(sha256)
   const refused = { count: 0, examples: [] as string[] }
   const madeAt = new Map(found.batches.map(({ sha256, header }) => [sha256, Date.parse(header.madeAt)]))
   for (const batch of found.batches) {
@@ -77,6 +84,10 @@ export async function loadFound(
       await loadBatch(tx, batch, { found, madeAt, isKnown: isKnown(batch.sha256), refused, signal })
     })
   }
+  await db.transaction().execute(async (tx) => {
+    await assertReading(tx, reading)
+    await layLeftOver(tx)
+  })
   const { unusable } = found
   const isAllRead = isComplete && refused.count === 0 && unusable.length === 0
   const hasAll =
@@ -87,7 +98,7 @@ export async function loadFound(
   const isLater = (batch: string) => heads.length > 0 && heads.every((head) => found.isBefore(head, batch))
   return {
     ...{ batches: found.batches.length, unusable, refused, heads: found.heads },
-    ...{ hasAll, isLater, reading },
+    ...{ missing: found.missing, hasAll, isLater, reading },
   }
 }
 
@@ -103,8 +114,8 @@ type Loading = {
 async function loadBatch(tx: Tx, batch: FoundBatch, loading: Loading): Promise<void> {
   let stretch: ReadEntry[] = []
   for await (const part of readAgain(batch, loading.signal)) {
-    if (!('entry' in part)) continue
-    const entry = readEntry(part.entry)
+    if (!('entry' in part) && !('refused' in part)) continue
+    const entry = 'refused' in part ? part : readEntry(part.entry)
     if ('refused' in entry) {
       loading.refused.count += 1
       if (loading.refused.examples.length < MAX_EXAMPLES)

@@ -14,7 +14,8 @@ import {
 import { partsOfKey } from '../../placement/keys.ts'
 import type { Location } from '../../placement/location.ts'
 import type { Placement } from '../../placement/placement.ts'
-import { catalogueLocations, countDeletedLater, IS_LACKING } from './adopt-catalogue.ts'
+import { catalogueLocations, countDeletedLater } from './adopt-catalogue.ts'
+import { IS_LACKING } from './left-over.ts'
 import { loadFound } from './load-found.ts'
 
 const PAGE = 1_000
@@ -52,7 +53,10 @@ export async function foreseeAdoption(
   for (const location of places) {
     let page: { assetId: string; key: string }[] = []
     const endPage = async () => {
-      for (const id of await withoutAsset(db, page)) if (lacking.has(id)) there.add(id)
+      const unknown = new Set(await withoutAsset(db, page))
+      for (const id of unknown) if (lacking.has(id)) there.add(id)
+      const others = page.filter(({ assetId }) => unknown.has(assetId) && !lacking.has(assetId))
+      for (const id of await namedByTheirKeys(db, location.id, others)) if (lacking.has(id)) there.add(id)
       page = []
     }
     for await (const { key } of location.backend.list('users/', signal ? { signal } : {})) {
@@ -78,6 +82,20 @@ async function withoutAsset(
   const { rows } = await sql<{ id: string }>`
     select distinct id from unnest(${page.map(({ assetId }) => assetId)}::uuid[]) as listed (id)
     where not exists (select from asset where asset.id = listed.id)`.execute(db)
+  return rows.map(({ id }) => id)
+}
+
+/** Assets whose files have keys with another asset's id: an upload has repaired them. */
+async function namedByTheirKeys(
+  db: Queryable,
+  locationId: string,
+  page: readonly { key: string }[],
+): Promise<string[]> {
+  if (page.length === 0) return []
+  const { rows } = await sql<{ id: string }>`
+    select id from unnest(${page.map(({ key }) => key)}::text[]) as listed (key)
+    join catalogue_found on kind = 'asset' and not is_gone
+      and entry -> 'original' -> 'keys' @> jsonb_build_object(${locationId}::text, listed.key)`.execute(db)
   return rows.map(({ id }) => id)
 }
 

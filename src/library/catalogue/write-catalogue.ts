@@ -8,10 +8,16 @@ import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import { catalogueAdoption } from '../../placement/catalogue/adoption-state.ts'
 import { retireBatches } from '../../placement/catalogue/retire-batches.ts'
-import { catalogueState, requireSnapshot, writeBatch } from '../../placement/catalogue/write-batch.ts'
+import {
+  catalogueState,
+  isBatchLost,
+  requireSnapshot,
+  writeBatch,
+} from '../../placement/catalogue/write-batch.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { everything, theseThings } from './collect.ts'
 import type { Subject } from './entries.ts'
+import { fittedEntries } from './fit-entry.ts'
 import { noteDirtyMonths, writeTexts } from './month-texts.ts'
 
 /** What one batch takes; the rest goes into the next one. */
@@ -47,7 +53,10 @@ export async function writeCatalogue(
       throw new AppError('conflict', 'What the catalogues have is being brought back: write it after that')
     return { batch: null, texts: 0, retired: 0 }
   }
-  const batch = (await isDue(db, isNow ? 0 : everyMs)) ? await writeChanges({ db, placement }, signal) : null
+  const isLost = await isBatchLost(db)
+  if (isLost) await requireSnapshot(db)
+  const batch =
+    isLost || (await isDue(db, isNow ? 0 : everyMs)) ? await writeChanges({ db, placement }, signal) : null
   const texts = await writeTexts(placement, { isNow, signal })
   const retired = await retireBatches(placement)
   return { batch, texts, retired }
@@ -87,7 +96,7 @@ async function writeChanges({ db, placement }: Parts, signal: AbortSignal | unde
       )
       return writeBatch(
         placement,
-        { state, entries },
+        { state, entries: fittedEntries(entries, placement.log) },
         async (tx) => {
           await noteDirtyMonths(tx, { assetIds: state.isSnapshotDue ? null : idsOf('asset'), months })
           await forgetThese(

@@ -8,9 +8,9 @@ import type { UnusableBatch } from './find-batches.ts'
 /**
  * `assets`, `sidecars`: brought back. `byKeyAlone`: of these, those that no catalogue names. `already`: the
  * same bytes are there as another asset. `wrong`: what lies there is not what the catalogue says. `archived`:
- * it must be restored before it can be read. `unreadable`: the location gives none of it. `missing`: named,
- * and found nowhere. `deletedLater`: in the database, and deleted by a later state of it; `trashed`: of
- * these, those that were put into the trash.
+ * it must be restored before it can be read. `unreadable`: the location gives none of it. `missing`,
+ * `missingSidecars`: named, and found nowhere. `deletedLater`: in the database, and deleted by a later state
+ * of it; `trashed`: of these, those that were put into the trash.
  */
 export type CatalogueReport = {
   batches: number
@@ -26,6 +26,7 @@ export type CatalogueReport = {
   archived: number
   unreadable: number
   missing: number
+  missingSidecars: number
   deletedLater: number
   trashed: number
 }
@@ -51,7 +52,7 @@ export function emptyCatalogueReport(): CatalogueReport {
     unusable: [],
     refused: { count: 0, examples: [] },
     ...none,
-    ...{ archived: 0, unreadable: 0, missing: 0, deletedLater: 0, trashed: 0 },
+    ...{ archived: 0, unreadable: 0, missing: 0, missingSidecars: 0, deletedLater: 0, trashed: 0 },
   }
 }
 
@@ -128,8 +129,8 @@ export async function forgetCatalogueAdoption(client: pg.ClientBase): Promise<vo
 
 /** Files that it has named, and could not bring back; a later run may. */
 export function leftOver(report: CatalogueReport): number {
-  const { wrong, missing, archived, unreadable, refused, unusable } = report
-  return wrong + missing + archived + unreadable + refused.count + unusable.length
+  const { wrong, missing, missingSidecars, archived, unreadable, refused, unusable } = report
+  return wrong + missing + missingSidecars + archived + unreadable + refused.count + unusable.length
 }
 
 /** How the last restore drill went, as it was told; null: there was none. */

@@ -2,9 +2,10 @@
  * A batch of the catalogue: gzip of lines of JSON. The first line is the header, the last one says how many
  * entries there are and the SHA-256 of all lines before it. What an entry says is the library's to know.
  *
- * A batch names those that its writer knew (`parents`) by the SHA-256 of their files. So which of two is
- * newer is told by what they know, and never by a clock: one of a restored or copied database does not name
- * what was written after the state that it goes on from, and does not stand for it.
+ * A batch names those that its writer knew (`parents`) by the SHA-256 of their files: all that are kept, so
+ * that one which is missing does not hide those before it. So which of two is newer is told by what they
+ * know, and never by a clock: one of a restored or copied database does not name what was written after the
+ * state that it goes on from, and does not stand for it.
  */
 import { createHash } from 'node:crypto'
 import { pipeline, Readable } from 'node:stream'
@@ -13,9 +14,11 @@ import { z } from 'zod'
 import { AppError } from '../../errors.ts'
 
 const VERSION = 1
-const MAX_LINE_BYTES = 1024 * 1024
+/** More than twice what the longest entry has that is believed. */
+const MAX_LINE_BYTES = 4 * 1024 * 1024
 const PIECE_BYTES = 64 * 1024
-const MAX_PARENTS = 1_000
+/** Twice what lies between three snapshots; their line has less than half of what a line may have. */
+export const MAX_PARENTS = 4_000
 
 const SHA256 = z.string().regex(/^[0-9a-f]{64}$/)
 const HEADER = z.strictObject({
@@ -30,9 +33,17 @@ const HEADER = z.strictObject({
 const END = z.strictObject({ end: z.literal(true), entries: z.int().min(0), sha256: SHA256 })
 
 export type BatchHeader = z.output<typeof HEADER>
-export type BatchPart = { header: BatchHeader } | { entry: unknown } | { sha256: string; entries: number }
+/** `refused`: why a line is none, while all others can be read. */
+export type BatchPart =
+  | { header: BatchHeader }
+  | { entry: unknown }
+  | { refused: string }
+  | { sha256: string; entries: number }
 
-/** The bytes of a batch. `onEnd` is told how many entries it has. */
+/**
+ * The bytes of a batch. `onEnd` is told how many entries it has. The reader refuses an entry of more than
+ * 4 MiB.
+ */
 export function packBatch(
   header: Omit<BatchHeader, 'glassine' | 'version'>,
   entries: AsyncIterable<object>,
@@ -82,7 +93,7 @@ export async function* unpackBatch(bytes: AsyncIterable<Buffer>): AsyncGenerator
   const source = Readable.from(hashed(), { objectMode: false })
   const unpacked = pipeline(source, createGunzip(), () => undefined)
   try {
-    yield* checkedParts(linesOf(unpacked as AsyncIterable<Buffer>))
+    yield* checkedParts(unpacked as AsyncIterable<Buffer>)
   } catch (error) {
     // What the place says is no fault of the batch.
     if (failure !== undefined) throw failure.error
@@ -93,13 +104,20 @@ export async function* unpackBatch(bytes: AsyncIterable<Buffer>): AsyncGenerator
     unpacked.destroy()
   }
 
-  async function* checkedParts(lines: AsyncIterable<Buffer>): AsyncGenerator<BatchPart> {
+  async function* checkedParts(text: AsyncIterable<Buffer>): AsyncGenerator<BatchPart> {
     const sha256 = createHash('sha256')
     let hasHeader = false
     let entries = 0
     let end: z.output<typeof END> | null = null
-    for await (const line of lines) {
+    for await (const line of linesOf(text, (piece) => sha256.update(piece))) {
       if (end !== null) throw damaged('something follows its end')
+      if (line === 'too long') {
+        if (!hasHeader) throw damaged('its header is none of a catalogue')
+        sha256.update('\n')
+        entries += 1
+        yield { refused: `a line is longer than ${MAX_LINE_BYTES} bytes` }
+        continue
+      }
       const value = parsed(line)
       if (!hasHeader) {
         hasHeader = true
@@ -144,18 +162,31 @@ function parsed(line: Buffer): unknown {
   }
 }
 
-async function* linesOf(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let rest: Buffer = Buffer.alloc(0)
+/** Lines that are too long go by in pieces, which `onSkipped` is told of, and are held nowhere. */
+async function* linesOf(
+  source: AsyncIterable<Buffer>,
+  onSkipped: (piece: Buffer) => void,
+): AsyncGenerator<Buffer | 'too long'> {
+  let held: Buffer[] = []
+  let heldBytes = 0
+  let isTooLong = false
   for await (const piece of source) {
-    let data: Buffer = rest.length === 0 ? piece : Buffer.concat([rest, piece])
-    for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10)) {
-      yield data.subarray(0, end)
-      data = data.subarray(end + 1)
+    let start = 0
+    for (let end = piece.indexOf(10); end >= 0; end = piece.indexOf(10, start)) {
+      const last = piece.subarray(start, end)
+      if (isTooLong) onSkipped(last)
+      yield isTooLong ? 'too long' : Buffer.concat([...held, last])
+      held = []
+      heldBytes = 0
+      isTooLong = false
+      start = end + 1
     }
-    if (data.length > MAX_LINE_BYTES) throw damaged(`a line is longer than ${MAX_LINE_BYTES} bytes`)
-    rest = data
+    held.push(piece.subarray(start))
+    heldBytes += piece.length - start
+    isTooLong ||= heldBytes > MAX_LINE_BYTES
+    if (isTooLong) for (const skipped of held.splice(0)) onSkipped(skipped)
   }
-  if (rest.length > 0) throw damaged('its last line has no end')
+  if (heldBytes > 0) throw damaged('its last line has no end')
 }
 
 function damaged(reason: string, cause?: unknown): AppError {

@@ -9,7 +9,14 @@ import { type BatchHeader, type BatchPart, unpackBatch } from './batch-format.ts
 /** Many times what is left when batches are retired. */
 const MAX_BATCHES = 20_000
 
-type ListedBatch = { location: Location; key: ObjectKey; size: number; installation: string }
+type ListedBatch = {
+  location: Location
+  key: ObjectKey
+  size: number
+  installation: string
+  /** Somebody's delete marker hides it, in a bucket with Object Lock. */
+  isHidden: boolean
+}
 export type FoundBatch = {
   /** Of its file: its name in the catalogue. */
   sha256: string
@@ -17,6 +24,7 @@ export type FoundBatch = {
   entries: number
   at: ListedBatch
 }
+/** One that is not used, or before which one is missing. */
 export type UnusableBatch = { location: string; key: string; reason: string }
 export type FoundBatches = {
   /** Each after those that it follows; without those that a later one, which holds everything, stands for. */
@@ -24,8 +32,12 @@ export type FoundBatches = {
   unusable: UnusableBatch[]
   /** Those that no other one follows. */
   heads: string[]
-  /** Whether the second one knew the first, directly or not. */
+  /** Whether the second one knew the first, directly or not; the first may be missing. */
   isBefore(first: string, second: string): boolean
+  /** Whether a batch is one of these, or one of them knew it. */
+  among(names: readonly string[]): (sha256: string) => boolean
+  /** Names of batches that are not found; of those that a snapshot stands for, only the `unread`. */
+  missing: string[]
   /** Those that hold everything and that nothing stands for. */
   snapshots: string[]
 }
@@ -40,7 +52,8 @@ export async function installationsWithCatalogue(location: Location): Promise<Ma
 
 /**
  * All batches of an installation at these locations, each read to its end. One that is damaged, archived or
- * of a newer version is named, and not used: what it says may be in others.
+ * of a newer version is named, and not used: what it says may be in others. So is one that is missing.
+ * `unread`: no snapshot stands for these, whatever it says: they were missing when it was written.
  * @throws what a location throws that can't be read
  */
 export async function findBatches(
@@ -48,8 +61,13 @@ export async function findBatches(
   installation: string,
   {
     signal,
+    unread = [],
     onRead,
-  }: { signal?: AbortSignal | undefined; onRead?: ((count: number) => void) | undefined } = {},
+  }: {
+    signal?: AbortSignal | undefined
+    unread?: readonly string[]
+    onRead?: ((count: number) => void) | undefined
+  } = {},
 ): Promise<FoundBatches> {
   const found = new Map<string, FoundBatch>()
   const unusable: UnusableBatch[] = []
@@ -61,11 +79,11 @@ export async function findBatches(
       if (count > MAX_BATCHES)
         throw new AppError('conflict', `more than ${MAX_BATCHES} batches of a catalogue are listed`)
       const read = await readOne(listed, signal)
-      if ('reason' in read) unusable.push({ location: location.id, key: listed.key, reason: read.reason })
+      if ('reason' in read) unusable.push({ ...placeOf(listed), reason: read.reason })
       else if (!found.has(read.sha256)) found.set(read.sha256, read)
       onRead?.(count)
     }
-  return inOrder(found, unusable)
+  return inOrder(found, unusable, unread)
 }
 
 /** @throws AppError corrupt where it is another one than was read before */
@@ -78,9 +96,16 @@ export async function* readAgain(batch: FoundBatch, signal?: AbortSignal): Async
 }
 
 async function* listBatches(location: Location, installation: string | null): AsyncGenerator<ListedBatch> {
-  for await (const { key, size } of location.backend.list(cataloguePrefix(installation))) {
+  const { backend } = location
+  const prefix = cataloguePrefix(installation)
+  for await (const { key, size } of backend.list(prefix)) {
     const owner = installationOfBatchKey(key)
-    if (owner !== null) yield { location, key, size, installation: owner }
+    if (owner !== null) yield { location, key, size, installation: owner, isHidden: false }
+  }
+  if (!backend.locks) return
+  for await (const { key, size } of backend.locks.listHidden(prefix)) {
+    const owner = installationOfBatchKey(key)
+    if (owner !== null) yield { location, key, size, installation: owner, isHidden: true }
   }
 }
 
@@ -92,6 +117,7 @@ async function readOne(
   listed: ListedBatch,
   signal: AbortSignal | undefined,
 ): Promise<FoundBatch | { reason: string }> {
+  if (listed.isHidden) return { reason: 'a delete marker hides it' }
   let header: BatchHeader | null = null
   try {
     for await (const part of unpackBatch(bytesOf(listed, signal))) {
@@ -109,39 +135,97 @@ async function readOne(
   return { reason: 'it is empty' }
 }
 
-function inOrder(found: ReadonlyMap<string, FoundBatch>, unusable: UnusableBatch[]): FoundBatches {
-  const sorted = sortByParents(found)
+/** A batch, or the name of one that is missing. */
+type Known = { sha256: string; batch: FoundBatch | null }
+
+function inOrder(
+  found: ReadonlyMap<string, FoundBatch>,
+  unusable: UnusableBatch[],
+  unread: readonly string[],
+): FoundBatches {
+  const ordered = sortByParents(found)
+  const missing = missingParents(found, ordered)
+  const sorted: Known[] = [
+    ...[...missing.keys()].map((sha256) => ({ sha256, batch: null })),
+    ...ordered.map((batch) => ({ sha256: batch.sha256, batch })),
+  ]
   const position = new Map(sorted.map(({ sha256 }, index) => [sha256, index]))
+  const isIn = (bits: bigint, at: number) => ((bits >> BigInt(at)) & 1n) === 1n
   // One bit for each batch before it.
   const before: bigint[] = []
-  for (const { header } of sorted) {
+  const upTo = (at: number) => before[at]! | (1n << BigInt(at))
+  for (const { batch } of sorted) {
     let known = 0n
-    for (const parent of header.parents) {
-      const at = position.get(parent)
-      if (at !== undefined) known |= before[at]! | (1n << BigInt(at))
-    }
+    const parents = (batch?.header.parents ?? []).map((parent) => position.get(parent)!)
+    // The newest knows most of the others.
+    for (const at of parents.sort((a, b) => b - a)) if (!isIn(known, at)) known |= upTo(at)
     before.push(known)
   }
   const isBefore = (first: string, second: string) => {
     const at = position.get(first)
     const of = position.get(second)
-    return at !== undefined && of !== undefined && ((before[of]! >> BigInt(at)) & 1n) === 1n
+    return at !== undefined && of !== undefined && isIn(before[of]!, at)
+  }
+  const among = (names: readonly string[]) => {
+    const ats = names.flatMap((name) => position.get(name) ?? [])
+    const known = ats.reduce((bits, at) => bits | upTo(at), 0n)
+    return (sha256: string) => {
+      const at = position.get(sha256)
+      return at !== undefined && isIn(known, at)
+    }
   }
   let stoodFor = 0n
   let followed = 0n
-  for (const [at, { header }] of sorted.entries()) {
+  for (const [at, { batch }] of sorted.entries()) {
     followed |= before[at]!
-    if (header.isSnapshot) stoodFor |= before[at]!
+    if (batch?.header.isSnapshot) stoodFor |= before[at]!
   }
-  const isIn = (bits: bigint, at: number) => ((bits >> BigInt(at)) & 1n) === 1n
-  const batches = sorted.filter((_, at) => !isIn(stoodFor, at))
+  const isUsed = ({ sha256 }: Known, at: number) => !isIn(stoodFor, at) || unread.includes(sha256)
+  const batches = sorted.flatMap((one, at) => (one.batch !== null && isUsed(one, at) ? [one.batch] : []))
+  const lost = new Map<FoundBatch, string[]>()
+  for (const [sha256, batch] of missing)
+    if (!isIn(stoodFor, position.get(sha256)!)) lost.set(batch, [...(lost.get(batch) ?? []), sha256])
   return {
     batches,
-    unusable,
-    heads: sorted.filter((_, at) => !isIn(followed, at)).map(({ sha256 }) => sha256),
+    unusable: [
+      ...unusable,
+      ...[...lost].map(([{ at }, names]) => ({ ...placeOf(at), reason: missed(names) })),
+    ],
+    heads: sorted.flatMap(({ sha256, batch }, at) => (batch === null || isIn(followed, at) ? [] : [sha256])),
     isBefore,
+    among,
+    missing: [...new Set([...[...lost.values()].flat(), ...unread.filter((one) => !found.has(one))])],
     snapshots: batches.filter(({ header }) => header.isSnapshot).map(({ sha256 }) => sha256),
   }
+}
+
+function placeOf({ location, key }: ListedBatch): { location: string; key: string } {
+  return { location: location.id, key }
+}
+
+function missed(names: readonly string[]): string {
+  return names.length === 1
+    ? `the batch before it (SHA-256 ${names[0]}) is missing`
+    : `${names.length} batches before it are missing, such as that with the SHA-256 ${names[0]}`
+}
+
+/** The names of batches that were not found, each with one that names it, which is used all the same. */
+function missingParents(
+  found: ReadonlyMap<string, FoundBatch>,
+  ordered: readonly FoundBatch[],
+): Map<string, FoundBatch> {
+  const missing = new Map<string, FoundBatch>()
+  for (const batch of ordered)
+    for (const parent of batch.header.parents) {
+      if (found.has(parent) || missing.has(parent)) continue
+      missing.set(parent, batch)
+      if (missing.size > MAX_BATCHES)
+        throw new AppError(
+          'conflict',
+          `more than ${MAX_BATCHES} batches of a catalogue are named and missing`,
+        )
+    }
+  return missing
 }
 
 /** Each after its parents, as far as they were found; without recursion, since there may be thousands. */

@@ -36,6 +36,12 @@ export function hasReplicaToProve(objectId: ObjectId): RawBuilder<boolean> {
 }
 
 /** A verified replica of it is known, somewhere. */
+export function isVerifiedSomewhere(objectId: ObjectId): RawBuilder<boolean> {
+  return sql<boolean>`exists (select from replica where replica.object_id = ${objectId}
+    and replica.state = 'verified')`
+}
+
+/** A verified replica of it is known, somewhere. */
 export async function hasVerifiedReplica(db: Queryable, objectId: string): Promise<boolean> {
   const { rows } = await sql`
     select from replica where object_id = ${objectId}::uuid and state = 'verified' limit 1`.execute(db)

@@ -40,6 +40,7 @@ const VALUES: Record<string, string> = {
   'asset_file.kind': "'preview'",
   'catalogue_change.subject': "'asset'",
   'catalogue_found.kind': "'asset'",
+  'catalogue_left_over.kind': "'asset'",
   'catalogue_text.month': "date '2024-01-01' + {n} * interval '1 month'",
   'class_change.doomed_key': 'null',
   'class_change.clear_after': 'null',

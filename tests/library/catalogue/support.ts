@@ -45,6 +45,7 @@ export async function openInstallation(
     db,
     pool,
     placement,
+    mediaLocation: placed.mediaLocation,
     remotes: placed.remotes,
     heldIn,
     user: (who: typeof ANNA & { isAdmin?: boolean } = ANNA) => createTestUser(db, who),
