@@ -75,6 +75,8 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
       troubleAfterMs: config.notifications.afterHours * 3_600_000,
       holdMs: config.storage.upload.holdHours * 3_600_000,
       listingIntervalMs: config.storage.listing.everyHours * 3_600_000,
+      collectAgeMs: config.storage.collect.olderThanDays * 86_400_000,
+      collectHoldMs: config.storage.collect.holdDays * 86_400_000,
       scrubDiskBytes: config.storage.scrub.diskBytes,
       scrubBucketBytes: config.storage.scrub.bucketBytes,
       writeLeaseMs: config.storage.upload.writeLeaseSeconds * 1_000,

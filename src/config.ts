@@ -81,6 +81,8 @@ export type Config = {
     outage: { answerWithinMs: number; failures: number; coolDownMs: number }
     catalogue: { enabled: boolean; everyMinutes: number }
     listing: { everyHours: number }
+    /** See PlacementSettings: `collectAgeMs`, `collectHoldMs`. */
+    collect: { olderThanDays: number; holdDays: number }
     /** Bytes a month. */
     scrub: { diskBytes: number; bucketBytes: number }
     recall: { maxBytes: number }

@@ -389,6 +389,49 @@ create table clock_seen (
   constraint clock_seen_pkey PRIMARY KEY (only_row)
 );
 
+create table collection (
+  id uuid not null,
+  location_id text not null,
+  actor text not null,
+  plan_id text not null,
+  files bigint not null,
+  uploads bigint not null,
+  bytes bigint not null,
+  decided_at timestamp with time zone not null,
+  collect_after timestamp with time zone not null,
+  undone_at timestamp with time zone,
+  undone_by text,
+  finished_at timestamp with time zone,
+  error text,
+  constraint collection_bytes_check CHECK ((bytes >= 0)),
+  constraint collection_check CHECK (((undone_at IS NULL) = (undone_by IS NULL))),
+  constraint collection_files_check CHECK ((files >= 0)),
+  constraint collection_uploads_check CHECK ((uploads >= 0)),
+  constraint collection_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
+  constraint collection_pkey PRIMARY KEY (id)
+);
+
+create table collection_item (
+  collection_id uuid not null,
+  location_id text not null,
+  key text not null,
+  upload_id text not null default ''::text,
+  kind text not null,
+  size bigint not null,
+  etag text,
+  last_modified timestamp with time zone not null,
+  sha256 bytea,
+  state text not null default 'held'::text,
+  reason text,
+  not_before timestamp with time zone,
+  lease_expires_at timestamp with time zone,
+  claimed_at timestamp with time zone,
+  constraint collection_item_state_check CHECK ((state = ANY (ARRAY['held'::text, 'removing'::text, 'removed'::text, 'kept'::text, 'undone'::text]))),
+  constraint collection_item_collection_id_fkey FOREIGN KEY (collection_id) REFERENCES collection(id) ON DELETE CASCADE,
+  constraint collection_item_pkey PRIMARY KEY (collection_id, key, upload_id)
+);
+CREATE UNIQUE INDEX collection_item_open ON public.collection_item USING btree (location_id, key, upload_id) WHERE (state = ANY (ARRAY['held'::text, 'removing'::text]));
+
 create table database_backup (
   object_id uuid not null,
   number bigint not null generated always as identity,
@@ -580,6 +623,12 @@ create table location_listing (
   missing_count bigint not null default 0,
   different_count bigint not null default 0,
   error text,
+  expected_count bigint not null default 0,
+  found_count bigint not null default 0,
+  foreign_count bigint not null default 0,
+  foreign_bytes bigint not null default 0,
+  uploads_error text,
+  is_sound boolean not null default true,
   constraint location_listing_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
   constraint location_listing_pkey PRIMARY KEY (id)
 );
@@ -745,6 +794,7 @@ CREATE INDEX replica_storage_class ON public.replica USING btree (location_id, s
 CREATE INDEX replica_unsettled ON public.replica USING btree (lease_expires_at) WHERE (state = 'writing'::text);
 CREATE TRIGGER catalogue_place AFTER INSERT OR DELETE OR UPDATE OF state, key ON public.replica FOR EACH ROW EXECUTE FUNCTION note_catalogue_place();
 CREATE TRIGGER guard_replica BEFORE INSERT OR DELETE OR UPDATE ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_replica();
+CREATE TRIGGER keep_collected BEFORE INSERT OR UPDATE OF key ON public.replica FOR EACH ROW EXECUTE FUNCTION keep_collected_key();
 CREATE TRIGGER note_writable_key_changed BEFORE UPDATE OF key ON public.replica FOR EACH ROW WHEN ((new.key IS DISTINCT FROM old.key)) EXECUTE FUNCTION note_writable_key();
 CREATE TRIGGER note_writable_key_gone BEFORE DELETE ON public.replica FOR EACH ROW EXECUTE FUNCTION note_writable_key();
 CREATE TRIGGER replica_no_truncate BEFORE TRUNCATE ON public.replica FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -833,6 +883,35 @@ CREATE INDEX stored_object_owner ON public.stored_object USING btree (owner_id);
 CREATE INDEX stored_object_sha256 ON public.stored_object USING hash (sha256);
 CREATE INDEX stored_object_unlinked ON public.stored_object USING btree (created_at) WHERE ((NOT is_linked) OR (state = 'purging'::text));
 CREATE TRIGGER guard_stored_object BEFORE DELETE OR UPDATE ON public.stored_object FOR EACH ROW EXECUTE FUNCTION guard_stored_object();
+
+create table stray (
+  location_id text not null,
+  key text not null,
+  upload_id text not null default ''::text,
+  kind text not null,
+  size bigint not null,
+  etag text,
+  last_modified timestamp with time zone not null,
+  first_seen_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone not null,
+  sightings integer not null,
+  constraint stray_sightings_check CHECK ((sightings > 0)),
+  constraint stray_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
+  constraint stray_pkey PRIMARY KEY (location_id, key, upload_id)
+);
+
+create table stray_sighting (
+  location_id text not null,
+  key text not null,
+  upload_id text not null default ''::text,
+  kind text not null,
+  size bigint not null,
+  etag text,
+  last_modified timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  constraint stray_sighting_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
+  constraint stray_sighting_pkey PRIMARY KEY (location_id, key, upload_id)
+);
 
 create table system_metadata (
   key text not null,
@@ -1055,6 +1134,20 @@ begin
   end if;
   if old.removal_begun_at is not null and new.removal_begun_at is null then
     raise exception 'user % is being removed for good', old.id using errcode = 'GL005';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.keep_collected_key()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update collection_item set state = 'kept', reason = 'named'
+    where location_id = new.location_id and key = new.key and upload_id = '' and state = 'held';
+  if exists (select from collection_item
+             where location_id = new.location_id and key = new.key and upload_id = '' and state = 'removing') then
+    raise exception '% is being removed at %', new.key, new.location_id using errcode = 'GL003';
   end if;
   return new;
 end $function$;

@@ -20,6 +20,7 @@ import { type DrillOptions, runDrill } from './storage/drill.ts'
 import { printProbe } from './storage/probe.ts'
 import { printReceipt } from './storage/receipt.ts'
 import { printReceipts } from './storage/receipts.ts'
+import { type ReconcileOptions, reconcileFromCli } from './storage/reconcile.ts'
 import { restoreFromCli } from './storage/restore.ts'
 import { type ScrubFromCliOptions, scrubFromCli } from './storage/scrub.ts'
 import { printStorageStatus } from './storage/status.ts'
@@ -109,6 +110,19 @@ export async function runCommand(
     .option('--json', 'as JSON')
     .action(async (location: string | undefined, options: Json) => {
       code = await checkFromCli(context, location, options)
+    })
+
+  storage
+    .command('reconcile')
+    .description(
+      'show rows without files and files that belong to nothing; with --confirm, give those files up after a hold time',
+    )
+    .option('--location <location>', 'such as s3 (default: all)')
+    .option('--confirm <text>', 'the words that the plan asks for, such as "collect 312 files"')
+    .option('--undo <id>', 'take a decision back: what is not removed yet stays')
+    .option('--json', 'as JSON')
+    .action(async (options: ReconcileOptions) => {
+      code = await reconcileFromCli(context, options)
     })
 
   storage

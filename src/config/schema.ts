@@ -303,6 +303,12 @@ export const FILE_SCHEMA = z.strictObject({
           everyHours: number({ min: 1, max: 24 * 31, unit: 'hours', whole: false }).default(24),
         })
         .prefault({}),
+      collect: z
+        .strictObject({
+          olderThanDays: number({ min: 7, max: 3_650, unit: 'days' }).default(30),
+          holdDays: number({ min: 1, max: 365, unit: 'days' }).default(7),
+        })
+        .prefault({}),
       scrub: z
         .strictObject({
           diskBytes: bytes({ min: 0 }).default(2 ** 40),

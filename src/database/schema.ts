@@ -33,6 +33,18 @@ export type Visibility = 'timeline' | 'archive' | 'hidden' | 'locked'
 export type DirectUploadState = 'open' | 'received' | 'done' | 'duplicate' | 'failed' | 'abandoned'
 export type AlbumRole = 'owner' | 'editor' | 'viewer'
 
+/** Of what lies at a location and nothing names; `upload_id` '': a file. */
+type StrayColumns = {
+  location_id: string
+  key: string
+  upload_id: Generated<string>
+  kind: string
+  size: BigInt8
+  etag: string | null
+  last_modified: Timestamp
+}
+export type CollectionItemState = 'held' | 'removing' | 'removed' | 'kept' | 'undone'
+
 export type Schema = {
   app_user: {
     id: Generated<string>
@@ -355,6 +367,38 @@ export type Schema = {
     missing_count: Generated<BigInt8>
     different_count: Generated<BigInt8>
     error: string | null
+    expected_count: Generated<BigInt8>
+    found_count: Generated<BigInt8>
+    foreign_count: Generated<BigInt8>
+    foreign_bytes: Generated<BigInt8>
+    uploads_error: string | null
+    is_sound: Generated<boolean>
+  }
+  stray_sighting: StrayColumns & { seen_at: Timestamp }
+  stray: StrayColumns & { first_seen_at: Timestamp; last_seen_at: Timestamp; sightings: number }
+  collection: {
+    id: string
+    location_id: string
+    actor: string
+    plan_id: string
+    files: BigInt8
+    uploads: BigInt8
+    bytes: BigInt8
+    decided_at: Timestamp
+    collect_after: Timestamp
+    undone_at: NullableTimestamp
+    undone_by: string | null
+    finished_at: NullableTimestamp
+    error: string | null
+  }
+  collection_item: StrayColumns & {
+    collection_id: string
+    sha256: Buffer | null
+    state: Generated<CollectionItemState>
+    reason: string | null
+    not_before: NullableTimestamp
+    lease_expires_at: NullableTimestamp
+    claimed_at: NullableTimestamp
   }
   location_scrub: {
     id: Generated<BigInt8>

@@ -17,7 +17,7 @@ type NotInSchema =
   | 'clock_gap'
   | 'graphile_worker'
   | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
-  | `${'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
+  | `${'keep_collected_key' | 'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
 
 /**
  * Functions with brackets. Those of `database` are for all to call; the others are called by triggers alone.
@@ -62,6 +62,11 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   'guard_class_change()': 'placement/classes',
   unfinished_upload: 'placement/uploads',
   location_listing: 'placement/listing',
+  stray_sighting: 'placement/listing',
+  stray: 'placement/listing',
+  collection: 'placement/collect',
+  collection_item: 'placement/collect',
+  'keep_collected_key()': 'placement/collect',
   location_scrub: 'placement/scrub',
   scrub_budget: 'placement/scrub',
   database_backup: 'placement/backups',
@@ -114,6 +119,10 @@ export const WRITERS: Record<string, readonly Table[]> = {
     'location_listing',
     'class_refusal',
     'browser_probe',
+    'stray',
+    'stray_sighting',
+    'collection',
+    'collection_item',
   ],
   'placement/removal': ['key_to_clear'],
   'placement/replica-io': ['replica', 'replica_restore', 'class_refusal'],
@@ -122,6 +131,8 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'placement/backups': ['stored_object'],
   // Of a batch or a text of the catalogue, when it was made or what month it tells of.
   'placement/catalogue': ['stored_object'],
+  // What was removed is listed no more.
+  'placement/collect': ['stray'],
   'placement/lifecycle': ['stored_object'],
   'placement/reads': ['stored_object'],
   'placement/uploads': ['replica'],

@@ -15,6 +15,7 @@ import { registerNotificationRoutes } from './routes/server/notifications.ts'
 import { registerServerRoutes } from './routes/server/server.ts'
 import { registerAdoptionRoutes } from './routes/storage/adoption.ts'
 import { registerArchiveRoutes } from './routes/storage/archive.ts'
+import { registerCollectionRoutes } from './routes/storage/collections.ts'
 import { registerDirectUploadRoutes } from './routes/storage/direct-uploads.ts'
 import { registerStorageRoutes } from './routes/storage/storage.ts'
 import { registerAdminUserRoutes } from './routes/users/admin-users.ts'
@@ -39,6 +40,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerProfileImageRoutes(app, parts)
   registerStorageRoutes(app, parts)
   registerAdoptionRoutes(app, parts)
+  registerCollectionRoutes(app, parts)
   registerArchiveRoutes(app, parts)
   registerJobRoutes(app, parts)
   registerAuthRoutes(app, parts)

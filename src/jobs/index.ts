@@ -16,6 +16,7 @@ import { checkBackupsJob } from './locations/check-backups.ts'
 import { checkListingsJob } from './locations/check-listings.ts'
 import { checkLocationsJob } from './locations/check-locations.ts'
 import { checkRestoresJob } from './locations/check-restores.ts'
+import { collectStraysJob } from './locations/collect-strays.ts'
 import { extendLocksJob } from './locations/extend-locks.ts'
 import { scrubLocationsJob } from './locations/scrub-locations.ts'
 import { sweepClassesJob } from './locations/sweep-classes.ts'
@@ -50,6 +51,7 @@ export function jobHandlers(app: JobAppParts): JobHandlers {
     'check-listings': checkListingsJob(parts),
     'scrub-locations': scrubLocationsJob(parts),
     'extend-locks': extendLocksJob(parts),
+    'collect-strays': collectStraysJob(parts),
     'adopt-location': adoptLocationJob(parts),
     'read-again': readAgainJob(parts),
     'sweep-readings': sweepReadingsJob(parts),

@@ -63,6 +63,9 @@ export type PlacementSettings = {
   rebalanceIntervalMs: number
   /** How often each location is listed and compared with the ledger. */
   listingIntervalMs: number
+  /** How old a file that nothing names must be before it can be given up, and how long a decision is held. */
+  collectAgeMs: number
+  collectHoldMs: number
   /** Bytes a month that are read again at each disk and folder, and at each bucket; 0: none. */
   scrubDiskBytes: number
   scrubBucketBytes: number
@@ -128,6 +131,8 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   stagingLeaseMs: 24 * 3_600_000,
   rebalanceIntervalMs: 3_600_000,
   listingIntervalMs: 24 * 3_600_000,
+  collectAgeMs: 30 * 24 * 3_600_000,
+  collectHoldMs: 7 * 24 * 3_600_000,
   scrubDiskBytes: 1024 ** 4,
   scrubBucketBytes: 10 * 1024 ** 3,
   scrubIntervalMs: 30 * 24 * 3_600_000,

@@ -39,6 +39,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'check-listings': ['recurring check-listings'],
   'scrub-locations': ['recurring scrub-locations'],
   'extend-locks': ['recurring extend-locks'],
+  'collect-strays': ['recurring collect-strays'],
 }
 
 /** As `purge:<object>`: the beginning of its name's keys, and its fields behind colons. */

@@ -25,6 +25,7 @@ export type Jobs = {
   'check-listings': Record<string, never>
   'scrub-locations': Record<string, never>
   'extend-locks': Record<string, never>
+  'collect-strays': Record<string, never>
   'adopt-location': { locationId: string }
   'read-again': { assetId: string }
   'back-up-database': Record<string, never>
@@ -65,6 +66,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   'check-listings': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'scrub-locations': { queue: 'maintenance', maxAttempts: 1, priority: 20 },
   'extend-locks': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'collect-strays': { queue: 'maintenance', maxAttempts: 1, priority: 20 },
   // An administrator waits for it, and nothing is written at the location until it has ended.
   'adopt-location': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },
   'read-again': { queue: 'processing', maxAttempts: 25, priority: 30 },

@@ -13,6 +13,7 @@ export type RecurringJob = {
     | 'check-listings'
     | 'scrub-locations'
     | 'extend-locks'
+    | 'collect-strays'
     | 'sweep-readings'
     | 'check-backups'
     | 'check-alerts'
@@ -31,6 +32,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   // As far as the budget has grown meanwhile.
   { name: 'scrub-locations', everyMs: 10 * 60_000 },
   { name: 'extend-locks', everyMs: 10 * 60_000 },
+  // Looks whether the hold time of a decision is over.
+  { name: 'collect-strays', everyMs: 10 * 60_000 },
   { name: 'sweep-readings', everyMs: 60_000 },
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },

@@ -186,9 +186,13 @@ export interface StorageBackend {
    * Removes what lies under the keys of the permit. An absent key is a success. Any key that could not be
    * deleted makes the whole call fail, after all were tried. `denied` for a permit that nobody made,
    * `unavailable` for one that is too old: what it rests on is looked at again. `versionId`, of one key:
-   * where a deletion of the key alone would only hide it, that version goes.
+   * where a deletion of the key alone would only hide it, that version goes. `isOnlyVersion`: no other version
+   * of the key goes with it, whatever else a deletion there takes along.
    */
-  delete(permit: RemovalPermit, options?: { signal?: AbortSignal; versionId?: string }): Promise<void>
+  delete(
+    permit: RemovalPermit,
+    options?: { signal?: AbortSignal; versionId?: string; isOnlyVersion?: boolean },
+  ): Promise<void>
   /** All keys with the prefix, page after page, in no promised order. */
   list(prefix: string, options?: { after?: string; signal?: AbortSignal }): AsyncIterable<ObjectInfo>
   /**
@@ -197,6 +201,11 @@ export interface StorageBackend {
    * listed.
    */
   readMarker(options?: { signal?: AbortSignal }): Promise<string | null>
+  /**
+   * Whether a listing of this location shows the marker that `readMarker` reads: one request. Where it does
+   * not, its listings are those of another place, or not to be believed.
+   */
+  listsMarker(options?: { signal?: AbortSignal }): Promise<boolean>
   /** Writes the identity; the only call that creates the location's root folder. Overwrites. */
   writeMarker(id: string): Promise<void>
   /**

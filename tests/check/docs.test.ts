@@ -64,10 +64,7 @@ test('every command in them is one, with options that it has', async () => {
       )?.[1]
       if (typed === undefined) continue
       const said: string[] = []
-      const argv = typed
-        .trim()
-        .split(/\s+/)
-        .map((word) => word.replaceAll(/^"|"$/g, ''))
+      const argv = [...typed.trim().matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word)
       // Ids stand in capitals.
       const real = argv.map((word) => (/^[A-Z]+$/.test(word) ? '0a0a0a0a-0000-4000-8000-000000000000' : word))
       await runCommand(real, context, (words) => said.push(words))

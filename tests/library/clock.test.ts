@@ -184,12 +184,19 @@ test('nothing that a clock ahead has dated is still to come when it is right aga
     select original_object_id, 's3', 'GLACIER', 'test', now() + interval '30 days' from asset`)
   await pool.query(`insert into browser_probe (id, location_id, key, origin, expires_at)
     values (gen_random_uuid(), 's3', '.glassine-probe/x', 'https://photos.example', now())`)
+  await pool.query(`insert into stray (location_id, key, kind, size, last_modified, first_seen_at, last_seen_at, sightings)
+    values ('s3', 'x', 'original', 1, now(), now(), now(), 1)`)
+  await pool.query(`insert into stray_sighting (location_id, key, kind, size, last_modified, seen_at)
+    values ('s3', 'x', 'original', 1, now(), now())`)
   await pool.query('update stored_object set kept_since = now()')
   // By the column: the longest that it lies ahead when the clock is right.
   const longest = {
     'location_listing.begun_at': '0',
     'location_listing.finished_at': '0',
     'location_listing.lease_expires_at': '5 minutes',
+    'stray.first_seen_at': '0',
+    'stray.last_seen_at': '0',
+    'stray_sighting.seen_at': '0',
     'replica.class_since': '0',
     'class_refusal.refused_until': '180 days',
     'browser_probe.expires_at': '10 minutes',
@@ -210,6 +217,18 @@ test('nothing that a clock ahead has dated is still to come when it is right aga
     const late = await pool.query(`select from ${table} where ${column} > now() + $1::interval`, [than])
     assert.equal(late.rowCount, 0, name)
   }
+})
+
+test('a decision that a clock ahead has dated is held for its time when the clock is right again', async (t) => {
+  const { server } = await withTrash(t)
+  await server.pool.query(`insert into collection
+      (id, location_id, actor, plan_id, files, uploads, bytes, decided_at, collect_after)
+    values (gen_random_uuid(), 's3', 'test', 'x', 0, 0, 0, now() + interval '90 days', now() + interval '97 days')`)
+  await jump(server, '-90 days')
+  assert.equal(await look(server), 'went-back')
+  const { rows } = await server.pool.query(`select decided_at <= now() as is_decided,
+    round(extract(epoch from collect_after - now()) / 86400)::int as days from collection`)
+  assert.deepEqual(rows, [{ is_decided: true, days: 7 }])
 })
 
 test('a clock that was two years ahead for a while does not forget that nothing ran for 40 days', async (t) => {

@@ -1,4 +1,5 @@
 import type { Mutation } from './mutation.ts'
+import { ofCollections } from './of-collections.ts'
 import { ofDatabase } from './of-database.ts'
 import { ofLibrary } from './of-library.ts'
 import { ofLocations } from './of-locations.ts'
@@ -8,6 +9,7 @@ import { ofStorage } from './of-storage.ts'
 
 /** All mistakes that the suite is known to notice. */
 export const MUTATIONS: readonly Mutation[] = [
+  ...ofCollections,
   ...ofDatabase,
   ...ofProofs,
   ...ofRemovals,

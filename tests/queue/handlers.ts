@@ -22,6 +22,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'check-listings': unexpected,
     'scrub-locations': unexpected,
     'extend-locks': unexpected,
+    'collect-strays': unexpected,
     'adopt-location': unexpected,
     'read-again': unexpected,
     'sweep-readings': unexpected,

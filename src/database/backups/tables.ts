@@ -4,6 +4,10 @@ import { OWNERS } from '../table-owners.ts'
 /** Tables whose rows mean nothing after a restore. */
 export const NOT_BACKED_UP: Readonly<Record<string, string>> = {
   worker_heartbeat: 'says which processes of the old machine were alive',
+  stray_sighting: 'what a listing saw, which may have been put to use since',
+  stray: 'a restored ledger no longer knows what was put to use since: it looks twice again',
+  collection: 'a decision about files that may have been put to use since the backup',
+  collection_item: 'a decision about files that may have been put to use since the backup',
 }
 
 /**

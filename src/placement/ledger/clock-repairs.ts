@@ -35,6 +35,17 @@ export function placementClockRepairs({ settings, delivery }: Placement): ClockR
     bringBack('location_listing', 'finished_at', NOW),
     // Who is at one notes its progress before that (listing-runs.ts), or is dead.
     bringBack('location_listing', 'lease_expires_at', inMs(5 * 60_000)),
+    // From then on the time between two sightings is counted, and the one for which a decision is held.
+    bringBack('stray_sighting', 'seen_at', NOW),
+    bringBack('stray', 'first_seen_at', NOW),
+    bringBack('stray', 'last_seen_at', NOW),
+    // The time for which a decision is held begins anew.
+    async (tx) => {
+      await sql`update collection set decided_at = now(), collect_after = now() + (collect_after - decided_at)
+        where decided_at > now()`.execute(tx)
+    },
+    bringBack('collection_item', 'not_before', sql`now() + interval '7 days'`),
+    bringBack('collection_item', 'lease_expires_at', inMs(2 * settings.writeLeaseMs)),
     // From then on the days are counted that a class is paid for at least.
     bringBack('replica', 'class_since', NOW),
     bringBack('class_refusal', 'refused_until', sql`now() + interval '180 days'`),

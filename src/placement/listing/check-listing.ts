@@ -4,9 +4,9 @@
  * confirmed before anything is concluded. Nothing is removed here, least of all what the ledger doesn't know.
  */
 import { loadInstallation } from '../../database/backups/installation.ts'
-import { AppError } from '../../errors.ts'
+import { AppError, isAppError } from '../../errors.ts'
 import { isStorageError } from '../../storage/backend.ts'
-import { isCatalogueKey, partsOfBackupKey } from '../keys.ts'
+import { isCatalogueKey, partsOfBackupKey, partsOfKey } from '../keys.ts'
 import { noteDoubt, proveVerified } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
@@ -22,9 +22,12 @@ import {
   type ListingCounts,
   type ListingRun,
   noCounts,
+  noteUnsound,
   releaseListing,
   saveProgress,
 } from './listing-runs.ts'
+import { listsItsMarker } from './sentinel.ts'
+import { noteSightings, noteUnfinishedUploads, sightingOf } from './strays.ts'
 
 const ACTOR = 'daily listing'
 /** Entries between two saves of the progress. */
@@ -64,9 +67,9 @@ export async function checkListing(
   if (run === null) return null
   const total = noCounts()
   try {
-    await confirmLocationNow(placement, locationId)
+    await noteSoundness(placement, location, run)
     const isFinished = await goThrough(placement, location, run, { ...options, total })
-    if (isFinished) await finishListing(placement, run, locationId)
+    if (isFinished) await finish(placement, location, run, options.signal)
     else await releaseListing(placement, run, null)
     return { locationId, found: total, isFinished }
   } catch (error) {
@@ -75,6 +78,32 @@ export async function checkListing(
     if (isInterrupted) return { locationId, found: total, isFinished: false }
     throw error
   }
+}
+
+/**
+ * At the beginning and at the end: of what is listed in between, what nobody knows may be given up one day.
+ */
+async function noteSoundness(placement: Placement, location: Location, run: ListingRun): Promise<void> {
+  try {
+    if (await listsItsMarker(placement, location)) return
+    placement.log.warn({ location: location.id }, 'a listing does not show the marker of its location')
+    await noteUnsound(placement, run)
+  } catch (error) {
+    if (isAppError(error, 'conflict')) await noteUnsound(placement, run)
+    throw error
+  }
+}
+
+async function finish(
+  placement: Placement,
+  location: Location,
+  run: ListingRun,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const uploadsError = await noteUnfinishedUploads(placement, location, signal)
+  await noteSoundness(placement, location, run)
+  if (!(await finishListing(placement, run, { locationId: location.id, uploadsError })))
+    throw new AppError('conflict', `another process goes on with the listing of ${location.id}`)
 }
 
 /** True: to its end. */
@@ -91,6 +120,7 @@ async function goThrough(
     const last = stretch.at(-1)
     if (last === undefined) return
     const found = countListed(stretch, installation)
+    await noteSightings(placement.db, location.id, straysOf(stretch))
     await lookAtDoubtful(placement, location, { run, stretch, found, alarms })
     if (!(await saveProgress(placement, run, (last.listed ?? last.replica)!.key, found)))
       throw new AppError('conflict', `another process goes on with the listing of ${location.id}`)
@@ -108,13 +138,27 @@ async function goThrough(
   return true
 }
 
+function straysOf(stretch: readonly Difference[]) {
+  return stretch.flatMap((entry) => {
+    if (entry.replica !== null || entry.stray === 'under-way') return []
+    return sightingOf(entry.listed) ?? []
+  })
+}
+
 function countListed(stretch: readonly Difference[], installation: string): ListingCounts {
   const found = noCounts()
   for (const entry of stretch) {
+    const isCounted = entry.replica?.state === 'verified' && entry.replica.objectState === 'live'
+    if (isCounted) found.expected += 1
     if (entry.listed === null) continue
+    if (isCounted) found.found += 1
     found.listed.count += 1
     found.listed.bytes += entry.listed.size
     if (entry.replica !== null || entry.stray === 'under-way') continue
+    if (partsOfKey(entry.listed.key) === null) {
+      found.foreign.count += 1
+      found.foreign.bytes += entry.listed.size
+    }
     // Ours, though nobody counts on it: damaged, say, or from before this ledger was restored.
     if (partsOfBackupKey(entry.listed.key)?.installation === installation) continue
     if (isCatalogueKey(entry.listed.key, installation)) continue

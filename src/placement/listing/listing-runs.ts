@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Placement } from '../placement.ts'
+import { takeSightings } from './strays.ts'
 
 /** A holder that has not written down its progress for so long is taken for dead. */
 const LEASE_MS = 5 * 60_000
@@ -10,25 +11,32 @@ const KEPT = 30
 
 export type ListingRun = { id: number; holder: string; begunAt: Date; afterKey: string }
 
-/** What one stretch of a listing found. */
+/**
+ * What one stretch of a listing found. `foreign`: of what is unknown, names that are none of ours.
+ * `expected`: copies that the ledger counts on there; `found`: of these, those that were listed.
+ */
 export type ListingCounts = {
   listed: { count: number; bytes: number }
   unknown: { count: number; bytes: number }
+  foreign: { count: number; bytes: number }
+  expected: number
+  found: number
   missing: number
   different: number
 }
 
 export function noCounts(): ListingCounts {
-  return { listed: { count: 0, bytes: 0 }, unknown: { count: 0, bytes: 0 }, missing: 0, different: 0 }
+  const none = () => ({ count: 0, bytes: 0 })
+  const nothing = { expected: 0, found: 0, missing: 0, different: 0 }
+  return { listed: none(), unknown: none(), foreign: none(), ...nothing }
 }
 
 export function addCounts(total: ListingCounts, more: ListingCounts): void {
-  for (const name of ['listed', 'unknown'] as const) {
+  for (const name of ['listed', 'unknown', 'foreign'] as const) {
     total[name].count += more[name].count
     total[name].bytes += more[name].bytes
   }
-  total.missing += more.missing
-  total.different += more.different
+  for (const name of ['expected', 'found', 'missing', 'different'] as const) total[name] += more[name]
 }
 
 /**
@@ -70,6 +78,10 @@ export async function saveProgress(
       listed_bytes: eb('listed_bytes', '+', found.listed.bytes),
       unknown_count: eb('unknown_count', '+', found.unknown.count),
       unknown_bytes: eb('unknown_bytes', '+', found.unknown.bytes),
+      foreign_count: eb('foreign_count', '+', found.foreign.count),
+      foreign_bytes: eb('foreign_bytes', '+', found.foreign.bytes),
+      expected_count: eb('expected_count', '+', found.expected),
+      found_count: eb('found_count', '+', found.found),
       missing_count: eb('missing_count', '+', found.missing),
       different_count: eb('different_count', '+', found.different),
       error: null,
@@ -94,21 +106,49 @@ export async function releaseListing(
     .execute()
 }
 
-export async function finishListing(
-  { db }: Pick<Placement, 'db'>,
-  { id, holder }: ListingRun,
-  locationId: string,
-): Promise<void> {
+/** What it lists can't be believed to be what the place holds, whatever is found later. */
+export async function noteUnsound({ db }: Pick<Placement, 'db'>, { id, holder }: ListingRun): Promise<void> {
   await db
     .updateTable('location_listing')
-    .set({ finished_at: sql<Date>`now()`, holder: null, lease_expires_at: null, error: null })
+    .set({ is_sound: false })
     .where('id', '=', id)
     .where('holder', '=', holder)
     .execute()
-  await sql`
-    delete from location_listing where id in (
-      select id from location_listing where location_id = ${locationId} and finished_at is not null
-      order by finished_at desc offset ${KEPT})`.execute(db)
+}
+
+/** False where another process took this one for dead. `uploadsError`: why unfinished uploads are not known. */
+export async function finishListing(
+  { db }: Pick<Placement, 'db'>,
+  { id, holder }: ListingRun,
+  { locationId, uploadsError }: { locationId: string; uploadsError: string | null },
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const row = await tx
+      .updateTable('location_listing')
+      .set({
+        finished_at: sql<Date>`now()`,
+        holder: null,
+        lease_expires_at: null,
+        error: null,
+        uploads_error: uploadsError,
+      })
+      .where('id', '=', id)
+      .where('holder', '=', holder)
+      .returning(['is_sound', 'expected_count', 'found_count'])
+      .executeTakeFirst()
+    if (row === undefined) return false
+    await takeSightings(tx, locationId, row.is_sound && showsEnough(row))
+    await sql`
+      delete from location_listing where id in (
+        select id from location_listing where location_id = ${locationId} and finished_at is not null
+        order by finished_at desc offset ${KEPT})`.execute(tx)
+    return true
+  })
+}
+
+/** A listing that leaves out most of what is known to be there is one of something else. */
+export function showsEnough(row: { expected_count: number; found_count: number }): boolean {
+  return row.found_count * 2 >= row.expected_count
 }
 
 export type ListingStatus = {
@@ -119,7 +159,7 @@ export type ListingStatus = {
   seenAt: string | null
   finishedAt: string | null
   listed: { count: number; bytes: number }
-  /** Listed, and the ledger knows nothing of it. Never removed. */
+  /** Listed, and the ledger knows nothing of it. Removed by a decision of an administrator alone (`collect/`). */
   unknown: { count: number; bytes: number }
   missing: number
   different: number

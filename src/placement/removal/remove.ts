@@ -176,6 +176,27 @@ export async function removeCandidate(
 }
 
 /**
+ * Removes bytes that nothing in the ledger names, since the user has decided so; `remove-stray.ts` has looked
+ * at them now. `versionId`: of what was looked at, and nothing else under the key. @throws AppError as
+ * `confirmLocation`; Retained
+ */
+export async function removeDecided(
+  placement: Placement,
+  { locationId, key, versionId }: Pick<Replica, 'locationId' | 'key'> & { versionId: string | undefined },
+): Promise<void> {
+  const location = locationOf(placement, locationId)
+  await confirmLocation(placement, location)
+  const permit = permitRemoval([key], 'decided', termOf(placement))
+  const version = versionId === undefined ? {} : { versionId, isOnlyVersion: true }
+  try {
+    await location.backend.delete(permit, version)
+  } catch (error) {
+    await noteRefusal(placement, { locationId, key }, error)
+  }
+  await forgetRetention(placement.db, { locationId, key })
+}
+
+/**
  * Ends a write in parts that was not finished: the parts are billed until then, and were never an object. Its
  * URLs are good for nothing afterwards. An upload that became an object meanwhile stays one.
  */

@@ -13,15 +13,18 @@ const LONGEST_WAIT_MS = 7 * LOOK_AGAIN_MS
 /** After the end of a lock, for the clock of the location may be behind ours. */
 const CLOCKS_DIFFER_MS = 60_000
 
+/** `objectId`: absent of bytes that the ledger does not know. */
+type LockedBytes = Pick<ReplicaName, 'locationId' | 'key'> & { objectId?: string }
+
 /** Locked until then: no failure, and nothing that trying again would change. */
 export class Retained extends RetryLater {
-  constructor(what: ReplicaName, { until, isOnHold }: Retention, now: Date) {
+  constructor(what: LockedBytes, { until, isOnHold }: Retention, now: Date) {
     const why = isOnHold
       ? 'it is on legal hold there'
       : `it is locked there until ${until?.toISOString() ?? 'a time that is not known'}`
     const leftMs = (until?.getTime() ?? 0) + CLOCKS_DIFFER_MS - now.getTime()
     super(
-      `${what.objectId} can't be removed from ${what.locationId} yet: ${why}`,
+      `${what.objectId ?? what.key} can't be removed from ${what.locationId} yet: ${why}`,
       isOnHold ? LOOK_AGAIN_MS : Math.min(Math.max(leftMs, CLOCKS_DIFFER_MS), LONGEST_WAIT_MS),
     )
     this.name = 'Retained'
@@ -33,7 +36,7 @@ export class Retained extends RetryLater {
  * it has never said; afterwards the ledger knows, also where nothing more is locked there by the
  * configuration. @throws Retained
  */
-export async function requireUnlocked(placement: Placement, doomed: ReplicaName): Promise<void> {
+export async function requireUnlocked(placement: Placement, doomed: LockedBytes): Promise<void> {
   const location = locationOf(placement, doomed.locationId)
   if (location.kind === 'disk') return
   const { locks } = location.backend
@@ -49,7 +52,7 @@ export async function requireUnlocked(placement: Placement, doomed: ReplicaName)
 /**
  * The location refused: it knows of a lock that the ledger does not. @throws Retained instead of that error
  */
-export async function noteRefusal(placement: Placement, doomed: ReplicaName, error: unknown): Promise<never> {
+export async function noteRefusal(placement: Placement, doomed: LockedBytes, error: unknown): Promise<never> {
   if (!isStorageError(error, 'retained') || error.retention === undefined) throw error
   await noteRetention(placement.db, doomed, error.retention)
   throw new Retained(doomed, error.retention, placement.now())

@@ -25,6 +25,15 @@ export async function requireWaitIsOver(placement: Placement, doomed: ReplicaNam
 }
 
 /**
+ * As `requireWaitIsOver`, of bytes that the ledger does not know: nothing says that they are younger.
+ * @throws RetryLater
+ */
+export async function requireOwnedForLong(placement: Placement, locationId: string): Promise<void> {
+  const leftMs = placement.settings.removalWaitMs - ((await owningOf(placement, locationId))?.forMs ?? 0)
+  if (leftMs > 0) throw new RetryLater(`nothing is removed at ${locationId} right after a start`, leftMs)
+}
+
+/**
  * Why another copy can't be relied on yet, or null. Its location must be ours as well; and in a bucket, a key
  * from before our start may have a deletion on its way, sent by a process that died, in a later state of this
  * ledger than the present one. A key is used once, so one from after our start can't.

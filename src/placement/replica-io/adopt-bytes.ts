@@ -19,6 +19,22 @@ export function proofOfRead(
   return { method: 'read-back', ...(held.etag !== undefined && { etag: held.etag }) }
 }
 
+/** A removal that an administrator has decided is over by then, or goes on after its process has died. */
+const COLLECTED_MS = 60_000
+
+/** The trigger `keep_collected` refuses the replica, too. */
+async function isBeingCollected(tx: Tx, { locationId, key }: ReplicaName): Promise<boolean> {
+  const row = await tx
+    .selectFrom('collection_item')
+    .select('key')
+    .where('location_id', '=', locationId)
+    .where('key', '=', key)
+    .where('upload_id', '=', '')
+    .where('state', '=', 'removing')
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** A writer that lost its replica so has ended by then; what it has put is looked at. */
 const WRITER_ENDS_MS = 10 * 60_000
 
@@ -48,6 +64,7 @@ export async function adoptBytes(
     .executeTakeFirst()
   if (known?.state === 'verified') return known.key === key ? 'adopted' : 'taken'
   if (known?.state === 'evicting') return 'taken'
+  if (await isBeingCollected(tx, replica)) throw new RetryLater(`${key} is being removed`, COLLECTED_MS)
   const clearingMs = await clearingForMs(tx, replica)
   if (clearingMs > 0) throw new RetryLater(`${key} is being cleared`, clearingMs)
   if (known && known.key !== key) {

@@ -283,7 +283,9 @@ async function lookAtFound(
 async function isToGo({ db }: Pick<Placement, 'db'>, { locationId, key }: ReplicaName): Promise<boolean> {
   const { rows } = await sql`
     select from key_to_clear where location_id = ${locationId} and key = ${key}
-    union all select from class_change where location_id = ${locationId} and doomed_key = ${key}`.execute(db)
+    union all select from class_change where location_id = ${locationId} and doomed_key = ${key}
+    union all select from collection_item where location_id = ${locationId} and key = ${key}
+      and claimed_at is not null`.execute(db)
   return rows.length > 0
 }
 

@@ -150,7 +150,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     ),
     // A lane of their own, for what takes long and nobody waits for: a listing or a scrub keeps no sweep
     // waiting, and a film that is fetched to be read again takes no place from a photo.
-    lane(['check-listings', 'scrub-locations', 'read-again', 'extend-locks'], 2),
+    lane(['check-listings', 'scrub-locations', 'read-again', 'extend-locks', 'collect-strays'], 2),
     // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang, nor
     // behind sweeps.
     lane(['check-locations'], 1),

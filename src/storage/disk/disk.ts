@@ -20,7 +20,7 @@ import type {
 import { StorageError } from '../backend.ts'
 import { readBody } from '../bytes/read-body.ts'
 import { mapStreamErrors } from '../bytes/stream-errors.ts'
-import { assertObjectKey } from '../object-key.ts'
+import { assertObjectKey, MARKER_NAME } from '../object-key.ts'
 import { assertPermitted } from '../removal-permit.ts'
 import { readDiskCounter, writeDiskCounter } from './counter.ts'
 import { codeOf, diskError } from './errors.ts'
@@ -282,6 +282,8 @@ export function openDiskBackend({
     },
 
     readMarker: () => attempt(`reading the marker of ${root}`, undefined, mount.readMarker),
+    listsMarker: () =>
+      attempt(`listing ${root}`, undefined, async () => (await readdir(root)).includes(MARKER_NAME)),
     writeMarker: (id) => attempt(`writing the marker of ${root}`, undefined, () => mount.writeMarker(id)),
     readCounter: () => attempt(`reading the counter of ${root}`, undefined, () => readDiskCounter(root)),
     writeCounter: (text, expected) =>

@@ -10,6 +10,7 @@ export type CallName =
   | 'head'
   | 'delete'
   | 'readMarker'
+  | 'listsMarker'
   | 'writeMarker'
   | 'readCounter'
   | 'writeCounter'
@@ -107,6 +108,8 @@ export function mapCalls(inner: StorageBackend, around: Around): StorageBackend 
       list(options?.signal, (signal) => inner.list(prefix, withSignal(options, signal))),
     readMarker: (options) =>
       call('readMarker', options?.signal, (signal) => inner.readMarker(withSignal(options, signal))),
+    listsMarker: (options) =>
+      call('listsMarker', options?.signal, (signal) => inner.listsMarker(withSignal(options, signal))),
     writeMarker: (id) => call('writeMarker', undefined, () => inner.writeMarker(id)),
     readCounter: (options) =>
       call('readCounter', options?.signal, (signal) => inner.readCounter(withSignal(options, signal))),

@@ -10,6 +10,7 @@ type UnderWay = BreakerCall & { stream: Readable | null }
 const KIND_OF: Record<CallName, CallKind> = {
   head: 'read',
   readMarker: 'read',
+  listsMarker: 'read',
   readCounter: 'read',
   listParts: 'read',
   delete: 'other',

@@ -13,6 +13,7 @@ const SLOT_OF: Record<CallName, 'writes' | 'others'> = {
   head: 'others',
   delete: 'others',
   readMarker: 'others',
+  listsMarker: 'others',
   writeMarker: 'others',
   readCounter: 'others',
   writeCounter: 'others',

@@ -45,6 +45,7 @@ const IS_REPEATABLE: Record<CallName, boolean> = {
   head: true,
   delete: true,
   readMarker: true,
+  listsMarker: true,
   writeMarker: true,
   readCounter: true,
   // An answer that got lost looks like somebody else's write, and its caller compares anyway.

@@ -112,6 +112,9 @@ export function openMemoryBackend(options: { features?: Partial<Features> } = {}
     async readMarker() {
       return marker
     },
+    async listsMarker() {
+      return marker !== null
+    },
     async writeMarker(id) {
       marker = id
     },

@@ -18,6 +18,8 @@ type DeleteOptions = {
   signal?: AbortSignal | undefined
   /** The only version of the only key, as far as it is known; not needed where versions are asked for. */
   versionId?: string | undefined
+  /** Only that version goes, also where versions are asked for. */
+  isOnlyVersion?: boolean | undefined
   assertPermitted?: () => void
 }
 
@@ -29,7 +31,8 @@ export async function deleteS3(
 ): Promise<void> {
   const doomed: RemovalCandidate[] = []
   for (const key of keys) {
-    if (deletesVersions(bucket)) {
+    const isNamed = options.isOnlyVersion === true && options.versionId !== undefined
+    if (deletesVersions(bucket) && !isNamed) {
       for (const { versionId } of await versionsOf(bucket, key, options.signal))
         doomed.push({ key: bucket.fullKey(key), versionId })
     } else {

@@ -11,7 +11,7 @@ import { archiveS3 } from './archive.ts'
 import { readS3Counter, writeS3Counter } from './counter.ts'
 import { deleteS3 } from './delete.ts'
 import { assertNotHidden, locksS3 } from './locks.ts'
-import { listS3 } from './reads/list.ts'
+import { listS3, listsS3Marker } from './reads/list.ts'
 import { getS3, headS3 } from './reads/read.ts'
 import { openS3Bucket, wholePutBytes } from './requests/bucket.ts'
 import type { S3Settings } from './requests/client.ts'
@@ -77,12 +77,15 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
       }
     },
     put,
-    async delete(permit, { signal, versionId } = {}) {
+    async delete(permit, { signal, versionId, isOnlyVersion } = {}) {
       assertPermitted(permit)
       const { keys } = permit
       for (const key of keys) assertObjectKey(key)
       signal?.throwIfAborted()
-      await deleteS3(bucket, keys, { signal, versionId, assertPermitted: () => assertPermitted(permit) })
+      await deleteS3(bucket, keys, {
+        ...{ signal, versionId, isOnlyVersion },
+        assertPermitted: () => assertPermitted(permit),
+      })
     },
     list: (prefix, options = {}) => listS3(bucket, prefix, options),
 
@@ -97,6 +100,7 @@ export function openS3Backend(settings: S3Settings, log: Log): S3Backend {
         throw error
       }
     },
+    listsMarker: ({ signal } = {}) => listsS3Marker(bucket, signal),
     async writeMarker(id) {
       const text = `${id}\n`
       // A bucket that locks by default takes no put without a digest.

@@ -147,6 +147,7 @@ export async function pendingIn(db: Database): Promise<string[]> {
     union all select 'direct upload ' || state from direct_upload where state in ('open', 'received')
     union all select 'asset ' || processing from asset where processing = 'pending'
     union all select 'lease ' || purpose from local_lease
+    union all select 'decision about ' || key || ' ' || state from collection_item where state in ('held', 'removing')
     union all select 'adoption ' || state from adoption where state <> 'done'
     union all select 'job ' || task_identifier || ' ' || coalesce(last_error, '') from graphile_worker.jobs`.execute(
     db,

@@ -4,6 +4,7 @@ import type { Database } from '../../../src/database/connect.ts'
 import { sweepLibrary } from '../../../src/library/server/sweep.ts'
 import { silentLog } from '../../../src/log.ts'
 import type { MediaTools } from '../../../src/media/processes/tools.ts'
+import { collectDue } from '../../../src/placement/collect/collect-due.ts'
 import { rebalanceAnew } from '../../../src/placement/maintenance/rebalance.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
 import { scrubLocation } from '../../../src/placement/scrub/scrub-location.ts'
@@ -35,6 +36,7 @@ export async function recover(site: Site, mediaTools: MediaTools): Promise<strin
     rebalanceAnew(placement)
     const sweeps = [
       () => sweepPlacement(placement),
+      () => collectDue(placement),
       () => sweepLibrary({ db, placement, log: silentLog }),
       ...[...placement.locations.keys()].map(
         (at) => () => scrubLocation(placement, at, { isUnlimited: true }),
@@ -58,6 +60,8 @@ async function passTime(db: Database): Promise<void> {
   await sql`update key_to_clear set clear_at = ${past}, writable_until = ${past}, retry_at = null`.execute(db)
   await sql`update location_scrub set lease_expires_at = ${past} where holder is not null`.execute(db)
   await sql`update location_listing set lease_expires_at = ${past} where holder is not null`.execute(db)
+  await sql`update collection_item set lease_expires_at = ${past} where state = 'removing'`.execute(db)
+  await sql`update collection_item set not_before = ${past} where not_before is not null`.execute(db)
   await sql`update local_lease set expires_at = ${past} where purpose <> 'processing'`.execute(db)
   await sql`update direct_upload set expires_at = ${past} where state = 'open'`.execute(db)
   await sql`update stored_object set created_at = created_at - interval '2 days' where not is_linked`.execute(

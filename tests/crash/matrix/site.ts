@@ -89,7 +89,7 @@ export async function openSite(setup: SiteSetup, { moreAheadMs = 0, log = silent
     },
     // The bucket has answered all that a killed process asked before anything is opened anew.
     // A machine that an installation is brought back to asks at once whether the old one is gone.
-    settings: { removalWaitMs: 0, lateRequestMs: 0, counterDoubtMs: 0, idleAdvanceMs: 0 },
+    settings: { removalWaitMs: 0, lateRequestMs: 0, counterDoubtMs: 0, idleAdvanceMs: 0, collectAgeMs: 0 },
     now: () => new Date(Date.now() + aheadMs + moreAheadMs),
   })
   return {

@@ -72,6 +72,11 @@ export const VALID_REQUESTS: Record<string, ValidRequest> = {
   'PUT /api/notifications/:id': { body: { readAt: time } },
   'DELETE /api/notifications': { body: { ids: [id] } },
   'DELETE /api/notifications/:id': {},
+  'GET /api/storage/reconcile': { query: { location: 's3' } },
+  'POST /api/storage/locations/:locationId/collections': {
+    body: { planId: 'a'.repeat(16), confirm: 'collect 1 file' },
+  },
+  'DELETE /api/storage/collections/:id': {},
   'GET /api/storage/receipts': { query: { format: 'csv' } },
   'PUT /api/assets/:id': { body: { ...change, ...place, livePhotoVideoId: id } },
   'PATCH /api/assets/:id': { body: { ...change, ...place } },

@@ -68,8 +68,8 @@ test('A5: objects that were deleted in the bucket are at risk after the listing,
 
   const report = await listNow()
   assert.deepEqual([report!.found.missing, report!.found.different, report!.isFinished], [5, 0, true])
-  // One for the backups, one for the catalogue, and one for everything else.
-  assert.deepEqual([lists.hits, heads.hits, gets.hits], [3, 5, 0])
+  // One for the backups, one for the catalogue, one for everything else, and the marker before and after.
+  assert.deepEqual([lists.hits, heads.hits, gets.hits], [5, 5, 0])
   for (const [n, id] of ids.entries())
     assert.deepEqual(await places(id), [n < 5 ? 's3 suspect' : 's3 verified'])
   const { originals, locations } = await storageStatus(rig.placement)

@@ -395,6 +395,7 @@ export function storageSuite(
       assert.equal(await backend.readMarker(), second)
       for await (const { key } of backend.list('')) assert.ok(!key.startsWith('.'), key)
       assert.deepEqual(await keysUnder(backend, '.'), [])
+      assert.equal(await backend.listsMarker(), true, 'but a listing shows that it is there')
     })
 
     if (grows) streamingPutSuite(() => backend)

@@ -32,6 +32,7 @@ export function faultyBackend<Inner extends StorageBackend>(inner: Inner) {
     delete: (permit, options) => run('delete', () => inner.delete(permit, options)),
     list: (prefix, options) => inner.list(prefix, options),
     readMarker: (options) => inner.readMarker(options),
+    listsMarker: (options) => inner.listsMarker(options),
     writeMarker: (id) => inner.writeMarker(id),
     readCounter: (options) => inner.readCounter(options),
     writeCounter: (text, expected) => inner.writeCounter(text, expected),

@@ -3,6 +3,7 @@
  * Glassine's, and its types are the server's own. Sizes are bytes, durations milliseconds, times ISO 8601.
  */
 
+import type { ReconcileReport } from '../../../src/library/server/reconcile.ts'
 import type {
   StorageOverview as StorageStatus,
   UploadsOverview as UploadsInUse,
@@ -211,6 +212,7 @@ export type {
   PendingMove,
   ProbeChange,
   ProbeFinding,
+  ReconcileReport,
   ReplicaState,
   StorageStatus,
   UploadsInUse,

@@ -24,6 +24,7 @@ import type {
   Preferences,
   ReadingStatus,
   Receipt,
+  ReconcileReport,
   Restorees,
   RestorePlan,
   RestoreTier,
@@ -364,6 +365,12 @@ export const finishUploadCheck = (id: string, body: BrowserProbeResult) =>
   call<BrowserProbeResult>('PUT', `/storage/uploads/check/${id}`, { body })
 export const beginAdoption = (locationId: string) =>
   call<{ location: string }>('POST', `/storage/locations/${locationId}/adoption`)
+export const getReconcile = (signal?: AbortSignal) =>
+  call<ReconcileReport>('GET', '/storage/reconcile', { signal })
+export const decideCollection = (locationId: string, decision: { planId: string; confirm: string }) =>
+  call<{ id: string }>('POST', `/storage/locations/${locationId}/collections`, { body: decision })
+export const undoCollection = (id: string) =>
+  call<{ id: string; kept: number }>('DELETE', `/storage/collections/${id}`)
 export const acknowledgeChanges = (locationId: string) =>
   call<StorageStatus>('POST', `/storage/locations/${locationId}/acknowledge`)
 

@@ -2,7 +2,7 @@ import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 import type { ObjectInfo, ObjectKey } from '../../backend.ts'
 import { StorageError } from '../../backend.ts'
 import { retryUnavailable } from '../../guards/with-retry.ts'
-import { compareKeys, isReservedName } from '../../object-key.ts'
+import { compareKeys, isReservedName, MARKER_NAME } from '../../object-key.ts'
 import type { S3Bucket } from '../requests/bucket.ts'
 import { plainEtag } from './object-info.ts'
 
@@ -46,4 +46,14 @@ export async function* listS3(
     }
     token = page.IsTruncated ? page.NextContinuationToken : undefined
   } while (token !== undefined)
+}
+
+/** One request. Other names may begin as the marker's does. */
+export async function listsS3Marker(bucket: S3Bucket, signal: AbortSignal | undefined): Promise<boolean> {
+  const full = bucket.settings.prefix + MARKER_NAME
+  const command = new ListObjectsV2Command({ Bucket: bucket.settings.bucket, Prefix: full })
+  const page = await bucket.call('ListObjectsV2 of the marker', signal, (options) =>
+    bucket.client.send(command, options),
+  )
+  return (page.Contents ?? []).some(({ Key }) => Key === full)
 }

@@ -4,6 +4,9 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { sql } from 'kysely'
+import { collectDue } from '../../../../src/placement/collect/collect-due.ts'
+import { decideCollection } from '../../../../src/placement/collect/decide.ts'
+import { planCollection } from '../../../../src/placement/collect/plan.ts'
 import { freshKey, knownKey } from '../../../../src/placement/keys.ts'
 import { checkListing } from '../../../../src/placement/listing/check-listing.ts'
 import { sweepPlacement } from '../../../../src/placement/maintenance/sweep.ts'
@@ -114,6 +117,45 @@ const collect: Scenario = {
   },
 }
 
+/**
+ * What nothing names goes by a decision that is due: a file, parts of an upload, and the bytes of a photo that
+ * has lost its copy, which become that copy.
+ */
+const collectStrays: Scenario = {
+  name: 'collect-strays',
+  role: 'worker',
+  options: { originals: ['local', BUCKET] },
+  async prepare(around) {
+    const { site, bucket, mediaTools } = around
+    const { db, placement } = site
+    const lost = await acknowledgedObject(around, SMALL_BYTES)
+    await acknowledgedObject(around, SMALL_BYTES)
+    await workOffWell(site, mediaTools, { names: ['replicate-object'] })
+    await bucket.stored.vanish(await keyAt(site, lost.id))
+    await putInBucket(around, lost.id, lost.bytes)
+    await putInBucket(around, randomUUID(), randomBytes(SMALL_BYTES + 1))
+    await placement.locations.get(BUCKET)!.backend.multipart!.begin(freshOf(around, randomUUID()))
+    const day = sql`interval '1 day'`
+    for (let listings = 0; listings < 2; listings += 1) {
+      await sql`update stray set first_seen_at = first_seen_at - ${day}, last_seen_at = last_seen_at - ${day}`.execute(
+        db,
+      )
+      await checkListing(placement, BUCKET, { isNow: true })
+    }
+    const { collect } = await planCollection(placement, placement.locations.get(BUCKET)!)
+    if (collect?.files !== 2 || collect.uploads !== 1) throw new Error('there is another plan than expected')
+    await decideCollection(placement, BUCKET, { ...collect, actor: 'matrix' })
+    await sql`update collection set decided_at = decided_at - 8 * ${day}, collect_after = collect_after - 8 * ${day}`.execute(
+      db,
+    )
+    return {}
+  },
+  async run(site, { mediaTools }) {
+    await collectDue(site.placement)
+    await workOffWell(site, mediaTools, { names: ['replicate-object'], isTimeOver: true })
+  },
+}
+
 function freshOf({ site }: Around, objectId: string) {
   return freshKey({
     id: objectId,
@@ -141,4 +183,4 @@ async function writingRow({ site }: Around, objectId: string, key: string): Prom
   )
 }
 
-export const CARE: Scenario[] = [start, scrubAndHeal, listing, collect]
+export const CARE: Scenario[] = [start, scrubAndHeal, listing, collect, collectStrays]

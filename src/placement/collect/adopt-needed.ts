@@ -1,0 +1,101 @@
+/**
+ * Bytes that nothing names may be those of a file that has lost a copy: by an older state of the ledger, or
+ * by hand. Those are read, and become that copy. They are never removed.
+ */
+import { sql } from 'kysely'
+import type { Queryable } from '../../database/connect.ts'
+import { type ReadBytes, readBytes } from '../catalogue/adopt-object.ts'
+import { enqueueNextSteps } from '../ledger/next-steps.ts'
+import { loadObject, lockObject } from '../ledger/replicas.ts'
+import type { Location } from '../location.ts'
+import type { Placement } from '../placement.ts'
+import { asFound, putAnew } from '../removal/put-anew.ts'
+import { adoptBytes, proofOfRead } from '../replica-io/adopt-bytes.ts'
+import { PROOF } from '../states.ts'
+import { type Item, itemsToCompare, noteSha256, settleItem } from './items.ts'
+import { LACKS_A_COPY } from './judge.ts'
+
+const ACTOR = 'collect'
+const BATCH = 100
+
+/** `among`: of these alone; absent: of all that waits at the location, whether it is due or not. */
+export async function adoptWhereNeeded(
+  placement: Placement,
+  location: Location,
+  { among, signal }: { among?: readonly Item[]; signal?: AbortSignal | undefined } = {},
+): Promise<number> {
+  let adopted = 0
+  for (const item of await itemsToCompare(placement, location.id, among, BATCH)) {
+    if (signal?.aborted) break
+    if (await adoptOne(placement, location, item, signal)) adopted += 1
+  }
+  return adopted
+}
+
+async function adoptOne(
+  placement: Placement,
+  location: Location,
+  item: Item,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const read = await readBytes({ placement, location }, item.key, item.size, signal)
+  if (read === 'absent') return false
+  if (read === 'wrong-size') {
+    await settleItem(placement, item, 'kept', 'changed')
+    return false
+  }
+  if (typeof read === 'string') {
+    await settleItem(placement, item, 'kept', 'unread')
+    return false
+  }
+  await noteSha256(placement, item, read.sha256)
+  for (const objectId of await lackingObjects(placement.db, read))
+    if (await becomesCopyOf(placement, location, { objectId, item, read, signal })) {
+      await settleItem(placement, item, 'kept', 'adopted')
+      placement.log.info(
+        { objectId, location: location.id, key: item.key },
+        'a file became a copy that was lacking',
+      )
+      return true
+    }
+  return false
+}
+
+async function lackingObjects(db: Queryable, { sha256, size }: ReadBytes): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select o.id from stored_object o where o.sha256 = ${Buffer.from(sha256, 'hex')} and o.size = ${size}
+      and ${LACKS_A_COPY} order by o.is_linked desc, o.created_at limit 20`.execute(db)
+  return rows.map(({ id }) => id)
+}
+
+/** @throws RetryLater where somebody may be removing them */
+async function becomesCopyOf(
+  placement: Placement,
+  location: Location,
+  {
+    objectId,
+    item: { key, wasClaimed },
+    read: { held },
+    signal,
+  }: { objectId: string; item: Item; read: ReadBytes; signal: AbortSignal | undefined },
+): Promise<boolean> {
+  const found = { objectId, locationId: location.id, key }
+  const proven = { level: PROOF.readBack, proof: proofOfRead(location, held), held }
+  const loaded = await loadObject(placement.db, objectId)
+  if (wasClaimed && loaded !== null) {
+    // A deletion whose answer got lost may still be carried out at this key.
+    const check = { answer: 'same' as const, reason: 'all bytes were read', ...proven }
+    const result = await putAnew(placement, loaded.object, asFound(placement, found, check), {
+      actor: ACTOR,
+      signal,
+    })
+    if (result !== 'not-now') return result === 'done'
+  }
+  return placement.db.transaction().execute(async (tx) => {
+    const now = await lockObject(tx, objectId)
+    if (now?.object.state !== 'live') return false
+    if ((await adoptBytes(tx, found, { ...proven, actor: ACTOR })) !== 'adopted') return false
+    await enqueueNextSteps(tx, placement, objectId)
+    return true
+  })
+}
