@@ -24,6 +24,7 @@ import { withBreaker } from './storage/guards/with-breaker.ts'
 import { withCallLimit } from './storage/guards/with-call-limit.ts'
 import { withLimits } from './storage/guards/with-limits.ts'
 import { withRetry } from './storage/guards/with-retry.ts'
+import { withoutWrites } from './storage/guards/without-writes.ts'
 import { identityOfS3 } from './storage/s3/identity.ts'
 import { s3Providers } from './storage/s3/providers/provider-table.ts'
 import { findS3Provider } from './storage/s3/providers/providers.ts'
@@ -68,22 +69,18 @@ export async function openLocations(config: Config, db: Database, log: Log): Pro
     for (const id of idsOf(name)) {
       const origin = origins.get(id)
       if (origin === undefined) continue
-      const { openBrowserProbe: _, ...original } = await openBucket(
-        id,
-        { ...settings, ...origin, objectLock: null },
-        manner,
-        log,
-      )
-      locations.push({ ...original, isReadOnly: true })
+      const { readOnly: _, ...rest } = settings
+      const original = await openBucket(id, { ...rest, ...origin, objectLock: null }, manner, log)
+      locations.push({ ...asReadOnly(original), isOfOriginal: true })
     }
     const id = idsOf(name).find((one) => !origins.has(one))
     if (id === undefined)
       throw new AppError('conflict', 'this is a copy of a copy, nine times over: copy an original')
-    locations.push(await openBucket(id, settings, ours, log))
+    locations.push(await openBucketAs(id, settings, ours, log))
     ids.set(name, id)
   }
   for (const [name, folder] of Object.entries(storage.folders)) {
-    locations.push(openFolder(name, folder, manner, log))
+    locations.push(openFolderAs(name, folder, manner, log))
     ids.set(name, name)
   }
 
@@ -120,9 +117,9 @@ export async function openLocationsAlone(
   const manner = { retry, outage: { ...DEFAULT_BREAKER_RULES, ...storage.outage }, usesArchives: false }
   const locations = new Map([[LOCAL, openLocalLocation(config, log)]])
   const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
-  for (const [name, settings] of buckets) locations.set(name, await openBucket(name, settings, manner, log))
+  for (const [name, settings] of buckets) locations.set(name, await openBucketAs(name, settings, manner, log))
   for (const [name, folder] of Object.entries(storage.folders))
-    locations.set(name, openFolder(name, folder, manner, log))
+    locations.set(name, openFolderAs(name, folder, manner, log))
   if (existsSync(join(dataDir, 'demonstration-bucket.json'))) {
     const bucket = await openDemonstrationBucket(dataDir, log)
     cleanup.defer(() => bucket.close())
@@ -131,6 +128,38 @@ export async function openLocationsAlone(
   for (const { backend } of locations.values()) cleanup.defer(() => backend.close())
   const parts = cleanup.move()
   return { locations, close: () => parts.disposeAsync() }
+}
+
+async function openBucketAs(
+  id: string,
+  { readOnly, ...settings }: NonNullable<Config['storage']['s3']>,
+  manner: Manner,
+  log: Log,
+): Promise<Location> {
+  const bucket = await openBucket(id, settings, manner, log)
+  return readOnly ? asReadOnly(bucket) : bucket
+}
+
+function openFolderAs(
+  id: string,
+  folder: Config['storage']['folders'][string],
+  manner: Manner,
+  log: Log,
+): Location {
+  const opened = openFolder(id, folder, manner, log)
+  return folder.readOnly ? asReadOnly(opened) : opened
+}
+
+/** With a backend that refuses writes, and without probes, which write. */
+export function asReadOnly({ openBrowserProbe: _, backend, ...location }: Location): Location {
+  return {
+    ...location,
+    isReadOnly: true,
+    backend: withoutWrites(backend, location.label),
+    probe: async () => {
+      throw new StorageError('denied', `${location.label} is read-only, and a probe would write there`)
+    },
+  }
 }
 
 /** The ids of a bucket, in an original and in copies of copies. */

@@ -152,6 +152,9 @@ const S3_KEYS = {
     .default(null),
 }
 
+/** Of a location: read, and never written to. */
+const READ_ONLY = { readOnly: flag().default(false) }
+
 const way = () => oneOf('proxy', 'redirect', 'cdn').default('proxy')
 
 const CDN_KEYS = {
@@ -205,12 +208,16 @@ export const FILE_SCHEMA = z.strictObject({
       local: z
         .strictObject({ mediaLocation: text('write the path of a folder').nullable().default(null) })
         .prefault({}),
-      s3: z.strictObject(S3_KEYS).nullable().default(null),
-      buckets: named(z.strictObject(S3_KEYS)),
+      s3: z
+        .strictObject({ ...S3_KEYS, ...READ_ONLY })
+        .nullable()
+        .default(null),
+      buckets: named(z.strictObject({ ...S3_KEYS, ...READ_ONLY })),
       folders: named(
         z.strictObject({
           path: text('write the path of a folder that exists'),
           onAnotherMachine: flag().default(false),
+          ...READ_ONLY,
         }),
       ),
       locations: z

@@ -25,10 +25,13 @@ export type Location = {
   /** Whose prices apply there: a name of the price list. Absent: no known prices. */
   provider?: string
   /**
-   * It belongs to another installation, of which this one is a copy: it is read, but never written to or
-   * relied on.
+   * It is read, but never written to: nothing belongs there, and no other copy is given up for what it holds,
+   * since whoever may write there can remove it without our counter telling. Its backend refuses writes
+   * (`withoutWrites`).
    */
   isReadOnly?: boolean
+  /** Read-only, because it belongs to another installation, of which this one is a copy. */
+  isOfOriginal?: boolean
   /** Of a bucket with Object Lock: for how many days the files of each kind are locked there. */
   lock?: { mode: 'governance' | 'compliance'; days: { readonly [Kind in ObjectKind]?: number } }
   backend: StorageBackend
@@ -47,6 +50,18 @@ export type Location = {
  */
 export function isAway({ kind, isDemonstration, isOnAnotherMachine }: Location): boolean {
   return kind === 'disk' ? isOnAnotherMachine === true : !isDemonstration
+}
+
+/** Why nothing is written there; goes after the name of the location. */
+export function whyReadOnly({ isOfOriginal }: Pick<Location, 'isOfOriginal'>): string {
+  return isOfOriginal
+    ? 'belongs to another installation: this one only reads there'
+    : 'is read-only by the configuration (readOnly)'
+}
+
+/** The ids of all locations where nothing is written. */
+export function readOnlyIds({ locations }: { locations: ReadonlyMap<string, Location> }): string[] {
+  return [...locations.values()].flatMap(({ id, isReadOnly }) => (isReadOnly ? [id] : []))
 }
 
 /** The name of a bucket in the configuration. A number at the end of its id counts copies of copies. */

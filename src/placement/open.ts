@@ -15,7 +15,7 @@ import type { Location } from './location.ts'
 import { identifyHolder } from './locations/counter/moved-installation.ts'
 import { applyDrills } from './locations/drill.ts'
 import { isAway } from './locations/health.ts'
-import { confirmLocation, recordHealth } from './locations/locations.ts'
+import { confirmLocation, lookAtLocation, recordHealth } from './locations/locations.ts'
 import { makeMediaFolder } from './locations/media-folder.ts'
 import { DEFAULT_SETTINGS, type Placement, type PlacementSettings } from './placement.ts'
 import { everyLocation, type MinCopies, type Policy } from './policy.ts'
@@ -101,7 +101,9 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
   const confirming = [...locations.values()]
     .filter((location) => location !== local)
     .map((location) =>
-      confirmLocation(placement, location).catch((error: Error) => noteUnusable(placement, location, error)),
+      (location.isReadOnly ? lookAtLocation : confirmLocation)(placement, location).catch((error: Error) =>
+        noteUnusable(placement, location, error),
+      ),
     )
   // One that hangs must not keep the server from starting; it goes on in the background.
   await Promise.race([

@@ -51,6 +51,8 @@ function status(
         isDemonstration,
         isLocal: false,
         isUsed: true,
+        isReadOnly: false,
+        leftThere: { count: 0, bytes: 0 },
         leaving: amount(),
         health: 'healthy',
         error: null,

@@ -25,6 +25,8 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
   isDemonstration: false,
   isLocal: false,
   isUsed: true,
+  isReadOnly: false,
+  leftThere: { count: 0, bytes: 0 },
   lock: null,
   leaving: { count: 0, bytes: 0 },
   health: 'healthy',

@@ -103,6 +103,10 @@ function backupLines(backups: StorageOverview['backups'], now: Date): string[] {
   return backupSentences(backups, now).flatMap(({ text, tone }) => (tone === 'warn' ? [] : [text]))
 }
 
+function leftThereNote({ count: files, bytes: size }: LocationStatus['leftThere']): string {
+  return files === 0 ? '' : `; ${plural(files, 'deleted file')} (${bytes(size)}) left there`
+}
+
 /** What is left of uploads that this database does not know to have been acknowledged. */
 function keptLines({ count: files, bytes: size }: StorageOverview['kept']): string[] {
   if (files === 0) return []
@@ -252,7 +256,9 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
         style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
       ),
   )
-  const leaving = locations.flatMap(({ id, isLocal, isUsed, leaving: { count, bytes: size } }) => {
+  const leaving = locations.flatMap(({ id, isLocal, isUsed, isReadOnly, leaving, leftThere }) => {
+    if (isReadOnly) return [`  ${id}: read-only${leftThereNote(leftThere)}`]
+    const { count, bytes: size } = leaving
     if (isLocal || (isUsed && count === 0)) return []
     if (count > 0) return [`  ${id}: ${plural(count, 'file')} (${bytes(size)}) still to leave it`]
     return [style.dim(`  ${id}: nothing belongs there any more; it may be taken out of the configuration`)]

@@ -64,6 +64,8 @@ export async function changeClass(
 ): Promise<void> {
   const { db } = placement
   const location = locationOf(placement, at)
+  // Enqueued before the place became read-only; the daily look asks again when that ends.
+  if (location.isReadOnly) return
   await confirmLocation(placement, location)
   const unfinished = await findClassChange(db, objectId, at)
   if (unfinished) await finishClassChange(placement, unfinished)

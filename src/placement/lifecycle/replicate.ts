@@ -58,9 +58,11 @@ export async function replicateObject(
   }
   const target = locationOf(placement, to)
   const existing = replicas.find((replica) => replica.locationId === to)
-  // Nothing is written at the original's, but what was taken for bad there may be right.
+  // Nothing is written at a read-only place, but what was taken for bad there may be right.
   if (existing && target.isReadOnly && (existing.state === 'suspect' || isDoubted(existing)))
     return recheckAndRecord(placement, object, existing, signal)
+  // Begun before the place became read-only: it is gone on with when that ends.
+  if (target.isReadOnly && !target.isOfOriginal) return enqueueNextSteps(placement.db, placement, objectId)
   await confirmLocation(placement, target)
 
   if (existing?.state === 'verified') return raiseProof(placement, object, existing, signal)

@@ -8,6 +8,7 @@ import { anyJobExists, countJobs, jobExists } from '../../queue/find-jobs.ts'
 import { jobKeySql } from '../../queue/job-keys.ts'
 import { enqueueNextSteps, originalPlaces } from '../ledger/next-steps.ts'
 import { isDoubtedSql, isReadableNowSql } from '../ledger/replicas.ts'
+import { readOnlyIds } from '../location.ts'
 import type { Placement } from '../placement.ts'
 import { processState } from '../process-state.ts'
 
@@ -90,6 +91,7 @@ async function rebalanceBatch(placement: Placement, look: Look, signal?: AbortSi
           and r.location_id = any(home.wanted)) < cardinality(home.wanted)
         or exists (select from replica r where r.object_id = o.id and r.state in ('verified', 'suspect')
           and r.location_id <> all(home.wanted) and r.location_id is distinct from ${keepLocal}
+          and r.location_id <> all(${readOnlyIds(placement)}::text[])
           and r.verified_at < now() - ${settings.holdMs} * interval '1 millisecond'))
       and not exists (select from replica r where r.object_id = o.id and r.state = 'verified'
         and r.location_id = any(${originalPlaces(placement)}::text[]))

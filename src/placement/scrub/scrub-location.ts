@@ -66,7 +66,7 @@ export async function scrubLocation(
   options: ScrubOptions = {},
 ): Promise<ScrubReport | null> {
   const location = locationOf(placement, locationId)
-  if (location.isReadOnly) return null
+  if (location.isOfOriginal) return null
   const monthlyBytes = monthlyBytesOf(placement, location)
   if (monthlyBytes === 0 && !options.isUnlimited) return null
   const pass = await claimPass(placement, locationId, { isNow: options.isUnlimited === true })

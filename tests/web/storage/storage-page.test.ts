@@ -262,7 +262,8 @@ test('the mark: one square per location in config order, the best replica counts
 
 test('of a place that files leave it is said how many are left, and when it may be forgotten', () => {
   const none = { count: 0, bytes: 0 }
-  const place = { isLocal: false, isUsed: false, leaving: { count: 2, bytes: 2 ** 21 } }
+  const amount = { count: 2, bytes: 2 ** 21 }
+  const place = { isLocal: false, isUsed: false, isReadOnly: false, leaving: amount, leftThere: none }
   assert.equal(
     leavingSentence(place),
     '2 files (2.00 MiB) belong elsewhere and will leave when enough copies are there.',
@@ -276,6 +277,12 @@ test('of a place that files leave it is said how many are left, and when it may 
     leavingSentence({ ...place, isLocal: true }),
     null,
     'uploads leave the local disk all the time',
+  )
+  const readOnly = { ...place, isReadOnly: true, leaving: none }
+  assert.equal(leavingSentence(readOnly), 'Read-only: nothing is written or removed here.')
+  assert.equal(
+    leavingSentence({ ...readOnly, leftThere: amount }),
+    'Read-only: 2 deleted files (2.00 MiB) left here until something may be removed again.',
   )
 })
 

@@ -180,12 +180,18 @@ export function scrubWarnings({ wrong, unread, underWay }: StorageLocation['scru
   ]
 }
 
-/** Of a place that files leave, or have left; null where all that it holds belongs there. */
+/** Of a place that files leave, or have left, or that is read-only; null where all that it holds belongs there. */
 export function leavingSentence({
   isLocal,
   isUsed,
+  isReadOnly,
   leaving,
-}: Pick<StorageLocation, 'isLocal' | 'isUsed' | 'leaving'>): string | null {
+  leftThere,
+}: Pick<StorageLocation, 'isLocal' | 'isUsed' | 'isReadOnly' | 'leaving' | 'leftThere'>): string | null {
+  if (isReadOnly)
+    return leftThere.count === 0
+      ? 'Read-only: nothing is written or removed here.'
+      : `Read-only: ${plural(leftThere.count, 'deleted file')} (${formatBytes(leftThere.bytes)}) left here until something may be removed again.`
   // Uploads leave the local disk all the time.
   if (isLocal) return null
   if (leaving.count > 0)
