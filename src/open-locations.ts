@@ -5,20 +5,21 @@ import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import type { Config } from './config.ts'
 import type { Database } from './database/connect.ts'
 import {
-  DEMONSTRATION_BUCKET,
   type DemonstrationBucket,
+  demonstrationSettings,
   openDemonstrationBucket,
 } from './demonstration-bucket.ts'
 import { AppError } from './errors.ts'
 import type { Log } from './log.ts'
 import { partsOfKey } from './placement/keys.ts'
 import type { Location } from './placement/location.ts'
-import { locationsWithReplicas, originsOf } from './placement/locations/known-locations.ts'
+import { locationsWithReplicas, onlyThere, originsOf } from './placement/locations/known-locations.ts'
 import { forEachKind } from './placement/object-kinds.ts'
 import { type ClassPolicy, usesArchives } from './placement/storage-classes.ts'
 import { type StorageBackend, StorageError } from './storage/backend.ts'
 import { openDiskBackend } from './storage/disk/disk.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/guards/breaker.ts'
+import { countUses } from './storage/guards/count-uses.ts'
 import { probeOnStall } from './storage/guards/probe-on-stall.ts'
 import { withBreaker } from './storage/guards/with-breaker.ts'
 import { withCallLimit } from './storage/guards/with-call-limit.ts'
@@ -42,9 +43,11 @@ type BucketSettings = Omit<S3Settings, 'objectLock'> & {
 const MAX_COPIES = 9
 
 type Manner = { retry: { attempts: number; delayMs: number }; outage: BreakerRules; usesArchives: boolean }
-type OpenLocations = {
+export type OpenLocations = {
   demonstrationBucket: DemonstrationBucket | null
   locations: Location[]
+  /** By id: what each was opened by, to be compared at a reload. It holds secrets. */
+  openedBy: ReadonlyMap<string, string>
   /**
    * The id in the ledger of a name of the configuration: in a copy of an installation, that of a bucket
    * differs from the original's.
@@ -52,10 +55,31 @@ type OpenLocations = {
   idOf(name: string): string
 }
 
-/** Opens all that are configured, and those of originals that this installation is a copy of. */
-export async function openLocations(config: Config, db: Database, log: Log): Promise<OpenLocations> {
+/**
+ * Opens all that are configured, and those of originals that this installation is a copy of. `before`, at a
+ * reload: what is described as it was stays open, the same object.
+ * @throws AppError invalid where a reload would begin the demonstration bucket
+ */
+export async function openLocations(
+  config: Config,
+  db: Database,
+  log: Log,
+  before?: OpenLocations,
+): Promise<OpenLocations> {
   const { storage } = config
-  const locations = [openLocalLocation(config, log)]
+  const locations: Location[] = []
+  const openedBy = new Map<string, string>()
+  await using opened = new AsyncDisposableStack()
+  const add = async (id: string, by: unknown, open: () => Location | Promise<Location>) => {
+    const description = JSON.stringify(by)
+    const isSame = before?.openedBy.get(id) === description
+    const same = isSame ? before?.locations.find((one) => one.id === id) : undefined
+    const location = same ?? withUses(await open())
+    if (same === undefined) opened.defer(() => location.backend.close())
+    locations.push(location)
+    openedBy.set(id, description)
+  }
+  await add(LOCAL, storage.local, () => openLocalLocation(config, log))
   const retry = { attempts: storage.upload.retryAttempts + 1, delayMs: storage.upload.retryDelayMs }
   const outage = { ...DEFAULT_BREAKER_RULES, ...storage.outage }
   const manner = { retry, outage, usesArchives: false }
@@ -70,36 +94,53 @@ export async function openLocations(config: Config, db: Database, log: Log): Pro
       const origin = origins.get(id)
       if (origin === undefined) continue
       const { readOnly: _, ...rest } = settings
-      const original = await openBucket(id, { ...rest, ...origin, objectLock: null }, manner, log)
-      locations.push({ ...asReadOnly(original), isOfOriginal: true })
+      const there = { ...rest, ...origin, objectLock: null }
+      await add(id, [there, manner, 'original'], async () => {
+        const original = await openBucket(id, there, manner, log)
+        return { ...asReadOnly(original), isOfOriginal: true }
+      })
     }
     const id = idsOf(name).find((one) => !origins.has(one))
     if (id === undefined)
       throw new AppError('conflict', 'this is a copy of a copy, nine times over: copy an original')
-    locations.push(await openBucketAs(id, settings, ours, log))
+    await add(id, [settings, ours], () => openBucketAs(id, settings, ours, log))
     ids.set(name, id)
   }
   for (const [name, folder] of Object.entries(storage.folders)) {
-    locations.push(openFolderAs(name, folder, manner, log))
+    await add(name, [folder, manner], () => openFolderAs(name, folder, manner, log))
     ids.set(name, name)
   }
 
   if (!ids.has(S3)) ids.set(S3, bucketOfNone(holdsReplicas))
   const isDemonstrationUsed = config.demonstrationBucket && ids.get(S3) === DEMONSTRATION
-  let demonstrationBucket: DemonstrationBucket | null = null
+  let demonstrationBucket = before?.demonstrationBucket ?? null
   if (isDemonstrationUsed || holdsReplicas.has(DEMONSTRATION)) {
-    demonstrationBucket = await openDemonstrationBucket(config.dataDir, log)
-    locations.push(await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), manner, log))
+    if (before && demonstrationBucket === null)
+      throw new AppError(
+        'invalid',
+        'files would belong in the demonstration bucket, which begins at a start only: restart, or describe a bucket in storage.s3',
+      )
+    demonstrationBucket ??= await openDemonstrationBucket(config.dataDir, log)
+    const settings = demonstrationSettings(demonstrationBucket)
+    await add(DEMONSTRATION, [settings, manner], () => openBucket(DEMONSTRATION, settings, manner, log))
   }
-  for (const id of holdsReplicas) {
-    if (locations.some((location) => location.id === id)) continue
+  const missing = [...holdsReplicas].filter((id) => !locations.some((location) => location.id === id))
+  const { count } = missing.length === 0 ? { count: 0 } : await onlyThere(db, missing)
+  for (const id of missing) {
     const isHere = config.demonstrationBucket && ids.get(S3) === LOCAL
     log.error(
-      { location: id },
-      `a location holds files but is not configured: they cannot be read${isHere ? ', and new files stay on this disk' : ''}. Configure it again`,
+      { location: id, onlyCopies: count },
+      `a location holds files but is not configured: they cannot be read${isHere ? ', and new files stay on this disk' : ''}. ` +
+        `${count} files have no verified copy at a location that is configured. Configure it again`,
     )
   }
-  return { demonstrationBucket, locations, idOf: (name) => ids.get(name)! }
+  opened.move()
+  return { demonstrationBucket, locations, openedBy, idOf: (name) => ids.get(name)! }
+}
+
+/** Of all but the media location, which is there for as long as the process. */
+function withUses(location: Location): Location {
+  return location.id === LOCAL ? location : { ...location, ...countUses(location.backend) }
 }
 
 /**
@@ -344,23 +385,6 @@ function s3LockOf({ mode, days }: NonNullable<Location['lock']>): S3ObjectLock {
   return {
     mode: mode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE',
     daysOf: (key) => days[partsOfKey(key)?.kind as keyof typeof days] ?? null,
-  }
-}
-
-function demonstrationSettings(bucket: DemonstrationBucket): BucketSettings {
-  return {
-    endpoint: bucket.endpoint,
-    publicEndpoint: null,
-    bucket: DEMONSTRATION_BUCKET,
-    region: 'us-east-1',
-    accessKeyId: bucket.accessKeyId,
-    secretAccessKey: bucket.secretAccessKey,
-    prefix: '',
-    forcePathStyle: true,
-    provider: 'demonstration',
-    maxConnections: 50,
-    requestTimeoutMs: 60_000,
-    connectTimeoutMs: 5_000,
   }
 }
 

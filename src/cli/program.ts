@@ -20,6 +20,7 @@ import { type DrillOptions, runDrill } from './storage/drill.ts'
 import { printProbe } from './storage/probe.ts'
 import { printReceipt } from './storage/receipt.ts'
 import { printReceipts } from './storage/receipts.ts'
+import { reloadFromCli } from './storage/reload.ts'
 import { restoreFromCli } from './storage/restore.ts'
 import { type ScrubFromCliOptions, scrubFromCli } from './storage/scrub.ts'
 import { printStorageStatus } from './storage/status.ts'
@@ -120,6 +121,13 @@ export async function runCommand(
     .action(async (location: string, options: ScrubFromCliOptions) => {
       code = await scrubFromCli(context, location, options)
     })
+
+  addReport(
+    storage,
+    'reload',
+    'have all servers and workers read their configuration again: locations, and where files belong',
+    reloadFromCli,
+  )
 
   storage
     .command('use-as-copy')

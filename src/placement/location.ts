@@ -1,6 +1,7 @@
 import type { ObjectKind } from '../database/schema.ts'
 import type { StorageBackend } from '../storage/backend.ts'
 import type { Breaker } from '../storage/guards/breaker.ts'
+import type { Uses } from '../storage/guards/count-uses.ts'
 import type { BrowserProbe, ProbeOptions, ProbeReport } from '../storage/probe-report.ts'
 
 /**
@@ -35,6 +36,8 @@ export type Location = {
   /** Of a bucket with Object Lock: for how many days the files of each kind are locked there. */
   lock?: { mode: 'governance' | 'compliance'; days: { readonly [Kind in ObjectKind]?: number } }
   backend: StorageBackend
+  /** Whether somebody uses the backend now; absent where it is never closed before the process ends. */
+  uses?: Uses
   /** Of a folder: how much room its disk has. */
   space?(): Promise<{ freeBytes: number; totalBytes: number }>
   /** Stands before the backend of a place that can be away; absent at the media volume. */

@@ -131,6 +131,7 @@ export const VALID_REQUESTS: Record<string, ValidRequest> = {
   'POST /api/storage/drill': { body: { location: 'text', minutes: 1 } },
   'DELETE /api/storage/drill': { query: { location: 'text' } },
   'POST /api/storage/probe': {},
+  'POST /api/storage/reload': {},
   'POST /api/storage/browser-probes': {},
   'PUT /api/storage/browser-probes/:id': { body: reach },
   'POST /api/storage/locations/:locationId/acknowledge': {},
