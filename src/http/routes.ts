@@ -16,6 +16,7 @@ import { registerServerRoutes } from './routes/server/server.ts'
 import { registerAdoptionRoutes } from './routes/storage/adoption.ts'
 import { registerArchiveRoutes } from './routes/storage/archive.ts'
 import { registerDirectUploadRoutes } from './routes/storage/direct-uploads.ts'
+import { registerDrainRoutes } from './routes/storage/drains.ts'
 import { registerStorageRoutes } from './routes/storage/storage.ts'
 import { registerAdminUserRoutes } from './routes/users/admin-users.ts'
 import { registerApiKeyRoutes } from './routes/users/api-keys.ts'
@@ -39,6 +40,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerProfileImageRoutes(app, parts)
   registerStorageRoutes(app, parts)
   registerAdoptionRoutes(app, parts)
+  registerDrainRoutes(app, parts)
   registerArchiveRoutes(app, parts)
   registerJobRoutes(app, parts)
   registerAuthRoutes(app, parts)

@@ -16,11 +16,13 @@ import { forgetPendingMoves, recordPolicy } from './ledger/pending-moves.ts'
 import type { Location } from './location.ts'
 import { endOwning, forgetLook } from './locations/counter/confirmations.ts'
 import { identifyHolder } from './locations/counter/moved-installation.ts'
+import { applyDrains, forgetDrains } from './locations/drains.ts'
 import { applyDrills } from './locations/drill.ts'
 import { isAway } from './locations/health.ts'
 import { locationsWithReplicas, onlyThere } from './locations/known-locations.ts'
 import { confirmLocation, lookAtLocation, probeLocation, recordHealth } from './locations/locations.ts'
 import { makeMediaFolder } from './locations/media-folder.ts'
+import { forgetRetired } from './locations/retire.ts'
 import { rebalanceAnew } from './maintenance/rebalance.ts'
 import { DEFAULT_SETTINGS, type Placement, type PlacementSettings } from './placement.ts'
 import { everyLocation, type MinCopies, type Policy } from './policy.ts'
@@ -70,6 +72,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
         throw new AppError('invalid', `${kind} belongs at "${id}", which is not configured`)
     }
   }
+  const minCopies = parts.minCopies ?? everyLocation(parts.policy)
   const placement: Placement = {
     db: parts.db,
     log: parts.log,
@@ -77,7 +80,8 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     local,
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
-    minCopies: parts.minCopies ?? everyLocation(parts.policy),
+    minCopies,
+    configured: { policy: parts.policy, minCopies },
     classes: parts.classes ?? {},
     prices: parts.prices ?? SHIPPED_PRICES,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
@@ -100,6 +104,8 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     parts.log.error({ location: local.id }, error.message)
   })
   await identifyHolder(placement)
+  await forgetRetired(placement)
+  await applyDrains(placement)
   await recordPolicy(placement)
   await removeDeadRecallFolders(placement)
   const looked = openCacheFolder(placement)
@@ -156,7 +162,16 @@ export async function reconfigurePlacement(
   for (const location of [...added, ...changed]) await assertSamePlace(placement, location)
   // Before this process works by it: it may fail.
   await recordPolicy({ db: placement.db, policy: rules.policy, minCopies: rules.minCopies })
-  Object.assign(placement, { ...rules, locations, settings: { ...placement.settings, ...settings } })
+  const { policy, minCopies } = rules
+  Object.assign(placement, {
+    ...rules,
+    configured: { policy, minCopies },
+    locations,
+    settings: { ...placement.settings, ...settings },
+  })
+  forgetDrains(placement)
+  await forgetRetired(placement)
+  await applyDrains(placement)
   for (const { id } of left) {
     forgetLook(placement, id)
     endOwning(placement, id)

@@ -53,6 +53,7 @@ function status(
         isUsed: true,
         isReadOnly: false,
         leftThere: { count: 0, bytes: 0 },
+        drain: null,
         leaving: amount(),
         health: 'healthy',
         error: null,

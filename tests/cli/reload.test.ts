@@ -20,6 +20,8 @@ import { testDatabase } from '../support/postgres.ts'
 import { type SpawnedServer, spawnServer } from '../support/spawn-server.ts'
 
 const PROJECT = new URL('../..', import.meta.url).pathname
+/** A held answer is no outage, however busy the machine is. */
+const OUTAGE = { answerWithinMs: 120_000 }
 const CREDENTIALS = { accessKeyId: 'reload', secretAccessKey: 'reload-secret' }
 
 let folder: string
@@ -41,7 +43,7 @@ const bucket = (name: string) => ({
 const text = (storage: Storage, more: object = {}) =>
   stringify({
     database: { url: database.url },
-    storage: { removal: { waitSeconds: 0, lateRequestMinutes: 0 }, ...storage },
+    storage: { removal: { waitSeconds: 0, lateRequestMinutes: 0 }, outage: OUTAGE, ...storage },
     ...more,
   })
 
@@ -87,30 +89,35 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-function reload(): Promise<{ code: number; answers: ReloadAnswer[] }> {
+/** A command of the command line, with `--json`. */
+function glassine<Answer>(...args: string[]): Promise<{ code: number; answer: Answer; error: string }> {
+  const env = {
+    ...process.env,
+    NODE_TEST_CONTEXT: undefined,
+    GLASSINE_DATA: join(folder, 'data'),
+    GLASSINE_CONFIG: args[1] === 'reload' ? join(folder, 'command.yaml') : configFile,
+  }
   return new Promise((resolve, reject) => {
-    const env = {
-      ...process.env,
-      NODE_TEST_CONTEXT: undefined,
-      GLASSINE_DATA: join(folder, 'data'),
-      GLASSINE_CONFIG: join(folder, 'command.yaml'),
-    }
     execFile(
       join(PROJECT, 'bin/glassine'),
-      ['storage', 'reload', '--json'],
+      [...args, '--json'],
       { cwd: folder, env },
-      (error, stdout, stderr) => {
+      (failure, stdout, stderr) => {
+        const code = typeof failure?.code === 'number' ? failure.code : 0
         try {
-          resolve({
-            code: typeof error?.code === 'number' ? error.code : 0,
-            answers: JSON.parse(stdout) as ReloadAnswer[],
-          })
+          const answer = JSON.parse(stdout || 'null') as Answer
+          resolve({ code, answer, error: stderr })
         } catch {
-          reject(new Error(`storage reload: ${stdout}${stderr}`))
+          reject(new Error(`glassine ${args.join(' ')}: ${stdout}${stderr}`))
         }
       },
     )
   })
+}
+
+async function reload(): Promise<{ code: number; answers: ReloadAnswer[] }> {
+  const { code, answer } = await glassine<ReloadAnswer[]>('storage', 'reload')
+  return { code, answers: answer }
 }
 
 /** Where the originals are, as `nas 2, second 2`. */
@@ -205,6 +212,7 @@ test('a server and a worker take up, refuse and leave locations, while an upload
   upload.release()
   go.resolve()
   assert.equal((await upload.answered).status, 201)
+  assert.equal((await download).status, 200)
   const got = Buffer.from(await (await download).arrayBuffer())
   assert.equal(
     createHash('sha256').update(got).digest('hex'),
@@ -228,4 +236,39 @@ test('a server and a worker take up, refuse and leave locations, while an upload
   assert.equal((await client.upload(randomBytes(1_000), 'two.jpg')).status, 'created')
   await until('it is where it belongs', async () => (await placesOfOriginals()) === 'nas 3, second 3', 60_000)
   assert.equal(await client.sha256OfOriginal(id), createHash('sha256').update(bytes).digest('hex'))
+})
+
+test('a location is drained, retired and taken from the configuration, while people upload', {
+  timeout: 240_000,
+}, async () => {
+  const three = {
+    s3: bucket('first'),
+    buckets: { second: bucket('second') },
+    folders: { nas: { path: join(folder, 'nas') } },
+    minCopies: { originals: 2, databaseBackups: 2, catalogue: 2 },
+  }
+  await writeFile(configFile, text({ ...three, default: ['second', 'nas'] }))
+  await reload()
+  const refused = await glassine('storage', 'drain', 'nas')
+  assert.equal(refused.code, 1)
+  assert.match(refused.error, /original need 2, and only second would be left/)
+
+  await writeFile(configFile, text({ ...three, default: ['second', 'nas', 's3'] }))
+  for (const { outcome } of (await reload()).answers) assert.equal(outcome?.problem, null)
+  const begun = await glassine<{ begun: { count: number } }>('storage', 'drain', 'nas')
+  assert.ok(begun.answer.begun.count >= 3, begun.error)
+  const bytes = randomBytes(2_000)
+  const { id } = await client.upload(bytes, 'three.jpg')
+  await until('all has left', async () => (await placesOfOriginals()) === 's3 4, second 4', 120_000)
+  const left = "select from replica where location_id = 'nas'"
+  await until('nothing is left', async () => (await database.pool.query(left)).rows.length === 0, 60_000)
+  assert.equal(await client.sha256OfOriginal(id), createHash('sha256').update(bytes).digest('hex'))
+
+  assert.equal((await glassine('storage', 'retire', 'nas')).code, 0)
+  const { folders: _, ...rest } = three
+  await writeFile(configFile, text({ ...rest, default: ['second', 's3'] }))
+  const { code, answers } = await reload()
+  assert.equal(code, 0, JSON.stringify(answers))
+  const rows = "select id from location where id = 'nas'"
+  assert.deepEqual((await database.pool.query(rows)).rows, [])
 })

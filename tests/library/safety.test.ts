@@ -27,6 +27,7 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
   isUsed: true,
   isReadOnly: false,
   leftThere: { count: 0, bytes: 0 },
+  drain: null,
   lock: null,
   leaving: { count: 0, bytes: 0 },
   health: 'healthy',

@@ -15,6 +15,7 @@ import { QUEUE_NAMES, QUEUES } from '../../queue/queue-names.ts'
 import { type QueueCounts, queueCounts } from '../../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { bar, bytes, columns, type Style, wrap } from '../text.ts'
+import { drainLines } from './drain.ts'
 import { timeLeft } from './drill.ts'
 import { lockLines } from './lock-lines.ts'
 import { describeChange } from './probe.ts'
@@ -256,7 +257,8 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
         style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
       ),
   )
-  const leaving = locations.flatMap(({ id, isLocal, isUsed, isReadOnly, leaving, leftThere }) => {
+  const leaving = locations.flatMap(({ id, isLocal, isUsed, isReadOnly, leaving, leftThere, drain }) => {
+    if (drain !== null) return drainLines(id, drain).map((line) => `  ${line}`)
     if (isReadOnly) return [`  ${id}: read-only${leftThereNote(leftThere)}`]
     const { count, bytes: size } = leaving
     if (isLocal || (isUsed && count === 0)) return []

@@ -14,6 +14,7 @@ import { staleClassChanges } from '../classes/class-changes.ts'
 import { knownKey } from '../keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { readOnlyIds } from '../location.ts'
+import { applyDrains } from '../locations/drains.ts'
 import type { Placement } from '../placement.ts'
 import { abandonWriting } from '../removal/abandon.ts'
 import { clearLateKeys } from '../removal/clear-keys.ts'
@@ -44,6 +45,7 @@ export type SweepReport = {
 
 /** Runs every few minutes; safe beside anything else, also beside another sweep. */
 export async function sweepPlacement(placement: Placement, signal?: AbortSignal): Promise<SweepReport> {
+  await applyDrains(placement)
   const expiredLeases = await sweepLeases(placement)
   // Before the objects that they were to become: parts that are completed late must not outlive their row.
   const abandonedUploads = await sweepUnfinishedUploads(placement)

@@ -17,6 +17,7 @@ import { openChanges, type ProbeChange } from '../locations/probe-changes.ts'
 import type { Placement } from '../placement.ts'
 import { type ScrubStatus, scrubStatuses } from '../scrub/scrub-passes.ts'
 import { type LedgerStatus, ledgerStatuses } from '../takeover/ledger-status.ts'
+import { type DrainStatus, drainStatuses } from './drain-status.ts'
 import { type LateCopies, lateCopies } from './late-copies.ts'
 import { type LockStatus, lockStatus } from './lock-status.ts'
 import { type MachineLoss, machineLoss } from './machine-loss.ts'
@@ -58,6 +59,8 @@ export type LocationStatus = {
   leaving: Amount
   /** Files that somebody has deleted, and that stay there as long as it is read-only. */
   leftThere: Amount
+  /** How far its emptying has come; null: it is not being emptied. */
+  drain: DrainStatus | null
   /** Of these: their ETag is another one than when they were proven, and they wait to be read. */
   doubted: Amount
   freeBytes: number | null
@@ -216,7 +219,7 @@ async function keptFiles({ db }: Placement): Promise<Amount> {
 }
 
 async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
-  const [rows, drills, held, changes, listings, scrubs, ledgers, deleted] = await Promise.all([
+  const [rows, drills, held, changes, listings, scrubs, ledgers, deleted, drains] = await Promise.all([
     placement.db.selectFrom('location').selectAll().execute(),
     currentDrills(placement.db),
     placement.db
@@ -241,6 +244,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
     scrubStatuses(placement),
     ledgerStatuses(placement),
     deletedAtReadOnly(placement),
+    drainStatuses(placement),
   ])
   const statuses: LocationStatus[] = []
   for (const location of placement.locations.values()) {
@@ -272,6 +276,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       lock: await lockStatus(placement, location),
       objects: sumOf(holds, ({ count, bytes }) => [count, bytes]),
       leaving: sumOf(leaving, ({ count, bytes }) => [count, bytes]),
+      drain: drains.get(location.id) ?? null,
       leftThere: deleted.get(location.id) ?? { count: 0, bytes: 0 },
       doubted: sumOf(holds, (one) => [one.doubted_count, one.doubted_bytes]),
       ...(await spaceOf(location)),

@@ -62,7 +62,7 @@ function shortened(message: Message): string {
     .slice(0, MOST_TROUBLES)
     .map((one) => ({ ...one, problem: one.problem.slice(0, 200) }))
   for (const length of [4_000, 1_500, 300]) {
-    const problem = outcome.problem && outcome.problem.slice(0, length)
+    const problem = outcome.problem?.slice(0, length) ?? null
     const text = JSON.stringify({ ...message, outcome: { ...outcome, troubles, problem } })
     if (Buffer.byteLength(text) < MOST_BYTES) return text
   }
