@@ -1,6 +1,7 @@
 /** Configuration -> locations: the disk, buckets and folders, each with what guards it. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { type ConfiguredBucket, classesOf, ownClassesOf } from './class-policies.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import type { Config } from './config.ts'
 import type { Database } from './database/connect.ts'
@@ -15,7 +16,7 @@ import { partsOfKey } from './placement/keys.ts'
 import type { Location } from './placement/location.ts'
 import { locationsWithReplicas, onlyThere, originsOf } from './placement/locations/known-locations.ts'
 import { forEachKind } from './placement/object-kinds.ts'
-import { type ClassPolicy, usesArchives } from './placement/storage-classes.ts'
+import { usesArchives } from './placement/storage-classes.ts'
 import { type StorageBackend, StorageError } from './storage/backend.ts'
 import { openDiskBackend } from './storage/disk/disk.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/guards/breaker.ts'
@@ -88,13 +89,12 @@ export async function openLocations(
   const ids = new Map([[LOCAL, LOCAL]])
 
   const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
-  const ours = { ...manner, usesArchives: usesArchives(classesOf(config)) }
+  const classes = classesOf(config)
   for (const [name, settings] of buckets) {
     for (const id of idsOf(name)) {
       const origin = origins.get(id)
       if (origin === undefined) continue
-      const { readOnly: _, ...rest } = settings
-      const there = { ...rest, ...origin, objectLock: null }
+      const there = { ...bucketOf(settings), ...origin, objectLock: null }
       await add(id, [there, manner, 'original'], async () => {
         const original = await openBucket(id, there, manner, log)
         return { ...asReadOnly(original), isOfOriginal: true }
@@ -103,6 +103,7 @@ export async function openLocations(
     const id = idsOf(name).find((one) => !origins.has(one))
     if (id === undefined)
       throw new AppError('conflict', 'this is a copy of a copy, nine times over: copy an original')
+    const ours = { ...manner, usesArchives: usesArchives(ownClassesOf(settings) ?? classes) }
     await add(id, [settings, ours], () => openBucketAs(id, settings, ours, log))
     ids.set(name, id)
   }
@@ -173,12 +174,23 @@ export async function openLocationsAlone(
 
 async function openBucketAs(
   id: string,
-  { readOnly, ...settings }: NonNullable<Config['storage']['s3']>,
+  settings: ConfiguredBucket,
   manner: Manner,
   log: Log,
 ): Promise<Location> {
-  const bucket = await openBucket(id, settings, manner, log)
-  return readOnly ? asReadOnly(bucket) : bucket
+  const classes = ownClassesOf(settings)
+  const bucket = {
+    ...(await openBucket(id, bucketOf(settings), manner, log)),
+    ...(classes && { classes }),
+    ...(settings.scrub && { scrubBytes: settings.scrub.bytes }),
+  }
+  return settings.readOnly ? asReadOnly(bucket) : bucket
+}
+
+/** What reaches the bucket, without the rules for what lies there. */
+function bucketOf(settings: ConfiguredBucket): BucketSettings {
+  const { readOnly: _, scrub: __, classes: ___, ...bucket } = { classes: null, ...settings }
+  return bucket
 }
 
 function openFolderAs(
@@ -386,10 +398,4 @@ function s3LockOf({ mode, days }: NonNullable<Location['lock']>): S3ObjectLock {
     mode: mode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE',
     daysOf: (key) => days[partsOfKey(key)?.kind as keyof typeof days] ?? null,
   }
-}
-
-/** The configured storage classes, by kind. */
-export function classesOf({ storage: { classes } }: Config): ClassPolicy {
-  const kinds = forEachKind(({ configKey }) => classes[configKey])
-  return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
 }

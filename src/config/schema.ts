@@ -155,6 +155,13 @@ const S3_KEYS = {
 /** Of a location: read, and never written to. */
 const READ_ONLY = { readOnly: flag().default(false) }
 
+const SCRUB = {
+  scrub: z
+    .strictObject({ bytes: bytes({ min: 0 }) })
+    .nullable()
+    .default(null),
+}
+
 const way = () => oneOf('proxy', 'redirect', 'cdn').default('proxy')
 
 const CDN_KEYS = {
@@ -209,10 +216,18 @@ export const FILE_SCHEMA = z.strictObject({
         .strictObject({ mediaLocation: text('write the path of a folder').nullable().default(null) })
         .prefault({}),
       s3: z
-        .strictObject({ ...S3_KEYS, ...READ_ONLY })
+        .strictObject({ ...S3_KEYS, ...READ_ONLY, ...SCRUB })
         .nullable()
         .default(null),
-      buckets: named(z.strictObject({ ...S3_KEYS, ...READ_ONLY })),
+      buckets: named(
+        z.strictObject({
+          ...S3_KEYS,
+          ...READ_ONLY,
+          ...SCRUB,
+          // Null: `storage.classes`.
+          classes: z.strictObject(forEachKindKey(classes)).nullable().default(null),
+        }),
+      ),
       folders: named(
         z.strictObject({
           path: text('write the path of a folder that exists'),

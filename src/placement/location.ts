@@ -3,6 +3,7 @@ import type { StorageBackend } from '../storage/backend.ts'
 import type { Breaker } from '../storage/guards/breaker.ts'
 import type { Uses } from '../storage/guards/count-uses.ts'
 import type { BrowserProbe, ProbeOptions, ProbeReport } from '../storage/probe-report.ts'
+import type { ClassPolicy } from './storage-classes.ts'
 
 /**
  * A configured location and the code that reaches it. `identity` names the real disk or bucket, without
@@ -35,6 +36,10 @@ export type Location = {
   isOfOriginal?: boolean
   /** Of a bucket with Object Lock: for how many days the files of each kind are locked there. */
   lock?: { mode: 'governance' | 'compliance'; days: { readonly [Kind in ObjectKind]?: number } }
+  /** The class rules of this bucket; absent: those of the placement. */
+  classes?: ClassPolicy
+  /** Bytes a month that may be read there for scrubbing; absent: as at every bucket or disk. */
+  scrubBytes?: number
   backend: StorageBackend
   /** Whether somebody uses the backend now; absent where it is never closed before the process ends. */
   uses?: Uses
@@ -60,6 +65,14 @@ export function whyReadOnly({ isOfOriginal }: Pick<Location, 'isOfOriginal'>): s
   return isOfOriginal
     ? 'belongs to another installation: this one only reads there'
     : 'is read-only by the configuration (readOnly)'
+}
+
+/** The rules for the storage classes of what lies at a location. */
+export function classesAt(
+  { locations, classes }: { locations: ReadonlyMap<string, Location>; classes: ClassPolicy },
+  locationId: string,
+): ClassPolicy {
+  return locations.get(locationId)?.classes ?? classes
 }
 
 /** The ids of all locations where nothing is written. */

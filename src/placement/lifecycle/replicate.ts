@@ -18,7 +18,7 @@ import {
   lockObjectRow,
   proveReplica,
 } from '../ledger/replicas.ts'
-import type { Location } from '../location.ts'
+import { classesAt, type Location } from '../location.ts'
 import { noteTrouble } from '../locations/health.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -141,7 +141,7 @@ async function copy(
  * it holds: what is archived could not be read back.
  */
 function classForPut(placement: Placement, object: StoredObject, target: Location): string | null {
-  const rules = placement.classes[object.kind]
+  const rules = classesAt(placement, target.id)[object.kind]
   if (rules === undefined || target.kind === 'disk') return null
   const canProve = attestsTo(target.backend, false) && attestsTo(target.backend, true)
   const wanted = wantedClass(rules, object, placement.now(), (name) => canProve || !isArchiveClass(name))

@@ -1,6 +1,7 @@
 /** The rows of scrub passes: begun, gone on with, finished. One process at a time is at each. */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
+import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
 
 /** A holder that has not written down its progress for so long is taken for dead. */
@@ -186,7 +187,8 @@ export async function scrubStatuses(placement: Placement): Promise<Map<string, S
 /** What its owner lets be read there each month. */
 export function monthlyBytesOf(
   { settings }: Pick<Placement, 'settings'>,
-  { kind }: { kind: 'disk' | 's3' | 'memory' },
+  { kind, scrubBytes }: Pick<Location, 'kind' | 'scrubBytes'>,
 ): number {
+  if (scrubBytes !== undefined) return scrubBytes
   return kind === 'disk' ? settings.scrubDiskBytes : settings.scrubBucketBytes
 }
