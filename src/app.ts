@@ -4,10 +4,10 @@
  */
 import { join, relative } from 'node:path'
 import type pg from 'pg'
-import { classesOf } from './class-policies.ts'
 import { closeWhenUnused } from './close-when-unused.ts'
 import { keysForRestart, RELOADED } from './config/changed-keys.ts'
 import type { Config } from './config.ts'
+import { classesOf } from './configured-buckets.ts'
 import { holdsCluster, noInstallation, prepareDataFolder } from './data-folder.ts'
 import { KEY_FILE_NAME } from './database/backups/key-file.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
@@ -115,8 +115,8 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
   cleanup.defer(() => mediaTools.close())
 
   async function reload(next: Config): Promise<ReloadOutcome> {
-    requireProviders(next)
     const inForce = withReloaded(config, next)
+    requireProviders(inForce)
     assertNoRestartFirst(inForce)
     const before = opened
     const now = await openLocations(inForce, db, log, before)

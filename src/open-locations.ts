@@ -1,9 +1,9 @@
 /** Configuration -> locations: the disk, buckets and folders, each with what guards it. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ConfiguredBucket, classesOf, ownClassesOf } from './class-policies.ts'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import type { Config } from './config.ts'
+import { bucketOf, type ConfiguredBucket, classesOf, idsOf, ownClassesOf } from './configured-buckets.ts'
 import type { Database } from './database/connect.ts'
 import {
   type DemonstrationBucket,
@@ -17,6 +17,7 @@ import type { Location } from './placement/location.ts'
 import { locationsWithReplicas, onlyThere, originsOf } from './placement/locations/known-locations.ts'
 import { forEachKind } from './placement/object-kinds.ts'
 import { usesArchives } from './placement/storage-classes.ts'
+import { type PriceList, readPrice, SHIPPED_PRICES } from './placement/storage-prices.ts'
 import { type StorageBackend, StorageError } from './storage/backend.ts'
 import { openDiskBackend } from './storage/disk/disk.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/guards/breaker.ts'
@@ -40,8 +41,6 @@ const DEMONSTRATION = 'demonstration'
 type BucketSettings = Omit<S3Settings, 'objectLock'> & {
   objectLock?: NonNullable<Config['storage']['s3']>['objectLock']
 }
-/** How often an installation may be the copy of a copy. */
-const MAX_COPIES = 9
 
 type Manner = { retry: { attempts: number; delayMs: number }; outage: BreakerRules; usesArchives: boolean }
 export type OpenLocations = {
@@ -75,7 +74,9 @@ export async function openLocations(
     const description = JSON.stringify(by)
     const isSame = before?.openedBy.get(id) === description
     const same = isSame ? before?.locations.find((one) => one.id === id) : undefined
-    const location = same ?? withUses(await open())
+    const made = same ?? (await open())
+    // The media location is there for as long as the process.
+    const location = same || id === LOCAL ? made : { ...made, ...countUses(made.backend) }
     if (same === undefined) opened.defer(() => location.backend.close())
     locations.push(location)
     openedBy.set(id, description)
@@ -84,8 +85,7 @@ export async function openLocations(
   const retry = { attempts: storage.upload.retryAttempts + 1, delayMs: storage.upload.retryDelayMs }
   const outage = { ...DEFAULT_BREAKER_RULES, ...storage.outage }
   const manner = { retry, outage, usesArchives: false }
-  const holdsReplicas = await locationsWithReplicas(db)
-  const origins = await originsOf(db)
+  const [holdsReplicas, origins] = [await locationsWithReplicas(db), await originsOf(db)]
   const ids = new Map([[LOCAL, LOCAL]])
 
   const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
@@ -139,11 +139,6 @@ export async function openLocations(
   return { demonstrationBucket, locations, openedBy, idOf: (name) => ids.get(name)! }
 }
 
-/** Of all but the media location, which is there for as long as the process. */
-function withUses(location: Location): Location {
-  return location.id === LOCAL ? location : { ...location, ...countUses(location.backend) }
-}
-
 /**
  * The configured places without a ledger, for who has lost it, by their names. Nothing is made that is not
  * there.
@@ -182,15 +177,9 @@ async function openBucketAs(
   const bucket = {
     ...(await openBucket(id, bucketOf(settings), manner, log)),
     ...(classes && { classes }),
-    ...(settings.scrub && { scrubBytes: settings.scrub.bytes }),
+    ...(settings.scrub && { scrub: settings.scrub }),
   }
   return settings.readOnly ? asReadOnly(bucket) : bucket
-}
-
-/** What reaches the bucket, without the rules for what lies there. */
-function bucketOf(settings: ConfiguredBucket): BucketSettings {
-  const { readOnly: _, scrub: __, classes: ___, ...bucket } = { classes: null, ...settings }
-  return bucket
 }
 
 function openFolderAs(
@@ -213,11 +202,6 @@ export function asReadOnly({ openBrowserProbe: _, backend, ...location }: Locati
       throw new StorageError('denied', `${location.label} is read-only, and a probe would write there`)
     },
   }
-}
-
-/** The ids of a bucket, in an original and in copies of copies. */
-function idsOf(name: string): string[] {
-  return Array.from({ length: MAX_COPIES }, (_, index) => (index === 0 ? name : `${name}-${index + 1}`))
 }
 
 /**
@@ -252,14 +236,29 @@ function openLocalLocation(config: Config, log: Log): Location {
  * A check of the configuration that is possible only here, where both the file and the providers are known.
  * @throws ConfigError
  */
-export function requireProviders({ storage: { s3, buckets } }: Config): void {
-  const mistakes = [
-    ...(s3 === null ? [] : findUnknownProvider(['storage', 's3'], s3)),
-    ...Object.entries(buckets).flatMap(([name, bucket]) =>
-      findUnknownProvider(['storage', 'buckets', name], bucket),
-    ),
+export function requireProviders({ storage: { s3, buckets, prices } }: Config): void {
+  const all = [
+    ...(s3 === null ? [] : [{ path: ['storage', 's3'], bucket: s3 }]),
+    ...Object.entries(buckets).map(([name, bucket]) => ({ path: ['storage', 'buckets', name], bucket })),
   ]
+  const mistakes = all.flatMap(({ path, bucket }) => [
+    ...findUnknownProvider(path, bucket),
+    ...findUnknownPrice(path, bucket, prices ?? SHIPPED_PRICES),
+  ])
   if (mistakes.length > 0) throw new ConfigError('the configuration', mistakes)
+}
+
+function findUnknownPrice(path: string[], bucket: ConfiguredBucket, prices: PriceList): Mistake[] {
+  if (bucket.scrub?.money == null) return []
+  const { name } = findS3Provider(bucket.provider, bucket.endpoint)
+  if (readPrice(prices, { provider: name }, { storageClass: null, bytes: 0 }) !== null) return []
+  return [
+    {
+      path: [...path, 'scrub', 'money'],
+      wrong: `no price is known for reading at the provider ${name}`,
+      right: 'write bytes instead, or a price list with its reading in storage.pricesFile',
+    },
+  ]
 }
 
 function findUnknownProvider(path: string[], { provider }: Pick<S3Settings, 'provider'>): Mistake[] {
@@ -293,7 +292,6 @@ function openFolder(
     id,
     kind: 'disk',
     label: root,
-    // As of the media location, its marker says which folder it is.
     identity: `the folder ${id}`,
     isDemonstration: false,
     isOnAnotherMachine: onAnotherMachine,

@@ -157,7 +157,10 @@ const READ_ONLY = { readOnly: flag().default(false) }
 
 const SCRUB = {
   scrub: z
-    .strictObject({ bytes: bytes({ min: 0 }) })
+    .strictObject({
+      bytes: bytes({ min: 0 }).nullable().default(null),
+      money: number({ min: 0.01, max: 1_000_000, whole: false }).nullable().default(null),
+    })
     .nullable()
     .default(null),
 }

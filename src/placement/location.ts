@@ -38,8 +38,11 @@ export type Location = {
   lock?: { mode: 'governance' | 'compliance'; days: { readonly [Kind in ObjectKind]?: number } }
   /** The class rules of this bucket; absent: those of the placement. */
   classes?: ClassPolicy
-  /** Bytes a month that may be read there for scrubbing; absent: as at every bucket or disk. */
-  scrubBytes?: number
+  /**
+   * What may be read there each month for scrubbing, the tighter of both; `bytes` null: as at every bucket. `money`,
+   * by the price list, in the currency of its provider; null: no limit.
+   */
+  scrub?: { bytes: number | null; money: number | null }
   backend: StorageBackend
   /** Whether somebody uses the backend now; absent where it is never closed before the process ends. */
   uses?: Uses

@@ -117,7 +117,7 @@ test('a bucket may have classes and a scrub budget of its own', async (t) => {
     `${BUCKETS}\n      classes: { originals: { class: GLACIER } }\n      scrub: { bytes: 2 GiB }`,
   )
   assert.equal(buckets.cold?.classes?.originals?.class, 'GLACIER')
-  assert.deepEqual([buckets.cold?.scrub, s3?.scrub], [{ bytes: 2 ** 31 }, null])
+  assert.deepEqual([buckets.cold?.scrub, s3?.scrub], [{ bytes: 2 ** 31, money: null }, null])
 })
 
 test('classes of a bucket are checked as those of all, and for what belongs there', async (t) => {

@@ -39,7 +39,7 @@ const bucket = (fields: Partial<LocationStatus> = {}): LocationStatus => ({
   oldestProofAt: '2026-05-04T11:00:00Z',
   doubted: { count: 0, bytes: 0 },
   listing: null,
-  scrub: { monthlyBytes: 0, readSince: null, wrong: 0, unread: 0, underWay: null },
+  scrub: { monthlyBytes: 0, monthlyMoney: null, readSince: null, wrong: 0, unread: 0, underWay: null },
   ledger: { conflict: null, since: null, waiting: null, adoption: null },
   objects: amount(1),
   freeBytes: null,

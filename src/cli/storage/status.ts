@@ -294,8 +294,15 @@ function listedWhen({ listing }: LocationStatus, now: Date): string {
 
 /** What reading again has found, how far it is, and why it can't go on. */
 function scrubLines(locations: LocationStatus[], style: Style, now: Date): string[] {
-  return locations.flatMap(({ id, objects, scrub: { readSince, wrong, unread, underWay } }) => {
+  return locations.flatMap(({ id, objects, scrub }) => {
+    const { readSince, wrong, unread, underWay, monthlyBytes, monthlyMoney } = scrub
     const lines: string[] = []
+    if (monthlyMoney !== null)
+      lines.push(
+        style.dim(
+          `  ${id}: read again each month for up to ${bytes(monthlyBytes)} and about ${monthlyMoney.amount} ${monthlyMoney.currency}`,
+        ),
+      )
     if (wrong > 0)
       lines.push(style.red(`  ${id}: ${plural(wrong, 'file')} with wrong bytes found by reading`))
     if (unread > 0) lines.push(style.amber(`  ${id}: ${plural(unread, 'file')} could not be read again`))

@@ -288,9 +288,21 @@ test('of a place that files leave it is said how many are left, and when it may 
 
 test('reading again in words', () => {
   const now = new Date('2026-05-04T12:00:00Z')
-  const none = { monthlyBytes: 2 ** 30, readSince: null, wrong: 0, unread: 0, underWay: null }
+  const none = {
+    monthlyBytes: 2 ** 30,
+    monthlyMoney: null,
+    readSince: null,
+    wrong: 0,
+    unread: 0,
+    underWay: null,
+  }
   assert.equal(scrubWhen(none, now), 'nothing yet')
   assert.equal(scrubWhen({ ...none, monthlyBytes: 0 }, now), 'switched off')
+  const monthlyMoney = { amount: 0.5, currency: 'USD' }
+  assert.equal(
+    scrubWhen({ ...none, monthlyMoney }, now),
+    'nothing yet (up to 1.00 GiB and about 0.5 USD a month)',
+  )
   const underWay = { begunAt: '2026-05-03T12:00:00Z', count: 3, bytes: 2 ** 21, error: null }
   assert.match(scrubWhen({ ...none, underWay }, now), /^3 files \(2\.00 MiB\) since /)
   assert.deepEqual(scrubWarnings(none), [])

@@ -1,7 +1,10 @@
-/** Configuration -> class rules by kind. */
+/** What the configuration says of buckets, apart from how they are reached. */
 import type { Config } from './config.ts'
 import { forEachKind } from './placement/object-kinds.ts'
 import type { ClassPolicy } from './placement/storage-classes.ts'
+
+/** How often an installation may be the copy of a copy. */
+const MAX_COPIES = 9
 
 export type ConfiguredBucket = NonNullable<Config['storage']['s3']> | Config['storage']['buckets'][string]
 
@@ -19,4 +22,15 @@ export function ownClassesOf(settings: ConfiguredBucket): ClassPolicy | null {
 function rulesOf(classes: Config['storage']['classes']): ClassPolicy {
   const kinds = forEachKind(({ configKey }) => classes[configKey])
   return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
+}
+
+/** What reaches the bucket, without the rules for what lies there. */
+export function bucketOf(settings: ConfiguredBucket) {
+  const { readOnly: _, scrub: __, classes: ___, ...bucket } = { classes: null, ...settings }
+  return bucket
+}
+
+/** The ids of a bucket, in an original and in copies of copies. */
+export function idsOf(name: string): string[] {
+  return Array.from({ length: MAX_COPIES }, (_, index) => (index === 0 ? name : `${name}-${index + 1}`))
 }
