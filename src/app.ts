@@ -4,7 +4,10 @@
  */
 import { join, relative } from 'node:path'
 import type pg from 'pg'
+import { closeWhenUnused } from './close-when-unused.ts'
+import { keysForRestart, RELOADED } from './config/changed-keys.ts'
 import type { Config } from './config.ts'
+import { classesOf } from './configured-buckets.ts'
 import { holdsCluster, noInstallation, prepareDataFolder } from './data-folder.ts'
 import { KEY_FILE_NAME } from './database/backups/key-file.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
@@ -15,15 +18,17 @@ import { AppError } from './errors.ts'
 import { isOfUnendedUpload } from './library/direct-uploads/rows.ts'
 import type { Log } from './log.ts'
 import { type MediaTools, openMediaTools } from './media/processes/tools.ts'
-import { classesOf, LOCAL, openLocations, requireProviders, S3 } from './open-locations.ts'
+import { LOCAL, openLocations, requireProviders, S3 } from './open-locations.ts'
 import type { BackupSettings } from './placement/backup-settings.ts'
 import type { Delivery } from './placement/delivery-rules.ts'
+import type { Location } from './placement/location.ts'
 import { watchOutages } from './placement/locations/outages.ts'
 import { forEachKind } from './placement/object-kinds.ts'
-import { closePlacement, openPlacement } from './placement/open.ts'
+import { closePlacement, openPlacement, reconfigurePlacement } from './placement/open.ts'
 import type { Placement } from './placement/placement.ts'
-import type { Policy } from './placement/policy.ts'
+import type { MinCopies, Policy } from './placement/policy.ts'
 import { closeToOthers } from './private-folders.ts'
+import type { ReloadOutcome } from './queue/worker/reload-requests.ts'
 import type { Cdn } from './storage/cdn/cdn.ts'
 
 export type App = {
@@ -35,6 +40,12 @@ export type App = {
   mediaTools: MediaTools
   /** Null where every location of the policy is configured. */
   demonstrationBucket: DemonstrationBucket | null
+  /**
+   * Goes on with the locations and the rules of placement of another configuration (`RELOADED`), and names the
+   * other keys that have changed. One at a time.
+   * @throws AppError or ConfigError, and nothing has changed
+   */
+  reload(next: Config): Promise<ReloadOutcome>
   /** Ends everything that `buildApp` started, at most `withinMs` (8 s). */
   close(withinMs?: number): Promise<void>
   /** Ends the embedded PostgreSQL at once, for a second signal; it recovers at the next start. */
@@ -59,7 +70,8 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
   const folders = { dataDir, mediaLocation: storage.local.mediaLocation }
   await closeToOthers(folders, log, database.isOfAnotherUser)
 
-  const { demonstrationBucket, locations, idOf } = await openLocations(config, db, log)
+  let opened = await openLocations(config, db, log)
+  const { demonstrationBucket, locations, idOf } = opened
   if (demonstrationBucket !== null) cleanup.defer(() => demonstrationBucket.close())
   const placement = await openPlacement({
     db,
@@ -68,17 +80,16 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
     localId: LOCAL,
     mediaLocation: config.storage.local.mediaLocation,
     policy: policyOf(config, idOf),
-    minCopies: forEachKind(({ configKey }) => config.storage.minCopies[configKey]),
+    minCopies: minCopiesOf(config),
     classes: classesOf(config),
     ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
+      ...scrubSettingsOf(config),
       troubleAfterMs: config.notifications.afterHours * 3_600_000,
       holdMs: config.storage.upload.holdHours * 3_600_000,
       listingIntervalMs: config.storage.listing.everyHours * 3_600_000,
       collectAgeMs: config.storage.collect.olderThanDays * 86_400_000,
       collectHoldMs: config.storage.collect.holdDays * 86_400_000,
-      scrubDiskBytes: config.storage.scrub.diskBytes,
-      scrubBucketBytes: config.storage.scrub.bucketBytes,
       writeLeaseMs: config.storage.upload.writeLeaseSeconds * 1_000,
       deleteLocalAfterUpload: config.storage.upload.deleteLocalAfterUpload,
       removalWaitMs: config.storage.removal.waitSeconds * 1_000,
@@ -93,8 +104,10 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
     isAwaited: isOfUnendedUpload,
   })
   cleanup.defer(() => closePlacement(placement))
-  const outages = watchOutages(placement)
+  let outages = watchOutages(placement)
   cleanup.defer(() => outages.close())
+  const leaving = closeWhenUnused(log)
+  cleanup.defer(() => leaving.close())
   const mediaTools = openMediaTools({
     log,
     threads: config.jobs.processingConcurrency,
@@ -103,10 +116,46 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
   })
   cleanup.defer(() => mediaTools.close())
 
+  async function reload(next: Config): Promise<ReloadOutcome> {
+    const inForce = withReloaded(config, next)
+    requireProviders(inForce)
+    assertNoRestartFirst(inForce)
+    const before = opened
+    const now = await openLocations(inForce, db, log, before)
+    const done = await reconfigurePlacement(placement, {
+      locations: now.locations,
+      policy: policyOf(inForce, now.idOf),
+      minCopies: minCopiesOf(inForce),
+      classes: classesOf(inForce),
+      delivery: { ...placement.delivery, cdn: (await deliveryOf(inForce, now.idOf(S3))).cdn },
+      settings: scrubSettingsOf(inForce),
+    }).catch(async (error: unknown) => {
+      for (const one of now.locations) if (!before.locations.includes(one)) await one.backend.close()
+      throw error
+    })
+    opened = now
+    Object.assign(config.storage, inForce.storage)
+    config.demonstrationBucket = inForce.demonstrationBucket
+    for (const one of done.left) leaving.add(one)
+    await outages.close()
+    outages = watchOutages(placement)
+    const ids = (given: readonly Location[]) => given.map(({ id }) => id)
+    return {
+      isReloaded: true,
+      problem: null,
+      added: ids(done.added),
+      changed: ids(done.changed),
+      removed: ids(done.left).filter((id) => !placement.locations.has(id)),
+      troubles: done.troubles,
+      needsRestart: keysForRestart(config, next),
+    }
+  }
+
   const parts = cleanup.move()
   let closed: Promise<void> | undefined
   return {
     config,
+    reload,
     log,
     db,
     pool,
@@ -226,6 +275,39 @@ function backupsOf({ dataDir, backups }: Config, pool: pg.Pool): BackupSettings 
 function policyOf({ storage: { locations } }: Config, idOf: (name: string) => string): Policy {
   // Twice the same where the bucket that is meant is away and its files stay on the disk.
   return forEachKind(({ configKey }) => [...new Set(locations[configKey].map(idOf))])
+}
+
+function minCopiesOf({ storage }: Config): MinCopies {
+  return forEachKind(({ configKey }) => storage.minCopies[configKey])
+}
+
+function scrubSettingsOf({ storage: { scrub } }: Config) {
+  return { scrubDiskBytes: scrub.diskBytes, scrubBucketBytes: scrub.bucketBytes }
+}
+
+/** What is in force after a reload: the rest stays as it was at the start. */
+function withReloaded(config: Config, next: Config): Config {
+  const reloaded = Object.fromEntries(RELOADED.map((key) => [key, next.storage[key]]))
+  return {
+    ...config,
+    demonstrationBucket: next.demonstrationBucket,
+    storage: { ...config.storage, ...reloaded },
+  }
+}
+
+/**
+ * The new file fits by itself, but not with what stays in force until a restart.
+ * @throws AppError invalid
+ */
+function assertNoRestartFirst({ storage }: Config): void {
+  const { s3, buckets, locations, upload, rollout, cdn } = storage
+  const needsBucket = [upload.strategy, rollout?.strategy].includes('s3-first')
+  const hasBucket = locations.originals.some((name) => name === S3 || name in buckets)
+  if ((needsBucket && !hasBucket) || (cdn !== null && s3 === null))
+    throw new AppError(
+      'invalid',
+      `${cdn !== null && s3 === null ? 'storage.cdn' : 'the upload strategy s3-first'} is in force until a restart, and its bucket would be gone: restart instead`,
+    )
 }
 
 async function deliveryOf({ storage }: Config, bucket: string): Promise<Delivery> {

@@ -8,7 +8,12 @@ import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { findClassMistakes } from './config/class-mistakes.ts'
 import { findDeliveryMistakes } from './config/delivery.ts'
-import { type BucketConfig, findKeyMistakes, readEncryptions } from './config/encryption.ts'
+import {
+  type BucketConfig,
+  findKeyMistakes,
+  type NamedBucketConfig,
+  readEncryptions,
+} from './config/encryption.ts'
 import { exposedSecrets } from './config/exposed-secrets.ts'
 import { interpolate } from './config/interpolate.ts'
 import { belongsInBucket, findLocationMistakes, locationsOf } from './config/location-mistakes.ts'
@@ -58,7 +63,7 @@ export type Config = {
     /** The location `s3`. */
     s3: BucketConfig | null
     /** Further buckets, by the names that they have as locations. */
-    buckets: Record<string, BucketConfig>
+    buckets: Record<string, NamedBucketConfig>
     /** Folders beside the media location, by name; their paths are absolute. */
     folders: Storage['folders']
     /** `local`, `s3`, and names of `buckets` and `folders`: one at least. */

@@ -95,6 +95,24 @@ export async function openDemonstrationBucket(dataDir: string, log: Log): Promis
   }
 }
 
+/** As the configuration would describe it. */
+export function demonstrationSettings(bucket: DemonstrationBucket) {
+  return {
+    endpoint: bucket.endpoint,
+    publicEndpoint: null,
+    bucket: DEMONSTRATION_BUCKET,
+    region: 'us-east-1',
+    accessKeyId: bucket.accessKeyId,
+    secretAccessKey: bucket.secretAccessKey,
+    prefix: '',
+    forcePathStyle: true,
+    provider: 'demonstration',
+    maxConnections: 50,
+    requestTimeoutMs: 60_000,
+    connectTimeoutMs: 5_000,
+  }
+}
+
 /** By whatever path it is reached; a copy has another one, a snapshot another device. */
 async function identityOf(folder: string): Promise<string> {
   const { dev, ino } = await stat(folder, { bigint: true })

@@ -3,27 +3,31 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError, closestName, type Mistake } from './config/mistakes.ts'
 import type { Config } from './config.ts'
+import { bucketOf, type ConfiguredBucket, classesOf, idsOf, ownClassesOf } from './configured-buckets.ts'
 import type { Database } from './database/connect.ts'
 import {
-  DEMONSTRATION_BUCKET,
   type DemonstrationBucket,
+  demonstrationSettings,
   openDemonstrationBucket,
 } from './demonstration-bucket.ts'
 import { AppError } from './errors.ts'
 import type { Log } from './log.ts'
 import { partsOfKey } from './placement/keys.ts'
 import type { Location } from './placement/location.ts'
-import { locationsWithReplicas, originsOf } from './placement/locations/known-locations.ts'
+import { locationsWithReplicas, onlyThere, originsOf } from './placement/locations/known-locations.ts'
 import { forEachKind } from './placement/object-kinds.ts'
-import { type ClassPolicy, usesArchives } from './placement/storage-classes.ts'
+import { usesArchives } from './placement/storage-classes.ts'
+import { type PriceList, readPrice, SHIPPED_PRICES } from './placement/storage-prices.ts'
 import { type StorageBackend, StorageError } from './storage/backend.ts'
 import { openDiskBackend } from './storage/disk/disk.ts'
 import { type BreakerRules, createBreaker, DEFAULT_BREAKER_RULES } from './storage/guards/breaker.ts'
+import { countUses } from './storage/guards/count-uses.ts'
 import { probeOnStall } from './storage/guards/probe-on-stall.ts'
 import { withBreaker } from './storage/guards/with-breaker.ts'
 import { withCallLimit } from './storage/guards/with-call-limit.ts'
 import { withLimits } from './storage/guards/with-limits.ts'
 import { withRetry } from './storage/guards/with-retry.ts'
+import { withoutWrites } from './storage/guards/without-writes.ts'
 import { identityOfS3 } from './storage/s3/identity.ts'
 import { s3Providers } from './storage/s3/providers/provider-table.ts'
 import { findS3Provider } from './storage/s3/providers/providers.ts'
@@ -38,13 +42,13 @@ const DEMONSTRATION = 'demonstration'
 type BucketSettings = Omit<S3Settings, 'objectLock'> & {
   objectLock?: NonNullable<Config['storage']['s3']>['objectLock']
 }
-/** How often an installation may be the copy of a copy. */
-const MAX_COPIES = 9
 
 type Manner = { retry: { attempts: number; delayMs: number }; outage: BreakerRules; usesArchives: boolean }
-type OpenLocations = {
+export type OpenLocations = {
   demonstrationBucket: DemonstrationBucket | null
   locations: Location[]
+  /** By id: what each was opened by, to be compared at a reload. It holds secrets. */
+  openedBy: ReadonlyMap<string, string>
   /**
    * The id in the ledger of a name of the configuration: in a copy of an installation, that of a bucket
    * differs from the original's.
@@ -52,58 +56,88 @@ type OpenLocations = {
   idOf(name: string): string
 }
 
-/** Opens all that are configured, and those of originals that this installation is a copy of. */
-export async function openLocations(config: Config, db: Database, log: Log): Promise<OpenLocations> {
+/**
+ * Opens all that are configured, and those of originals that this installation is a copy of. `before`, at a
+ * reload: what is described as it was stays open, the same object.
+ * @throws AppError invalid where a reload would begin the demonstration bucket
+ */
+export async function openLocations(
+  config: Config,
+  db: Database,
+  log: Log,
+  before?: OpenLocations,
+): Promise<OpenLocations> {
   const { storage } = config
-  const locations = [openLocalLocation(config, log)]
+  const locations: Location[] = []
+  const openedBy = new Map<string, string>()
+  await using opened = new AsyncDisposableStack()
+  const add = async (id: string, by: unknown, open: () => Location | Promise<Location>) => {
+    const description = JSON.stringify(by)
+    const isSame = before?.openedBy.get(id) === description
+    const same = isSame ? before?.locations.find((one) => one.id === id) : undefined
+    const made = same ?? (await open())
+    // The media location is there for as long as the process.
+    const location = same || id === LOCAL ? made : { ...made, ...countUses(made.backend) }
+    if (same === undefined) opened.defer(() => location.backend.close())
+    locations.push(location)
+    openedBy.set(id, description)
+  }
+  await add(LOCAL, storage.local, () => openLocalLocation(config, log))
   const retry = { attempts: storage.upload.retryAttempts + 1, delayMs: storage.upload.retryDelayMs }
   const outage = { ...DEFAULT_BREAKER_RULES, ...storage.outage }
   const manner = { retry, outage, usesArchives: false }
-  const holdsReplicas = await locationsWithReplicas(db)
-  const origins = await originsOf(db)
+  const [holdsReplicas, origins] = [await locationsWithReplicas(db), await originsOf(db)]
   const ids = new Map([[LOCAL, LOCAL]])
 
   const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
-  const ours = { ...manner, usesArchives: usesArchives(classesOf(config)) }
+  const classes = classesOf(config)
   for (const [name, settings] of buckets) {
     for (const id of idsOf(name)) {
       const origin = origins.get(id)
       if (origin === undefined) continue
-      const { openBrowserProbe: _, ...original } = await openBucket(
-        id,
-        { ...settings, ...origin, objectLock: null },
-        manner,
-        log,
-      )
-      locations.push({ ...original, isReadOnly: true })
+      const there = { ...bucketOf(settings), ...origin, objectLock: null }
+      await add(id, [there, manner, 'original'], async () => {
+        const original = await openBucket(id, there, manner, log)
+        return { ...asReadOnly(original), isOfOriginal: true }
+      })
     }
     const id = idsOf(name).find((one) => !origins.has(one))
     if (id === undefined)
       throw new AppError('conflict', 'this is a copy of a copy, nine times over: copy an original')
-    locations.push(await openBucket(id, settings, ours, log))
+    const ours = { ...manner, usesArchives: usesArchives(ownClassesOf(settings) ?? classes) }
+    await add(id, [settings, ours], () => openBucketAs(id, settings, ours, log))
     ids.set(name, id)
   }
   for (const [name, folder] of Object.entries(storage.folders)) {
-    locations.push(openFolder(name, folder, manner, log))
+    await add(name, [folder, manner], () => openFolderAs(name, folder, manner, log))
     ids.set(name, name)
   }
 
   if (!ids.has(S3)) ids.set(S3, bucketOfNone(holdsReplicas))
   const isDemonstrationUsed = config.demonstrationBucket && ids.get(S3) === DEMONSTRATION
-  let demonstrationBucket: DemonstrationBucket | null = null
+  let demonstrationBucket = before?.demonstrationBucket ?? null
   if (isDemonstrationUsed || holdsReplicas.has(DEMONSTRATION)) {
-    demonstrationBucket = await openDemonstrationBucket(config.dataDir, log)
-    locations.push(await openBucket(DEMONSTRATION, demonstrationSettings(demonstrationBucket), manner, log))
+    if (before && demonstrationBucket === null)
+      throw new AppError(
+        'invalid',
+        'files would belong in the demonstration bucket, which begins at a start only: restart, or describe a bucket in storage.s3',
+      )
+    demonstrationBucket ??= await openDemonstrationBucket(config.dataDir, log)
+    const settings = demonstrationSettings(demonstrationBucket)
+    await add(DEMONSTRATION, [settings, manner], () => openBucket(DEMONSTRATION, settings, manner, log))
   }
-  for (const id of holdsReplicas) {
-    if (locations.some((location) => location.id === id)) continue
+  const missing = [...holdsReplicas].filter((id) => !locations.some((location) => location.id === id))
+  const { count } = missing.length === 0 ? { count: 0 } : await onlyThere(db, missing)
+  for (const id of missing) {
     const isHere = config.demonstrationBucket && ids.get(S3) === LOCAL
     log.error(
-      { location: id },
-      `a location holds files but is not configured: they cannot be read${isHere ? ', and new files stay on this disk' : ''}. Configure it again`,
+      { location: id, onlyCopies: count },
+      `a location holds files but is not configured: they cannot be read${isHere ? ', and new files stay on this disk' : ''}. ` +
+        `${count} files have no verified copy at a location that is configured. Configure it again`,
     )
   }
-  return { demonstrationBucket, locations, idOf: (name) => ids.get(name)! }
+  opened.move()
+  return { demonstrationBucket, locations, openedBy, idOf: (name) => ids.get(name)! }
 }
 
 /**
@@ -121,9 +155,9 @@ export async function openLocationsAlone(
   const manner = { retry, outage: { ...DEFAULT_BREAKER_RULES, ...storage.outage }, usesArchives: false }
   const locations = new Map([[LOCAL, openLocalLocation(config, log)]])
   const buckets = Object.entries({ ...(storage.s3 !== null && { [S3]: storage.s3 }), ...storage.buckets })
-  for (const [name, settings] of buckets) locations.set(name, await openBucket(name, settings, manner, log))
+  for (const [name, settings] of buckets) locations.set(name, await openBucketAs(name, settings, manner, log))
   for (const [name, folder] of Object.entries(storage.folders))
-    locations.set(name, openFolder(name, folder, manner, log))
+    locations.set(name, openFolderAs(name, folder, manner, log))
   if (existsSync(join(dataDir, 'demonstration-bucket.json'))) {
     const bucket = await openDemonstrationBucket(dataDir, log)
     cleanup.defer(() => bucket.close())
@@ -134,9 +168,41 @@ export async function openLocationsAlone(
   return { locations, close: () => parts.disposeAsync() }
 }
 
-/** The ids of a bucket, in an original and in copies of copies. */
-function idsOf(name: string): string[] {
-  return Array.from({ length: MAX_COPIES }, (_, index) => (index === 0 ? name : `${name}-${index + 1}`))
+async function openBucketAs(
+  id: string,
+  settings: ConfiguredBucket,
+  manner: Manner,
+  log: Log,
+): Promise<Location> {
+  const classes = ownClassesOf(settings)
+  const bucket = {
+    ...(await openBucket(id, bucketOf(settings), manner, log)),
+    ...(classes && { classes }),
+    ...(settings.scrub && { scrub: settings.scrub }),
+  }
+  return settings.readOnly ? asReadOnly(bucket) : bucket
+}
+
+function openFolderAs(
+  id: string,
+  folder: Config['storage']['folders'][string],
+  manner: Manner,
+  log: Log,
+): Location {
+  const opened = openFolder(id, folder, manner, log)
+  return folder.readOnly ? asReadOnly(opened) : opened
+}
+
+/** With a backend that refuses writes, and without probes, which write. */
+export function asReadOnly({ openBrowserProbe: _, backend, ...location }: Location): Location {
+  return {
+    ...location,
+    isReadOnly: true,
+    backend: withoutWrites(backend, location.label),
+    probe: async () => {
+      throw new StorageError('denied', `${location.label} is read-only, and a probe would write there`)
+    },
+  }
 }
 
 /**
@@ -171,14 +237,29 @@ function openLocalLocation(config: Config, log: Log): Location {
  * A check of the configuration that is possible only here, where both the file and the providers are known.
  * @throws ConfigError
  */
-export function requireProviders({ storage: { s3, buckets } }: Config): void {
-  const mistakes = [
-    ...(s3 === null ? [] : findUnknownProvider(['storage', 's3'], s3)),
-    ...Object.entries(buckets).flatMap(([name, bucket]) =>
-      findUnknownProvider(['storage', 'buckets', name], bucket),
-    ),
+export function requireProviders({ storage: { s3, buckets, prices } }: Config): void {
+  const all = [
+    ...(s3 === null ? [] : [{ path: ['storage', 's3'], bucket: s3 }]),
+    ...Object.entries(buckets).map(([name, bucket]) => ({ path: ['storage', 'buckets', name], bucket })),
   ]
+  const mistakes = all.flatMap(({ path, bucket }) => [
+    ...findUnknownProvider(path, bucket),
+    ...findUnknownPrice(path, bucket, prices ?? SHIPPED_PRICES),
+  ])
   if (mistakes.length > 0) throw new ConfigError('the configuration', mistakes)
+}
+
+function findUnknownPrice(path: string[], bucket: ConfiguredBucket, prices: PriceList): Mistake[] {
+  if (bucket.scrub?.money == null) return []
+  const { name } = findS3Provider(bucket.provider, bucket.endpoint)
+  if (readPrice(prices, { provider: name }, { storageClass: null, bytes: 0 }) !== null) return []
+  return [
+    {
+      path: [...path, 'scrub', 'money'],
+      wrong: `no price is known for reading at the provider ${name}`,
+      right: 'write bytes instead, or a price list with its reading in storage.pricesFile',
+    },
+  ]
 }
 
 function findUnknownProvider(path: string[], { provider }: Pick<S3Settings, 'provider'>): Mistake[] {
@@ -212,7 +293,6 @@ function openFolder(
     id,
     kind: 'disk',
     label: root,
-    // As of the media location, its marker says which folder it is.
     identity: `the folder ${id}`,
     isDemonstration: false,
     isOnAnotherMachine: onAnotherMachine,
@@ -322,27 +402,4 @@ function s3LockOf({ mode, days }: NonNullable<Location['lock']>): S3ObjectLock {
     mode: mode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE',
     daysOf: (key) => days[partsOfKey(key)?.kind as keyof typeof days] ?? null,
   }
-}
-
-function demonstrationSettings(bucket: DemonstrationBucket): BucketSettings {
-  return {
-    endpoint: bucket.endpoint,
-    publicEndpoint: null,
-    bucket: DEMONSTRATION_BUCKET,
-    region: 'us-east-1',
-    accessKeyId: bucket.accessKeyId,
-    secretAccessKey: bucket.secretAccessKey,
-    prefix: '',
-    forcePathStyle: true,
-    provider: 'demonstration',
-    maxConnections: 50,
-    requestTimeoutMs: 60_000,
-    connectTimeoutMs: 5_000,
-  }
-}
-
-/** The configured storage classes, by kind. */
-export function classesOf({ storage: { classes } }: Config): ClassPolicy {
-  const kinds = forEachKind(({ configKey }) => classes[configKey])
-  return Object.fromEntries(Object.entries(kinds).filter(([, rules]) => rules !== null))
 }

@@ -257,7 +257,7 @@ create table browser_probe (
   origin text not null,
   expires_at timestamp with time zone not null,
   finished_at timestamp with time zone,
-  constraint browser_probe_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint browser_probe_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint browser_probe_pkey PRIMARY KEY (id)
 );
 CREATE INDEX browser_probe_location ON public.browser_probe USING btree (location_id);
@@ -490,7 +490,7 @@ create table drill (
   ends_at timestamp with time zone not null,
   actor text not null,
   constraint drill_check CHECK ((ends_at <= (started_at + '01:01:00'::interval))),
-  constraint drill_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint drill_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint drill_pkey PRIMARY KEY (location_id)
 );
 
@@ -582,7 +582,13 @@ create table location (
   away_since timestamp with time zone,
   origin jsonb,
   next_marker uuid,
+  drain_begun_at timestamp with time zone,
+  drain_files bigint,
+  drain_bytes bigint,
+  retired_at timestamp with time zone,
+  constraint location_drain CHECK ((((drain_begun_at IS NULL) = (drain_files IS NULL)) AND ((drain_begun_at IS NULL) = (drain_bytes IS NULL)))),
   constraint location_kind_check CHECK ((kind = ANY (ARRAY['disk'::text, 's3'::text, 'memory'::text]))),
+  constraint location_retired CHECK (((retired_at IS NULL) OR (drain_begun_at IS NOT NULL))),
   constraint location_pkey PRIMARY KEY (id)
 );
 
@@ -629,7 +635,7 @@ create table location_listing (
   foreign_bytes bigint not null default 0,
   uploads_error text,
   is_sound boolean not null default true,
-  constraint location_listing_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint location_listing_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint location_listing_pkey PRIMARY KEY (id)
 );
 CREATE INDEX location_listing_finished ON public.location_listing USING btree (location_id, finished_at DESC) WHERE (finished_at IS NOT NULL);
@@ -648,7 +654,7 @@ create table location_scrub (
   wrong_count bigint not null default 0,
   unread_count bigint not null default 0,
   error text,
-  constraint location_scrub_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint location_scrub_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint location_scrub_pkey PRIMARY KEY (id)
 );
 CREATE INDEX location_scrub_finished ON public.location_scrub USING btree (location_id, finished_at DESC) WHERE (finished_at IS NOT NULL);
@@ -698,7 +704,7 @@ create table outage (
   cause text not null,
   is_drill boolean not null default false,
   waited integer not null default 0,
-  constraint outage_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint outage_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint outage_pkey PRIMARY KEY (id)
 );
 CREATE INDEX outage_began ON public.outage USING btree (began_at);
@@ -739,7 +745,7 @@ create table probe_change (
   settled_at timestamp with time zone,
   settled_by text,
   constraint probe_change_check CHECK (((settled_at IS NULL) = (settled_by IS NULL))),
-  constraint probe_change_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id),
+  constraint probe_change_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint probe_change_pkey PRIMARY KEY (id)
 );
 CREATE INDEX probe_change_location ON public.probe_change USING btree (location_id, id);
@@ -794,6 +800,7 @@ CREATE INDEX replica_storage_class ON public.replica USING btree (location_id, s
 CREATE INDEX replica_unsettled ON public.replica USING btree (lease_expires_at) WHERE (state = 'writing'::text);
 CREATE TRIGGER catalogue_place AFTER INSERT OR DELETE OR UPDATE OF state, key ON public.replica FOR EACH ROW EXECUTE FUNCTION note_catalogue_place();
 CREATE TRIGGER guard_replica BEFORE INSERT OR DELETE OR UPDATE ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_replica();
+CREATE TRIGGER guard_retired BEFORE INSERT ON public.replica FOR EACH ROW EXECUTE FUNCTION guard_retired();
 CREATE TRIGGER keep_collected BEFORE INSERT OR UPDATE OF key ON public.replica FOR EACH ROW EXECUTE FUNCTION keep_collected_key();
 CREATE TRIGGER note_writable_key_changed BEFORE UPDATE OF key ON public.replica FOR EACH ROW WHEN ((new.key IS DISTINCT FROM old.key)) EXECUTE FUNCTION note_writable_key();
 CREATE TRIGGER note_writable_key_gone BEFORE DELETE ON public.replica FOR EACH ROW EXECUTE FUNCTION note_writable_key();
@@ -1097,6 +1104,18 @@ begin
   insert into placement_event (object_id, location_id, key, from_state, to_state, proof_level, proof, actor)
     values (new.object_id, new.location_id, new.key, old.state, new.state, new.proof_level, new.proof,
             new.actor);
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_retired()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform from location where id = new.location_id and retired_at is null for key share;
+  if not found then
+    raise exception 'nothing is written at location %: it is retired', new.location_id using errcode = 'GL001';
+  end if;
   return new;
 end $function$;
 

@@ -32,7 +32,7 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       const config = loadConfig(env)
       const database = await openDatabase(config, log, { mustExist: !mayCreate })
       try {
-        return await use(database.db, config)
+        return await use(database.db, config, database.pool)
       } finally {
         await database.close()
       }

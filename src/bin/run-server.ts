@@ -2,27 +2,30 @@ import { relative } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { type App, buildApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
+import type { Listener } from '../database/listen.ts'
 import { storageHealthFor } from '../library/server/storage-overview.ts'
 import { createLog, logReader } from '../log.ts'
 import type { Worker } from '../queue/worker/worker.ts'
 import { VERSION } from '../version.ts'
 import { startOrExplain, stopOnSignal } from './lifecycle.ts'
+import { heedHangUp, reloadOnDemand } from './reload.ts'
 
 /** For answers under way and running jobs alike; together with the rest it stays below 10 s. */
 const GRACE_MS = 4_500
 
-type Running = { app: App; http: FastifyInstance; worker: Worker }
+type Running = { app: App; http: FastifyInstance; worker: Worker; reloads: Listener }
 
 /** The server, with one worker inside it. */
 export async function runServer(env: NodeJS.ProcessEnv): Promise<void> {
+  heedHangUp()
   const starting = startOrExplain(() => start(env))
   let running: Running | undefined
   // From the first moment: Ctrl-C during the start must not leave the embedded PostgreSQL behind.
   const steps = {
     async stop(withinMs: number) {
       const stopAt = performance.now() + withinMs
-      const { app, http, worker } = await starting
-      await Promise.all([closeHttp(http), worker.stop(GRACE_MS)])
+      const { app, http, worker, reloads } = await starting
+      await Promise.all([reloads.close(), closeHttp(http), worker.stop(GRACE_MS)])
       await app.close(stopAt - performance.now())
     },
     kill: () => running?.app.kill(),
@@ -57,7 +60,8 @@ async function start(env: NodeJS.ProcessEnv): Promise<Running> {
     await logUploadRules(app.db, app.log, config.storage)
     const http = await buildHttpServer(app)
     await http.listen({ host: config.host, port: config.port })
-    return { app, http, worker: await startAppWorker(app) }
+    const worker = await startAppWorker(app)
+    return { app, http, worker, reloads: await reloadOnDemand(app, worker.id, env) }
   } catch (error) {
     await app.close()
     throw error

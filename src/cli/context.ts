@@ -33,7 +33,7 @@ export type CliContext = {
    * there is none yet, a command that `mayCreate` makes it; all others say so and make nothing.
    */
   withDatabase<T>(
-    use: (db: Database, config: Config) => Promise<T>,
+    use: (db: Database, config: Config, pool: pg.Pool) => Promise<T>,
     options?: { mayCreate?: boolean },
   ): Promise<T>
   /**

@@ -16,11 +16,13 @@ import { testNotifications } from './notifications/test.ts'
 import { type AdoptOptions, adoptFromCli } from './storage/adopt.ts'
 import { checkFromCli } from './storage/check.ts'
 import { printClasses } from './storage/classes.ts'
+import { type DrainOptions, drainFromCli, retireFromCli } from './storage/drain.ts'
 import { type DrillOptions, runDrill } from './storage/drill.ts'
 import { printProbe } from './storage/probe.ts'
 import { printReceipt } from './storage/receipt.ts'
 import { printReceipts } from './storage/receipts.ts'
 import { type ReconcileOptions, reconcileFromCli } from './storage/reconcile.ts'
+import { reloadFromCli } from './storage/reload.ts'
 import { restoreFromCli } from './storage/restore.ts'
 import { type ScrubFromCliOptions, scrubFromCli } from './storage/scrub.ts'
 import { printStorageStatus } from './storage/status.ts'
@@ -134,6 +136,32 @@ export async function runCommand(
     .action(async (location: string, options: ScrubFromCliOptions) => {
       code = await scrubFromCli(context, location, options)
     })
+
+  storage
+    .command('drain')
+    .description('empty a location: every file gets its copies elsewhere first, proven, and then goes there')
+    .argument('<location>', 'such as s3')
+    .option('--cancel', 'files belong there again, as the configuration says')
+    .option('--json', 'as JSON')
+    .action(async (location: string, options: DrainOptions) => {
+      code = await drainFromCli(context, location, options)
+    })
+
+  storage
+    .command('retire')
+    .description('forget a location that was drained; refused while anything is left there')
+    .argument('<location>', 'such as s3')
+    .option('--json', 'as JSON')
+    .action(async (location: string, options: Json) => {
+      code = await retireFromCli(context, location, options)
+    })
+
+  addReport(
+    storage,
+    'reload',
+    'have all servers and workers read their configuration again: locations, and where files belong',
+    reloadFromCli,
+  )
 
   storage
     .command('use-as-copy')

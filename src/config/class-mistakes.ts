@@ -1,6 +1,6 @@
 import { forEachKindKey, type KindKey } from '../placement/object-kinds.ts'
 import { isArchiveClass } from '../placement/storage-classes.ts'
-import { belongsInBucket } from './location-mistakes.ts'
+import { belongsInBucket, locationsOf } from './location-mistakes.ts'
 import type { Mistake } from './mistakes.ts'
 import type { ConfigFile } from './schema.ts'
 
@@ -8,17 +8,46 @@ type Storage = ConfigFile['storage']
 
 const MAY_BE_ARCHIVED = forEachKindKey(({ mayBeArchived }) => mayBeArchived)
 
-/** What each field alone can't show: rules in the wrong order, archives for what must be readable at once. */
+/**
+ * What each field alone can't show: rules in the wrong order, archives for what must be readable at once, rules for
+ * files that don't belong there.
+ */
 export function findClassMistakes(storage: Storage): Mistake[] {
+  const homes = locationsOf(storage)
+  return [
+    ...mistakesIn(storage.classes, ['storage', 'classes'], (kind) =>
+      belongsInBucket(storage, kind)
+        ? null
+        : {
+            wrong: `${kind} belong on the disk, which has no storage classes`,
+            right: `let storage.locations.${kind} name a bucket, or leave the classes out`,
+          },
+    ),
+    ...Object.entries(storage.buckets).flatMap(([name, { classes }]) =>
+      mistakesIn(classes ?? {}, ['storage', 'buckets', name, 'classes'], (kind) =>
+        homes[kind].includes(name)
+          ? null
+          : {
+              wrong: `${kind} do not belong in ${name}`,
+              right: `name ${name} in storage.locations.${kind}, or leave these classes out`,
+            },
+      ),
+    ),
+  ]
+}
+
+function mistakesIn(
+  classes: Partial<Storage['classes']>,
+  above: string[],
+  whyNotThere: (kind: KindKey) => Pick<Mistake, 'wrong' | 'right'> | null,
+): Mistake[] {
   const mistakes: Mistake[] = []
-  for (const [name, entry] of Object.entries(storage.classes)) {
+  for (const [name, entry] of Object.entries(classes)) {
     if (entry === null) continue
     const kind = name as KindKey
-    const path = ['storage', 'classes', kind]
-    if (!belongsInBucket(storage, kind)) {
-      const right = `let storage.locations.${kind} name a bucket, or leave the classes out`
-      mistakes.push({ path, wrong: `${kind} belong on the disk, which has no storage classes`, right })
-    }
+    const path = [...above, kind]
+    const misplaced = whyNotThere(kind)
+    if (misplaced !== null) mistakes.push({ path, ...misplaced })
     const steps = [
       { path: [...path, 'class'], class: entry.class, olderThanDays: 0 },
       ...entry.rules.map((rule, at) => ({ ...rule, path: [...path, 'rules', String(at)] })),

@@ -8,6 +8,7 @@ import type { ConfigFile } from './schema.ts'
 
 type Storage = ConfigFile['storage']
 type Bucket = NonNullable<Storage['s3']>
+type NamedBucket = Storage['buckets'][string]
 type Written = NonNullable<Bucket['encryption']>
 type WrittenKey = Written['previousKeys'][number]
 
@@ -23,8 +24,10 @@ export type Encryption = { previousKeys: Buffer[] } & (
   | { type: 'sse-c'; key: Buffer }
 )
 
-/** A bucket as the rest of the code takes it. */
-export type BucketConfig = Omit<Bucket, 'encryption'> & { encryption: Encryption | null }
+type WithKeys<Any> = Omit<Any, 'encryption'> & { encryption: Encryption | null }
+/** `storage.s3`, and one of `storage.buckets`, as the rest of the code takes them. */
+export type BucketConfig = WithKeys<Bucket>
+export type NamedBucketConfig = WithKeys<NamedBucket>
 
 const KEY_BYTES = 32
 const KEY_RIGHT = 'write 32 random bytes in base64, as `openssl rand -base64 32` makes them'
@@ -34,11 +37,11 @@ const MAX_FILE_CHARACTERS = 1_000
 /** All buckets, with the keys of their files. */
 export function readEncryptions({ s3, buckets }: Pick<Storage, 's3' | 'buckets'>): {
   s3: BucketConfig | null
-  buckets: Record<string, BucketConfig>
+  buckets: Record<string, NamedBucketConfig>
   mistakes: Mistake[]
 } {
   const mistakes: Mistake[] = []
-  const read = (path: string[], bucket: Bucket): BucketConfig => {
+  const read = <Any extends Bucket | NamedBucket>(path: string[], bucket: Any): WithKeys<Any> => {
     const found = readEncryption(path, bucket)
     mistakes.push(...found.mistakes)
     return { ...bucket, encryption: found.encryption }

@@ -37,7 +37,7 @@ export function findLocationMistakes(
   const areNamesRight = areRight('buckets', 'folders', 'locations', 'default')
   return [
     ...(areNamesRight ? unknownNames(storage) : []),
-    ...(areRight('s3') && areNamesRight ? missingBucket(storage) : []),
+    ...(areRight('s3') && areNamesRight ? [...missingBucket(storage), ...readOnlyHomes(storage)] : []),
     ...(areRight('buckets', 'folders') ? namedTwice(storage) : []),
     ...(areRight('s3', 'buckets') ? [...sameBucket(storage), ...emptyLocks(storage)] : []),
     ...(areRight('local', 'folders') ? overlappingFolders(storage, mediaLocation) : []),
@@ -69,6 +69,19 @@ function missingBucket(storage: Storage): Mistake[] {
       wrong: 'this is s3, and there is no storage.s3',
       right: `describe that bucket, or name ${others.join(' or ')} instead`,
     }))
+}
+
+/** Nothing would ever come there, and files of this kind would wait for their copy without end. */
+function readOnlyHomes(storage: Storage): Mistake[] {
+  const isReadOnly = (name: string) =>
+    (name === 's3' ? storage.s3 : (storage.buckets[name] ?? storage.folders[name]))?.readOnly === true
+  return namesOf(storage).flatMap(({ path, names }) =>
+    names.filter(isReadOnly).map((name) => ({
+      path,
+      wrong: `${name} is read-only (readOnly), so that nothing can be put there`,
+      right: `name locations without readOnly only; what ${name} holds is read all the same`,
+    })),
+  )
 }
 
 /** What counts of `storage.locations` and `storage.default`. */

@@ -12,6 +12,7 @@ const PRICES_SCHEMA = z.record(
     source: z.string(),
     unverified: z.array(z.string()).optional(),
     currency: z.string().length(3),
+    reading: z.strictObject({ perGb: amount, per1000: amount }).optional(),
     classes: z.record(
       z.string(),
       z.strictObject({

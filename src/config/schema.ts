@@ -179,6 +179,19 @@ const S3_KEYS = {
     .default(null),
 }
 
+/** Of a location: read, and never written to. */
+const READ_ONLY = { readOnly: flag().default(false) }
+
+const SCRUB = {
+  scrub: z
+    .strictObject({
+      bytes: bytes({ min: 0 }).nullable().default(null),
+      money: number({ min: 0.01, max: 1_000_000, whole: false }).nullable().default(null),
+    })
+    .nullable()
+    .default(null),
+}
+
 const way = () => oneOf('proxy', 'redirect', 'cdn').default('proxy')
 
 const CDN_KEYS = {
@@ -232,12 +245,24 @@ export const FILE_SCHEMA = z.strictObject({
       local: z
         .strictObject({ mediaLocation: text('write the path of a folder').nullable().default(null) })
         .prefault({}),
-      s3: z.strictObject(S3_KEYS).nullable().default(null),
-      buckets: named(z.strictObject(S3_KEYS)),
+      s3: z
+        .strictObject({ ...S3_KEYS, ...READ_ONLY, ...SCRUB })
+        .nullable()
+        .default(null),
+      buckets: named(
+        z.strictObject({
+          ...S3_KEYS,
+          ...READ_ONLY,
+          ...SCRUB,
+          // Null: `storage.classes`.
+          classes: z.strictObject(forEachKindKey(classes)).nullable().default(null),
+        }),
+      ),
       folders: named(
         z.strictObject({
           path: text('write the path of a folder that exists'),
           onAnotherMachine: flag().default(false),
+          ...READ_ONLY,
         }),
       ),
       locations: z

@@ -129,6 +129,10 @@ export type Schema = {
     last_success_at: NullableTimestamp
     away_since: NullableTimestamp
     origin: NullableJson<Record<string, unknown>>
+    drain_begun_at: NullableTimestamp
+    drain_files: number | null
+    drain_bytes: number | null
+    retired_at: NullableTimestamp
   }
   installation: {
     is_only: Generated<boolean>

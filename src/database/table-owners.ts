@@ -16,7 +16,7 @@ type NotInSchema =
   | 'clock_seen'
   | 'clock_gap'
   | 'graphile_worker'
-  | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
+  | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_retired' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
   | `${'keep_collected_key' | 'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
 
 /**
@@ -45,6 +45,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   'guard_stored_object()': 'placement/ledger',
   'guard_reference()': 'placement/ledger',
   'guard_replica()': 'placement/ledger',
+  'guard_retired()': 'placement/locations',
   'refuse_change()': 'placement/ledger',
   location: 'placement/locations',
   location_counter: 'placement/locations',

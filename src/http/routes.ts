@@ -17,6 +17,7 @@ import { registerAdoptionRoutes } from './routes/storage/adoption.ts'
 import { registerArchiveRoutes } from './routes/storage/archive.ts'
 import { registerCollectionRoutes } from './routes/storage/collections.ts'
 import { registerDirectUploadRoutes } from './routes/storage/direct-uploads.ts'
+import { registerDrainRoutes } from './routes/storage/drains.ts'
 import { registerStorageRoutes } from './routes/storage/storage.ts'
 import { registerAdminUserRoutes } from './routes/users/admin-users.ts'
 import { registerApiKeyRoutes } from './routes/users/api-keys.ts'
@@ -41,6 +42,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerStorageRoutes(app, parts)
   registerAdoptionRoutes(app, parts)
   registerCollectionRoutes(app, parts)
+  registerDrainRoutes(app, parts)
   registerArchiveRoutes(app, parts)
   registerJobRoutes(app, parts)
   registerAuthRoutes(app, parts)

@@ -4,19 +4,26 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/connect.ts'
+import { publish } from '../database/events.ts'
 import { AppError, isAppError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { enqueue } from '../queue/enqueue.ts'
 import { type Clock, systemClock } from '../storage/moment.ts'
 import type { BackupSettings } from './backup-settings.ts'
 import { closeCache, openCache } from './cache/open.ts'
 import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
-import { recordPolicy } from './ledger/pending-moves.ts'
+import { forgetPendingMoves, recordPolicy } from './ledger/pending-moves.ts'
 import type { Location } from './location.ts'
+import { endOwning, forgetLook } from './locations/counter/confirmations.ts'
 import { identifyHolder } from './locations/counter/moved-installation.ts'
+import { applyDrains, forgetDrains } from './locations/drains.ts'
 import { applyDrills } from './locations/drill.ts'
 import { isAway } from './locations/health.ts'
-import { confirmLocation, recordHealth } from './locations/locations.ts'
+import { locationsWithReplicas, onlyThere } from './locations/known-locations.ts'
+import { confirmLocation, lookAtLocation, probeLocation, recordHealth } from './locations/locations.ts'
 import { makeMediaFolder } from './locations/media-folder.ts'
+import { forgetRetired } from './locations/retire.ts'
+import { rebalanceAnew } from './maintenance/rebalance.ts'
 import { DEFAULT_SETTINGS, type Placement, type PlacementSettings } from './placement.ts'
 import { everyLocation, type MinCopies, type Policy } from './policy.ts'
 import { closeRechecks } from './replica-io/recheck-replica.ts'
@@ -65,6 +72,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
         throw new AppError('invalid', `${kind} belongs at "${id}", which is not configured`)
     }
   }
+  const minCopies = parts.minCopies ?? everyLocation(parts.policy)
   const placement: Placement = {
     db: parts.db,
     log: parts.log,
@@ -72,7 +80,8 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     local,
     mediaLocation: parts.mediaLocation,
     policy: parts.policy,
-    minCopies: parts.minCopies ?? everyLocation(parts.policy),
+    minCopies,
+    configured: { policy: parts.policy, minCopies },
     classes: parts.classes ?? {},
     prices: parts.prices ?? SHIPPED_PRICES,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
@@ -95,13 +104,17 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     parts.log.error({ location: local.id }, error.message)
   })
   await identifyHolder(placement)
+  await forgetRetired(placement)
+  await applyDrains(placement)
   await recordPolicy(placement)
   await removeDeadRecallFolders(placement)
   const looked = openCacheFolder(placement)
   const confirming = [...locations.values()]
     .filter((location) => location !== local)
     .map((location) =>
-      confirmLocation(placement, location).catch((error: Error) => noteUnusable(placement, location, error)),
+      (location.isReadOnly ? lookAtLocation : confirmLocation)(placement, location).catch((error: Error) =>
+        noteUnusable(placement, location, error),
+      ),
     )
   // One that hangs must not keep the server from starting; it goes on in the background.
   await Promise.race([
@@ -109,6 +122,119 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     sleep(CONFIRM_PATIENCE_MS, undefined, { ref: false }),
   ])
   return placement
+}
+
+/** How long a reload waits for locations that it has opened. */
+const RELOAD_PATIENCE_MS = 10_000
+
+export type Reconfiguration = Pick<Placement, 'policy' | 'minCopies' | 'classes' | 'delivery'> & {
+  /** All of them; those that stay are the same objects. */
+  locations: readonly Location[]
+  settings: Partial<PlacementSettings>
+}
+export type Reconfigured = {
+  added: Location[]
+  changed: Location[]
+  /** As they were, the changed ones included: to be closed when nobody uses them any more. */
+  left: Location[]
+  troubles: { location: string; problem: string }[]
+}
+
+/**
+ * Goes on with other locations and rules, from one moment to the next: whoever has a location in hand ends
+ * there what was begun. Confirms and probes what is new.
+ * @throws AppError conflict, before anything is changed, where a location would be left that still holds
+ *   something, or has become another place
+ */
+export async function reconfigurePlacement(
+  placement: Placement,
+  { locations: given, settings, ...rules }: Reconfiguration,
+): Promise<Reconfigured> {
+  const before = placement.locations
+  const locations = new Map(given.map((location) => [location.id, location]))
+  const added = given.filter(({ id }) => !before.has(id))
+  const changed = given.filter((location) => before.has(location.id) && before.get(location.id) !== location)
+  const left = [...before.values()].filter((location) => locations.get(location.id) !== location)
+  await assertNothingLeft(
+    placement,
+    left.filter(({ id }) => !locations.has(id)),
+  )
+  for (const location of [...added, ...changed]) await assertSamePlace(placement, location)
+  // Before this process works by it: it may fail.
+  await recordPolicy({ db: placement.db, policy: rules.policy, minCopies: rules.minCopies })
+  const { policy, minCopies } = rules
+  Object.assign(placement, {
+    ...rules,
+    configured: { policy, minCopies },
+    locations,
+    settings: { ...placement.settings, ...settings },
+  })
+  forgetDrains(placement)
+  await forgetRetired(placement)
+  await applyDrains(placement)
+  for (const { id } of left) {
+    forgetLook(placement, id)
+    endOwning(placement, id)
+  }
+  await applyDrills(placement)
+  const patience = sleep(RELOAD_PATIENCE_MS, 'late' as const, { ref: false })
+  const looks = [...added, ...changed].map(async ({ id }) => {
+    const problem = await Promise.race([whyNotUsable(placement, id), patience])
+    return problem === null ? [] : [{ location: id, problem: problem === 'late' ? 'no answer yet' : problem }]
+  })
+  const troubles = (await Promise.all(looks)).flat()
+  rebalanceAnew(placement)
+  forgetPendingMoves(placement)
+  await enqueue(placement.db, 'sweep-placement', {})
+  await publish(placement.db, { type: 'storage-changed' })
+  return { added, changed, left, troubles }
+}
+
+async function assertNothingLeft({ db }: Placement, left: readonly Location[]): Promise<void> {
+  const holding = await locationsWithReplicas(db)
+  const named = left.map(({ id }) => id).filter((id) => holding.has(id))
+  if (named.length === 0) return
+  const { count } = await onlyThere(db, named)
+  throw new AppError(
+    'conflict',
+    `${named.join(', ')} still ${named.length === 1 ? 'holds' : 'hold'} files, ${count} of which have no verified copy elsewhere: ` +
+      'leave the description in the file until they have moved (a restart would go on without it, and could not read them)',
+  )
+}
+
+/** Another address under a known name would be taken for the same place, were it not for the marker. */
+async function assertSamePlace({ db }: Placement, { id, identity }: Location): Promise<void> {
+  const row = await db
+    .selectFrom('location')
+    .select(['identity', 'marker', 'origin'])
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (row?.marker == null || row.origin !== null || row.identity === identity) return
+  throw new AppError(
+    'conflict',
+    `location "${id}" was ${row.identity} and is now described as ${identity}; give another place another name`,
+  )
+}
+
+/** Confirms a location, and probes one that never was. Never throws: it may be well later. */
+async function whyNotUsable(placement: Placement, id: string): Promise<string | null> {
+  const location = placement.locations.get(id)
+  if (location === undefined) return null
+  try {
+    await (location.isReadOnly ? lookAtLocation : confirmLocation)(placement, location)
+    const row = await placement.db
+      .selectFrom('location')
+      .select('probed_at')
+      .where('id', '=', id)
+      .executeTakeFirst()
+    if (location.isReadOnly || row?.probed_at != null) return null
+    const { findings } = await probeLocation(placement, id)
+    const worst = findings.find(({ ok, critical }) => !ok && critical)
+    return worst ? [worst.detail, worst.remedy].filter(Boolean).join(' ') : null
+  } catch (error) {
+    await noteUnusable(placement, location, error as Error)
+    return (error as Error).message
+  }
 }
 
 /**

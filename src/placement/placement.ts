@@ -90,8 +90,10 @@ export type Placement = {
   local: Location
   /** Its folder. */
   mediaLocation: string
+  /** Where files belong now: as configured, without the locations that are drained. */
   policy: Policy
   minCopies: MinCopies
+  configured: { policy: Policy; minCopies: MinCopies }
   /** Storage classes by kind and age, for the replicas in object storage. */
   classes: ClassPolicy
   prices: PriceList

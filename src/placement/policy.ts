@@ -21,6 +21,26 @@ export function everyLocation(policy: Policy): MinCopies {
 }
 
 /**
+ * The policy as if these locations were not there. `short`: kinds that would have fewer locations left than copies
+ * that are kept; for them, nothing changes.
+ */
+export function withoutLocations(
+  policy: Policy,
+  minCopies: MinCopies,
+  ids: readonly string[],
+): { policy: Policy; short: ObjectKind[] } {
+  const short: ObjectKind[] = []
+  const left = Object.entries(policy).map(([name, wanted]) => {
+    const kind = name as ObjectKind
+    const others = wanted.filter((id) => !ids.includes(id))
+    const isShort = others.length < wanted.length && others.length < Math.max(1, minCopies[kind])
+    if (isShort) short.push(kind)
+    return [kind, isShort ? wanted : others]
+  })
+  return { policy: Object.fromEntries(left) as Policy, short }
+}
+
+/**
  * While a copy is still missing that is wanted, the one that is not wanted is kept so much longer: copied
  * from a disk, the missing one costs no download from a bucket.
  */

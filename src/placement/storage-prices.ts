@@ -1,7 +1,7 @@
 /**
  * About what classes and restores cost: list prices with their date and source, in `storage-prices.json` or
- * in a file of yours (`storage.pricesFile`). Taxes, discounts and data that leaves the provider are not in
- * them.
+ * in a file of yours (`storage.pricesFile`). Taxes and discounts are not in them; data that leaves the provider
+ * is in `readPrice` alone.
  */
 import { ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
 import shipped from './storage-prices.json' with { type: 'json' }
@@ -24,6 +24,10 @@ export type ProviderPrices = {
   /** Prices for which no public source was found, such as `GLACIER_IR.putsPer1000`: an estimate. */
   unverified?: string[] | undefined
   currency: string
+  /**
+   * What it costs that bytes leave the provider, and a GET, whatever the class; absent: not known.
+   */
+  reading?: { perGb: number; per1000: number } | undefined
   classes: Record<string, ClassPrice>
 }
 /** By provider, a name of the table in docs/configuration.md. */
@@ -81,6 +85,22 @@ export function changePrice(
     monthlyBefore: priceOf(list, monthly(list, from, what)),
     monthlyAfter: priceOf(list, monthly(list, to, what)),
   }
+}
+
+/**
+ * What reading one object costs outside of the provider: its GET, what its class bills, and the way out; null where
+ * no price is known.
+ */
+export function readPrice(
+  prices: PriceList,
+  { provider }: Held,
+  what: { storageClass: string | null; bytes: number },
+): Price | null {
+  const list = pricesAt(prices, provider)
+  const held = list?.classes[what.storageClass ?? ORDINARY_CLASS]
+  if (!list?.reading || !held) return null
+  const { perGb, per1000 } = list.reading
+  return priceOf(list, (what.bytes / GB) * (perGb + (held.readsPerGb ?? 0)) + per1000 / 1000)
 }
 
 function monthly(

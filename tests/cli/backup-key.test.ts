@@ -30,7 +30,7 @@ async function atTerminal(t: TestContext) {
       print: (text) => printed.push(text),
       progress: () => undefined,
       style: styleFor(false, true),
-      withDatabase: (use) => use(db, { dataDir, storage } as never),
+      withDatabase: (use) => use(db, { dataDir, storage } as never, null as never),
       withPlacement: unexpected,
       withWorker: unexpected,
       withoutLedger: unexpected,

@@ -51,6 +51,9 @@ function status(
         isDemonstration,
         isLocal: false,
         isUsed: true,
+        isReadOnly: false,
+        leftThere: { count: 0, bytes: 0 },
+        drain: null,
         leaving: amount(),
         health: 'healthy',
         error: null,
@@ -59,7 +62,7 @@ function status(
         lastProbeAt: null,
         latencyMs: null,
         listing: null,
-        scrub: { monthlyBytes: 0, readSince: null, wrong: 0, unread: 0, underWay: null },
+        scrub: { monthlyBytes: 0, monthlyMoney: null, readSince: null, wrong: 0, unread: 0, underWay: null },
         ledger: { conflict: null, since: null, waiting: null, adoption: null },
         oldestProofAt: '2026-01-02T11:00:00Z',
         doubted: { count: 0, bytes: 0 },
@@ -116,7 +119,14 @@ test('what reading again has found is said beside the places', () => {
   const found = status({ offloaded: 3 })
   const place = found.locations[0]!
   const underWay = { begunAt: '2026-01-01T12:00:00Z', count: 2, bytes: 2 ** 21, error: null }
-  place.scrub = { monthlyBytes: 2 ** 30, readSince: '2025-12-03T12:00:00Z', wrong: 1, unread: 2, underWay }
+  place.scrub = {
+    monthlyBytes: 2 ** 30,
+    monthlyMoney: null,
+    readSince: '2025-12-03T12:00:00Z',
+    wrong: 1,
+    unread: 2,
+    underWay,
+  }
   const text = describeStatus(standing(found), style, now)
   assert.match(text, /s3: 1 file with wrong bytes found by reading/)
   assert.match(text, /s3: 2 files could not be read again/)

@@ -321,8 +321,8 @@ test('several locations: lists of names, and as many copies as there are places 
   assert.equal(storage.buckets.backblaze?.region, 'us-east-1')
   assert.equal(storage.buckets.backblaze?.requestTimeoutMs, 60_000)
   assert.deepEqual(storage.folders, {
-    nas: { path: '/mnt/nas/photos', onAnotherMachine: true },
-    usb: { path: '/mnt/usb', onAnotherMachine: false },
+    nas: { path: '/mnt/nas/photos', onAnotherMachine: true, readOnly: false },
+    usb: { path: '/mnt/usb', onAnotherMachine: false, readOnly: false },
   })
   assert.equal(demonstrationBucket, false)
 })
@@ -368,6 +368,25 @@ test('what contradicts among several locations is named, each with its way out',
     unknown.message,
     /storage\.buckets\.b2\.endpont: there is no such key; did you mean endpoint\?/,
   )
+})
+
+test('nothing belongs at a read-only location, whatever names it', async (t) => {
+  const storage = `default: old
+  s3: { bucket: first, readOnly: true, ${KEYS} }
+  buckets: { old: { bucket: photos, readOnly: true, ${KEYS} } }
+  folders: { nas: { path: /mnt/nas, readOnly: true } }`
+  const { mistakes } = await mistakesOf(
+    t,
+    `storage:\n  ${storage}\n  locations: { sidecars: [local, nas], previews: s3 }\n`,
+  )
+  assert.deepEqual(mistakes.map(({ path, wrong }) => `${path.join('.')}: ${wrong}`).sort(), [
+    'storage.default: old is read-only (readOnly), so that nothing can be put there',
+    'storage.locations.previews: s3 is read-only (readOnly), so that nothing can be put there',
+    'storage.locations.sidecars: nas is read-only (readOnly), so that nothing can be put there',
+  ])
+  const { buckets } = (await load(t, `storage:\n  ${storage.replace('default: old', 'default: local')}\n`))
+    .storage
+  assert.equal(buckets.old?.readOnly, true)
 })
 
 test('notifications: what contradicts is named, and no password is told', async (t) => {

@@ -96,3 +96,41 @@ test('prices of your own', async (t) => {
     'pricesFile.mine.classes.STANDARD.putsPer1000: this value does not fit',
   ])
 })
+
+const BUCKETS = `s3: { bucket: photos }
+  default: [s3, cold]
+  buckets:
+    cold:
+      bucket: photos-cold`
+
+async function loadStorage(t: TestContext, storage: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-classes-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'glassine.yaml')
+  await writeFile(file, `storage:\n  ${storage}\n`)
+  return loadConfig({ GLASSINE_CONFIG: file, GLASSINE_DATA: folder }).storage
+}
+
+test('a bucket may have classes and a scrub budget of its own', async (t) => {
+  const { buckets, s3 } = await loadStorage(
+    t,
+    `${BUCKETS}\n      classes: { originals: { class: GLACIER } }\n      scrub: { bytes: 2 GiB }`,
+  )
+  assert.equal(buckets.cold?.classes?.originals?.class, 'GLACIER')
+  assert.deepEqual([buckets.cold?.scrub, s3?.scrub], [{ bytes: 2 ** 31, money: null }, null])
+})
+
+test('classes of a bucket are checked as those of all, and for what belongs there', async (t) => {
+  const wrong = `      classes:
+        originals: { class: GLACIER, rules: [{ olderThanDays: 30, class: STANDARD_IA }] }
+        previews: { class: STANDARD_IA }`
+  const error = await loadStorage(t, `${BUCKETS}\n${wrong}`).catch((thrown: unknown) => thrown)
+  assert.ok(error instanceof ConfigError)
+  assert.deepEqual(
+    error.mistakes.map(({ path, wrong }) => `${path.join('.')}: ${wrong}`),
+    [
+      'storage.buckets.cold.classes.originals.rules.0: files leave the archive class before this rule only by a restore',
+      'storage.buckets.cold.classes.previews: previews do not belong in cold',
+    ],
+  )
+})

@@ -52,7 +52,7 @@ export const ofProofs: Mutation[] = [
     file: VERIFY,
     changes: [
       {
-        from: "if (size !== object.size || read !== object.sha256)",
+        from: 'if (size !== object.size || read !== object.sha256)',
         to: 'if (size !== object.size)',
       },
     ],

@@ -28,7 +28,9 @@ export async function printProbe(
   const origins = (options.origin ?? []).map(originOf)
   const probed = await context.withPlacement(async (placement) => {
     const all: Probed[] = []
-    for (const { id, label } of placement.locations.values()) {
+    for (const { id, label, isReadOnly } of placement.locations.values()) {
+      // A probe writes.
+      if (isReadOnly) continue
       let checks = 0
       const onFinding = (finding: Finding) => {
         checks += 1

@@ -16,6 +16,7 @@ import { QUEUE_NAMES, QUEUES } from '../../queue/queue-names.ts'
 import { type QueueCounts, queueCounts } from '../../queue/queues.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { bar, bytes, columns, type Style, wrap } from '../text.ts'
+import { drainLines } from './drain.ts'
 import { timeLeft } from './drill.ts'
 import { lockLines } from './lock-lines.ts'
 import { describeChange } from './probe.ts'
@@ -103,6 +104,10 @@ function drillLines(drill: StorageOverview['restoreDrill'], now: Date): string[]
 /** Without those that are among the decisions. */
 function plainLines(sentences: { text: string; tone: 'plain' | 'warn' }[]): string[] {
   return sentences.flatMap(({ text, tone }) => (tone === 'warn' ? [] : [text]))
+}
+
+function leftThereNote({ count: files, bytes: size }: LocationStatus['leftThere']): string {
+  return files === 0 ? '' : `; ${plural(files, 'deleted file')} (${bytes(size)}) left there`
 }
 
 /** What is left of uploads that this database does not know to have been acknowledged. */
@@ -254,7 +259,10 @@ function places(locations: LocationStatus[], style: Style, now: Date): string[] 
         style.amber(`  ${id}: browsers at ${origin} do not reach it: ${detail}; ${remedy}`),
       ),
   )
-  const leaving = locations.flatMap(({ id, isLocal, isUsed, leaving: { count, bytes: size } }) => {
+  const leaving = locations.flatMap(({ id, isLocal, isUsed, isReadOnly, leaving, leftThere, drain }) => {
+    if (drain !== null) return drainLines(id, drain).map((line) => `  ${line}`)
+    if (isReadOnly) return [`  ${id}: read-only${leftThereNote(leftThere)}`]
+    const { count, bytes: size } = leaving
     if (isLocal || (isUsed && count === 0)) return []
     if (count > 0) return [`  ${id}: ${plural(count, 'file')} (${bytes(size)}) still to leave it`]
     return [style.dim(`  ${id}: nothing belongs there any more; it may be taken out of the configuration`)]
@@ -288,8 +296,15 @@ function listedWhen({ listing }: LocationStatus, now: Date): string {
 
 /** What reading again has found, how far it is, and why it can't go on. */
 function scrubLines(locations: LocationStatus[], style: Style, now: Date): string[] {
-  return locations.flatMap(({ id, objects, scrub: { readSince, wrong, unread, underWay } }) => {
+  return locations.flatMap(({ id, objects, scrub }) => {
+    const { readSince, wrong, unread, underWay, monthlyBytes, monthlyMoney } = scrub
     const lines: string[] = []
+    if (monthlyMoney !== null)
+      lines.push(
+        style.dim(
+          `  ${id}: read again each month for up to ${bytes(monthlyBytes)} and about ${monthlyMoney.amount} ${monthlyMoney.currency}`,
+        ),
+      )
     if (wrong > 0)
       lines.push(style.red(`  ${id}: ${plural(wrong, 'file')} with wrong bytes found by reading`))
     if (unread > 0) lines.push(style.amber(`  ${id}: ${plural(unread, 'file')} could not be read again`))

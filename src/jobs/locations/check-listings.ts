@@ -9,9 +9,9 @@ export function checkListingsJob({
   announceStorage,
 }: JobParts): JobHandlers['check-listings'] {
   return async (_payload, { signal }) => {
-    for (const [location, { isReadOnly }] of placement.locations) {
+    for (const [location, { isOfOriginal }] of placement.locations) {
       if (signal.aborted) return
-      if (isReadOnly) continue
+      if (isOfOriginal) continue
       try {
         const report = await checkListing(placement, location, { signal })
         if (report === null) continue

@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import type { BackupKeep } from '../backup-settings.ts'
 import { loadObject } from '../ledger/replicas.ts'
 import { markForPurge } from '../lifecycle/purge.ts'
-import { confirmLocation, knowNoOtherLedger } from '../locations/locations.ts'
+import { confirmLocation, knowNoOtherLedger, lookAtLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { checkByHead } from '../replica-io/verify.ts'
 import { isSafe, type KnownBackup, ownBackups } from './backup-rows.ts'
@@ -129,7 +129,7 @@ async function isConfirmed(placement: Placement, id: string): Promise<boolean> {
   const location = placement.locations.get(id)
   if (location === undefined) return false
   try {
-    await confirmLocation(placement, location)
+    await (location.isReadOnly ? lookAtLocation : confirmLocation)(placement, location)
     return true
   } catch (error) {
     placement.log.info(

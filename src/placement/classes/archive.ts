@@ -11,6 +11,7 @@ import { isStorageError } from '../../storage/backend.ts'
 import { knownKey } from '../keys.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { isReadableNow, isReadableNowSql, loadObject, noteClass } from '../ledger/replicas.ts'
+import { whyReadOnly } from '../location.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { isArchiveClass, type RestoreTier, restoresOf } from '../storage-classes.ts'
@@ -108,7 +109,10 @@ export async function requestRestore(
   if (loaded?.object.state !== 'live') return null
   const replica = replicaToRestore(placement, loaded.replicas)
   if (!replica) return null
-  const { provider } = locationOf(placement, replica.locationId)
+  const location = locationOf(placement, replica.locationId)
+  if (location.isReadOnly)
+    throw new AppError('conflict', `nothing is restored there: ${location.label} ${whyReadOnly(location)}`)
+  const { provider } = location
   const restores = restoresOf(provider, replica.storageClass)
   const minutes = restores[tier]
   if (minutes === undefined) {
@@ -158,6 +162,10 @@ export async function restoreReplica(
     .executeTakeFirst()
   if (!row || row.accepted_at !== null) return
   const location = locationOf(placement, at)
+  if (location.isReadOnly) {
+    placement.log.warn({ objectId, location: at }, 'a restore is given up: the place has become read-only')
+    return cancelRestore(placement, { objectId, locationId: at })
+  }
   await confirmLocation(placement, location)
   const { archive } = location.backend
   if (!archive) throw new AppError('unavailable', `${location.label} offers no restore from its archive`)

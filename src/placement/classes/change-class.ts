@@ -16,6 +16,7 @@ import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { isObjectLive, isReadableNow, loadObject, lockObject, noteDoubt } from '../ledger/replicas.ts'
+import { classesAt } from '../location.ts'
 import { noteTrouble } from '../locations/health.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -64,6 +65,8 @@ export async function changeClass(
 ): Promise<void> {
   const { db } = placement
   const location = locationOf(placement, at)
+  // Enqueued before the place became read-only; the daily look asks again when that ends.
+  if (location.isReadOnly) return
   await confirmLocation(placement, location)
   const unfinished = await findClassChange(db, objectId, at)
   if (unfinished) await finishClassChange(placement, unfinished)
@@ -74,7 +77,12 @@ export async function changeClass(
   const replica = loaded.replicas.find((one) => one.locationId === at && one.state === 'verified')
   if (!replica) return
   const isReadable = isReadableNow(placement, replica)
-  const step = classStep(placement.classes[object.kind], object, { ...replica, isReadable }, placement.now())
+  const step = classStep(
+    classesAt(placement, at)[object.kind],
+    object,
+    { ...replica, isReadable },
+    placement.now(),
+  )
   if (step.do !== 'change' || (await classRefusal(db, replica, step.to)) !== null) return
   const why = whyNoCopy(location.backend, replica, step.to)
   if (why !== null)

@@ -7,7 +7,10 @@ import { isArchiveClass, type RestoreTier, restoresOf } from '../storage-classes
 /** The slowest costs least, everywhere. */
 const CHEAPEST_FIRST: readonly RestoreTier[] = ['bulk', 'standard', 'expedited']
 
-/** The tier by which an archived object is restored for the least money; null: it is not archived. */
+/**
+ * The tier by which an archived object is restored for the least money; null: it is not archived, or at a
+ * read-only place, where nothing is restored.
+ */
 export async function cheapestTierOf(
   db: Queryable,
   placement: Placement,
@@ -16,6 +19,8 @@ export async function cheapestTierOf(
   const loaded = await loadObject(db, objectId)
   const replica = loaded?.replicas.find((one) => one.state === 'verified' && isArchiveClass(one.storageClass))
   if (!replica) return null
-  const offered = restoresOf(locationOf(placement, replica.locationId).provider, replica.storageClass)
+  const { provider, isReadOnly } = locationOf(placement, replica.locationId)
+  if (isReadOnly) return null
+  const offered = restoresOf(provider, replica.storageClass)
   return CHEAPEST_FIRST.find((tier) => offered[tier] !== undefined) ?? null
 }

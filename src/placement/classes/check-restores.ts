@@ -7,7 +7,7 @@ import { jobExists } from '../../queue/find-jobs.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { loadObject, noteClass } from '../ledger/replicas.ts'
-import { confirmLocation, locationOf } from '../locations/locations.ts'
+import { confirmLocation, locationOf, lookAtLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
 import { cancelRestore, forgetRestore } from './archive.ts'
@@ -94,7 +94,7 @@ async function checkRestore(placement: Placement, objectId: string, locationId: 
   if (!loaded || !replica?.restore) return false
   const { restore } = replica
   const location = locationOf(placement, locationId)
-  await confirmLocation(placement, location)
+  await (location.isReadOnly ? lookAtLocation : confirmLocation)(placement, location)
   // Twice: a bucket that lags behind says once that there is nothing.
   const held = (await location.backend.head(replica.key)) ?? (await location.backend.head(replica.key))
   if (!held) {

@@ -50,12 +50,17 @@ export async function classChangesOf(db: Queryable, objectId: string): Promise<S
 }
 
 /** Those of dead writers, and those whose doomed bytes are to go for good, of any object. */
-export async function staleClassChanges(db: Queryable, limit: number): Promise<StandingClassChange[]> {
+export async function staleClassChanges(
+  db: Queryable,
+  limit: number,
+  except: readonly string[] = [],
+): Promise<StandingClassChange[]> {
   const rows = await db
     .selectFrom('class_change')
     .selectAll()
     .select(leftMs)
     .where(due, '<', sql<Date>`now()`)
+    .where(sql<boolean>`location_id <> all(${except}::text[])`)
     // Those that can't be finished keep none from being tried.
     .orderBy(sql`random()`)
     .limit(limit)

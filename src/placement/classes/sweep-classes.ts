@@ -4,6 +4,7 @@ import type { ObjectKind } from '../../database/schema.ts'
 import { enqueueMany } from '../../queue/enqueue.ts'
 import type { Proof } from '../ledger/objects.ts'
 import { isReadableNowSql } from '../ledger/replicas.ts'
+import { classesAt } from '../location.ts'
 import type { Placement } from '../placement.ts'
 import { type ClassStep, classStep } from '../storage-classes.ts'
 import { type NoCopy, whyNoCopy } from './change-class.ts'
@@ -47,10 +48,10 @@ export async function* planClasses(
   placement: Placement,
   { from = START, signal }: { from?: Position; signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<Planned> {
-  const kinds = Object.keys(placement.classes)
   const places = [...placement.locations.values()]
     .filter(({ kind, isReadOnly }) => kind !== 'disk' && !isReadOnly)
     .map(({ id }) => id)
+  const kinds = [...new Set(places.flatMap((id) => Object.keys(classesAt(placement, id))))]
   if (kinds.length === 0 || places.length === 0) return
   let after = from
   for (;;) {
@@ -75,7 +76,7 @@ export async function* planClasses(
 
 function planOne(placement: Placement, row: Row): Planned {
   const { objectId, locationId, kind, size, storageClass: from } = row
-  const step = classStep(placement.classes[kind], row, row, placement.now())
+  const step = classStep(classesAt(placement, locationId)[kind], row, row, placement.now())
   const planned = { objectId, locationId, kind, size, from, step }
   if (step.do !== 'change') return planned
   const { backend } = placement.locations.get(locationId)!

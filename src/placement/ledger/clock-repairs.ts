@@ -60,6 +60,7 @@ export function placementClockRepairs({ settings, delivery }: Placement): ClockR
     bringBack('location', 'probed_at', NOW),
     bringBack('location', 'health_changed_at', NOW),
     bringBack('location', 'away_since', NOW),
+    bringBack('location', 'drain_begun_at', NOW),
     bringBack('outage', 'began_at', NOW),
     bringBack('outage', 'ended_at', NOW),
   ]

@@ -62,18 +62,19 @@ export function stepsOf(
   })
   // Files of the original installation are not copied over: people who try something with a copy would pay
   // for reading all of them.
-  return steps.filter(
-    (step) => step.do !== 'replicate' || !replicas.some((one) => isAtOriginal(placement, one)),
-  )
+  return steps.filter((step) => {
+    if (step.do === 'replicate') return !replicas.some((one) => isAtOriginal(placement, one))
+    return step.do !== 'evict' || !placement.locations.get(step.from)?.isReadOnly
+  })
 }
 
 function isAtOriginal(placement: Placement, { state, locationId }: PlacedReplica): boolean {
-  return state === 'verified' && placement.locations.get(locationId)?.isReadOnly === true
+  return state === 'verified' && placement.locations.get(locationId)?.isOfOriginal === true
 }
 
 /** Places of an original that this installation is a copy of. */
 export function originalPlaces(placement: Pick<Placement, 'locations'>): string[] {
-  return [...placement.locations.values()].flatMap(({ id, isReadOnly }) => (isReadOnly ? [id] : []))
+  return [...placement.locations.values()].flatMap(({ id, isOfOriginal }) => (isOfOriginal ? [id] : []))
 }
 
 /** Does somebody need the local copy? Whoever releases the lease enqueues the next steps again. */

@@ -60,6 +60,7 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   // What lies on this disk goes first, and waits for no bucket.
   await forgetCopies(placement, loaded.object)
   for (const replica of loaded.replicas) {
+    if (isLeftThere(placement, replica.locationId)) continue
     const writableMs = replica.writableLeftMs ?? 0
     // Bytes removed before then could be put there again, and no row would say so.
     if (writableMs > 0) throw new RetryLater(`a URL may still put to ${replica.locationId}`, writableMs)
@@ -72,7 +73,9 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   }
   let failure: Failure
   const unfinished = new Set<string>()
+  const isLeft = (at: { locationId: string }) => isLeftThere(placement, at.locationId)
   for (const change of await classChangesOf(placement.db, objectId)) {
+    if (isLeft(change)) continue
     try {
       await finishClassChange(placement, change)
     } catch (error) {
@@ -84,8 +87,19 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
   }
   // They may have turned a replica to another key.
   const { replicas } = (await loadObject(placement.db, objectId)) ?? { replicas: [] }
-  const removable = replicas.filter(({ locationId }) => !unfinished.has(locationId))
-  await removeAll(placement, objectId, removable, { actor: 'purge', earlier: failure })
+  const removable = replicas.filter((one) => !unfinished.has(one.locationId) && !isLeft(one))
+  const left = replicas.filter(isLeft).map(({ locationId }) => locationId)
+  await removeAll(placement, objectId, removable, { actor: 'purge', earlier: failure, left })
+}
+
+/**
+ * Of a read-only place, what is deleted stays for now, and so does the row that names it: forgotten, it would
+ * lie there as a file that nobody knows, and an adoption would bring it back. The sweep goes on when something
+ * may be removed there again.
+ */
+function isLeftThere({ locations }: Placement, locationId: string): boolean {
+  const location = locations.get(locationId)
+  return location?.isReadOnly === true && !location.isOfOriginal
 }
 
 /** The first of several; the others are met again by the next run. */
@@ -115,7 +129,8 @@ export async function discardObject(placement: Placement, objectId: string, acto
       .executeTakeFirst()
     if (marked.numUpdatedRows !== 1n) return
     const loaded = await loadObject(placement.db, objectId)
-    if (loaded) await removeAll(placement, objectId, loaded.replicas, { actor })
+    const left = (loaded?.replicas ?? []).some((one) => isLeftThere(placement, one.locationId))
+    if (loaded && !left) await removeAll(placement, objectId, loaded.replicas, { actor })
   } catch (error) {
     placement.log.warn(
       { objectId, error: (error as Error).message },
@@ -146,7 +161,7 @@ async function removeAll(
   placement: Placement,
   objectId: string,
   replicas: Replica[],
-  { actor, earlier }: { actor: string; earlier?: Failure },
+  { actor, earlier, left = [] }: { actor: string; earlier?: Failure; left?: readonly string[] },
 ): Promise<void> {
   let failure = earlier
   for (const replica of replicas) {
@@ -165,6 +180,10 @@ async function removeAll(
     await forgetReplica(placement.db, replica)
   }
   if (failure) throw failure.error
+  if (left.length > 0) {
+    placement.log.info({ objectId, locations: left }, 'deleted, but left at a read-only location')
+    return
+  }
   const isGone = await placement.db.transaction().execute((tx) => forgetPurged(tx, objectId))
   if (!isGone && (await loadObject(placement.db, objectId)) !== null)
     throw new RetryLater(`a replica of ${objectId} changed while it was removed`, 1_000)

@@ -18,7 +18,7 @@ import {
   lockObjectRow,
   proveReplica,
 } from '../ledger/replicas.ts'
-import type { Location } from '../location.ts'
+import { classesAt, type Location } from '../location.ts'
 import { noteTrouble } from '../locations/health.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -58,9 +58,11 @@ export async function replicateObject(
   }
   const target = locationOf(placement, to)
   const existing = replicas.find((replica) => replica.locationId === to)
-  // Nothing is written at the original's, but what was taken for bad there may be right.
+  // Nothing is written at a read-only place, but what was taken for bad there may be right.
   if (existing && target.isReadOnly && (existing.state === 'suspect' || isDoubted(existing)))
     return recheckAndRecord(placement, object, existing, signal)
+  // Begun before the place became read-only: it is gone on with when that ends.
+  if (target.isReadOnly && !target.isOfOriginal) return enqueueNextSteps(placement.db, placement, objectId)
   await confirmLocation(placement, target)
 
   if (existing?.state === 'verified') return raiseProof(placement, object, existing, signal)
@@ -139,7 +141,7 @@ async function copy(
  * it holds: what is archived could not be read back.
  */
 function classForPut(placement: Placement, object: StoredObject, target: Location): string | null {
-  const rules = placement.classes[object.kind]
+  const rules = classesAt(placement, target.id)[object.kind]
   if (rules === undefined || target.kind === 'disk') return null
   const canProve = attestsTo(target.backend, false) && attestsTo(target.backend, true)
   const wanted = wantedClass(rules, object, placement.now(), (name) => canProve || !isArchiveClass(name))

@@ -78,6 +78,8 @@ async function standing(placement: Pick<Placement, 'db' | 'now'>, location: Loca
  * to tell.
  */
 export async function noteTrouble(placement: Placement, locationId: string, error: unknown): Promise<void> {
+  // Nothing that fails there tells of the place: writes are refused here.
+  if (placement.locations.get(locationId)?.isReadOnly) return
   const isTrouble =
     isStorageError(error, 'denied') || isStorageError(error, 'too-large') || isAppError(error, 'corrupt')
   if (!isTrouble) return

@@ -12,7 +12,7 @@ import { wakeJobs } from '../../queue/wake.ts'
 import type { Features, StorageBackend } from '../../storage/backend.ts'
 import { before, longestBetween, type Moment } from '../../storage/moment.ts'
 import type { ProbeOptions, ProbeReport } from '../../storage/probe-report.ts'
-import type { Location } from '../location.ts'
+import { type Location, whyReadOnly } from '../location.ts'
 import type { Placement } from '../placement.ts'
 import { knownOrigins } from './browser-reach.ts'
 import { beginOwning, endOwning, forgetLook, lookOf, noteLook, owningOf } from './counter/confirmations.ts'
@@ -66,11 +66,7 @@ export function locationOf(placement: Pick<Placement, 'locations'>, locationId: 
 export async function confirmLocation(placement: Placement, location: Location): Promise<void> {
   // Before an intent is written that could not be carried out, nor taken back, now.
   location.breaker?.assertAdmits()
-  if (location.isReadOnly)
-    throw new AppError(
-      'conflict',
-      `${location.label} belongs to another installation: this one only reads there`,
-    )
+  if (location.isReadOnly) throw new AppError('conflict', `${location.label} ${whyReadOnly(location)}`)
   await confirmPlace(placement, location)
   await probeIfReconfigured(placement, location)
 }
@@ -114,7 +110,10 @@ function isGoodLook({ settings, clock }: Placement, at: Moment): boolean {
 /** As `confirmLocation`, but looks in any case, and only looks: for the check of every minute. */
 export async function lookAtLocation(placement: Placement, location: Location): Promise<void> {
   location.breaker?.assertAdmits()
-  if (location.isReadOnly) return assertOriginPresent(placement, location)
+  if (location.isReadOnly) {
+    await assertPlaceKnown(placement, location)
+    return adoptProbe(placement, location)
+  }
   // The first look in a process is that of a writer.
   if (lookOf(placement, location.id) === undefined) return confirmLocation(placement, location)
   try {
@@ -138,18 +137,25 @@ async function orEndOwning<T>(placement: Placement, { id }: Location, looking: P
   }
 }
 
-/** Of the place of an original only its marker is looked at. */
-async function assertOriginPresent(placement: Pick<Placement, 'db'>, location: Location): Promise<void> {
+/**
+ * Of a read-only place only its marker is looked at: its counter may be advanced by whoever writes there. One
+ * that the ledger does not know yet has to answer, no more: nothing of ours is there.
+ */
+async function assertPlaceKnown(placement: Pick<Placement, 'db'>, location: Location): Promise<void> {
   const row = await placement.db
     .selectFrom('location')
-    .select('marker')
+    .select(['marker', 'identity'])
     .where('id', '=', location.id)
     .executeTakeFirst()
-  if ((await readMarker(location)) !== row?.marker)
-    throw new AppError(
-      'conflict',
-      `${location.label} is no longer the location that this installation was copied from`,
-    )
+  if (row?.marker == null && !location.isOfOriginal) return void (await readMarker(location))
+  const isSamePlace = location.isOfOriginal || row?.identity === location.identity
+  if (isSamePlace && (await readMarker(location)) === row?.marker) return
+  throw new AppError(
+    'conflict',
+    location.isOfOriginal
+      ? `${location.label} is no longer the location that this installation was copied from`
+      : `${location.label} is no longer the location "${location.id}" that this installation wrote to`,
+  )
 }
 
 /**
@@ -364,10 +370,7 @@ export async function probeLocation(
 ): Promise<ProbeReport> {
   const location = locationOf(placement, locationId)
   if (location.isReadOnly)
-    throw new AppError(
-      'conflict',
-      `${location.label} belongs to another installation: it is not probed from here`,
-    )
+    throw new AppError('conflict', `it is not probed: ${location.label} ${whyReadOnly(location)}`)
   const origins = [...new Set([...(options.origins ?? []), ...(await knownOrigins(placement, locationId))])]
   const report = await location.probe({ ...options, origins })
   // A drill that began meanwhile: the place counts as away, whatever was seen before.

@@ -1,12 +1,13 @@
 /**
  * What this process does about places that can't be reached: tells the ledger when a breaker opens or closes,
- * learns from the ledger what other processes found, heeds drills, and tries again what is away so that
+ * learns from the ledger what other processes found, heeds drills and drains, and tries again what is away so that
  * nobody's request has to.
  */
 import { publish } from '../../database/events.ts'
 import { isStorageError } from '../../storage/backend.ts'
 import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
+import { applyDrains } from './drains.ts'
 import { applyDrills } from './drill.ts'
 import { enqueueLocationCheck, recordHealth, wakeWaitingJobs } from './locations.ts'
 
@@ -52,6 +53,7 @@ export function watchOutages(
 
   async function look(): Promise<void> {
     await applyDrills(placement)
+    await applyDrains(placement)
     for (const location of guarded) {
       const isBlocked = location.breaker?.blockedFor != null
       if (!isBlocked && blocked.delete(location.id)) tell(location, () => noteBack(placement, location))

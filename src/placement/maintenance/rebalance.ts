@@ -8,6 +8,7 @@ import { anyJobExists, countJobs, jobExists } from '../../queue/find-jobs.ts'
 import { jobKeySql } from '../../queue/job-keys.ts'
 import { enqueueNextSteps, originalPlaces } from '../ledger/next-steps.ts'
 import { isDoubtedSql, isReadableNowSql } from '../ledger/replicas.ts'
+import { readOnlyIds } from '../location.ts'
 import type { Placement } from '../placement.ts'
 import { processState } from '../process-state.ts'
 
@@ -19,9 +20,23 @@ const DOUBTED_BYTES = 32 * 1024 ** 3
 
 /** A look through all objects that is under way: begun when, and come how far. */
 type Look = { beganAt: Date; after: string | null }
-/** `doneAt`: when the last one that came to its end was begun. */
-type State = { doneAt: Date | null; look: Look | null }
-const stateOf = processState<State>(() => ({ doneAt: null, look: null }))
+/**
+ * `doneAt`: when the last one that came to its end was begun. `policy`: the one that it looks by; `settlesAt`: when
+ * every process works by it, where it has changed in this one.
+ */
+type State = {
+  doneAt: Date | null
+  look: Look | null
+  policy: Placement['policy'] | null
+  settlesAt: Date | null
+}
+const stateOf = processState<State>(() => ({ doneAt: null, look: null, policy: null, settlesAt: null }))
+
+/**
+ * Other processes hear of another policy within two seconds (`watchOutages`), or as soon as they have read their
+ * configuration. Until then the steps that they enqueue are those of the old one, so that a second look is needed.
+ */
+const SETTLES_IN_MS = 10_000
 
 /**
  * Goes on with the look through all objects where it is due, for as long as there is work and not too many
@@ -33,8 +48,17 @@ export async function rebalance(
   signal?: AbortSignal,
 ): Promise<{ count: number; isMore: boolean }> {
   const state = stateOf(placement)
+  const now = placement.now()
+  if (state.policy !== placement.policy) {
+    const settlesAt = state.policy === null ? null : new Date(now.getTime() + SETTLES_IN_MS)
+    Object.assign(state, { doneAt: null, look: null, policy: placement.policy, settlesAt })
+  }
   if (state.look === null) {
-    if (!isRebalanceDue(placement)) return { count: 0, isMore: false }
+    const isSettled = state.settlesAt === null || now >= state.settlesAt
+    if (state.doneAt !== null && !isSettled) return { count: 0, isMore: true }
+    const isLastLookDue = state.settlesAt !== null && isSettled
+    if (isLastLookDue) state.settlesAt = null
+    if (!isLastLookDue && !isRebalanceDue(placement)) return { count: 0, isMore: false }
     state.look = { beganAt: placement.now(), after: null }
   }
   let count = 0
@@ -44,7 +68,7 @@ export async function rebalance(
       return { count, isMore: true }
     count += await rebalanceBatch(placement, state.look, signal)
   }
-  return { count, isMore: false }
+  return { count, isMore: state.settlesAt !== null }
 }
 
 /** As if this process had just started: the next call begins a look through all objects. */
@@ -90,6 +114,7 @@ async function rebalanceBatch(placement: Placement, look: Look, signal?: AbortSi
           and r.location_id = any(home.wanted)) < cardinality(home.wanted)
         or exists (select from replica r where r.object_id = o.id and r.state in ('verified', 'suspect')
           and r.location_id <> all(home.wanted) and r.location_id is distinct from ${keepLocal}
+          and r.location_id <> all(${readOnlyIds(placement)}::text[])
           and r.verified_at < now() - ${settings.holdMs} * interval '1 millisecond'))
       and not exists (select from replica r where r.object_id = o.id and r.state = 'verified'
         and r.location_id = any(${originalPlaces(placement)}::text[]))

@@ -5,7 +5,7 @@
  */
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { enqueue } from '../../queue/enqueue.ts'
 import { hasJob } from '../../queue/find-jobs.ts'
 import type { JobName, Jobs } from '../../queue/job-types.ts'
@@ -13,6 +13,8 @@ import { finishClassChange } from '../classes/change-class.ts'
 import { staleClassChanges } from '../classes/class-changes.ts'
 import { knownKey } from '../keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
+import { readOnlyIds } from '../location.ts'
+import { applyDrains } from '../locations/drains.ts'
 import type { Placement } from '../placement.ts'
 import { abandonWriting } from '../removal/abandon.ts'
 import { clearLateKeys } from '../removal/clear-keys.ts'
@@ -43,6 +45,7 @@ export type SweepReport = {
 
 /** Runs every few minutes; safe beside anything else, also beside another sweep. */
 export async function sweepPlacement(placement: Placement, signal?: AbortSignal): Promise<SweepReport> {
+  await applyDrains(placement)
   const expiredLeases = await sweepLeases(placement)
   // Before the objects that they were to become: parts that are completed late must not outlive their row.
   const abandonedUploads = await sweepUnfinishedUploads(placement)
@@ -75,6 +78,7 @@ async function sweepWriting(placement: Placement, signal: AbortSignal | undefine
     .where('r.state', '=', 'writing')
     .where('r.lease_expires_at', '<', sql<Date>`now()`)
     .where('o.is_linked', '=', true)
+    .where(isWritable(placement))
     .select(['r.object_id', 'r.location_id', 'r.key', 'r.upload_id'])
     .orderBy(AT_RANDOM)
     .limit(BATCH)
@@ -119,7 +123,7 @@ async function sweepEvicting(placement: Placement): Promise<number> {
 
 async function sweepClassChanges(placement: Placement): Promise<number> {
   let count = 0
-  for (const change of await staleClassChanges(placement.db, BATCH)) {
+  for (const change of await staleClassChanges(placement.db, BATCH, readOnlyIds(placement))) {
     count += await tryEach(placement, change.objectId, 'a class change', async () => {
       await finishClassChange(placement, change)
       return true
@@ -139,11 +143,18 @@ async function sweepUnlinked(placement: Placement): Promise<number> {
   return count
 }
 
-/** Purges whose job was lost. */
+/** At a read-only place everything stays as it is until that ends. */
+function isWritable(placement: Placement): RawBuilder<boolean> {
+  return sql<boolean>`r.location_id <> all(${readOnlyIds(placement)}::text[])`
+}
+
+/** Purges whose job was lost. Not those of which something is left at read-only places only. */
 async function sweepPurging(placement: Placement): Promise<void> {
   const rows = await placement.db
     .selectFrom('stored_object')
     .select('id')
+    .where(sql<boolean>`(not exists (select from replica r where r.object_id = stored_object.id)
+      or exists (select from replica r where r.object_id = stored_object.id and ${isWritable(placement)}))`)
     .where('state', '=', 'purging')
     .where('created_at', '<', new Date(placement.now().getTime() - PURGING_AGE_MS))
     .orderBy(AT_RANDOM)

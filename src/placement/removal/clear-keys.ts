@@ -7,6 +7,7 @@ import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { isLockedSql } from '../ledger/object-locks.ts'
 import { loadObject, lockObject } from '../ledger/replicas.ts'
+import { readOnlyIds } from '../location.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { adoptBytes, isNamed } from '../replica-io/adopt-bytes.ts'
@@ -34,6 +35,7 @@ export async function clearLateKeys(placement: Placement): Promise<number> {
     .selectAll()
     .where('clear_at', '<=', sql<Date>`now()`)
     .where(sql<boolean>`coalesce(retry_at <= now(), true)`)
+    .where(sql<boolean>`location_id <> all(${readOnlyIds(placement)}::text[])`)
     .where(sql<boolean>`not ${isLockedSql(sql`key_to_clear`, placement.now())}`)
     .orderBy('clear_at')
     .limit(BATCH)

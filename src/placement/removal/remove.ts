@@ -16,6 +16,7 @@ import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { forgetRetention, knownRetention, noteRetention } from '../ledger/object-locks.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { type Leave, loadObject, noteClass, proveVerified } from '../ledger/replicas.ts'
+import { whyReadOnly } from '../location.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
@@ -59,10 +60,10 @@ export async function decideRemoval(
   if (!location.isReadOnly) await confirmLocation(placement, location)
   const loaded = await loadObject(placement.db, candidate.objectId)
   const standing = await standingOf(placement, candidate.objectId)
-  // The original's: this copy of it forgets where they were.
+  // The original's: this copy of it forgets where they were. What is ours goes when we may write there again.
   if (location.isReadOnly)
-    return loaded?.object.state === 'live'
-      ? { do: 'stay', why: 'it belongs to another installation' }
+    return loaded?.object.state === 'live' || !location.isOfOriginal
+      ? { do: 'stay', why: `the place ${whyReadOnly(location)}` }
       : { do: 'remove', removal: 'decided', permit: null, confirmed: [] }
   // Only objects whose deletion was decided lose their row.
   if (!loaded || !standing) return remove(placement, candidate, 'decided')
@@ -261,7 +262,10 @@ async function removeWrong(first: Different, ...given: Parameters<typeof lookAt>
   const again = await checkByReading(placement, object, replicaOf(placement, candidate, replicas), signal)
   const isSame = first.sha256 === undefined || again.answer !== 'different' || first.sha256 === again.sha256
   if (again.answer !== 'different' || again.isAbsent || !isSame)
-    throw new RetryLater(`${candidate.locationId}: what lies there was another thing at the second look`, 60_000)
+    throw new RetryLater(
+      `${candidate.locationId}: what lies there was another thing at the second look`,
+      60_000,
+    )
   return remove(placement, candidate, 'wrong-bytes')
 }
 

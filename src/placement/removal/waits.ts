@@ -8,6 +8,7 @@ import { isStorageError } from '../../storage/backend.ts'
 import { isBornAfter } from '../ledger/history.ts'
 import type { Replica } from '../ledger/objects.ts'
 import type { ReplicaName } from '../ledger/replicas.ts'
+import { whyReadOnly } from '../location.ts'
 import { owningOf } from '../locations/counter/confirmations.ts'
 import { confirmLocation, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -40,7 +41,8 @@ export async function requireOwnedForLong(placement: Placement, locationId: stri
  */
 export async function whyNotYet(placement: Placement, copy: Replica): Promise<string | null> {
   const location = locationOf(placement, copy.locationId)
-  if (location.isReadOnly) return `the copy at ${copy.locationId} belongs to another installation`
+  if (location.isReadOnly)
+    return `the copy at ${copy.locationId} does not count: the place ${whyReadOnly(location)}`
   await confirmLocation(placement, location)
   const { ownedMs, isYounger } = await standingSinceStart(placement, copy)
   const waitMs =

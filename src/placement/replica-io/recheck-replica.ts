@@ -5,12 +5,12 @@ import { AppError } from '../../errors.ts'
 import { forgetObject } from '../cache/store.ts'
 import type { Proof, Replica, StoredObject } from '../ledger/objects.ts'
 import { loadObject, proveReplica } from '../ledger/replicas.ts'
-import { confirmLocation, locationOf } from '../locations/locations.ts'
+import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { processState } from '../process-state.ts'
 import type { Comparison } from '../states.ts'
 import { bringBack } from './bring-back.ts'
-import { noteBadReplica } from './mark-bad.ts'
+import { confirmLocationNow, noteBadReplica } from './mark-bad.ts'
 import { checkByReading } from './verify.ts'
 
 /**
@@ -87,7 +87,7 @@ async function judge(
   if (check.answer === 'unknown') return unknown(held, `${locationId}: ${check.reason}`)
   if (check.answer === 'different') {
     // Another bucket of that name, or a folder without its mount, holds none of it.
-    await confirmLocation(placement, locationOf(placement, locationId))
+    await confirmLocationNow(placement, locationId)
     await noteBadReplica(placement, held, { reason: check.reason, actor })
     return different(held, object)
   }

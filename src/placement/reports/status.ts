@@ -10,13 +10,14 @@ import type { Amount } from '../ledger/objects.ts'
 import { type PendingMove, pendingMoves } from '../ledger/pending-moves.ts'
 import { isDoubtedSql } from '../ledger/replicas.ts'
 import { type ListingStatus, listingStatuses } from '../listing/listing-runs.ts'
-import type { Location } from '../location.ts'
+import { type Location, readOnlyIds } from '../location.ts'
 import { reachesIn } from '../locations/browser-reach.ts'
 import { currentDrills } from '../locations/drill.ts'
 import { openChanges, type ProbeChange } from '../locations/probe-changes.ts'
 import type { Placement } from '../placement.ts'
 import { type ScrubStatus, scrubStatuses } from '../scrub/scrub-passes.ts'
 import { type LedgerStatus, ledgerStatuses } from '../takeover/ledger-status.ts'
+import { type DrainStatus, drainStatuses } from './drain-status.ts'
 import { type LateCopies, lateCopies } from './late-copies.ts'
 import { type LockStatus, lockStatus } from './lock-status.ts'
 import { type MachineLoss, machineLoss } from './machine-loss.ts'
@@ -30,6 +31,8 @@ export type LocationStatus = {
   isLocal: boolean
   /** Something belongs there by the configuration. */
   isUsed: boolean
+  /** It is read, and nothing is written or removed there. */
+  isReadOnly: boolean
   health: 'healthy' | 'unhealthy' | 'unknown'
   error: string | null
   /** Since when it is healthy or unhealthy. */
@@ -54,6 +57,10 @@ export type LocationStatus = {
    * wait for their first copy are among them.
    */
   leaving: Amount
+  /** Files that somebody has deleted, and that stay there as long as it is read-only. */
+  leftThere: Amount
+  /** How far its emptying has come; null: it is not being emptied. */
+  drain: DrainStatus | null
   /** Of these: their ETag is another one than when they were proven, and they wait to be read. */
   doubted: Amount
   freeBytes: number | null
@@ -212,7 +219,7 @@ async function keptFiles({ db }: Placement): Promise<Amount> {
 }
 
 async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
-  const [rows, drills, held, changes, listings, scrubs, ledgers] = await Promise.all([
+  const [rows, drills, held, changes, listings, scrubs, ledgers, deleted, drains] = await Promise.all([
     placement.db.selectFrom('location').selectAll().execute(),
     currentDrills(placement.db),
     placement.db
@@ -236,13 +243,16 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
     listingStatuses(placement),
     scrubStatuses(placement),
     ledgerStatuses(placement),
+    deletedAtReadOnly(placement),
+    drainStatuses(placement),
   ])
   const statuses: LocationStatus[] = []
   for (const location of placement.locations.values()) {
     const row = rows.find(({ id }) => id === location.id)
     const drill = drills.find(({ locationId }) => locationId === location.id)
     const holds = held.filter(({ location_id }) => location_id === location.id)
-    const leaving = holds.filter(({ kind }) => !placement.policy[kind].includes(location.id))
+    const isReadOnly = location.isReadOnly === true
+    const leaving = holds.filter(({ kind }) => !isReadOnly && !placement.policy[kind].includes(location.id))
     const oldest = holds.flatMap((one) => one.oldest?.getTime() ?? []).sort((a, b) => a - b)[0]
     const report = row?.probe as ProbeReport | null | undefined
     statuses.push({
@@ -252,6 +262,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       isDemonstration: location.isDemonstration,
       isLocal: location.id === placement.local.id,
       isUsed: Object.values(placement.policy).some((ids) => ids.includes(location.id)),
+      isReadOnly,
       health: row?.is_healthy == null ? 'unknown' : row.is_healthy ? 'healthy' : 'unhealthy',
       error: row?.health_error ?? null,
       healthChangedAt: row?.health_changed_at?.toISOString() ?? null,
@@ -265,6 +276,8 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       lock: await lockStatus(placement, location),
       objects: sumOf(holds, ({ count, bytes }) => [count, bytes]),
       leaving: sumOf(leaving, ({ count, bytes }) => [count, bytes]),
+      drain: drains.get(location.id) ?? null,
+      leftThere: deleted.get(location.id) ?? { count: 0, bytes: 0 },
       doubted: sumOf(holds, (one) => [one.doubted_count, one.doubted_bytes]),
       ...(await spaceOf(location)),
       findings: report?.findings ?? [],
@@ -273,6 +286,18 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
     })
   }
   return statuses
+}
+
+/** By location: what a purge has left there. Costs nothing where no location is read-only. */
+async function deletedAtReadOnly(placement: Placement): Promise<Map<string, Amount>> {
+  const ids = readOnlyIds(placement)
+  if (ids.length === 0) return new Map()
+  const { rows } = await sql<Amount & { id: string }>`
+    select r.location_id as id, count(*)::float8 as count, coalesce(sum(o.size), 0)::float8 as bytes
+    from replica r join stored_object o on o.id = r.object_id
+    where r.location_id = any(${ids}::text[]) and o.state = 'purging'
+    group by r.location_id`.execute(placement.db)
+  return new Map(rows.map(({ id, ...amount }) => [id, amount]))
 }
 
 function sumOf<Row>(rows: readonly Row[], amountOf: (row: Row) => [unknown, unknown]): Amount {

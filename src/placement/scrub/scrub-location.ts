@@ -15,6 +15,7 @@ import { checkByReading } from '../replica-io/verify.ts'
 import { takeFromBudget } from './budget.ts'
 import {
   addCounts,
+  chargeOf,
   claimPass,
   finishPass,
   LEASE_MS,
@@ -66,7 +67,7 @@ export async function scrubLocation(
   options: ScrubOptions = {},
 ): Promise<ScrubReport | null> {
   const location = locationOf(placement, locationId)
-  if (location.isReadOnly) return null
+  if (location.isOfOriginal) return null
   const monthlyBytes = monthlyBytesOf(placement, location)
   if (monthlyBytes === 0 && !options.isUnlimited) return null
   const pass = await claimPass(placement, locationId, { isNow: options.isUnlimited === true })
@@ -100,6 +101,7 @@ async function goThrough(
   pass: ScrubPass,
   { signal, isUnlimited = false, onProgress, monthlyBytes, total }: Walk,
 ): Promise<boolean> {
+  const location = locationOf(placement, locationId)
   let after = pass.afterObjectId
   for (;;) {
     const batch = await nextObjects(placement, locationId, after)
@@ -107,10 +109,11 @@ async function goThrough(
     const found = noCounts()
     let isStopped = false
     let failure: { error: unknown } | null = null
-    for (const { objectId, size } of batch) {
-      const isTooLarge = !isUnlimited && size > monthlyBytes
+    for (const { objectId, ...held } of batch) {
+      const charge = chargeOf(placement, location, held)
+      const isTooLarge = !isUnlimited && charge > monthlyBytes
       const mayRead =
-        isUnlimited || isTooLarge || (await takeFromBudget(placement, locationId, size, monthlyBytes))
+        isUnlimited || isTooLarge || (await takeFromBudget(placement, locationId, charge, monthlyBytes))
       isStopped = !mayRead || signal?.aborted === true
       if (isStopped) break
       try {
@@ -139,9 +142,9 @@ async function nextObjects(
   { db }: Placement,
   locationId: string,
   after: string,
-): Promise<{ objectId: string; size: number }[]> {
-  const { rows } = await sql<{ objectId: string; size: number }>`
-    select o.id as "objectId", o.size::float8 as size from stored_object o
+): Promise<{ objectId: string; size: number; storageClass: string | null }[]> {
+  const { rows } = await sql<{ objectId: string; size: number; storageClass: string | null }>`
+    select o.id as "objectId", o.size::float8 as size, r.storage_class as "storageClass" from stored_object o
     join replica r on r.object_id = o.id and r.location_id = ${locationId} and r.state = 'verified'
     where o.id > ${after}::uuid and o.state = 'live' and o.kind = any(${KINDS}::text[])
     order by o.id limit ${BATCH}`.execute(db)

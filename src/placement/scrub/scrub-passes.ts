@@ -1,7 +1,9 @@
 /** The rows of scrub passes: begun, gone on with, finished. One process at a time is at each. */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
+import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
+import { readPrice } from '../storage-prices.ts'
 
 /** A holder that has not written down its progress for so long is taken for dead. */
 export const LEASE_MS = 5 * 60_000
@@ -130,6 +132,8 @@ export async function finishPass(
 export type ScrubStatus = {
   /** Bytes a month that are read there; 0: none. */
   monthlyBytes: number
+  /** What reading there may cost each month besides; null: no limit. */
+  monthlyMoney: { amount: number; currency: string } | null
   /** When the last whole pass began: what was there then, and could be read, was right at that time or later. */
   readSince: string | null
   /** Of the last whole pass and the one under way: replicas that were found wrong. */
@@ -167,6 +171,7 @@ export async function scrubStatuses(placement: Placement): Promise<Map<string, S
     const now = own.find((row) => row.finished_at === null)
     statuses.set(location.id, {
       monthlyBytes: monthlyBytesOf(placement, location),
+      monthlyMoney: monthlyMoneyOf(placement, location),
       readSince: done?.begun_at.toISOString() ?? null,
       wrong: Number(done?.wrong_count ?? 0) + Number(now?.wrong_count ?? 0),
       unread: Number(done?.unread_count ?? 0),
@@ -186,7 +191,34 @@ export async function scrubStatuses(placement: Placement): Promise<Map<string, S
 /** What its owner lets be read there each month. */
 export function monthlyBytesOf(
   { settings }: Pick<Placement, 'settings'>,
-  { kind }: { kind: 'disk' | 's3' | 'memory' },
+  { kind, scrub }: Pick<Location, 'kind' | 'scrub'>,
 ): number {
+  if (scrub?.bytes != null) return scrub.bytes
   return kind === 'disk' ? settings.scrubDiskBytes : settings.scrubBucketBytes
+}
+
+/** What its owner lets reading there cost each month, where that is limited. */
+function monthlyMoneyOf(
+  { prices }: Pick<Placement, 'prices'>,
+  location: Location,
+): ScrubStatus['monthlyMoney'] {
+  const amount = location.scrub?.money ?? null
+  const price = readPrice(prices, location, { storageClass: null, bytes: 0 })
+  return amount === null ? null : { amount, currency: price?.currency ?? '' }
+}
+
+/**
+ * How many bytes of the budget an object takes: its own, or more where what it costs is a larger part of the month's
+ * money than they are of its bytes. Infinite where its price is not known and money is limited.
+ */
+export function chargeOf(
+  placement: Pick<Placement, 'prices' | 'settings'>,
+  location: Location,
+  { size, storageClass }: { size: number; storageClass: string | null },
+): number {
+  const money = location.scrub?.money ?? null
+  if (money === null) return size
+  const price = readPrice(placement.prices, location, { storageClass, bytes: size })
+  if (price === null) return Number.POSITIVE_INFINITY
+  return Math.max(size, (price.amount / money) * monthlyBytesOf(placement, location))
 }

@@ -8,6 +8,7 @@ import { AppError } from '../../errors.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { wakeJobs } from '../../queue/wake.ts'
 import type { Amount } from '../ledger/objects.ts'
+import { whyReadOnly } from '../location.ts'
 import { holdsOurCounter, takeCounter } from '../locations/counter/take.ts'
 import { adoptProbe, locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
@@ -60,6 +61,8 @@ export function add(amount: Amount, bytes: number): void {
  */
 export async function beginAdoption(placement: Placement, locationId: string, actor: string): Promise<void> {
   const location = locationOf(placement, locationId)
+  if (location.isReadOnly)
+    throw new AppError('conflict', `it can't be taken over: ${location.label} ${whyReadOnly(location)}`)
   const running = await adoptionOf(placement, locationId)
   const goesOn = running?.state === 'running' && (await holdsOurCounter(placement, location))
   if (!goesOn) {

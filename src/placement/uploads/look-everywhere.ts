@@ -10,6 +10,7 @@ import { type UnnamedKey, unnamedKeysOf } from '../classes/unnamed-keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { keepReplica, loadObject, lockObject } from '../ledger/replicas.ts'
+import { whyReadOnly } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { Placement } from '../placement.ts'
@@ -133,7 +134,7 @@ async function nameRight(
   const { locationId } = unnamed
   const location = locationOf(placement, locationId)
   const notNow = (why: string): Look => ({ answer: 'unknown', reason: `${locationId} holds it, and ${why}` })
-  if (location.isReadOnly) return notNow('belongs to another installation')
+  if (location.isReadOnly) return notNow(whyReadOnly(location))
   try {
     const signal = AbortSignal.timeout(placement.settings.answerWithinMs)
     const result = await putAnew(placement, object, asFound(placement, unnamed, check), {

@@ -32,8 +32,8 @@ export type Around = Pick<StorageBackend, 'get' | 'put'> & {
     signal: AbortSignal | undefined,
     run: (signal: AbortSignal | undefined) => Promise<T>,
   ): Promise<T>
-  /** Signing asks nobody, but what it gives leads to the location. */
-  sign<T>(run: () => Promise<T>): Promise<T>
+  /** Signing asks nobody, but what it gives leads to the location; `isWrite`: to a put. */
+  sign<T>(run: () => Promise<T>, isWrite: boolean): Promise<T>
   list<T>(
     signal: AbortSignal | undefined,
     open: (signal: AbortSignal | undefined) => AsyncIterable<T>,
@@ -52,8 +52,8 @@ export function mapCalls(inner: StorageBackend, around: Around): StorageBackend 
     localFiles: inner.localFiles,
     presign: presign && {
       origin: () => presign.origin(),
-      get: (key, options) => sign(() => presign.get(key, options)),
-      put: (key, options) => sign(() => presign.put(key, options)),
+      get: (key, options) => sign(() => presign.get(key, options), false),
+      put: (key, options) => sign(() => presign.put(key, options), true),
     },
     multipart: multipart && {
       get wholeBytes() {
@@ -61,7 +61,7 @@ export function mapCalls(inner: StorageBackend, around: Around): StorageBackend 
       },
       begin: (key, options) =>
         call('begin', options?.signal, (signal) => multipart.begin(key, withSignal(options, signal))),
-      presignPart: (key, part) => sign(() => multipart.presignPart(key, part)),
+      presignPart: (key, part) => sign(() => multipart.presignPart(key, part), true),
       listParts: (key, uploadId, options) =>
         call('listParts', options?.signal, (signal) =>
           multipart.listParts(key, uploadId, withSignal(options, signal)),

@@ -7,6 +7,7 @@ import { sweepClasses } from '../../../src/placement/classes/sweep-classes.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { classReport } from '../../../src/placement/reports/class-report.ts'
+import { scrubStatuses } from '../../../src/placement/scrub/scrub-passes.ts'
 import { ingestBytes, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 import { startClassBucket } from '../../support/storage/class-bucket.ts'
@@ -137,4 +138,49 @@ test('a day asks for 20,000 changes; the next goes on behind them, and all get t
   await database.pool.query('analyze class_refusal')
   assert.equal(await sweepClasses(rig.placement), 100)
   assert.equal(await sweepClasses(rig.placement), 100, 'from the start again')
+})
+
+test('a bucket with rules of its own keeps to them, the others to those of all', async (t) => {
+  const database = await testDatabase()
+  const [first, second] = [await startClassBucket(), await startClassBucket()]
+  const cold = { class: 'STANDARD_IA', rules: [] }
+  const rig = await testPlacement(database.db, {
+    remotes: [],
+    originals: ['bucket', 'cold'],
+    extra: [
+      first.location,
+      {
+        ...second.location,
+        id: 'cold',
+        identity: 'test cold',
+        classes: { original: cold },
+        scrub: { bytes: 5_000, money: null },
+      },
+    ],
+    settings: { scrubBucketBytes: 9_000 },
+  })
+  t.after(async () => {
+    await rig.close()
+    await first.close()
+    await second.close()
+    await database.drop()
+  })
+  const objectId = await ingestBytes(rig.placement, randomBytes(200 * 1024))
+  for (const to of ['bucket', 'cold']) await replicateObject(rig.placement, { objectId, to })
+  const classes = async () => {
+    const { rows } = await database.pool.query(
+      "select location_id || ' ' || coalesce(storage_class, 'STANDARD') as at from replica where location_id <> 'local' order by 1",
+    )
+    return rows.map(({ at }) => at)
+  }
+  assert.deepEqual(await classes(), ['bucket STANDARD', 'cold STANDARD_IA'], 'fresh files')
+  Object.assign(cold, { class: 'GLACIER_IR' })
+  Object.assign(rig.placement.locations.get('bucket')!, { classes: {} })
+  rig.placement.now = () => new Date(Date.now() + 31 * DAY_MS)
+  assert.deepEqual(
+    (await classReport(rig.placement)).changes.map(({ locationId, to, why }) => [locationId, to, why]),
+    [['cold', 'GLACIER_IR', null]],
+  )
+  const scrubs = await scrubStatuses(rig.placement)
+  assert.deepEqual([scrubs.get('cold')?.monthlyBytes, scrubs.get('bucket')?.monthlyBytes], [5_000, 9_000])
 })

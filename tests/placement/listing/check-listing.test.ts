@@ -309,7 +309,7 @@ test('A5: `glassine storage check` lists now, says what is missing, and ends wit
     print: (text) => printed.push(text),
     progress: () => undefined,
     style: styleFor(false, true),
-    withDatabase: (use) => use(database.db, {} as never),
+    withDatabase: (use) => use(database.db, {} as never, database.pool),
     withPlacement: (use) => use(rig.placement, {} as never),
     withWorker: () => Promise.reject(new Error('this command does no jobs')),
     withoutLedger: () => Promise.reject(new Error('this command has a ledger')),

@@ -274,3 +274,36 @@ test('what is interrupted goes on behind what was read', async () => {
   const second = await scrub('s3')
   assert.deepEqual([second!.found.read.count, second!.isFinished], [2, true])
 })
+
+test('a budget of money is spent by the price list, and the tighter of both wins', async () => {
+  const ids = []
+  for (let n = 0; n < 4; n += 1) ids.push(await twice(randomBytes(MIB)))
+  const list = {
+    asOf: '2026-12',
+    source: 'test',
+    currency: 'USD',
+    reading: { perGb: 1_024, per1000: 0 },
+    classes: { STANDARD: { storagePerGbMonth: 0, putsPer1000: 0 } },
+  }
+  rig.placement.prices = { priced: list }
+  // 1 USD for a file of 1 MiB: two of them for this month's money, thirty for its bytes.
+  const place = rig.placement.locations.get('s3')!
+  Object.assign(place, { provider: 'priced', scrub: { bytes: 30 * MIB, money: 2 } })
+  const fill = () =>
+    database.pool.query(
+      `insert into scrub_budget (location_id, allowed_bytes) values ('s3', $1)
+       on conflict (location_id) do update set allowed_bytes = $1, at = now()`,
+      [30 * MIB],
+    )
+  await fill()
+  assert.equal((await scrubLocation(rig.placement, 's3'))?.found.read.count, 2)
+  assert.deepEqual((await statusOf('s3')).monthlyMoney, { amount: 2, currency: 'USD' })
+  Object.assign(place, { scrub: { bytes: 1.5 * MIB, money: 1_000 } })
+  await fill()
+  assert.equal((await scrubLocation(rig.placement, 's3'))?.found.read.count, 1, 'the bytes are tighter')
+  // A class without a price is not read for money that nobody knows.
+  await database.pool.query("update replica set storage_class = 'ONEZONE_IA' where location_id = 's3'")
+  await fill()
+  const { found } = (await scrubLocation(rig.placement, 's3'))!
+  assert.deepEqual([found.read.count, found.unread], [0, 1])
+})

@@ -90,7 +90,10 @@ test('a copy reads from the original, writes to its own place, and removes nothi
   const held = [...theirs.held.keys()]
   const own = openMemoryBackend()
   const copy = await open(
-    [{ ...placeOf('s3', theirs), isReadOnly: true }, placeOf('s3-2', own, { ...ORIGINAL, prefix: 'copy/' })],
+    [
+      { ...placeOf('s3', theirs), isReadOnly: true, isOfOriginal: true },
+      placeOf('s3-2', own, { ...ORIGINAL, prefix: 'copy/' }),
+    ],
     's3-2',
   )
   await checkLocations(copy)
@@ -126,7 +129,7 @@ test("what a copy took for bad at the original's place is looked at again, and r
   await useAsCopy(moved, 's3', { region: 'eu' })
   const copy = await open(
     [
-      { ...placeOf('s3', theirs), isReadOnly: true },
+      { ...placeOf('s3', theirs), isReadOnly: true, isOfOriginal: true },
       placeOf('s3-2', openMemoryBackend(), { ...ORIGINAL, prefix: 'copy/' }),
     ],
     's3-2',

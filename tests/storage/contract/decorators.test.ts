@@ -9,9 +9,11 @@ import { openBufferPool } from '../../../src/storage/bytes/buffer-pool.ts'
 import { createDigester, digestValue } from '../../../src/storage/bytes/digest.ts'
 import { openDiskBackend } from '../../../src/storage/disk/disk.ts'
 import { createBreaker } from '../../../src/storage/guards/breaker.ts'
+import { countUses } from '../../../src/storage/guards/count-uses.ts'
 import { withBreaker } from '../../../src/storage/guards/with-breaker.ts'
 import { withLimits } from '../../../src/storage/guards/with-limits.ts'
 import { withRetry } from '../../../src/storage/guards/with-retry.ts'
+import { withoutWrites } from '../../../src/storage/guards/without-writes.ts'
 import { openMemoryBackend } from '../../../src/storage/memory/memory.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
 import { faultyBackend } from '../../support/storage/faulty-backend.ts'
@@ -123,6 +125,8 @@ describe('every decorator', () => {
       retry: withRetry(inner, retry),
       limits: withLimits(inner, { reads: 1, writes: 1, others: 1 }),
       breaker: withBreaker(inner, createBreaker('nowhere')),
+      'no writes': withoutWrites(inner, 'nowhere'),
+      'counted uses': countUses(inner).backend,
     })) {
       test(`${how} around ${name}: has each operation of the backend, and each ability that it has`, () => {
         assert.deepEqual(operationsOf(decorated), operationsOf(inner))

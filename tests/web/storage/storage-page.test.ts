@@ -262,7 +262,8 @@ test('the mark: one square per location in config order, the best replica counts
 
 test('of a place that files leave it is said how many are left, and when it may be forgotten', () => {
   const none = { count: 0, bytes: 0 }
-  const place = { isLocal: false, isUsed: false, leaving: { count: 2, bytes: 2 ** 21 } }
+  const amount = { count: 2, bytes: 2 ** 21 }
+  const place = { isLocal: false, isUsed: false, isReadOnly: false, leaving: amount, leftThere: none }
   assert.equal(
     leavingSentence(place),
     '2 files (2.00 MiB) belong elsewhere and will leave when enough copies are there.',
@@ -277,13 +278,31 @@ test('of a place that files leave it is said how many are left, and when it may 
     null,
     'uploads leave the local disk all the time',
   )
+  const readOnly = { ...place, isReadOnly: true, leaving: none }
+  assert.equal(leavingSentence(readOnly), 'Read-only: nothing is written or removed here.')
+  assert.equal(
+    leavingSentence({ ...readOnly, leftThere: amount }),
+    'Read-only: 2 deleted files (2.00 MiB) left here until something may be removed again.',
+  )
 })
 
 test('reading again in words', () => {
   const now = new Date('2026-05-04T12:00:00Z')
-  const none = { monthlyBytes: 2 ** 30, readSince: null, wrong: 0, unread: 0, underWay: null }
+  const none = {
+    monthlyBytes: 2 ** 30,
+    monthlyMoney: null,
+    readSince: null,
+    wrong: 0,
+    unread: 0,
+    underWay: null,
+  }
   assert.equal(scrubWhen(none, now), 'nothing yet')
   assert.equal(scrubWhen({ ...none, monthlyBytes: 0 }, now), 'switched off')
+  const monthlyMoney = { amount: 0.5, currency: 'USD' }
+  assert.equal(
+    scrubWhen({ ...none, monthlyMoney }, now),
+    'nothing yet (up to 1.00 GiB and about 0.5 USD a month)',
+  )
   const underWay = { begunAt: '2026-05-03T12:00:00Z', count: 3, bytes: 2 ** 21, error: null }
   assert.match(scrubWhen({ ...none, underWay }, now), /^3 files \(2\.00 MiB\) since /)
   assert.deepEqual(scrubWarnings(none), [])

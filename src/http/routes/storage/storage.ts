@@ -14,10 +14,14 @@ import { MAX_DRILL_MINUTES, startDrill, stopDrill } from '../../../placement/loc
 import { probeLocation } from '../../../placement/locations/locations.ts'
 import { acknowledgeChanges } from '../../../placement/locations/probe-changes.ts'
 import { countLost } from '../../../placement/reports/status.ts'
+import { askToReload } from '../../../queue/worker/reload-requests.ts'
 import { actorOf } from '../../access/authenticate.ts'
 import { browserResult, originOf } from '../../access/page-origin.ts'
 import type { HttpParts } from '../../parts.ts'
 import { idParams, parse, uuid } from '../../validate.ts'
+
+/** A process that opens new locations looks at each for 10 s at most. */
+const RELOAD_PATIENCE_MS = 30_000
 
 const drillBody = z.object({
   location: z.string().min(1).max(100),
@@ -29,7 +33,8 @@ const receiptsQuery = z.object({ format: z.enum(['csv', 'json']).default('json')
 const locationParams = z.object({ locationId: z.string().max(100) })
 
 /** Glassine's own: is everything safe, where is it, what failed, are the places healthy. */
-export function registerStorageRoutes(app: FastifyInstance, { db, placement, config }: HttpParts): void {
+export function registerStorageRoutes(app: FastifyInstance, parts: HttpParts): void {
+  const { db, pool, log, placement, config } = parts
   const ways = config.storage ?? ALL_LOCAL_FIRST
   const status = () => storageOverview({ db, placement }, ways)
 
@@ -107,6 +112,13 @@ export function registerStorageRoutes(app: FastifyInstance, { db, placement, con
       await publish(db, { type: 'storage-changed' })
       return reply.status(200).send(await status())
     },
+  )
+
+  app.post(
+    '/api/storage/reload',
+    { config: { access: { who: 'admin', permission: 'job.create' } } },
+    async (_request, reply) =>
+      reply.status(200).send({ processes: await askToReload({ pool, db, log }, RELOAD_PATIENCE_MS) }),
   )
 
   app.post(

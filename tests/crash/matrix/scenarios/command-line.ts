@@ -39,7 +39,7 @@ export function commandLineOf(setup: SiteSetup, mediaTools: MediaTools): CliCont
     print: () => undefined,
     progress: () => undefined,
     style: styleFor(false, true),
-    withDatabase: (use) => withSite(({ db }) => use(db, config)),
+    withDatabase: (use) => withSite(({ db, pool }) => use(db, config, pool)),
     withPlacement: (use) => withSite(({ placement }) => use(placement, config)),
     withoutLedger(use) {
       const { local, bucket } = openLocationsOf(setup)

@@ -156,17 +156,21 @@ export function kindInWords({ kind, isLocal }: Pick<StorageLocation, 'kind' | 'i
 
 /** How much of a place was read again and compared, and what came of it. */
 export function scrubWhen(
-  { monthlyBytes, readSince, underWay }: StorageLocation['scrub'],
+  { monthlyBytes, monthlyMoney, readSince, underWay }: StorageLocation['scrub'],
   now: Date,
 ): string {
+  const limit =
+    monthlyMoney === null
+      ? ''
+      : ` (up to ${formatBytes(monthlyBytes)} and about ${monthlyMoney.amount} ${monthlyMoney.currency} a month)`
   const done = readSince === null ? '' : `what was here ${formatAgo(readSince, now)}`
   const going =
     underWay === null || underWay.count === 0
       ? ''
       : `${plural(underWay.count, 'file')} (${formatBytes(underWay.bytes)}) since ${formatAgo(underWay.begunAt, now)}`
   const both = [done, going].filter((text) => text !== '').join(', ')
-  if (both !== '') return both
-  return monthlyBytes === 0 ? 'switched off' : 'nothing yet'
+  if (both !== '') return `${both}${limit}`
+  return monthlyBytes === 0 ? 'switched off' : `nothing yet${limit}`
 }
 
 /** What reading again has found that somebody should know. */
@@ -180,12 +184,18 @@ export function scrubWarnings({ wrong, unread, underWay }: StorageLocation['scru
   ]
 }
 
-/** Of a place that files leave, or have left; null where all that it holds belongs there. */
+/** Of a place that files leave, or have left, or that is read-only; null where all that it holds belongs there. */
 export function leavingSentence({
   isLocal,
   isUsed,
+  isReadOnly,
   leaving,
-}: Pick<StorageLocation, 'isLocal' | 'isUsed' | 'leaving'>): string | null {
+  leftThere,
+}: Pick<StorageLocation, 'isLocal' | 'isUsed' | 'isReadOnly' | 'leaving' | 'leftThere'>): string | null {
+  if (isReadOnly)
+    return leftThere.count === 0
+      ? 'Read-only: nothing is written or removed here.'
+      : `Read-only: ${plural(leftThere.count, 'deleted file')} (${formatBytes(leftThere.bytes)}) left here until something may be removed again.`
   // Uploads leave the local disk all the time.
   if (isLocal) return null
   if (leaving.count > 0)
