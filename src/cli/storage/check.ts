@@ -56,7 +56,7 @@ export function describeCheck({ id, report, error }: Checked, style: Style): str
   const strays =
     unknown.count === 0
       ? ''
-      : `; ${plural(unknown.count, 'file')} (${bytes(unknown.bytes)}) of them not known to Glassine, and left alone`
+      : `; ${plural(unknown.count, 'file')} (${bytes(unknown.bytes)}) of them not known to Glassine, and left alone until you decide (storage reconcile)`
   if (missing + different === 0) return `■  ${id}: ${held}, and nothing that was proven is missing${strays}`
   return style.red(
     `▨  ${id}: ${plural(missing, 'proven file')} missing and ${plural(different, 'changed file')}; ${held}${strays}`,

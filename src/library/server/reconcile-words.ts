@@ -43,7 +43,7 @@ export function groupFate({ becomes, reason }: Pick<PlanGroup, 'becomes' | 'reas
 }
 
 const REFUSALS: Readonly<Record<Refusal, string>> = {
-  'read-only': 'It belongs to another installation: nothing is removed there.',
+  'read-only': 'It is read-only: nothing is removed there.',
   conflict: 'Another database has used it. Decide about that first.',
   adoption: 'It is being taken over. Come back when that has ended.',
   'never-listed': 'It was not listed yet. That happens by itself once a day, or with glassine storage check.',

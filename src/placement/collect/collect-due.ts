@@ -8,7 +8,7 @@ import { AppError, isAppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
 import { isStorageError, type StorageError } from '../../storage/backend.ts'
 import { listsItsMarker } from '../listing/sentinel.ts'
-import type { Location } from '../location.ts'
+import { type Location, whyReadOnly } from '../location.ts'
 import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { removeStray } from '../removal/remove-stray.ts'
@@ -67,7 +67,7 @@ async function collectAt(
   report: CollectReport,
   { signal, onProgress }: Options,
 ): Promise<void> {
-  if (location.isReadOnly) throw new AppError('conflict', `${location.label} belongs to another installation`)
+  if (location.isReadOnly) throw new AppError('conflict', `${location.label} ${whyReadOnly(location)}`)
   await keepTakenOver(placement, location.id)
   // What can help a photo does not wait.
   report.adopted += await adoptWhereNeeded(placement, location, { signal })

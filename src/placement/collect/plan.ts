@@ -19,7 +19,7 @@ const STRONG_SHARE = 0.1
 const STRONG_COUNT = 10_000
 
 /**
- * Why nothing may be given up at a location now. `read-only`: it is another installation's. `conflict`,
+ * Why nothing may be given up at a location now. `read-only`: it is only read. `conflict`,
  * `adoption`: another ledger has used it, or it is just taken over. `never-listed`, `being-listed`: it is not
  * known what lies there. `unsound`: its last listing did not show its own marker, or the place was another
  * one. `half-missing`: that listing left out most of what the ledger knows to be there. `clock`: the clock
