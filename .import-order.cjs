@@ -51,6 +51,7 @@ module.exports = {
       'memories',
       'map',
       'downloads',
+      'export',
       'sync',
       'catalogue',
       'adoption',

@@ -11,6 +11,7 @@ import { type RestoreOptions, restoreFromBackup } from './backups/restore.ts'
 import { adoptCatalogueFromCli, type CatalogueAdoptOptions } from './catalogue/adopt.ts'
 import { writeCatalogueNow } from './catalogue/now.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
+import { type ExportOptions, exportFromCli } from './export.ts'
 import { printMetadataStatus } from './metadata-status.ts'
 import { testNotifications } from './notifications/test.ts'
 import { type AdoptOptions, adoptFromCli } from './storage/adopt.ts'
@@ -70,6 +71,23 @@ export async function runCommand(
       .action(async (options: Json) => {
         code = await print(context, options)
       })
+
+  program
+    .command('export')
+    .description(
+      'write photos and videos as plain files, with a list of their SHA-256; cut short, it goes on the next time',
+    )
+    .argument('<folder>', 'an empty folder, or that of an earlier export')
+    .option('--user <email>', 'of this user (default: all)')
+    .option('--album <name>', 'of this album: its name, or its id')
+    .option('--from <day>', 'taken on this day or later, such as 2024-05-01')
+    .option('--to <day>', 'taken on this day or earlier')
+    .option('--with-trash', 'also what lies in the trash')
+    .option('--plan', 'only say what would be written')
+    .option('--json', 'as JSON')
+    .action(async (folder: string, options: ExportOptions) => {
+      code = await exportFromCli(context, folder, options)
+    })
 
   const storage = program.command('storage').description('where the files are, and how well that is proven')
   addReport(

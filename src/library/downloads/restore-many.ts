@@ -82,17 +82,26 @@ export async function restoreMany(parts: Parts, actor: Actor, wish: BatchWish): 
     ...asked,
     notOffered: waiting.length - offered.length,
     ...(await restoresAmong(placement, objectIds)),
-    options: TIERS.flatMap((other) => {
-      const those = waiting.filter((one) => minutesOf(placement, one, other) !== undefined)
-      return those.length === 0 ? [] : [optionOf(placement, those, { ...wish, tier: other })]
-    }),
+    options: restoreOptions(placement, waiting, wish.days),
   }
+}
+
+/** What each tier means that one of the archived objects offers, the cheapest first. */
+export function restoreOptions(
+  placement: Placement,
+  archived: readonly ArchivedObject[],
+  days: number,
+): BatchOption[] {
+  return TIERS.flatMap((tier) => {
+    const those = archived.filter((one) => minutesOf(placement, one, tier) !== undefined)
+    return those.length === 0 ? [] : [optionOf(placement, those, { tier, days })]
+  })
 }
 
 function optionOf(
   placement: Placement,
   objects: readonly ArchivedObject[],
-  { tier, days }: RestoreWish,
+  { tier, days }: Pick<RestoreWish, 'tier' | 'days'>,
 ): BatchOption {
   const minutes = objects.map((one) => minutesOf(placement, one, tier) ?? 0)
   return {
@@ -133,7 +142,7 @@ function minutesOf(
 function sumPrices(
   placement: Placement,
   objects: readonly ArchivedObject[],
-  { tier, days }: RestoreWish,
+  { tier, days }: Pick<RestoreWish, 'tier' | 'days'>,
 ): Price | null {
   const prices = objects.map(({ locationId, storageClass, size }) => {
     const what = { storageClass, tier, days, count: 1, bytes: size }
