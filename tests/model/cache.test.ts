@@ -290,7 +290,9 @@ async function readAll(
  */
 async function settle({ cache, folder }: World): Promise<void> {
   // What somebody who left had begun goes on for a moment, from one file to its removal.
-  for (let look = 0; look < 200; look += 1) {
+  // Between two of its steps nothing of it is seen: only three quiet looks in a row are an end.
+  let quietLooks = 0
+  for (let look = 0; look < 5_000; look += 1) {
     do {
       await Promise.race([...cache.pending, nextTick()])
       await cache.scan.isRunning
@@ -299,8 +301,10 @@ async function settle({ cache, folder }: World): Promise<void> {
     const isQuiet = (await openFiles(folder)).length === 0
     // What was written while the files were looked at may have begun another scan, which counts before it
     // evicts.
-    if (isQuiet && cache.pending.size === 0 && cache.scan.isRunning === null) return
+    quietLooks = isQuiet && cache.pending.size === 0 && cache.scan.isRunning === null ? quietLooks + 1 : 0
+    if (quietLooks === 3) return
   }
+  throw new Error('the cache does not come to rest')
 }
 
 async function listFiles(world: World): Promise<{ path: string; bytes: number }[]> {

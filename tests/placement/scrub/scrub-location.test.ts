@@ -243,6 +243,8 @@ test('two processes are not at one place, and one that died is followed by anoth
 
 test('whoever wants all of it read now does not mean what a pass has read weeks ago', async () => {
   for (let n = 0; n < 3; n += 1) await twice(randomBytes(1_000))
+  // A byte in ten minutes: what comes by while this runs allows no third file.
+  rig.placement.settings.scrubBucketBytes = 4_500
   await database.pool.query(
     `insert into scrub_budget (location_id, allowed_bytes) values ('s3', 2500)
      on conflict (location_id) do update set allowed_bytes = 2500, at = now()`,
