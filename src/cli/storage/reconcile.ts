@@ -105,7 +105,7 @@ function describePlan(plan: CollectionPlan, { holdDays }: ReconcileReport, style
       ),
     )
   if (hasStrays(plan)) lines.push('Files there that belong to nothing:')
-  else if (refusal !== 'never-listed') lines.push('Nothing there that belongs to nothing.')
+  else if (refusal !== 'never-listed') lines.push('Nothing lies there that Glassine does not know.')
   lines.push(
     ...columns(
       groups.map((group) => [
