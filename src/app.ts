@@ -41,8 +41,8 @@ export type App = {
   /** Null where every location of the policy is configured. */
   demonstrationBucket: DemonstrationBucket | null
   /**
-   * Goes on with the locations and the rules of placement of another configuration (`RELOADED`), and names the
-   * other keys that have changed. One at a time.
+   * Goes on with the locations and the rules of placement of another configuration (`RELOADED`), and names
+   * the other keys that have changed. One at a time.
    * @throws AppError or ConfigError, and nothing has changed
    */
   reload(next: Config): Promise<ReloadOutcome>

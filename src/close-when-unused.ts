@@ -3,8 +3,8 @@ import type { Log } from './log.ts'
 import type { Location } from './placement/location.ts'
 
 /**
- * Whoever has a location in hand may be between two calls there, at the database or at another location; a minute
- * is longer than that takes.
+ * Whoever has a location in hand may be between two calls there, at the database or at another location; a
+ * minute is longer than that takes.
  */
 const IDLE_MS = 60_000
 const LOOK_MS = 5_000

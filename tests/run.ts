@@ -31,8 +31,8 @@ import { startCeph, TEST_CEPH_VARIABLE, whyNoCeph } from './support/services/cep
 
 const ROOT = join(import.meta.dirname, '..')
 /**
- * Two for each processor, since half of a file's time is waiting (3,550 CPU-s in 3,277 s on two cores, with three
- * at a time); each may hold a server and a browser in memory.
+ * Two for each processor, since half of a file's time is waiting (3,550 CPU-s in 3,277 s on two cores, with
+ * three at a time); each may hold a server and a browser in memory.
  */
 const AT_ONCE = Math.min(8, 2 * availableParallelism())
 /**

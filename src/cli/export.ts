@@ -4,7 +4,7 @@ import { restoreOptions } from '../library/downloads/restore-many.ts'
 import { MANIFEST, SUMS } from '../library/export/manifest.ts'
 import { albumByName, ownerByEmail, type Selection } from '../library/export/selection.ts'
 import { type ExportReport, planExport, writeExport } from '../library/export/write-export.ts'
-import { plural } from '../library/words.ts'
+import { duration, plural } from '../library/words.ts'
 import type { Placement } from '../placement/placement.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { about } from './storage/classes.ts'
@@ -76,16 +76,11 @@ function progressOf({ progress }: CliContext, plan: ExportReport): (report: Expo
     const seconds = (Date.now() - beganAt) / 1_000
     const rate = seconds > 0 ? written.bytes / seconds : 0
     const left = plan.files.bytes - files.bytes
-    const time = rate > 0 && left > 0 ? `, ${duration(left / rate)} left` : ''
+    const time = rate > 0 && left > 0 ? `, ${duration(Math.ceil(left / rate))} left` : ''
     progress(
       `${plural(files.count, 'file')} of ${plan.files.count}, ${bytes(files.bytes)} of ${bytes(plan.files.bytes)}, ${bytes(rate)}/s${time}`,
     )
   }
-}
-
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`
-  return seconds < 5_400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`
 }
 
 function describePlan({ files, archived }: ExportReport, placement: Placement, style: Style): string {

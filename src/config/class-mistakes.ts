@@ -9,8 +9,8 @@ type Storage = ConfigFile['storage']
 const MAY_BE_ARCHIVED = forEachKindKey(({ mayBeArchived }) => mayBeArchived)
 
 /**
- * What each field alone can't show: rules in the wrong order, archives for what must be readable at once, rules for
- * files that don't belong there.
+ * What each field alone can't show: rules in the wrong order, archives for what must be readable at once,
+ * rules for files that don't belong there.
  */
 export function findClassMistakes(storage: Storage): Mistake[] {
   const homes = locationsOf(storage)

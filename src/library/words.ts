@@ -10,6 +10,16 @@ export function plural(value: number, noun: string, many = `${noun}s`): string {
   return `${count(value)} ${value === 1 ? noun : many}`
 }
 
+/** What is said of how something stands; `warn`: somebody has to see to it. */
+export type Sentence = { text: string; tone: 'plain' | 'warn' }
+
+/** How long something takes: `40 s`, `12 min`, `5 h`, `3 days`. */
+export function duration(seconds: number): string {
+  if (seconds < 90) return `${seconds} s`
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`
+  return seconds < 48 * 3_600 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} days`
+}
+
 /** `3 minutes ago`. */
 export function ago(iso: string | null, now: Date): string {
   if (iso === null) return 'never'

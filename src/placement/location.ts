@@ -44,8 +44,8 @@ export type Location = {
   /** The class rules of this bucket; absent: those of the placement. */
   classes?: ClassPolicy
   /**
-   * What may be read there each month for scrubbing, the tighter of both; `bytes` null: as at every bucket. `money`,
-   * by the price list, in the currency of its provider; null: no limit.
+   * What may be read there each month for scrubbing, the tighter of both; `bytes` null: as at every bucket.
+   * `money`, by the price list, in the currency of its provider; null: no limit.
    */
   scrub?: { bytes: number | null; money: number | null }
   backend: StorageBackend

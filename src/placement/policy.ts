@@ -21,8 +21,8 @@ export function everyLocation(policy: Policy): MinCopies {
 }
 
 /**
- * The policy as if these locations were not there. `short`: kinds that would have fewer locations left than copies
- * that are kept; for them, nothing changes.
+ * The policy as if these locations were not there. `short`: kinds that would have fewer locations left than
+ * copies that are kept; for them, nothing changes.
  */
 export function withoutLocations(
   policy: Policy,

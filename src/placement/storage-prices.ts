@@ -1,7 +1,7 @@
 /**
  * About what classes and restores cost: list prices with their date and source, in `storage-prices.json` or
- * in a file of yours (`storage.pricesFile`). Taxes and discounts are not in them; data that leaves the provider
- * is in `readPrice` alone.
+ * in a file of yours (`storage.pricesFile`). Taxes and discounts are not in them; data that leaves the
+ * provider is in `readPrice` alone.
  */
 import { ORDINARY_CLASS, type RestoreTier } from './storage-classes.ts'
 import shipped from './storage-prices.json' with { type: 'json' }
@@ -88,8 +88,8 @@ export function changePrice(
 }
 
 /**
- * What reading one object costs outside of the provider: its GET, what its class bills, and the way out; null where
- * no price is known.
+ * What reading one object costs outside of the provider: its GET, what its class bills, and the way out; null
+ * where no price is known.
  */
 export function readPrice(
   prices: PriceList,

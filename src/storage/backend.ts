@@ -186,8 +186,8 @@ export interface StorageBackend {
    * Removes what lies under the keys of the permit. An absent key is a success. Any key that could not be
    * deleted makes the whole call fail, after all were tried. `denied` for a permit that nobody made,
    * `unavailable` for one that is too old: what it rests on is looked at again. `versionId`, of one key:
-   * where a deletion of the key alone would only hide it, that version goes. `isOnlyVersion`: no other version
-   * of the key goes with it, whatever else a deletion there takes along.
+   * where a deletion of the key alone would only hide it, that version goes. `isOnlyVersion`: no other
+   * version of the key goes with it, whatever else a deletion there takes along.
    */
   delete(
     permit: RemovalPermit,

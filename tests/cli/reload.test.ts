@@ -1,6 +1,6 @@
 /**
- * Locations come and go while a server and a worker run, each a process of its own, on strict S3 buckets and a
- * folder. What is under way goes on.
+ * Locations come and go while a server and a worker run, each a process of its own, on strict S3 buckets and
+ * a folder. What is under way goes on.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'

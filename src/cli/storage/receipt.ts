@@ -1,10 +1,10 @@
 import { AppError } from '../../errors.ts'
 import { type AssetReceipt, assetReceipt } from '../../library/assets/receipts.ts'
 import type { Receipt } from '../../placement/reports/receipt.ts'
+import { isUuid } from '../../uuid.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { bytes, columns, type Style } from '../text.ts'
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const PROOF = ['exists', 'size', 'enforced on the way', 'digest held there', 'read back']
 
 /** Where every file of an asset is, and what proves it. */
@@ -13,7 +13,7 @@ export async function printReceipt(
   assetId: string,
   options: { json?: boolean },
 ): Promise<ExitCode> {
-  if (!UUID.test(assetId)) {
+  if (!isUuid(assetId)) {
     throw new AppError(
       'invalid',
       `"${assetId}" is not the id of an asset: it is in the URL of the photo's page.`,

@@ -14,6 +14,7 @@ import type { CollectionStatus } from '../../placement/collect/collections.ts'
 import { decideCollection, undoCollection } from '../../placement/collect/decide.ts'
 import type { CollectionPlan } from '../../placement/collect/plan.ts'
 import type { Placement } from '../../placement/placement.ts'
+import { isUuid } from '../../uuid.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { bytes, columns, type Style, wrap } from '../text.ts'
 
@@ -51,10 +52,8 @@ export async function reconcileFromCli(context: CliContext, options: ReconcileOp
   })
 }
 
-const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 function requireId(id: string): string {
-  if (ID.test(id)) return id
+  if (isUuid(id)) return id
   throw new AppError('invalid', '--undo: give the id of a decision, which "glassine storage reconcile" shows')
 }
 

@@ -1,10 +1,10 @@
 import { AppError } from '../../errors.ts'
 import { type AssetArchive, assetArchive, restoreAsset } from '../../library/downloads/zip-plan.ts'
+import { isUuid } from '../../uuid.ts'
 import { type CliContext, EXIT, type ExitCode } from '../context.ts'
 import { bytes, columns, type Style } from '../text.ts'
 import { about } from './classes.ts'
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const TIERS = ['bulk', 'standard', 'expedited'] as const
 type Tier = (typeof TIERS)[number]
 
@@ -14,7 +14,7 @@ export async function restoreFromCli(
   assetId: string,
   options: { tier?: string; days: string; json?: boolean },
 ): Promise<ExitCode> {
-  if (!UUID.test(assetId)) throw new AppError('invalid', `"${assetId}" is not the id of an asset.`)
+  if (!isUuid(assetId)) throw new AppError('invalid', `"${assetId}" is not the id of an asset.`)
   const days = Number(options.days)
   if (!Number.isInteger(days) || days < 1 || days > 365)
     throw new AppError('invalid', '--days: write a whole number from 1 to 365.')

@@ -7,7 +7,7 @@ import {
   storageOverview,
   type UploadsOverview,
 } from '../../library/server/storage-overview.ts'
-import { ago, count, plural } from '../../library/words.ts'
+import { ago, count, plural, type Sentence } from '../../library/words.ts'
 import type { PendingMove } from '../../placement/ledger/pending-moves.ts'
 import type { LocationStatus } from '../../placement/reports/status.ts'
 import type { LedgerStatus } from '../../placement/takeover/ledger-status.ts'
@@ -102,7 +102,7 @@ function drillLines(drill: StorageOverview['restoreDrill'], now: Date): string[]
 }
 
 /** Without those that are among the decisions. */
-function plainLines(sentences: { text: string; tone: 'plain' | 'warn' }[]): string[] {
+function plainLines(sentences: readonly Sentence[]): string[] {
   return sentences.flatMap(({ text, tone }) => (tone === 'warn' ? [] : [text]))
 }
 

@@ -35,7 +35,9 @@ export async function adoptFiles(
   const looked = await lookAtAll(parts, places, lookAt, note)
   await adoptByTheirKeys(parts, places)
   await adoptSidecarsByTheirKeys(parts, places)
-  if (looked === 'put-off') await lookAtAll(parts, places, lookAgainAt, note)
+  if (looked === 'done') return
+  const elsewhere = await keysUnderOtherIds(parts.db)
+  await lookAtAll(parts, places, (...given) => lookAgainAt(elsewhere, ...given), note)
 }
 
 async function lookAtAll(
@@ -94,26 +96,35 @@ async function lookAt(parts: AdoptingParts, location: Location, file: File): Pro
 }
 
 /** At what was put off: whatever the catalogues name is there by now, if it comes back at all. */
-async function lookAgainAt(parts: AdoptingParts, location: Location, file: File): Promise<Looked> {
+async function lookAgainAt(
+  elsewhere: ReadonlySet<string>,
+  parts: AdoptingParts,
+  location: Location,
+  file: File,
+): Promise<Looked> {
   const { listed, kind } = file
   if (parts.doubtful.has(listed.key)) return 'done'
   const entry = await entryOf(parts, file)
   const isThere = await hasAsset(parts.db, file.assetId)
   if (kind === 'original') {
-    const isNobodys = entry === null && !isThere && !(await isKeyOfEntry(parts.db, location.id, listed.key))
+    const isNobodys = entry === null && !isThere && !elsewhere.has(`${location.id} ${listed.key}`)
     if (isNobodys) await adoptByKeyAlone(parts, location, listed, file)
   } else if (isThere && entry?.sidecar?.size === listed.size)
     await adoptSidecar(parts, location, listed.key, entry)
   return 'done'
 }
 
-/** Whether an entry of any asset that is not gone names the key as that of its original. */
-async function isKeyOfEntry(db: Queryable, locationId: string, key: string): Promise<boolean> {
-  const { rows } = await sql`
-    select from catalogue_found where kind = 'asset' and not is_gone
-      and entry -> 'original' -> 'keys' @> jsonb_build_object(${locationId}::text, ${key}::text)
-    limit 1`.execute(db)
-  return rows.length > 0
+/**
+ * Location and key of originals whose key has another id than that of their asset, which is not gone: an upload
+ * has repaired it. They are few; asked for each file, the catalogue would be read whole each time.
+ */
+async function keysUnderOtherIds(db: Queryable): Promise<Set<string>> {
+  const { rows } = await sql<{ locationId: string; key: string }>`
+    select named.location_id as "locationId", named.key
+    from catalogue_found found
+      cross join lateral jsonb_each_text(found.entry -> 'original' -> 'keys') as named (location_id, key)
+    where kind = 'asset' and not is_gone and strpos(named.key, found.id::text) = 0`.execute(db)
+  return new Set(rows.map(({ locationId, key }) => `${locationId} ${key}`))
 }
 
 /**

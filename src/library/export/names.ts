@@ -1,6 +1,6 @@
 /**
- * Names that every file system takes: those of Linux, macOS and Windows, and of sticks in FAT and exFAT, where
- * capitals make no difference. Pure.
+ * Names that every file system takes: those of Linux, macOS and Windows, and of sticks in FAT and exFAT,
+ * where capitals make no difference. Pure.
  */
 import { extname } from 'node:path'
 
@@ -56,10 +56,10 @@ export function namesOf(
       film: film === null ? null : numbered + extname(film),
       sidecar: hasSidecar ? `${numbered}${extension}.xmp` : null,
     }
-    const all = [names.original, names.film, names.sidecar].flatMap((name) => name?.toLowerCase() ?? [])
     // A film may have the extension of its still.
-    if (new Set(all).size < all.length) names.film = `${numbered}${extension}${extname(film!)}`
-    const wanted = [names.original, names.film, names.sidecar].flatMap((name) => name?.toLowerCase() ?? [])
+    if (names.film?.toLowerCase() === names.original.toLowerCase())
+      names.film = names.original + extname(film!)
+    const wanted = Object.values(names).flatMap((name) => name?.toLowerCase() ?? [])
     if (wanted.some((name) => taken.has(name))) continue
     for (const name of wanted) taken.add(name)
     return names

@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
+import { isUuid } from '../../uuid.ts'
 import { safeName } from './names.ts'
 
 /** All that is not narrowed down. `from`, `to`: days, as the photo's own clock showed them, both included. */
@@ -28,8 +29,6 @@ export type ChosenAsset = {
 }
 
 const PAGE = 500
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-
 /** @throws AppError invalid */
 export async function ownerByEmail(db: Database, email: string): Promise<string> {
   const row = await db
@@ -46,7 +45,7 @@ export async function albumByName(db: Database, wanted: string): Promise<string>
   const rows = await db
     .selectFrom('album')
     .select(['id', 'name'])
-    .where((eb) => (UUID.test(wanted) ? eb('id', '=', wanted) : eb('name', '=', wanted)))
+    .where((eb) => (isUuid(wanted) ? eb('id', '=', wanted) : eb('name', '=', wanted)))
     .limit(2)
     .execute()
   if (rows.length === 0) throw new AppError('invalid', `--album: there is no album "${wanted}".`)

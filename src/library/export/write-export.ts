@@ -263,8 +263,8 @@ async function sizeOf(path: string): Promise<number | null> {
 }
 
 /**
- * Where the file goes: under its name, or where that is somebody else's, under the next free number. A file with
- * the very same bytes is the one that a kill kept from the manifest.
+ * Where the file goes: under its name, or where that is somebody else's, under the next free number. A file
+ * with the very same bytes is the one that a kill kept from the manifest.
  */
 async function placeOf(folder: string, entry: ManifestEntry): Promise<{ path: string; isThere: boolean }> {
   const extension = /\.[^./]{1,20}$/.exec(entry.path)?.[0] ?? ''
@@ -287,7 +287,9 @@ async function sha256Of(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
-/** The read compares all bytes with the object's SHA-256; what was written is counted and hashed once more. */
+/**
+ * The read compares all bytes with the object's SHA-256; what was written is counted and hashed once more.
+ */
 async function fetchTo(
   placement: Placement,
   objectId: string,

@@ -1,16 +1,14 @@
 /** How the backups of the database stand, in sentences for the page and the command line alike. Pure. */
 import type { BackupStatus } from '../../placement/backups/backup-status.ts'
-import { ago, count } from '../words.ts'
+import { ago, count, type Sentence } from '../words.ts'
 
 /** A backup that is further ahead has the time of a clock that was wrong. */
 const AHEAD_MS = 60 * 60_000
 
-export type BackupSentence = { text: string; tone: 'plain' | 'warn' }
-
-export function backupSentences(status: BackupStatus | null, now: Date): BackupSentence[] {
+export function backupSentences(status: BackupStatus | null, now: Date): Sentence[] {
   if (status === null) return []
   const { newest, waiting, isLate, everyHours, key, ofAnotherLine } = status
-  const sentences: BackupSentence[] = []
+  const sentences: Sentence[] = []
   const late = isLate ? `; that is older than two intervals (${everyHours} h each)` : ''
   if (newest !== null) {
     const where = newest.at.map(({ location }) => location).join(' and ')

@@ -1,13 +1,10 @@
 /** How the catalogue stands, in sentences for the page and the command line alike. Pure. */
-
 import type { CatalogueStatus } from '../catalogue/catalogue-status.ts'
-import { ago } from '../words.ts'
-
-export type CatalogueSentence = { text: string; tone: 'plain' | 'warn' }
+import { ago, type Sentence } from '../words.ts'
 
 const WHAT = 'The catalogue (whose each photo is, its name, date and album)'
 
-export function catalogueSentences(status: CatalogueStatus | null, now: Date): CatalogueSentence[] {
+export function catalogueSentences(status: CatalogueStatus | null, now: Date): Sentence[] {
   if (status === null) return []
   const { newest, waitingSince, isLate } = status
   if (isLate && waitingSince !== null)

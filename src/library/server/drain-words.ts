@@ -1,5 +1,6 @@
 /** The emptying of a location in sentences, for the page and the command line. */
 import type { DrainStatus } from '../../placement/reports/drain-status.ts'
+import { duration } from '../words.ts'
 
 /** What of it is told; the page has the same from the API. */
 export type DrainTold = Pick<
@@ -15,7 +16,7 @@ export function drainSentences(drain: DrainTold, { bytes, files }: DrainUnits): 
     return ['It is retired: nothing comes here any more. Its description can go from the configuration.']
   if (left.count === 0) return ['It is empty, and can be retired.']
   const rate = bytesPerSecond === null ? '' : ` at ${bytes(bytesPerSecond)}/s`
-  const time = secondsLeft === null ? '' : `, about ${timeWords(secondsLeft)} to go`
+  const time = secondsLeft === null ? '' : `, about ${duration(secondsLeft)} to go`
   return [
     `It is being emptied${rate}: ${files(left.count)} (${bytes(left.bytes)}) left of ${files(begun.count)} (${bytes(begun.bytes)})${time}.`,
     ...(waitingKinds.length > 0
@@ -27,10 +28,4 @@ export function drainSentences(drain: DrainTold, { bytes, files }: DrainUnits): 
       return `${files(count)} ${what}: ${error}`
     }),
   ]
-}
-
-function timeWords(seconds: number): string {
-  if (seconds < 90) return `${seconds} s`
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`
-  return seconds < 48 * 3_600 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} days`
 }

@@ -124,7 +124,7 @@ type Listing = Selectable<Schema['location_listing']>
 type LastListing = { finished: Listing | null; isUnderWay: boolean }
 type Totals = { files: number; uploads: number; bytes: number; hash: string }
 
-/** Its id is another one as soon as anything of it is. */
+/** `planId` changes with the listing and with every file that is counted, so that an old plan is told. */
 export function collectableOf(locationId: string, listing: Listing, totals: Totals): Collectable {
   const { files, uploads, bytes, hash } = totals
   const named = [locationId, listing.id, files, uploads, bytes, hash].join(' ')

@@ -94,8 +94,8 @@ export async function purgeObject(placement: Placement, { objectId }: { objectId
 
 /**
  * Of a read-only place, what is deleted stays for now, and so does the row that names it: forgotten, it would
- * lie there as a file that nobody knows, and an adoption would bring it back. The sweep goes on when something
- * may be removed there again.
+ * lie there as a file that nobody knows, and an adoption would bring it back. The sweep goes on when
+ * something may be removed there again.
  */
 function isLeftThere({ locations }: Placement, locationId: string): boolean {
   const location = locations.get(locationId)

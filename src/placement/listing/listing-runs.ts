@@ -116,7 +116,9 @@ export async function noteUnsound({ db }: Pick<Placement, 'db'>, { id, holder }:
     .execute()
 }
 
-/** False where another process took this one for dead. `uploadsError`: why unfinished uploads are not known. */
+/**
+ * False where another process took this one for dead. `uploadsError`: why unfinished uploads are not known.
+ */
 export async function finishListing(
   { db }: Pick<Placement, 'db'>,
   { id, holder }: ListingRun,
@@ -159,7 +161,9 @@ export type ListingStatus = {
   seenAt: string | null
   finishedAt: string | null
   listed: { count: number; bytes: number }
-  /** Listed, and the ledger knows nothing of it. Removed by a decision of an administrator alone (`collect/`). */
+  /**
+   * Listed, and the ledger knows nothing of it. Removed by a decision of an administrator alone (`collect/`).
+   */
   unknown: { count: number; bytes: number }
   missing: number
   different: number

@@ -1,6 +1,6 @@
 /**
- * Locations that are being emptied. A drain is a row, which every process reads every few seconds, and by which
- * nothing belongs there any more; the copies elsewhere and the evictions are those of any move.
+ * Locations that are being emptied. A drain is a row, which every process reads every few seconds, and by
+ * which nothing belongs there any more; the copies elsewhere and the evictions are those of any move.
  */
 import { sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
@@ -19,8 +19,9 @@ import { requireLocation } from './locations.ts'
 const stateOf = processState<{ drained: string | null }>(() => ({ drained: null }))
 
 /**
- * Works by the drains of now: the policy is the configured one without the locations that are drained. Where too
- * few would be left for a kind, since the configuration has changed after the drain began, that kind stays.
+ * Works by the drains of now: the policy is the configured one without the locations that are drained. Where
+ * too few would be left for a kind, since the configuration has changed after the drain began, that kind
+ * stays.
  */
 export async function applyDrains(placement: Placement): Promise<void> {
   const state = stateOf(placement)

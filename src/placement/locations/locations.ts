@@ -91,7 +91,8 @@ async function confirmPlace(placement: Placement, location: Location): Promise<v
   try {
     const agoMs = await orEndOwning(placement, location, confirming)
     await beginOwning(placement, location.id)
-    // Of the comparison, which another process may have made: it is not good for longer because we rely on it.
+    // Of the comparison, which another process may have made: it is not good for longer because we rely on
+    // it.
     noteLook(placement, location.id, { at: before(beganAt, agoMs) })
   } catch (error) {
     forgetLook(placement, location.id)
@@ -277,8 +278,8 @@ const probedAtOf = new WeakMap<StorageBackend, number>()
 
 /**
  * Works by the features of the last stored probe from now on, whichever process made it: what a place no
- * longer does must not be relied upon by anybody, and what it does now is used at once. Of a probe with another
- * encryption than ours nothing is used.
+ * longer does must not be relied upon by anybody, and what it does now is used at once. Of a probe with
+ * another encryption than ours nothing is used.
  */
 export async function adoptProbe(placement: Pick<Placement, 'db'>, location: Location): Promise<void> {
   if (location.kind === 'disk') return

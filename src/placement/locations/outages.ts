@@ -1,7 +1,7 @@
 /**
  * What this process does about places that can't be reached: tells the ledger when a breaker opens or closes,
- * learns from the ledger what other processes found, heeds drills and drains, and tries again what is away so that
- * nobody's request has to.
+ * learns from the ledger what other processes found, heeds drills and drains, and tries again what is away so
+ * that nobody's request has to.
  */
 import { publish } from '../../database/events.ts'
 import { isStorageError } from '../../storage/backend.ts'

@@ -9,8 +9,8 @@ import { requireLocation } from './locations.ts'
 type Remainder = { replicas: number; bytes: number; keys: number; uploads: number; changes: number }
 
 /**
- * Retires a drained location. Its marker and counter stay there, so that whoever looks sees whose it was; its rows
- * go when the configuration names it no more (`forgetRetired`).
+ * Retires a drained location. Its marker and counter stay there, so that whoever looks sees whose it was; its
+ * rows go when the configuration names it no more (`forgetRetired`).
  * @throws AppError conflict, with the numbers, while anything is left there or it is not drained
  */
 export async function retireLocation(placement: Placement, locationId: string): Promise<void> {

@@ -33,8 +33,9 @@ type State = {
 const stateOf = processState<State>(() => ({ doneAt: null, look: null, policy: null, settlesAt: null }))
 
 /**
- * Other processes hear of another policy within two seconds (`watchOutages`), or as soon as they have read their
- * configuration. Until then the steps that they enqueue are those of the old one, so that a second look is needed.
+ * Other processes hear of another policy within two seconds (`watchOutages`), or as soon as they have read
+ * their configuration. Until then the steps that they enqueue are those of the old one, so that a second look
+ * is needed.
  */
 const SETTLES_IN_MS = 10_000
 

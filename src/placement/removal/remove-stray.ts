@@ -1,7 +1,7 @@
 /**
  * Removes bytes that no row names, by a decision of an administrator. They are looked at once more: what is
- * another file by now was not meant. The location has to be ours now, as for every removal, and what is locked
- * there stays.
+ * another file by now was not meant. The location has to be ours now, as for every removal, and what is
+ * locked there stays.
  */
 import type { ObjectInfo, ObjectKey } from '../../storage/backend.ts'
 import { isStorageError } from '../../storage/backend.ts'
@@ -13,7 +13,9 @@ import { abortParts, removeDecided } from './remove.ts'
 import { requireUnlocked } from './retained.ts'
 import { requireOwnedForLong } from './waits.ts'
 
-/** As a listing showed them when it was decided. `uploadId`: of an upload that was not finished; '': a file. */
+/**
+ * As a listing showed them when it was decided. `uploadId`: of an upload that was not finished; '': a file.
+ */
 export type StrayBytes = {
   locationId: string
   key: ObjectKey

@@ -4,7 +4,9 @@ import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
 
 export type LockStatus = {
-  /** Null: nothing more is locked there by the configuration, but something still waits for its lock to end. */
+  /**
+   * Null: nothing more is locked there by the configuration, but something still waits for its lock to end.
+   */
   mode: 'governance' | 'compliance' | null
   /** Files whose lock is to be prolonged, or was never seen; `failed`: that was tried in vain lately. */
   due: number

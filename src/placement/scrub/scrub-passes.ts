@@ -134,7 +134,9 @@ export type ScrubStatus = {
   monthlyBytes: number
   /** What reading there may cost each month besides; null: no limit. */
   monthlyMoney: { amount: number; currency: string } | null
-  /** When the last whole pass began: what was there then, and could be read, was right at that time or later. */
+  /**
+   * When the last whole pass began: what was there then, and could be read, was right at that time or later.
+   */
   readSince: string | null
   /** Of the last whole pass and the one under way: replicas that were found wrong. */
   wrong: number
@@ -208,8 +210,8 @@ function monthlyMoneyOf(
 }
 
 /**
- * How many bytes of the budget an object takes: its own, or more where what it costs is a larger part of the month's
- * money than they are of its bytes. Infinite where its price is not known and money is limited.
+ * How many bytes of the budget an object takes: its own, or more where what it costs is a larger part of the
+ * month's money than they are of its bytes. Infinite where its price is not known and money is limited.
  */
 export function chargeOf(
   placement: Pick<Placement, 'prices' | 'settings'>,

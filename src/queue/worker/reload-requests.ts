@@ -1,7 +1,7 @@
 /**
  * A question to all processes of the installation: read your configuration again, and say what came of it.
- * Each has a file of its own, perhaps in another container, so that only itself can answer. Asked and answered
- * by NOTIFY: nothing of it outlives the moment.
+ * Each has a file of its own, perhaps in another container, so that only itself can answer. Asked and
+ * answered by NOTIFY: nothing of it outlives the moment.
  */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -72,8 +72,8 @@ function shortened(message: Message): string {
 }
 
 /**
- * Asks every living process, and waits until all have answered, or `withinMs`. Each process has one worker, by
- * whose heartbeat it is known.
+ * Asks every living process, and waits until all have answered, or `withinMs`. Each process has one worker,
+ * by whose heartbeat it is known.
  */
 export async function askToReload(
   { pool, db, log }: { pool: pg.Pool; db: Database; log: Log },

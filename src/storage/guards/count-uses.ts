@@ -2,7 +2,10 @@ import { finished } from 'node:stream'
 import type { StorageBackend } from '../backend.ts'
 import { mapCalls } from './map-calls.ts'
 
-/** `underWay`: calls, streams, listings and uploads in parts that have not ended. `idleMs`: since the last end. */
+/**
+ * `underWay`: calls, streams, listings and uploads in parts that have not ended. `idleMs`: since the last
+ * end.
+ */
 export type Uses = () => { underWay: number; idleMs: number }
 
 /** Counts who uses a backend now, so that it is closed only when nobody does. Outermost. */

@@ -1,4 +1,7 @@
-/** Files that belong to nothing on the storage page, in a real browser: seen, decided on by typing, undone, gone. */
+/**
+ * Files that belong to nothing on the storage page, in a real browser: seen, decided on by typing, undone,
+ * gone.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, type TestContext, test } from 'node:test'

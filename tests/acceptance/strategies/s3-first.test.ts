@@ -66,8 +66,8 @@ test(`${FILE_BYTES / MIB} MiB go through in flat memory, acknowledged when the b
     const bytes = Buffer.from(piece)
     sha256.update(bytes)
     if (!sending.write(bytes)) await once(sending, 'drain')
-    // Others are answered meanwhile. And the client's own connection is used, which the server would close after
-    // a while, in the moment perhaps in which the client asks for the receipt.
+    // Others are answered meanwhile. And the client's own connection is used, which the server would close
+    // after a while, in the moment perhaps in which the client asks for the receipt.
     if (sent % (64 * MIB) === 0) await client.json('/server/ping')
   }
   sending.end(tail)

@@ -1,4 +1,6 @@
-/** Files that belong to nothing: who may see them, and how an administrator gives them up and takes that back. */
+/**
+ * Files that belong to nothing: who may see them, and how an administrator gives them up and takes that back.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'

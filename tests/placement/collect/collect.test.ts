@@ -1,4 +1,6 @@
-/** Files that belong to nothing are seen, shown, decided on, and given up; each guard keeps what it is for. */
+/**
+ * Files that belong to nothing are seen, shown, decided on, and given up; each guard keeps what it is for.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'

@@ -39,7 +39,9 @@ afterEach(async () => {
   await database.drop()
 })
 
-/** As after a start with another configuration: the place is read-only or not, and originals belong elsewhere. */
+/**
+ * As after a start with another configuration: the place is read-only or not, and originals belong elsewhere.
+ */
 function turn(isReadOnly: boolean, originals: string[]): void {
   const writable = writableOf.get(placement) ?? placement.locations.get('old')!
   writableOf.set(placement, writable)

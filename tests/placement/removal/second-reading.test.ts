@@ -1,4 +1,6 @@
-/** Bytes of a write that nobody finished, which may have been acknowledged: one wrong reading removes none. */
+/**
+ * Bytes of a write that nobody finished, which may have been acknowledged: one wrong reading removes none.
+ */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'

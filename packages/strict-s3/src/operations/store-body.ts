@@ -11,7 +11,10 @@ export type StoredBody = {
   checksums: Partial<Record<ChecksumAlgorithm, string>>
 }
 
-/** The blob belongs to the caller: take it into a record, or discard it. `isOpaque`: its ETag is to say nothing. */
+/**
+ * The blob belongs to the caller: take it into a record, or discard it. `isOpaque`: its ETag is to say
+ * nothing.
+ */
 export async function storeBody(
   call: Call,
   body: RequestBody,

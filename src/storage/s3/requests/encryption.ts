@@ -22,7 +22,10 @@ export type S3Encryption = { previousKeys: readonly Buffer[] } & (
   | { type: 'sse-c'; key: Buffer }
 )
 
-/** A key that the client sends with each request, as S3 wants it. `fingerprint` tells keys apart, and is no secret. */
+/**
+ * A key that the client sends with each request, as S3 wants it. `fingerprint` tells keys apart, and is no
+ * secret.
+ */
 export type CustomerKey = { fingerprint: string; base64: string; md5: string }
 
 export const CUSTOMER_KEY_BYTES = 32

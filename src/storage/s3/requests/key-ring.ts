@@ -21,7 +21,9 @@ import { type KeyNotes, openKeyNotes } from './key-notes.ts'
 const REMEMBERED_OBJECTS = 20_000
 
 export type KeyRing = {
-  /** Of a put, a copy or the begin of an upload. Throws `denied` where the bucket is known to need other keys. */
+  /**
+   * Of a put, a copy or the begin of an upload. Throws `denied` where the bucket is known to need other keys.
+   */
   headersOfNew(): Promise<Record<string, string>>
   /** Of a part of an upload that we have begun. */
   headersOfPart(): Record<string, string>

@@ -118,8 +118,8 @@ const collect: Scenario = {
 }
 
 /**
- * What nothing names goes by a decision that is due: a file, parts of an upload, and the bytes of a photo that
- * has lost its copy, which become that copy.
+ * What nothing names goes by a decision that is due: a file, parts of an upload, and the bytes of a photo
+ * that has lost its copy, which become that copy.
  */
 const collectStrays: Scenario = {
   name: 'collect-strays',

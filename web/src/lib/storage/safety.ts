@@ -184,7 +184,10 @@ export function scrubWarnings({ wrong, unread, underWay }: StorageLocation['scru
   ]
 }
 
-/** Of a place that files leave, or have left, or that is read-only; null where all that it holds belongs there. */
+/**
+ * Of a place that files leave, or have left, or that is read-only; null where all that it holds belongs
+ * there.
+ */
 export function leavingSentence({
   isLocal,
   isUsed,
