@@ -88,11 +88,18 @@ test('every file is uploaded, offloaded, proven, gone from the disk, and comes b
   const files = await supportedFiles()
   assert.ok(files.size > 150, `only ${files.size} different supported files in the media folder`)
 
-  await cli('upload', '--recursive', '--album', '--concurrency', '4', '--no-progress', mediaFolder())
+  const said = await cli(
+    ...['upload', '--recursive', '--album', '--concurrency', '4', '--no-progress'],
+    mediaFolder(),
+  )
   const assets = await allAssets()
   const uploaded = new Set(assets.map(({ checksum }) => Buffer.from(checksum, 'base64').toString('hex')))
   const missing = [...files].filter(([sha1]) => !uploaded.has(sha1)).map(([, { name }]) => name)
-  assert.deepEqual(missing, [], 'files that the CLI offered and that are not here')
+  assert.deepEqual(
+    missing,
+    [],
+    `files that the CLI offered and that are not here; it said:\n${said}\n${server.output().slice(-20_000)}`,
+  )
 
   const status = await drained()
   assert.equal(status.originals.total.count, assets.length)

@@ -76,16 +76,17 @@ describe('the viewer', { skip, timeout: 300_000 }, () => {
 
     // They stay until they are tapped away: no timer of the mouse ends them.
     await page.clock.install()
-    await page.clock.runFor(60_000)
+    await page.clock.pauseAt(Date.now() + 60_000)
     assert.ok(await more.isVisible())
 
     // Seen, a button works.
     await viewer.getByRole('button', { name: 'Favourite' }).tap()
     await expectAttribute(viewer.getByRole('button', { name: 'Favourite' }), 'aria-pressed', /true/)
-    // Two taps zoom and leave them as they are.
+    // Two taps zoom and leave them as they are. They are as close as wanted on a busy machine as well, since
+    // events carry the time of the page's clock, which stands still.
     await doubleTapAt(page, 195, 420)
     await viewer.locator('.zoomed').waitFor()
-    assert.ok(await more.isVisible())
+    await more.waitFor()
     assert.deepEqual(takeProblems(), [])
   })
 
