@@ -25,7 +25,7 @@ const SOURCES = [
   '../package-lock.json',
   '../src/queue/queue-names.ts',
   // Words that the command line says as well.
-  '../src/library/server/adoption-words.ts',
+  '../src/library/server/words',
 ]
 
 async function main(): Promise<void> {

@@ -10,7 +10,7 @@ import { styleFor } from '../../src/cli/text.ts'
 import { loadInstallation } from '../../src/database/backups/installation.ts'
 import { newKeyFile, writeKeyFile } from '../../src/database/backups/key-file.ts'
 import { makeIdentity } from '../../src/database/backups/seal.ts'
-import { backupSentences } from '../../src/library/server/backup-words.ts'
+import { backupSentences } from '../../src/library/server/words/backup-words.ts'
 import { type KeyFileState, loadBackupKey, stateOfKeyFile } from '../../src/placement/backups/recipient.ts'
 import { testDatabase } from '../support/postgres.ts'
 

@@ -1,5 +1,5 @@
 import { AppError, isAppError } from '../../errors.ts'
-import { beginRebuild, isRebuildUnderWay } from '../../library/catalogue/rebuild.ts'
+import { beginRebuild, isRebuildUnderWay } from '../../library/catalogue/adoption/rebuild.ts'
 import { count } from '../../library/words.ts'
 import { silentLog } from '../../log.ts'
 import { assertMediaFolder } from '../../placement/backups/restore-installation.ts'

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError, isAppError } from '../../errors.ts'
-import { beginCatalogueAdoption, catalogueLocations } from '../../library/catalogue/adopt-catalogue.ts'
-import { planCatalogueAdoption } from '../../library/catalogue/plan-adoption.ts'
+import {
+  beginCatalogueAdoption,
+  catalogueLocations,
+} from '../../library/catalogue/adoption/adopt-catalogue.ts'
+import { planCatalogueAdoption } from '../../library/catalogue/adoption/plan-adoption.ts'
 import { count, plural } from '../../library/words.ts'
 import {
   type CatalogueAdoption,

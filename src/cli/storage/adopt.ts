@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CounterConflict } from '../../database/schema.ts'
 import { isAppError } from '../../errors.ts'
-import { adoptionRows, mayBeAnOriginals, WHAT_HAPPENED } from '../../library/server/adoption-words.ts'
+import { adoptionRows, mayBeAnOriginals, WHAT_HAPPENED } from '../../library/server/words/adoption-words.ts'
 import { count, plural } from '../../library/words.ts'
 import type { Location } from '../../placement/location.ts'
 import { lookAtLocation, requireLocation } from '../../placement/locations/locations.ts'

@@ -1,4 +1,4 @@
-import { drainSentences } from '../../library/server/drain-words.ts'
+import { drainSentences } from '../../library/server/words/drain-words.ts'
 import { plural } from '../../library/words.ts'
 import { beginDrain, cancelDrain } from '../../placement/locations/drains.ts'
 import { retireLocation } from '../../placement/locations/retire.ts'

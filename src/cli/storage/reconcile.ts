@@ -8,7 +8,7 @@ import {
   keptText,
   postponedText,
   refusalText,
-} from '../../library/server/reconcile-words.ts'
+} from '../../library/server/words/reconcile-words.ts'
 import { plural } from '../../library/words.ts'
 import type { CollectionStatus } from '../../placement/collect/collections.ts'
 import { decideCollection, undoCollection } from '../../placement/collect/decide.ts'

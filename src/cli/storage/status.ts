@@ -1,12 +1,12 @@
-import { backupSentences } from '../../library/server/backup-words.ts'
-import { catalogueSentences } from '../../library/server/catalogue-words.ts'
-import { lookedAtLongAgo, type OriginalState } from '../../library/server/safety.ts'
 import { type StorageFailures, storageFailures } from '../../library/server/storage-failures.ts'
 import {
   type StorageOverview,
   storageOverview,
   type UploadsOverview,
 } from '../../library/server/storage-overview.ts'
+import { backupSentences } from '../../library/server/words/backup-words.ts'
+import { catalogueSentences } from '../../library/server/words/catalogue-words.ts'
+import { lookedAtLongAgo, type OriginalState } from '../../library/server/words/safety.ts'
 import { ago, count, plural, type Sentence } from '../../library/words.ts'
 import type { PendingMove } from '../../placement/ledger/pending-moves.ts'
 import type { LocationStatus } from '../../placement/reports/status.ts'

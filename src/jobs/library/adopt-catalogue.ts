@@ -1,4 +1,4 @@
-import { adoptCatalogue } from '../../library/catalogue/adopt-catalogue.ts'
+import { adoptCatalogue } from '../../library/catalogue/adoption/adopt-catalogue.ts'
 import type { JobHandlers } from '../../queue/worker/worker.ts'
 import type { JobParts } from '../parts.ts'
 

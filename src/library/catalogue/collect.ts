@@ -5,7 +5,7 @@ import { uuidArray } from '../../database/statements/uuid-array.ts'
 import { allLeftBehind, type LeftBehind, leftBehindOf } from '../../placement/catalogue/left-behind.ts'
 import { placesOfObjects } from '../../placement/ledger/object-sql.ts'
 import type { AlbumEntry, AssetEntry, Entry, Subject, UserEntry } from './entries.ts'
-import { IS_STILL_WANTED } from './left-over.ts'
+import { IS_STILL_WANTED } from './left-over-wanted.ts'
 
 const PAGE = 500
 

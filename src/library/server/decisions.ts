@@ -2,8 +2,8 @@
 import type { StorageStatus } from '../../placement/reports/status.ts'
 import type { CatalogueStatus } from '../catalogue/catalogue-status.ts'
 import { ago, plural } from '../words.ts'
-import { backupSentences } from './backup-words.ts'
-import { catalogueSentences } from './catalogue-words.ts'
+import { backupSentences } from './words/backup-words.ts'
+import { catalogueSentences } from './words/catalogue-words.ts'
 
 type Found = Pick<StorageStatus, 'copies' | 'backups'> & { catalogue: CatalogueStatus | null }
 

@@ -9,8 +9,8 @@ import { type StorageHealth, storageHealth } from '../../placement/reports/degra
 import { type StorageStatus, storageStatus } from '../../placement/reports/status.ts'
 import { type DirectMode, findDirectTarget } from '../../placement/uploads/direct-target.ts'
 import type { Actor } from '../access.ts'
+import type { DrillReport } from '../catalogue/adoption/drill.ts'
 import { type CatalogueStatus, catalogueStatus } from '../catalogue/catalogue-status.ts'
-import type { DrillReport } from '../catalogue/drill.ts'
 import {
   describeRules,
   strategyFor,
@@ -18,8 +18,8 @@ import {
   type UploadRulesInUse,
 } from '../uploads/upload-strategy.ts'
 import { openDecisions } from './decisions.ts'
-import { type LossSentence, lossSentence } from './loss-words.ts'
-import { type Safety, type StateWords, safetyOf, statesOf } from './safety.ts'
+import { type LossSentence, lossSentence } from './words/loss-words.ts'
+import { type Safety, type StateWords, safetyOf, statesOf } from './words/safety.ts'
 
 /** As configured; `direct` absent: `auto`. */
 export type UploadWays = UploadRules & { upload: { direct?: DirectMode } }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { catalogueStatus } from '../../../src/library/catalogue/catalogue-status.ts'
 import { writeCatalogue } from '../../../src/library/catalogue/write-catalogue.ts'
-import { catalogueSentences } from '../../../src/library/server/catalogue-words.ts'
+import { catalogueSentences } from '../../../src/library/server/words/catalogue-words.ts'
 import { openInstallation } from './support.ts'
 
 test('a batch counts when it is verified wherever the catalogue belongs, and what waits is told', async (t) => {

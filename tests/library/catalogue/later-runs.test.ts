@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { loadFound } from '../../../src/library/catalogue/adoption/load-found.ts'
+import { planCatalogueAdoption } from '../../../src/library/catalogue/adoption/plan-adoption.ts'
 import type { AssetEntry } from '../../../src/library/catalogue/entries.ts'
-import { loadFound } from '../../../src/library/catalogue/load-found.ts'
-import { planCatalogueAdoption } from '../../../src/library/catalogue/plan-adoption.ts'
 import { assetEntry, type Installation, moveBucket, openInstallation, plant } from './support.ts'
 
 const keyOf = (one: Installation, assetId: string) =>

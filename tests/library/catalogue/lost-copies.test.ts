@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
+import { planCatalogueAdoption } from '../../../src/library/catalogue/adoption/plan-adoption.ts'
 import type { AssetEntry } from '../../../src/library/catalogue/entries.ts'
-import { planCatalogueAdoption } from '../../../src/library/catalogue/plan-adoption.ts'
 import { entriesOf, headsOf, moveBucket, openInstallation, plant } from './support.ts'
 
 /** As a backup has it: in the trash, without a verified copy. Its bytes lie under another key. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import { loadFound } from '../../../src/library/catalogue/load-found.ts'
+import { loadFound } from '../../../src/library/catalogue/adoption/load-found.ts'
 import { assetEntry, batchKey, type Installation, openInstallation, packed, plant } from './support.ts'
 
 const OWNER = randomUUID()

@@ -3,7 +3,10 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { loadInstallation } from '../../../src/database/backups/installation.ts'
 import { setAssetFile } from '../../../src/library/assets/asset-files.ts'
-import { adoptCatalogue, beginCatalogueAdoption } from '../../../src/library/catalogue/adopt-catalogue.ts'
+import {
+  adoptCatalogue,
+  beginCatalogueAdoption,
+} from '../../../src/library/catalogue/adoption/adopt-catalogue.ts'
 import { everything } from '../../../src/library/catalogue/collect.ts'
 import type { AssetEntry } from '../../../src/library/catalogue/entries.ts'
 import { writeCatalogue } from '../../../src/library/catalogue/write-catalogue.ts'

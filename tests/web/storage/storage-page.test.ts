@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ORIGINAL_STATES } from '../../../src/library/server/safety.ts'
+import { ORIGINAL_STATES } from '../../../src/library/server/words/safety.ts'
 import type { Failure, JobQueue, ReadingStatus } from '../../../web/src/lib/api-types.ts'
 import { failureLine, outageLine } from '../../../web/src/lib/storage/failure-words.ts'
 import { effects, troubleSentence } from '../../../web/src/lib/storage/outage-words.ts'

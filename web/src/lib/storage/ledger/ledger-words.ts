@@ -7,7 +7,7 @@ import {
   adoptionRows,
   mayBeAnOriginals,
   WHAT_HAPPENED,
-} from '../../../../../src/library/server/adoption-words.ts'
+} from '../../../../../src/library/server/words/adoption-words.ts'
 import type { AdoptionReport, Amount, LedgerStatus, StorageLocation } from '../../api-types.ts'
 import { formatBytes, plural } from '../../format.ts'
 

@@ -6,7 +6,7 @@ import {
   keptText,
   postponedText,
   refusalText,
-} from '../../../../../src/library/server/reconcile-words.ts'
+} from '../../../../../src/library/server/words/reconcile-words.ts'
 import type { ReconcileReport } from '../../api-types.ts'
 import { formatBytes, plural } from '../../format.ts'
 

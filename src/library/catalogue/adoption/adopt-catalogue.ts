@@ -4,8 +4,8 @@
  * has stays. Killed at any point, the job goes on; looking at a file twice changes nothing.
  */
 import { sql } from 'kysely'
-import { loadInstallation } from '../../database/backups/installation.ts'
-import type { Database, Queryable } from '../../database/connect.ts'
+import { loadInstallation } from '../../../database/backups/installation.ts'
+import type { Database, Queryable } from '../../../database/connect.ts'
 import {
   assertReading,
   type CatalogueAdoption,
@@ -14,13 +14,13 @@ import {
   emptyCatalogueReport,
   ownHeads,
   saveCatalogueAdoption,
-} from '../../placement/catalogue/adoption-state.ts'
-import { followHeads } from '../../placement/catalogue/write-batch.ts'
-import type { Location } from '../../placement/location.ts'
-import type { Placement } from '../../placement/placement.ts'
-import { confirmLocationNow } from '../../placement/replica-io/mark-bad.ts'
-import { enqueue } from '../../queue/enqueue.ts'
-import { wakeJobs } from '../../queue/wake.ts'
+} from '../../../placement/catalogue/adoption-state.ts'
+import { followHeads } from '../../../placement/catalogue/write-batch.ts'
+import type { Location } from '../../../placement/location.ts'
+import type { Placement } from '../../../placement/placement.ts'
+import { confirmLocationNow } from '../../../placement/replica-io/mark-bad.ts'
+import { enqueue } from '../../../queue/enqueue.ts'
+import { wakeJobs } from '../../../queue/wake.ts'
 import type { AdoptingParts } from './adopt-assets.ts'
 import { adoptChanges } from './adopt-changes.ts'
 import { adoptFiles } from './adopt-files.ts'

@@ -1,6 +1,6 @@
 /** How the catalogue stands, in sentences for the page and the command line alike. Pure. */
-import type { CatalogueStatus } from '../catalogue/catalogue-status.ts'
-import { ago, type Sentence } from '../words.ts'
+import type { CatalogueStatus } from '../../catalogue/catalogue-status.ts'
+import { ago, type Sentence } from '../../words.ts'
 
 const WHAT = 'The catalogue (whose each photo is, its name, date and album)'
 

@@ -4,11 +4,12 @@
  * catalogue names after all that is named.
  */
 import { sql } from 'kysely'
-import type { Queryable } from '../../database/connect.ts'
-import { partsOfKey } from '../../placement/keys.ts'
-import { isVerifiedSomewhere } from '../../placement/ledger/object-sql.ts'
-import { type Difference, type ListedKey, listLocation } from '../../placement/listing/list-location.ts'
-import type { Location } from '../../placement/location.ts'
+import type { Queryable } from '../../../database/connect.ts'
+import { partsOfKey } from '../../../placement/keys.ts'
+import { isVerifiedSomewhere } from '../../../placement/ledger/object-sql.ts'
+import { type Difference, type ListedKey, listLocation } from '../../../placement/listing/list-location.ts'
+import type { Location } from '../../../placement/location.ts'
+import type { AssetEntry } from '../entries.ts'
 import {
   type AdoptingParts,
   adoptByKeyAlone,
@@ -18,7 +19,6 @@ import {
   newEntryOf,
 } from './adopt-assets.ts'
 import { adoptSidecar, SIDECAR_IS_LACKING } from './adopt-sidecars.ts'
-import type { AssetEntry } from './entries.ts'
 
 const PAGE = 200
 

@@ -2,9 +2,9 @@
  * What would be lost if this machine died now, in a sentence for the page, the command line and the API
  * alike. Pure.
  */
-import type { MachineLoss } from '../../placement/reports/machine-loss.ts'
-import type { LocationStatus, StorageStatus } from '../../placement/reports/status.ts'
-import { ago, count } from '../words.ts'
+import type { MachineLoss } from '../../../placement/reports/machine-loss.ts'
+import type { LocationStatus, StorageStatus } from '../../../placement/reports/status.ts'
+import { ago, count } from '../../words.ts'
 import { lookedAtLongAgo } from './safety.ts'
 
 /** `good`: nothing but what changed since the newest backup. */

@@ -4,18 +4,22 @@
  * that was made later.
  */
 import { sql } from 'kysely'
-import type { Database, Queryable, Tx } from '../../database/connect.ts'
-import { assertReading, beginReading, isCatalogueComplete } from '../../placement/catalogue/adoption-state.ts'
+import type { Database, Queryable, Tx } from '../../../database/connect.ts'
+import {
+  assertReading,
+  beginReading,
+  isCatalogueComplete,
+} from '../../../placement/catalogue/adoption-state.ts'
 import {
   type FoundBatch,
   type FoundBatches,
   findBatches,
   readAgain,
   type UnusableBatch,
-} from '../../placement/catalogue/find-batches.ts'
-import { knownBatches, unreadBatches } from '../../placement/catalogue/write-batch.ts'
-import type { Location } from '../../placement/location.ts'
-import { type ReadEntry, readEntry } from './entries.ts'
+} from '../../../placement/catalogue/find-batches.ts'
+import { knownBatches, unreadBatches } from '../../../placement/catalogue/write-batch.ts'
+import type { Location } from '../../../placement/location.ts'
+import { type ReadEntry, readEntry } from '../entries.ts'
 import { layLeftOver } from './left-over.ts'
 
 const STRETCH = 500

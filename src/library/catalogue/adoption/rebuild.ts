@@ -1,11 +1,17 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import type pg from 'pg'
-import { becomeInstallation } from '../../database/backups/installation.ts'
-import { assertEmptyDatabase } from '../../database/backups/load-backup.ts'
-import { installQueue, MIGRATION_LOCK, migrate, readMigrations, setUpWithin } from '../../database/migrate.ts'
-import type { Schema } from '../../database/schema.ts'
-import type { Log } from '../../log.ts'
-import { isBeingRebuilt } from '../../placement/catalogue/adoption-state.ts'
+import { becomeInstallation } from '../../../database/backups/installation.ts'
+import { assertEmptyDatabase } from '../../../database/backups/load-backup.ts'
+import {
+  installQueue,
+  MIGRATION_LOCK,
+  migrate,
+  readMigrations,
+  setUpWithin,
+} from '../../../database/migrate.ts'
+import type { Schema } from '../../../database/schema.ts'
+import type { Log } from '../../../log.ts'
+import { isBeingRebuilt } from '../../../placement/catalogue/adoption-state.ts'
 import { noteCatalogueAdoption } from './adopt-catalogue.ts'
 
 /**

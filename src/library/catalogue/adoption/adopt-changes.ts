@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Queryable } from '../../database/connect.ts'
+import type { Queryable } from '../../../database/connect.ts'
 
 /**
  * An asset that the database has, and that a batch which the database did not know describes with the same

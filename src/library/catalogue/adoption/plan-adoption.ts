@@ -3,17 +3,17 @@
  * there.
  */
 import { sql } from 'kysely'
-import { loadInstallation } from '../../database/backups/installation.ts'
-import type { Database, Queryable } from '../../database/connect.ts'
+import { loadInstallation } from '../../../database/backups/installation.ts'
+import type { Database, Queryable } from '../../../database/connect.ts'
 import {
   assertReading,
   type CatalogueReport,
   emptyCatalogueReport,
   ownHeads,
-} from '../../placement/catalogue/adoption-state.ts'
-import { partsOfKey } from '../../placement/keys.ts'
-import type { Location } from '../../placement/location.ts'
-import type { Placement } from '../../placement/placement.ts'
+} from '../../../placement/catalogue/adoption-state.ts'
+import { partsOfKey } from '../../../placement/keys.ts'
+import type { Location } from '../../../placement/location.ts'
+import type { Placement } from '../../../placement/placement.ts'
 import { catalogueLocations, countDeletedLater } from './adopt-catalogue.ts'
 import { IS_LACKING } from './left-over.ts'
 import { loadFound } from './load-found.ts'

@@ -1,6 +1,6 @@
 /** The emptying of a location in sentences, for the page and the command line. */
-import type { DrainStatus } from '../../placement/reports/drain-status.ts'
-import { duration } from '../words.ts'
+import type { DrainStatus } from '../../../placement/reports/drain-status.ts'
+import { duration } from '../../words.ts'
 
 /** What of it is told; the page has the same from the API. */
 export type DrainTold = Pick<

@@ -1,11 +1,11 @@
 /** Users and albums that a catalogue names and the database lacks. */
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import { NOW_AS_SEEN } from '../../database/clock.ts'
-import type { Queryable, Tx } from '../../database/connect.ts'
-import { noteAdvanceDue } from '../../placement/locations/due-advance.ts'
-import { hashPassword } from '../credentials/passwords.ts'
-import { lockUsers } from '../users/users.ts'
+import { NOW_AS_SEEN } from '../../../database/clock.ts'
+import type { Queryable, Tx } from '../../../database/connect.ts'
+import { noteAdvanceDue } from '../../../placement/locations/due-advance.ts'
+import { hashPassword } from '../../credentials/passwords.ts'
+import { lockUsers } from '../../users/users.ts'
 
 /**
  * A condition on `catalogue_found found`: an entry that the database never knew. What it lacks of an entry

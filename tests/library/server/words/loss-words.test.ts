@@ -1,9 +1,9 @@
 /** What would be lost if this machine died now, in words. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lossSentence } from '../../src/library/server/loss-words.ts'
-import type { MachineLoss } from '../../src/placement/reports/machine-loss.ts'
-import type { LocationStatus } from '../../src/placement/reports/status.ts'
+import { lossSentence } from '../../../../src/library/server/words/loss-words.ts'
+import type { MachineLoss } from '../../../../src/placement/reports/machine-loss.ts'
+import type { LocationStatus } from '../../../../src/placement/reports/status.ts'
 
 const now = new Date('2026-05-04T12:00:00Z')
 const amount = (count = 0) => ({ count, bytes: count * 1_000 })

@@ -3,10 +3,10 @@
  * removed afterwards, and what the catalogues and listings of the other places say beside it.
  */
 import { sql } from 'kysely'
-import type { Database } from '../../database/connect.ts'
-import type { CatalogueReport } from '../../placement/catalogue/adoption-state.ts'
-import { originalsListedAt } from '../../placement/catalogue/listed-originals.ts'
-import type { Location } from '../../placement/location.ts'
+import type { Database } from '../../../database/connect.ts'
+import type { CatalogueReport } from '../../../placement/catalogue/adoption-state.ts'
+import { originalsListedAt } from '../../../placement/catalogue/listed-originals.ts'
+import type { Location } from '../../../placement/location.ts'
 import { foreseeAdoption } from './plan-adoption.ts'
 
 /**

@@ -2,9 +2,9 @@
  * A location that another database has used: what happened and what the numbers of taking it over mean, for
  * page and command line. Pure.
  */
-import type { CounterConflict } from '../../database/schema.ts'
-import type { LocationStatus } from '../../placement/reports/status.ts'
-import type { AdoptionReport } from '../../placement/takeover/adoption.ts'
+import type { CounterConflict } from '../../../database/schema.ts'
+import type { LocationStatus } from '../../../placement/reports/status.ts'
+import type { AdoptionReport } from '../../../placement/takeover/adoption.ts'
 
 export const WHAT_HAPPENED: { readonly [Conflict in CounterConflict]: string } = {
   'another-ledger':

@@ -3,8 +3,9 @@
  * say it can be followed: what people delete after the run stays deleted, whatever a later run brings back.
  */
 import { sql } from 'kysely'
-import type { Queryable, Tx } from '../../database/connect.ts'
-import { uuidArray } from '../../database/statements/uuid-array.ts'
+import type { Queryable, Tx } from '../../../database/connect.ts'
+import { uuidArray } from '../../../database/statements/uuid-array.ts'
+import { IS_STILL_WANTED } from '../left-over-wanted.ts'
 import type { AdoptingParts } from './adopt-assets.ts'
 import { isSidecarMissing } from './adopt-sidecars.ts'
 
@@ -22,12 +23,6 @@ export async function countMissing(db: Queryable): Promise<number> {
     select count(*)::float8 as count from catalogue_found found where ${IS_LACKING}`.execute(db)
   return rows[0]!.count
 }
-
-/** Of `catalogue_left_over one`: no photo of somebody who was removed here since. */
-export const IS_STILL_WANTED = sql`(one.kind <> 'asset'
-  or exists (select from app_user where id = (one.entry ->> 'owner')::uuid)
-  or exists (select from catalogue_left_over owner where owner.kind = 'user'
-    and owner.id = (one.entry ->> 'owner')::uuid))`
 
 /** In place of what an earlier run has left over: that was laid beside the database again. */
 export async function keepLeftOver(

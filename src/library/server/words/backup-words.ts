@@ -1,6 +1,6 @@
 /** How the backups of the database stand, in sentences for the page and the command line alike. Pure. */
-import type { BackupStatus } from '../../placement/backups/backup-status.ts'
-import { ago, count, type Sentence } from '../words.ts'
+import type { BackupStatus } from '../../../placement/backups/backup-status.ts'
+import { ago, count, type Sentence } from '../../words.ts'
 
 /** A backup that is further ahead has the time of a clock that was wrong. */
 const AHEAD_MS = 60 * 60_000

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { sweepLibrary } from '../../src/library/server/sweep.ts'
-import { silentLog } from '../../src/log.ts'
-import { ingestBytes } from '../support/placement.ts'
-import { startTestServer, type TestServer } from '../support/server.ts'
+import { sweepLibrary } from '../../../src/library/server/sweep.ts'
+import { silentLog } from '../../../src/log.ts'
+import { ingestBytes } from '../../support/placement.ts'
+import { startTestServer, type TestServer } from '../../support/server.ts'
 
 const jpeg = () => Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), randomBytes(1_000)])
 const sweep = ({ db, placement }: TestServer) => sweepLibrary({ db, placement, log: silentLog })

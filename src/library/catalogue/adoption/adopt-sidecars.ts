@@ -3,16 +3,16 @@
  * knew all that this database had written, and nobody has changed the asset here since.
  */
 import { type RawBuilder, sql } from 'kysely'
-import type { Database, Queryable, Tx } from '../../database/connect.ts'
-import { uuidArray } from '../../database/statements/uuid-array.ts'
-import { adoptObject } from '../../placement/catalogue/adopt-object.ts'
-import { knownKey } from '../../placement/keys.ts'
-import type { Location } from '../../placement/location.ts'
-import { isNamed } from '../../placement/replica-io/adopt-bytes.ts'
-import { setAssetFile } from '../assets/asset-files.ts'
-import { enqueueProcessing } from '../assets/enqueue-processing.ts'
+import type { Database, Queryable, Tx } from '../../../database/connect.ts'
+import { uuidArray } from '../../../database/statements/uuid-array.ts'
+import { adoptObject } from '../../../placement/catalogue/adopt-object.ts'
+import { knownKey } from '../../../placement/keys.ts'
+import type { Location } from '../../../placement/location.ts'
+import { isNamed } from '../../../placement/replica-io/adopt-bytes.ts'
+import { setAssetFile } from '../../assets/asset-files.ts'
+import { enqueueProcessing } from '../../assets/enqueue-processing.ts'
+import type { AssetEntry } from '../entries.ts'
 import { type AdoptingParts, adoptOrThrow, NotThis, readRight, settle } from './adopt-assets.ts'
-import type { AssetEntry } from './entries.ts'
 
 const MAX_EXAMPLES = 20
 

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ORIGINAL_STATES, type OriginalState, safetyOf, statesOf } from '../../src/library/server/safety.ts'
-import type { LocationStatus } from '../../src/placement/reports/status.ts'
-import { emptyReport } from '../../src/placement/takeover/adoption.ts'
+import {
+  ORIGINAL_STATES,
+  type OriginalState,
+  safetyOf,
+  statesOf,
+} from '../../../../src/library/server/words/safety.ts'
+import type { LocationStatus } from '../../../../src/placement/reports/status.ts'
+import { emptyReport } from '../../../../src/placement/takeover/adoption.ts'
 
 const now = new Date('2026-05-04T12:00:00Z')
 const amount = (count = 0) => ({ count, bytes: count * 1_000 })

@@ -2,8 +2,8 @@
  * Is everything safe? One sentence and the marks of the states, for the page, the command line and the API
  * alike. Pure.
  */
-import type { LocationStatus, StorageStatus } from '../../placement/reports/status.ts'
-import { ago, count, plural } from '../words.ts'
+import type { LocationStatus, StorageStatus } from '../../../placement/reports/status.ts'
+import { ago, count, plural } from '../../words.ts'
 
 /**
  * `good`: every original is proven in as many places as asked for, one of them not this disk. `warn`: every

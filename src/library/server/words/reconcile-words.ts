@@ -1,9 +1,9 @@
 /** What belongs to nothing, in words for page and command line. Pure. */
-import type { CollectionStatus } from '../../placement/collect/collections.ts'
-import type { KeptItemReason } from '../../placement/collect/items.ts'
-import type { KeptReason } from '../../placement/collect/judge.ts'
-import type { CollectionPlan, PlanGroup, Refusal } from '../../placement/collect/plan.ts'
-import { count, plural } from '../words.ts'
+import type { CollectionStatus } from '../../../placement/collect/collections.ts'
+import type { KeptItemReason } from '../../../placement/collect/items.ts'
+import type { KeptReason } from '../../../placement/collect/judge.ts'
+import type { CollectionPlan, PlanGroup, Refusal } from '../../../placement/collect/plan.ts'
+import { count, plural } from '../../words.ts'
 
 const KINDS: Readonly<Record<string, [one: string, many: string]>> = {
   original: ['original', 'originals'],
