@@ -151,7 +151,7 @@ export const WRITERS: Record<string, readonly Table[]> = {
   // A film that is hidden with its still leaves all albums, in the same transaction.
   'library/assets': ['album', 'album_asset'],
   // What a catalogue names comes back as it was, with its ids.
-  'library/catalogue': ['app_user', 'asset', 'asset_exif', 'album', 'album_user', 'album_asset'],
+  'library/catalogue/adoption': ['app_user', 'asset', 'asset_exif', 'album', 'album_user', 'album_asset'],
   'library/processing': ['asset', 'asset_exif'],
   'library/uploads': ['asset_file'],
   'library/direct-uploads': ['asset'],

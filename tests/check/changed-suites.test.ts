@@ -9,7 +9,7 @@ const SUITES = [
   'packages/strict-s3/tests/listing.test.ts',
   'tests/http/routes/albums.test.ts',
   'tests/http/send/media.test.ts',
-  'tests/library/sweep.test.ts',
+  'tests/library/server/sweep.test.ts',
   'tests/placement/reads/serve.test.ts',
   'tests/placement/removal/late-answers.test.ts',
   'tests/queue/worker.test.ts',
@@ -34,7 +34,7 @@ test('a changed file has the suites of the folder of its name', () => {
 })
 
 test('where no folder has the name, those of the folder above it', () => {
-  assert.deepEqual(chosen('src/library/albums/albums.ts').suites, ['tests/library/sweep.test.ts'])
+  assert.deepEqual(chosen('src/library/albums/albums.ts').suites, ['tests/library/server/sweep.test.ts'])
   assert.deepEqual(chosen('web/src/lib/viewer/zoom.ts').suites, [
     'tests/web/timeline/moves.test.ts',
     'tests/web/zoom.test.ts',
