@@ -1,4 +1,5 @@
 import type { App } from '../app.ts'
+import { createStorageAnnouncer } from '../jobs/announce-storage.ts'
 import { jobHandlers } from '../jobs/index.ts'
 import { LIBRARY_CLOCK_REPAIRS } from '../library/server/clock-repairs.ts'
 import { placementClockRepairs } from '../placement/ledger/clock-repairs.ts'
@@ -16,13 +17,14 @@ export async function startAppWorker(app: App): Promise<Worker> {
 }
 
 /** `only`: jobs of these names alone, for a command that does one kind of work. */
-export function startWorkerOf(app: App, only?: readonly JobName[]): Promise<Worker> {
+export async function startWorkerOf(app: App, only?: readonly JobName[]): Promise<Worker> {
   const { jobs } = app.config
-  return startWorker({
+  const announcer = createStorageAnnouncer(app.db, app.log)
+  const worker = await startWorker({
     pool: app.pool,
     db: app.db,
     log: app.log,
-    handlers: jobHandlers(app),
+    handlers: jobHandlers(app, announcer),
     concurrency: {
       processing: jobs.processingConcurrency,
       video: jobs.videoConcurrency,
@@ -37,6 +39,13 @@ export function startWorkerOf(app: App, only?: readonly JobName[]): Promise<Work
     backOff: { quickTries: 0, quickDelayMs: 0 },
     ...(only && { only }),
   })
+  return {
+    ...worker,
+    async stop(graceMs) {
+      await worker.stop(graceMs)
+      await announcer.close()
+    },
+  }
 }
 
 /** Files whose place was changed in the configuration would else wait for the next sweep. */

@@ -30,10 +30,13 @@ import type { JobAppParts, JobParts } from './parts.ts'
 
 /**
  * Every job and what runs it. A handler throws when its work is not done; the worker alone decides what
- * follows.
+ * follows. `announcer`: absent, one that nobody closes, whose last word comes up to a second later.
  */
-export function jobHandlers(app: JobAppParts): JobHandlers {
-  const parts: JobParts = { ...app, announceStorage: createStorageAnnouncer(app.db, app.log) }
+export function jobHandlers(
+  app: JobAppParts,
+  announcer = createStorageAnnouncer(app.db, app.log),
+): JobHandlers {
+  const parts: JobParts = { ...app, announceStorage: announcer.announce }
   return {
     'process-asset': processAssetJob(parts),
     'transcode-video': transcodeVideoJob(parts),
