@@ -116,7 +116,7 @@ module.exports = {
       name: 'queue-and-database-lie-below',
       severity: 'error',
       from: { path: '^src/(queue|database)/' },
-      to: { path: '^src/', pathNot: '^src/(queue|database)/|^src/(errors|log)\\.ts' },
+      to: { path: '^src/', pathNot: '^src/(queue|database)/|^src/(errors|log|file-lock)\\.ts' },
     },
     {
       name: 'pure-rooms-know-no-framework-and-no-database',

@@ -11,8 +11,8 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { clusterPaths } from '../../src/database/embedded/cluster.ts'
 import { takesSockets } from '../../src/database/embedded/failed-start.ts'
-import { tryLock } from '../../src/database/embedded/file-lock.ts'
 import { findProcess } from '../../src/database/embedded/process-identity.ts'
+import { tryLock } from '../../src/file-lock.ts'
 import { embeddedFolders, postgresOn, query } from '../support/database/embedded-folders.ts'
 import { eventually, until } from '../support/eventually.ts'
 
@@ -155,22 +155,22 @@ test('a lock ends with the process that holds it, and not with the copy of its f
   const { parent } = await folders(t)
   const [file, copy] = [join(parent, 'lock'), join(parent, 'copy')]
   await writeFile(file, '')
-  const shared = await tryLock(file, 'shared')
+  const shared = await tryLock(file, 'shared', 'or wait')
   assert.ok(shared)
-  const another = await tryLock(file, 'shared')
+  const another = await tryLock(file, 'shared', 'or wait')
   assert.ok(another)
-  assert.equal(await tryLock(file, 'exclusive'), null)
+  assert.equal(await tryLock(file, 'exclusive', 'or wait'), null)
   await promisify(execFile)('cp', ['-a', file, copy])
-  await (await tryLock(copy, 'exclusive'))!.release()
+  await (await tryLock(copy, 'exclusive', 'or wait'))!.release()
   await shared.release()
-  assert.equal(await tryLock(file, 'exclusive'), null)
+  assert.equal(await tryLock(file, 'exclusive', 'or wait'), null)
   // Who inherits it keeps it.
   const heir = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', another.descriptor] })
   await another.release()
-  assert.equal(await tryLock(file, 'exclusive'), null)
+  assert.equal(await tryLock(file, 'exclusive', 'or wait'), null)
   heir.kill('SIGKILL')
   await once(heir, 'exit')
-  await (await tryLock(file, 'exclusive'))!.release()
+  await (await tryLock(file, 'exclusive', 'or wait'))!.release()
 })
 
 test('a PostgreSQL that somebody started by hand on the cluster is refused, and goes on', async (t) => {

@@ -5,11 +5,14 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { AppError } from '../../errors.ts'
+import { type FileLock, tryLock } from '../../file-lock.ts'
 import { POSTGRES_MAJOR, type PostgresBinaries } from './binaries.ts'
-import { type FileLock, tryLock } from './file-lock.ts'
 import { isThere } from './is-there.ts'
 
 const run = promisify(execFile)
+
+/** What a data folder's owner may do instead, where a second PostgreSQL could not be kept away from it. */
+export const OWN_POSTGRES = 'or set database.url to a PostgreSQL of yours'
 
 /** Where the parts of an embedded PostgreSQL lie. */
 export type ClusterPaths = {
@@ -152,7 +155,7 @@ const LOCK_POLL_MS = 20
 export async function waitForLock(path: string, kind: 'shared' | 'exclusive'): Promise<FileLock> {
   await (await open(path, 'a', 0o600)).close()
   for (;;) {
-    const lock = await tryLock(path, kind)
+    const lock = await tryLock(path, kind, OWN_POSTGRES)
     if (lock !== null) return lock
     await sleep(LOCK_POLL_MS)
   }

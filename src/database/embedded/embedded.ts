@@ -11,11 +11,11 @@ import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { AppError } from '../../errors.ts'
+import { type FileLock, tryLock } from '../../file-lock.ts'
 import type { Log } from '../../log.ts'
 import { findPostgresBinaries, type PostgresBinaries } from './binaries.ts'
-import { type ClusterPaths, clusterPaths, prepareCluster, waitForLock } from './cluster.ts'
+import { type ClusterPaths, clusterPaths, OWN_POSTGRES, prepareCluster, waitForLock } from './cluster.ts'
 import { explainFailedStart, LOG_LINE_PREFIX, lackOfFiles, readCode } from './failed-start.ts'
-import { type FileLock, tryLock } from './file-lock.ts'
 import { checkSocketPath, holdFolder } from './held-folder.ts'
 import { clearLeftOvers } from './left-overs.ts'
 import { SILENCE_MS } from './older.ts'
@@ -206,10 +206,12 @@ async function leave(
   withinMs: number,
 ): Promise<void> {
   await inUse.release()
-  const alone = await tryLock(paths.inUse, 'exclusive').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return 'removed' as const // with all that the folder held
-    throw error
-  })
+  const alone = await tryLock(paths.inUse, 'exclusive', OWN_POSTGRES).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return 'removed' as const // with all that the folder held
+      throw error
+    },
+  )
   if (alone === null) return
   const found = alone === 'removed' ? pid : ((await findPostmaster(paths))?.pid ?? null)
   try {
@@ -244,7 +246,7 @@ async function ensureRunning(starting: Starting): Promise<number | null> {
   const say = sayWhileWaiting(log)
   while (!starting.isOver()) {
     if (await ensureDatabase(url)) return (await findPostmaster(paths))?.pid ?? null
-    const lock = await tryLock(paths.version, 'exclusive')
+    const lock = await tryLock(paths.version, 'exclusive', OWN_POSTGRES)
     if (lock !== null) {
       try {
         return await startNew(starting, lock)

@@ -3,10 +3,11 @@
  * complete and on the disk. So an export goes on where it was cut short, and everybody can check it:
  * `SHA256SUMS` has the same sums as `sha256sum --check` reads them.
  */
-import { type FileHandle, open, readdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { type FileHandle, open, readdir, rename, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '../../errors.ts'
+import { type FileLock, tryLock } from '../../file-lock.ts'
 
 export const MANIFEST = 'glassine-export.jsonl'
 export const SUMS = 'SHA256SUMS'
@@ -31,36 +32,16 @@ export type ManifestEntry = z.infer<typeof ENTRY>
 
 export const entryKey = ({ asset, kind }: Pick<ManifestEntry, 'asset' | 'kind'>) => `${asset} ${kind}`
 
-/**
- * By asset and kind; of several lines the last one counts. Empty where the folder is.
- * @throws AppError invalid where the folder holds something that is no export's, or a manifest that is none
- */
-export async function readManifest(folder: string): Promise<Map<string, ManifestEntry>> {
-  const text = await readFile(join(folder, MANIFEST), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null
-    throw error
-  })
-  if (text === null) {
-    const others = (await readdir(folder)).filter((name) => name !== UNFINISHED)
-    if (others.length > 0)
-      throw new AppError(
-        'invalid',
-        `${folder} holds ${others[0]} and no ${MANIFEST}: name an empty folder, or that of an earlier export.`,
-      )
-    return new Map()
-  }
-  const entries = new Map<string, ManifestEntry>()
-  for (const [index, line] of wholeLines(text).entries()) {
-    const entry = parseEntry(line)
-    if (entry === null)
-      throw new AppError('invalid', `${join(folder, MANIFEST)}, line ${index + 1}, is not of an export.`)
-    entries.set(entryKey(entry), entry)
-  }
-  return entries
+/** @throws AppError invalid where the folder holds something, and is none of an export */
+export async function requireExportFolder(folder: string): Promise<void> {
+  const names = await readdir(folder)
+  const others = names.filter((name) => name !== UNFINISHED)
+  if (others.length > 0 && !names.includes(MANIFEST))
+    throw new AppError(
+      'invalid',
+      `${folder} holds ${others[0]} and no ${MANIFEST}: name an empty folder, or that of an earlier export.`,
+    )
 }
-
-/** The last one may have been cut by a kill: its file is found again by its bytes. */
-const wholeLines = (text: string) => text.split('\n').slice(0, -1)
 
 function parseEntry(line: string): ManifestEntry | null {
   try {
@@ -70,23 +51,63 @@ function parseEntry(line: string): ManifestEntry | null {
   }
 }
 
-export type Manifest = { add(entry: ManifestEntry): Promise<void>; close(): Promise<void> }
+export type Manifest = {
+  /** By asset and kind; of several lines the last one counts. */
+  known: Map<string, ManifestEntry>
+  add(entry: ManifestEntry): Promise<void>
+  close(): Promise<void>
+}
 
-/** For adding lines. Of one that a kill has cut, nothing stays. */
+/**
+ * For one export at a time: another one would clear away what this one has not finished. Of a line that a
+ * kill has cut nothing stays: its file is found again by its bytes.
+ * @throws AppError conflict while another export writes to the folder; invalid where a line is none of ours
+ */
 export async function openManifest(folder: string): Promise<Manifest> {
   const path = join(folder, MANIFEST)
   // Who may read the photos may read what they are called, and nobody else.
   const file: FileHandle = await open(path, 'a+', 0o600)
-  const text = await file.readFile()
-  const whole = text.lastIndexOf('\n') + 1
-  if (whole < text.length) await file.truncate(whole)
-  return {
-    async add(entry) {
-      await file.appendFile(`${JSON.stringify(entry)}\n`)
-      await file.datasync()
-    },
-    close: () => file.close(),
+  let lock: FileLock | undefined
+  const close = async () => {
+    await file.close()
+    await lock?.release()
   }
+  try {
+    lock = await lockOf(path)
+    const text = await file.readFile()
+    const whole = text.lastIndexOf('\n') + 1
+    const known = entriesOf(text.toString('utf8', 0, whole), path)
+    if (whole < text.length) await file.truncate(whole)
+    return {
+      known,
+      async add(entry) {
+        await file.appendFile(`${JSON.stringify(entry)}\n`)
+        await file.datasync()
+        known.set(entryKey(entry), entry)
+      },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function entriesOf(text: string, path: string): Map<string, ManifestEntry> {
+  const lines = text.split('\n').slice(0, -1)
+  return new Map(
+    lines.map((line, index) => {
+      const entry = parseEntry(line)
+      if (entry === null) throw new AppError('invalid', `${path}, line ${index + 1}, is not of an export.`)
+      return [entryKey(entry), entry]
+    }),
+  )
+}
+
+async function lockOf(path: string): Promise<FileLock> {
+  const lock = await tryLock(path, 'exclusive', 'and copy the files from there')
+  if (lock !== null) return lock
+  throw new AppError('conflict', `Another export writes to ${dirname(path)}: wait for its end, or stop it.`)
 }
 
 /** Of all that the manifest names, in the order of the paths. */

@@ -19,7 +19,7 @@ import {
   type Manifest,
   type ManifestEntry,
   openManifest,
-  readManifest,
+  requireExportFolder,
   UNFINISHED,
   writeSums,
 } from './manifest.ts'
@@ -61,7 +61,7 @@ export async function planExport({ db, placement }: Parts, selection: Selection)
 
 /**
  * `onProgress` hears of all files that are settled. `signal`: files that are begun are given up.
- * @throws AppError invalid where the folder is none of an export
+ * @throws AppError invalid where the folder is none of an export, conflict while another writes to it
  */
 export async function writeExport(
   { db, placement }: Parts,
@@ -70,18 +70,18 @@ export async function writeExport(
   { signal, onProgress }: { signal: AbortSignal; onProgress: (report: ExportReport) => void },
 ): Promise<ExportReport> {
   await mkdir(folder, { recursive: true })
-  const known = await readManifest(folder)
-  await rm(join(folder, UNFINISHED), { recursive: true, force: true })
-  await mkdir(join(folder, UNFINISHED))
+  await requireExportFolder(folder)
   const manifest = await openManifest(folder)
   const report = emptyReport()
-  const taken = takenNames(known)
   const stop = new AbortController()
   const until = AbortSignal.any([signal, stop.signal])
   try {
+    const taken = takenNames(manifest.known)
+    await rm(join(folder, UNFINISHED), { recursive: true, force: true })
+    await mkdir(join(folder, UNFINISHED))
     for await (const page of chosenAssets(db, selection)) {
       if (until.aborted) break
-      const files = await filesOf(db, page, known, taken)
+      const files = await filesOf(db, page, manifest.known, taken)
       const archived = await archivedOf(placement, files)
       report.archived.push(...archived)
       const unreadable = new Set(archived.map(({ objectId }) => objectId))
@@ -92,7 +92,6 @@ export async function writeExport(
           add(report.files, file.size)
           const isArchived = unreadable.has(file.objectId)
           await exportOne(placement, folder, file, {
-            known,
             manifest,
             report,
             isArchived,
@@ -105,10 +104,10 @@ export async function writeExport(
       await Promise.all(Array.from({ length: AT_ONCE }, work))
     }
     if (signal.aborted) report.stoppedBy ??= 'interrupt'
-    await writeSums(folder, known.values())
+    await writeSums(folder, manifest.known.values())
+    await rm(join(folder, UNFINISHED), { recursive: true, force: true })
   } finally {
     await manifest.close()
-    await rm(join(folder, UNFINISHED), { recursive: true, force: true })
   }
   return report
 }
@@ -197,7 +196,6 @@ async function archivedOf(placement: Placement, files: readonly ExportedFile[]):
 }
 
 type Writing = {
-  known: Map<string, ManifestEntry>
   manifest: Manifest
   report: ExportReport
   isArchived: boolean
@@ -209,9 +207,9 @@ async function exportOne(
   placement: Placement,
   folder: string,
   { objectId, ...entry }: ExportedFile,
-  { known, manifest, report, isArchived, signal, stop }: Writing,
+  { manifest, report, isArchived, signal, stop }: Writing,
 ): Promise<void> {
-  const before = known.get(entryKey(entry))
+  const before = manifest.known.get(entryKey(entry))
   if (before?.sha256 === entry.sha256 && (await sizeOf(join(folder, before.path))) === before.size)
     return add(report.there, entry.size)
   if (isArchived) return
@@ -225,9 +223,7 @@ async function exportOne(
       await putInPlace(unfinished, join(folder, path.path))
       add(report.written, entry.size)
     }
-    const settled = { ...entry, path: path.path }
-    await manifest.add(settled)
-    known.set(entryKey(entry), settled)
+    await manifest.add({ ...entry, path: path.path })
   } catch (error) {
     if (signal.aborted) return
     if (isNoRoom(error)) {

@@ -7,7 +7,13 @@ import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { setAssetFile } from '../../../src/library/assets/asset-files.ts'
-import { MANIFEST, type ManifestEntry, SUMS, UNFINISHED } from '../../../src/library/export/manifest.ts'
+import {
+  MANIFEST,
+  type ManifestEntry,
+  openManifest,
+  SUMS,
+  UNFINISHED,
+} from '../../../src/library/export/manifest.ts'
 import { albumByName, ownerByEmail, type Selection } from '../../../src/library/export/selection.ts'
 import { planExport, writeExport } from '../../../src/library/export/write-export.ts'
 import { ingestSidecar } from '../../../src/library/uploads/sidecars.ts'
@@ -97,6 +103,22 @@ test('files lie by person and month, with their bytes, dates and sums; the next 
   assert.deepEqual([again.written.count, again.there.count], [0, 3])
   assert.deepEqual(await paths(), before)
   assert.equal(remotes.get('s3')!.calls.get, gets, 'nothing is read twice')
+})
+
+test('of two exports to one folder the second is refused, and harms nothing of the first', async (t) => {
+  const { one, anna, folder, run } = await open(t)
+  for (let index = 0; index < 3; index += 1) await one.upload(anna.id, `${index}.jpg`)
+  await mkdir(join(folder, UNFINISHED))
+  const first = await openManifest(folder)
+  await assert.rejects(run(), { code: 'conflict', message: /Another export writes to/ })
+  await access(join(folder, UNFINISHED))
+  await first.close()
+  assert.equal((await run()).written.count, 3)
+
+  const manifest = join(folder, MANIFEST)
+  await writeFile(manifest, 'a list of mine\nwithout an end')
+  await assert.rejects(run(), { code: 'invalid', message: /line 1, is not of an export/ })
+  assert.equal(await readFile(manifest, 'utf8'), 'a list of mine\nwithout an end')
 })
 
 test('an export that was interrupted goes on, and what a kill kept from the list is not written twice', async (t) => {

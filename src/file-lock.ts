@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import fs, { constants } from 'node:fs'
 import { promisify } from 'node:util'
-import { AppError } from '../../errors.ts'
+import { AppError } from './errors.ts'
 
 // Numbers, and not FileHandles, which are closed when nobody refers to them any more.
 const open = promisify(fs.open)
@@ -20,18 +20,20 @@ export type FileLock = {
 }
 
 type Kind = 'shared' | 'exclusive'
+/** Ends the sentence about a lock that cannot be had: `or set database.url to a PostgreSQL of yours`. */
+type Otherwise = string
 
 /**
  * The lock of a file that is there, or null where others hold one that excludes it. Does not wait.
  * @throws AppError unavailable where files cannot be locked
  */
-export async function tryLock(path: string, kind: Kind): Promise<FileLock | null> {
+export async function tryLock(path: string, kind: Kind, otherwise: Otherwise): Promise<FileLock | null> {
   const isMacOs = process.platform === 'darwin'
   const descriptor = isMacOs ? await openLocked(path, kind) : await open(path, 'r+')
   if (descriptor === null) return null
   const release = () => close(descriptor)
   try {
-    if (isMacOs || (await flock(path, descriptor, kind))) return { descriptor, release }
+    if (isMacOs || (await flock(path, descriptor, { kind, otherwise }))) return { descriptor, release }
   } catch (error) {
     await release()
     throw error
@@ -44,7 +46,11 @@ export async function tryLock(path: string, kind: Kind): Promise<FileLock | null
  * Node has no call for it. The program locks what we have opened, not a file that it opens itself, so the
  * lock stays when it ends.
  */
-async function flock(path: string, descriptor: number, kind: Kind): Promise<boolean> {
+async function flock(
+  path: string,
+  descriptor: number,
+  { kind, otherwise }: { kind: Kind; otherwise: Otherwise },
+): Promise<boolean> {
   const child = spawn('flock', ['-n', kind === 'shared' ? '-s' : '-x', '3'], {
     stdio: ['ignore', 'ignore', 'pipe', descriptor],
   })
@@ -55,16 +61,15 @@ async function flock(path: string, descriptor: number, kind: Kind): Promise<bool
   const [code] = await once(child, 'close').catch((cause) => {
     throw new AppError(
       'unavailable',
-      'The program flock, with which the embedded PostgreSQL is kept from running twice, cannot be run. ' +
-        'Install util-linux, or set database.url to a PostgreSQL of yours.',
+      `The program flock, which keeps others from ${path} meanwhile, cannot be run. Install util-linux, ${otherwise}.`,
       { cause },
     )
   })
   if (code === 0 || code === 1) return code === 0
   throw new AppError(
     'unavailable',
-    `Its file system cannot lock ${path} (${said.trim()}), so nothing would keep a second PostgreSQL away. ` +
-      'Put the data folder on a disk of this machine, or set database.url to a PostgreSQL of yours.',
+    `Its file system cannot lock ${path} (${said.trim()}), so nothing would keep others away meanwhile. ` +
+      `Take a folder on a disk of this machine, ${otherwise}.`,
   )
 }
 
