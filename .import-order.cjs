@@ -51,6 +51,7 @@ module.exports = {
       'memories',
       'map',
       'downloads',
+      'path-templates',
       'export',
       'sync',
       'catalogue',

@@ -4,6 +4,7 @@ import { restoreOptions } from '../library/downloads/restore-many.ts'
 import { MANIFEST, SUMS } from '../library/export/manifest.ts'
 import { albumByName, ownerByEmail, type Selection } from '../library/export/selection.ts'
 import { type ExportReport, planExport, writeExport } from '../library/export/write-export.ts'
+import { parsePathTemplate } from '../library/path-templates/template.ts'
 import { duration, plural } from '../library/words.ts'
 import type { Placement } from '../placement/placement.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
@@ -15,6 +16,7 @@ export type ExportOptions = {
   album?: string
   from?: string
   to?: string
+  template?: string
   withTrash?: boolean
   plan?: boolean
   json?: boolean
@@ -36,6 +38,7 @@ export async function exportFromCli(
   if (from !== null && to !== null && from > to)
     throw new AppError('invalid', `--from ${from} is after --to ${to}.`)
   const path = resolve(folder)
+  const template = options.template === undefined ? null : parsePathTemplate(options.template, '--template')
   return context.withPlacement(async (placement) => {
     const { db } = placement
     const selection: Selection = {
@@ -46,13 +49,18 @@ export async function exportFromCli(
       withTrash: options.withTrash ?? false,
     }
     const parts = { db, placement }
-    const plan = await planExport(parts, selection)
+    const plan = await planExport(parts, { selection, template })
     const report = options.plan
       ? plan
-      : await writeExport(parts, path, selection, {
-          signal: context.untilInterrupted(),
-          onProgress: progressOf(context, plan),
-        })
+      : await writeExport(
+          parts,
+          path,
+          { selection, template },
+          {
+            signal: context.untilInterrupted(),
+            onProgress: progressOf(context, plan),
+          },
+        )
     context.progress('')
     if (options.json) context.print(JSON.stringify({ folder: path, ...report }, null, 2))
     else if (options.plan) context.print(describePlan(report, placement, context.style))

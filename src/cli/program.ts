@@ -82,6 +82,10 @@ export async function runCommand(
     .option('--album <name>', 'of this album: its name, or its id')
     .option('--from <day>', 'taken on this day or later, such as 2024-05-01')
     .option('--to <day>', 'taken on this day or earlier')
+    .option(
+      '--template <path>',
+      'folders and names below the user, such as {{y}}/{{MM}}/{{filename}} (default: by year and month)',
+    )
     .option('--with-trash', 'also what lies in the trash')
     .option('--plan', 'only say what would be written')
     .option('--json', 'as JSON')

@@ -14,6 +14,8 @@ import { type ArchivedObject, archivedAmong } from '../../placement/classes/arch
 import type { Placement } from '../../placement/placement.ts'
 import { findServable } from '../../placement/reads/serve.ts'
 import { listReceipts } from '../../placement/reports/receipt-list.ts'
+import { namesOf, safeName } from '../file-names.ts'
+import type { PathTemplate } from '../path-templates/template.ts'
 import {
   entryKey,
   type Manifest,
@@ -23,7 +25,6 @@ import {
   UNFINISHED,
   writeSums,
 } from './manifest.ts'
-import { namesOf, safeName } from './names.ts'
 import { type ChosenAsset, chosenAssets, type Selection } from './selection.ts'
 
 export type Amount = { count: number; bytes: number }
@@ -43,15 +44,20 @@ export type ExportReport = {
 }
 
 type Parts = { db: Database; placement: Placement }
+/** `template`: null, by year and month, under the name of the upload. */
+type Wanted = { selection: Selection; template: PathTemplate | null }
 type ExportedFile = ManifestEntry & { objectId: string }
 
 /** Several at a time, for a bucket's answer takes longer than a small photo's bytes. */
 const AT_ONCE = 4
 
 /** What an export would write, without writing anything: `archived` is complete. */
-export async function planExport({ db, placement }: Parts, selection: Selection): Promise<ExportReport> {
+export async function planExport(
+  { db, placement }: Parts,
+  { selection, template }: Wanted,
+): Promise<ExportReport> {
   const report = emptyReport()
-  for await (const page of chosenAssets(db, selection)) {
+  for await (const page of chosenAssets(db, selection, template)) {
     const files = await filesOf(db, page, new Map(), new Map())
     for (const { size } of files) add(report.files, size)
     report.archived.push(...(await archivedOf(placement, files)))
@@ -66,7 +72,7 @@ export async function planExport({ db, placement }: Parts, selection: Selection)
 export async function writeExport(
   { db, placement }: Parts,
   folder: string,
-  selection: Selection,
+  { selection, template }: Wanted,
   { signal, onProgress }: { signal: AbortSignal; onProgress: (report: ExportReport) => void },
 ): Promise<ExportReport> {
   await mkdir(folder, { recursive: true })
@@ -79,7 +85,7 @@ export async function writeExport(
     const taken = takenNames(manifest.known)
     await rm(join(folder, UNFINISHED), { recursive: true, force: true })
     await mkdir(join(folder, UNFINISHED))
-    for await (const page of chosenAssets(db, selection)) {
+    for await (const page of chosenAssets(db, selection, template)) {
       if (until.aborted) break
       const files = await filesOf(db, page, manifest.known, taken)
       const archived = await archivedOf(placement, files)
@@ -178,7 +184,7 @@ function namesFor(
     if (before !== undefined) return before.path
     fresh ??= namesOf(
       {
-        original: safeName(asset.name, asset.id),
+        original: asset.fileName,
         film: asset.film && safeName(asset.film.name, `${asset.id}.mov`),
         hasSidecar: asset.sidecarObjectId !== null,
       },

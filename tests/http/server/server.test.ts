@@ -55,6 +55,9 @@ test('reads for users', async (t) => {
   assert.match(storage.diskSize, /^\d+\.\d [KMGTP]iB$/)
   assertShape((await user.send('GET /api/server/apk-links')).body, 'ServerApkLinksDto')
   assertShape((await user.send('GET /api/server/version-check')).body, 'VersionCheckStateResponseDto')
+  const templates = 'GET /api/system-config/storage-template-options'
+  assertShape((await user.send(templates)).body, 'SystemConfigTemplateStorageOptionDto')
+  assert.equal((await (await api.newClient()).send(templates)).status, 403)
   for (const request of ['GET /api/server/license', 'GET /api/users/me/license']) {
     assert.deepEqual((await user.send(request)).status, 404)
   }

@@ -16,6 +16,7 @@ import {
 } from '../../../src/library/export/manifest.ts'
 import { albumByName, ownerByEmail, type Selection } from '../../../src/library/export/selection.ts'
 import { planExport, writeExport } from '../../../src/library/export/write-export.ts'
+import { type PathTemplate, parsePathTemplate } from '../../../src/library/path-templates/template.ts'
 import { ingestSidecar } from '../../../src/library/uploads/sidecars.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { stageStream } from '../../../src/placement/uploads/stage.ts'
@@ -34,7 +35,14 @@ async function open(t: TestContext) {
     selection: Partial<Selection> = {},
     signal: AbortSignal = NEVER,
     onFile: () => void = () => undefined,
-  ) => writeExport(one, folder, { ...ALL, ...selection }, { signal, onProgress: onFile })
+    template: PathTemplate | null = null,
+  ) =>
+    writeExport(
+      one,
+      folder,
+      { selection: { ...ALL, ...selection }, template },
+      { signal, onProgress: onFile },
+    )
   const entries = async (): Promise<ManifestEntry[]> => {
     const text = await readFile(join(folder, MANIFEST), 'utf8')
     return text.split('\n').flatMap((line) => (line === '' ? [] : (JSON.parse(line) as ManifestEntry)))
@@ -103,6 +111,43 @@ test('files lie by person and month, with their bytes, dates and sums; the next 
   assert.deepEqual([again.written.count, again.there.count], [0, 3])
   assert.deepEqual(await paths(), before)
   assert.equal(remotes.get('s3')!.calls.get, gets, 'nothing is read twice')
+})
+
+test('a template says where files lie: by album, camera and name, numbered where they meet', async (t) => {
+  const { one, anna, run, entries, paths } = await open(t)
+  const first = await one.upload(anna.id, 'a.jpg')
+  const second = await one.upload(anna.id, 'b.jpg')
+  const third = await one.upload(anna.id, 'c.jpg')
+  const album = async (name: string, createdAt: string, assetIds: string[]) => {
+    const { rows } = await one.pool.query(
+      'insert into album (name, created_at) values ($1, $2) returning id',
+      [name, createdAt],
+    )
+    for (const id of assetIds)
+      await one.pool.query('insert into album_asset (album_id, asset_id) values ($1, $2)', [rows[0].id, id])
+  }
+  await album('Older', '2024-01-01', [first.id])
+  await album('The sea / 2024', '2024-02-01', [first.id, second.id])
+  await one.pool.query(
+    `insert into asset_exif (asset_id, make) values ($1, 'Canon')
+     on conflict (asset_id) do update set make = excluded.make`,
+    [third.id],
+  )
+  await one.pool.query(`update asset set local_date_time = '2023-12-31 23:59:59' where id = $1`, [second.id])
+
+  const byAlbum = '{{#if album}}{{album}}/{{album-startDate-y}}{{else}}{{make}}/{{yy}}{{/if}}/{{filetype}}'
+  await run({}, NEVER, undefined, parsePathTemplate(byAlbum, '--template'))
+  const pathOf = new Map((await entries()).map(({ asset, path }) => [asset, path]))
+  assert.deepEqual([first, second].map(({ id }) => pathOf.get(id)).sort(), [
+    'Anna/The sea _ 2024/2023/IMG (2).jpg',
+    'Anna/The sea _ 2024/2023/IMG.jpg',
+  ])
+  assert.equal(pathOf.get(third.id), 'Anna/Canon/24/IMG.jpg')
+
+  // With another template, or none, what lies there stays where it is.
+  const before = await paths()
+  assert.equal((await run()).written.count, 0)
+  assert.deepEqual(await paths(), before)
 })
 
 test('of two exports to one folder the second is refused, and harms nothing of the first', async (t) => {
@@ -185,7 +230,7 @@ test('what must be restored first is left out, named, and not asked for', async 
     `update replica set storage_class = 'DEEP_ARCHIVE' where object_id = $1 and location_id = 's3'`,
     [objectId],
   )
-  const plan = await planExport(one, ALL)
+  const plan = await planExport(one, { selection: ALL, template: null })
   assert.deepEqual([plan.files.count, plan.archived.map((found) => found.objectId)], [2, [objectId]])
   const gets = remotes.get('s3')!.calls.get
   const report = await run()
@@ -225,7 +270,7 @@ test('a selection: by person, album and day; the trash only where it is asked fo
     [ofAnna.id],
   )
   const chosen = async (selection: Partial<Selection>) =>
-    (await planExport(one, { ...ALL, ...selection })).files.count
+    (await planExport(one, { selection: { ...ALL, ...selection }, template: null })).files.count
   assert.equal(await chosen({}), 2)
   assert.equal(await chosen({ withTrash: true }), 3)
   assert.equal(await chosen({ ownerId: await ownerByEmail(db, 'Ben@example.org') }), 1)

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { Database } from '../../../database/connect.ts'
 import { AppError } from '../../../errors.ts'
+import { PATH_OPTIONS } from '../../../library/path-templates/presets.ts'
 import { isAdminOnboarded, setAdminOnboarded } from '../../../library/server/admin-onboarding.ts'
 import { diskSpace } from '../../../library/server/disk-space.ts'
 import {
@@ -42,6 +43,11 @@ export function registerServerRoutes(app: FastifyInstance, { db, placement }: Pa
       await setAdminOnboarded(db, parse(onboardingBody, request.body).isOnboarded)
       return reply.status(204).send()
     },
+  )
+  app.get(
+    '/api/system-config/storage-template-options',
+    may('admin', 'systemConfig.read'),
+    async () => PATH_OPTIONS,
   )
   app.get('/api/server/about', may('user', 'server.about'), async () => serverAbout())
   app.get('/api/server/storage', may('user', 'server.storage'), () => diskSpace(placement.mediaLocation))

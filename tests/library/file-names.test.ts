@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { namesOf, safeName } from '../../../src/library/export/names.ts'
+import { namesOf, safeName } from '../../src/library/file-names.ts'
 
 test('a name stays what it is, unless a file system would not take it', () => {
   const cases: [string, string][] = [
