@@ -81,4 +81,31 @@ describe('fresh uploads on the page', { skip, timeout: 300_000 }, () => {
     await page.getByRole('img', { name: 'first.jpg' }).waitFor()
     assert.deepEqual(takeProblems(), [])
   })
+
+  test('a photo that cannot be drawn leaves its place grey, and the page and its other photos work', async (t) => {
+    const server = await startTestServer(t)
+    await server.admin.upload(await red(), 'odd.jpg')
+    const { id } = await server.admin.upload(
+      await sharp(await red())
+        .flip()
+        .tint('#0000ff')
+        .jpeg()
+        .toBuffer(),
+      'b.jpg',
+    )
+    await server.runJobs()
+    const { page, takeProblems } = await suite.open(t, server.url)
+    // As a server would answer that knows dates which this page does not.
+    await page.route('**/api/timeline/bucket?*', async (route) => {
+      const response = await route.fetch()
+      const columns = (await response.json()) as { id: string[]; fileCreatedAt: string[] }
+      const fileCreatedAt = columns.fileCreatedAt.map((at, index) => (columns.id[index] === id ? at : '+1e9'))
+      await route.fulfill({ response, json: { ...columns, fileCreatedAt } })
+    })
+    await page.goto('/photos')
+    await page.getByText('A photo that can’t be shown').waitFor({ state: 'attached' })
+    await tileOf(page, id).click()
+    await page.getByRole('img', { name: 'b.jpg' }).waitFor()
+    assert.ok(takeProblems().length > 0, 'the reason is in the console')
+  })
 })

@@ -151,6 +151,8 @@ describe('the frame of every page', { skip, timeout: 300_000 }, () => {
       ['/user-settings', 'Account'],
       ['/admin/users', 'Users'],
       ['/search', 'Search'],
+      ['/sharing', 'Albums'],
+      ['/admin/jobs-status', 'Storage'],
     ] as const) {
       await page.goto(path)
       await page.getByRole('heading', { name: heading, exact: true }).waitFor()

@@ -271,12 +271,12 @@ describe('with a breaker', () => {
       backend.put(putKey, bodyOf(bytes), {
         onProgress: () => {
           isPutting = true
-          breaker.block(60_000, 'drill until 14:05')
+          breaker.block(60_000, 'a simulated outage')
         },
       }),
     )
     for (const error of [await putting, await reading]) {
-      assert.equal(error.message, "the bucket can't be reached: drill until 14:05")
+      assert.equal(error.message, "the bucket can't be reached: a simulated outage")
     }
     assert.equal(isPutting, true)
     assert.equal(await memory.head(putKey), null, 'nothing is held of what was cut')

@@ -354,7 +354,7 @@ test('the banner', () => {
   }
   assert.match(
     troubleSentence(place, now),
-    /^Photos at https:\/\/s3\.example\.org can't be reached since \d\d:05 \(5 min ago\)\.$/,
+    /^photos at https:\/\/s3\.example\.org can't be reached since \d\d:05 \(5 min ago\)\.$/,
   )
   assert.match(troubleSentence({ ...place, isAway: false, since: null }, now), / is not well\.$/)
   assert.match(

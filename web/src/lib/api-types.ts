@@ -71,7 +71,7 @@ export type Session = {
 }
 
 /** Those that this page shows. `archiveSize` in bytes. */
-export type Preferences = Pick<StoredPreferences, 'albums' | 'download'>
+export type Preferences = Pick<StoredPreferences, 'albums' | 'download' | 'ratings'>
 
 /** Of one's own; `total` is both together. */
 export type AssetStatistics = { images: number; videos: number; total: number }

@@ -129,7 +129,8 @@ async function readError(
     }))
     const details = errors.map((error) => `${error.path.join('.')}: ${error.message}`).join('; ')
     const message = typeof body.message === 'string' ? body.message : fallback
-    return { message: details === '' ? message : `${message}. ${details}`, errors }
+    // A mistake of one field is the message itself.
+    return { message: message.includes(details) ? message : `${message}. ${details}`, errors }
   } catch {
     // Not JSON: a proxy in between, whose status line is all there is to tell.
     return { message: fallback, errors: [] }

@@ -1,10 +1,11 @@
 /** What the banner says while a place is in trouble. Pure. */
 import type { PlaceInTrouble, StorageHealth } from '../api-types.ts'
 import { formatAgo, formatTimeLeft } from '../format.ts'
+import { placeName } from './place-name.ts'
 
 /** For administrators: which place, since when, and why. */
 export function troubleSentence(place: PlaceInTrouble, now: Date): string {
-  const name = place.label.replace(/^[a-z]/, (letter) => letter.toUpperCase())
+  const name = placeName(place.label)
   if (place.drillEndsAt !== null) {
     const leftMs = Math.max(0, new Date(place.drillEndsAt).getTime() - now.getTime())
     return `${name} is closed by a simulated outage${sinceWords(place.since, now)}, which ends by itself in ${formatTimeLeft(leftMs)}.`

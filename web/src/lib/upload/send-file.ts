@@ -36,16 +36,24 @@ export function sendFile(file: File, options: SendOptions): Promise<{ id: string
       if (request.status >= 200 && request.status < 300 && typeof body.id === 'string') {
         resolve({ id: body.id, status: body.status ?? 'created' })
       } else {
-        reject(new Error(body.message ?? `The server answered ${request.status} ${request.statusText}`))
+        reject(new Error(reasonOf(body) ?? `The server answered ${request.status} ${request.statusText}`))
       }
     }
     request.send(form)
   })
 }
 
-function parseBody(text: string): { id?: string; status?: string; message?: string } {
+type Answer = { id?: string; status?: string; message?: string; errors?: { message?: string }[] }
+
+/** Of a file that was refused: why, without the name of the form's field, which says nothing here. */
+function reasonOf({ message, errors }: Answer): string | undefined {
+  const reason = errors?.[0]?.message ?? message
+  return reason?.replace(/^[a-z]/, (letter) => letter.toUpperCase())
+}
+
+function parseBody(text: string): Answer {
   try {
-    return JSON.parse(text) as { id?: string; status?: string; message?: string }
+    return JSON.parse(text) as Answer
   } catch {
     // An answer that is not JSON has nothing to tell beyond its status, which the caller reports.
     return {}
