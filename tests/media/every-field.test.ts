@@ -82,8 +82,56 @@ function expectedOf(views: Views, facts: MediaFacts): Record<string, unknown> {
     altitude: position(numbers).latitude === null ? null : (numbers.GPSAltitude ?? null),
     flash: text(words.Flash),
     meteringMode: text(words.MeteringMode),
+    ...details(views),
+    ...modified(views, facts),
+    mimeType: kindOf(words, facts),
   }
   return { ...common, ...size(views, facts), ...taken(views, facts), ...film(views, facts) }
+}
+
+/** What is kept for later. */
+function details({ numbers, words }: Views): Printed {
+  const between = (value: unknown, least: number, most: number) =>
+    typeof value === 'number' && value >= least && value <= most ? value : null
+  const bits = above0(String(numbers.BitsPerSample ?? numbers.BitDepth ?? '').split(' ')[0])
+  return {
+    artist: text(words.Artist ?? words.Creator ?? words['By-line']),
+    copyright: text(words.Copyright ?? words.Rights ?? words.CopyrightNotice),
+    direction: between(numbers.GPSImgDirection, 0, 360),
+    cameraSerial: text(
+      words.SerialNumber ?? words.BodySerialNumber ?? words.CameraSerialNumber ?? words.InternalSerialNumber,
+    ),
+    // One camera writes bytes that are no text, which exiftool prints as a question mark.
+    lensSerial: text(words.LensSerialNumber)?.replaceAll('?', '\uFFFD') ?? null,
+    burstId: text(words.BurstID ?? words.BurstUUID ?? words.CameraBurstID ?? words.MediaUniqueID),
+    bitsPerSample: bits !== null && bits >= 24 && bits % 3 === 0 ? bits / 3 : bits,
+    focalLength35: above0(numbers.FocalLengthIn35mmFormat),
+    exposureBias: between(numbers.ExposureCompensation, -100, 100),
+    exposureProgram: text(words.ExposureProgram),
+    whiteBalance: text(words.WhiteBalance),
+    city: text(words.City),
+    state: text(words.State ?? words['Province-State']),
+    country: text(words.Country ?? words['Country-PrimaryLocationName']),
+    people: [words.PersonInImage ?? []].flat(),
+  }
+}
+
+/** Of the file's content: what ExifTool tells from it, in the names that this server gives. */
+function kindOf({ MIMEType }: Printed, { mimeType }: MediaFacts): unknown {
+  // Browsers and Immich call these otherwise.
+  const names: Record<string, string> = { 'video/x-msvideo': 'video/avi', 'video/m2ts': 'video/mp2t' }
+  return names[String(MIMEType)] ?? MIMEType ?? mimeType
+}
+
+/** Of pictures: the wall clock that EXIF has, in a zone of whole quarters of an hour; the very same without one. */
+function modified({ grouped }: Views, { modifiedAt, timeZone }: MediaFacts): Printed {
+  const date = parseDate(grouped['IFD0:ModifyDate'])
+  if (date === null) return {}
+  const wallClock = new Date(`${date.wallClock}Z`)
+  const apartMs = wallClock.getTime() - Math.floor((modifiedAt?.getTime() ?? Number.NaN) / 1000) * 1000
+  const hasZone = timeZone !== null || grouped['ExifTool:GeolocationTimeZone'] !== undefined
+  const isInAZone = hasZone && Math.abs(apartMs) <= 15 * 3_600_000 && apartMs % 900_000 === 0
+  return isInAZone || apartMs === 0 ? {} : { modifiedAt: wallClock }
 }
 
 /** Of films: sizes, turn, length, rate and time. Null where exiftool does not read that of the container. */

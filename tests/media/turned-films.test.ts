@@ -9,8 +9,10 @@ import { makeVideo } from '../support/files/make-video.ts'
 import { mediaTestBench } from '../support/files/media-tools.ts'
 import { assertCorners, CORNERS_FILTER, type Corner } from '../support/files/picture-corners.ts'
 import { turnFilm } from '../support/files/turn-film.ts'
+import { needsFfprobe, printFilm } from '../support/services/ffprobe.ts'
 
 const bench = await mediaTestBench()
+const ffprobe = await needsFfprobe()
 const made = (name: string) => join(bench.folder, name)
 
 const HLG = 'setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc'
@@ -68,6 +70,14 @@ async function trackOf(
   }
 }
 
+/** Width and height as another version of FFmpeg shows the film. */
+async function shownByFfprobe(path: string): Promise<unknown[]> {
+  const { streams } = (await printFilm(path))!
+  const { width, height, side_data_list } = streams.find((one) => one.codec_type === 'video')!
+  const turn = side_data_list?.find(({ rotation }) => rotation !== undefined)?.rotation ?? 0
+  return turn % 180 === 0 ? [width, height] : [height, width]
+}
+
 for (const name of Object.keys(FILMS)) {
   test(`a film of ${name} stands upright, whichever way it was held`, async () => {
     for (const [degrees, isMirrored, corners] of SEEN) {
@@ -83,6 +93,7 @@ for (const name of Object.keys(FILMS)) {
       assert.deepEqual([result.width, result.height], shown, what)
 
       const track = await trackOf(outPath)
+      if (ffprobe.skip === false) assert.deepEqual(await shownByFfprobe(outPath), shown, `${what}: ffprobe`)
       if (name === 'copied') {
         // The pictures are as they were, so that it is the matrix that turns them.
         assert.deepEqual([track.width, track.height], [320, 180], what)
