@@ -55,6 +55,7 @@ module.exports = {
       'sync',
       'catalogue',
       'catalogue/adoption',
+      'campaigns',
       'adoption',
       'server/words',
       'server',
