@@ -50,17 +50,18 @@ export async function claimNext(
 ): Promise<Claimed | null> {
   for (const state of [working, ...(from === null ? [] : [from])]) {
     const { rows } = await sql<Claimed>`
-      update campaign_object c set state = ${working}, claim = ${randomUUID()}::uuid, attempts = attempts + 1,
-        lease_expires_at = now() + ${leaseMs} * interval '1 millisecond', not_before = null
-      from (
+      with next as materialized (
+        -- Else the planner may ask again for each row, and take several.
         select object_id from campaign_object
         where campaign_id = ${id}::uuid and state = ${state}
           and (${!onlySamples} or (is_sample and rehearsed_at is null))
           and (not_before is null or not_before <= now() or not_before > now() + interval '25 hours')
           and (lease_expires_at is null or lease_expires_at < now()
             or lease_expires_at > now() + ${leaseMs * 2} * interval '1 millisecond')
-        order by object_id limit 1 for update skip locked) as next
-      where c.campaign_id = ${id}::uuid and c.object_id = next.object_id
+        order by object_id limit 1 for update skip locked)
+      update campaign_object c set state = ${working}, claim = ${randomUUID()}::uuid, attempts = attempts + 1,
+        lease_expires_at = now() + ${leaseMs} * interval '1 millisecond', not_before = null
+      from next where c.campaign_id = ${id}::uuid and c.object_id = next.object_id
       returning ${COLUMNS}`.execute(db)
     if (rows[0]) return rows[0]
   }

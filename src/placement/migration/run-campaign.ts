@@ -30,7 +30,11 @@ type Work = {
   from: CampaignObjectState | null
   working: CampaignObjectState
   onlySamples?: boolean
-  run(step: Step): Promise<Moved | void>
+  run(step: Step): Promise<Moved>
+}
+const withoutCopy = (run: (step: Step) => Promise<void>) => async (step: Step) => {
+  await run(step)
+  return { bytes: 0 }
 }
 /** In their order: what another phase has left is ended first. */
 const WORK: Partial<Record<Phase, readonly Work[]>> = {
@@ -39,11 +43,11 @@ const WORK: Partial<Record<Phase, readonly Work[]>> = {
     { from: 'pending', working: 'moving', onlySamples: true, run: rehearseObject },
   ],
   copying: [{ from: 'pending', working: 'moving', run: moveObject }],
-  reclaiming: [{ from: 'held', working: 'reclaiming', run: reclaimObject }],
+  reclaiming: [{ from: 'held', working: 'reclaiming', run: withoutCopy(reclaimObject) }],
   'rolling-back': [
-    { from: null, working: 'reclaiming', run: reclaimObject },
-    { from: 'moving', working: 'returning', run: returnObject },
-    { from: 'held', working: 'returning', run: returnObject },
+    { from: null, working: 'reclaiming', run: withoutCopy(reclaimObject) },
+    { from: 'moving', working: 'returning', run: withoutCopy(returnObject) },
+    { from: 'held', working: 'returning', run: withoutCopy(returnObject) },
   ],
 }
 
@@ -142,7 +146,7 @@ async function doOne(step: Step, work: Work): Promise<void> {
   const beganAt = performance.now()
   try {
     const moved = await work.run({ ...step, signal })
-    await noteSuccess(campaign, placement, moved ?? { bytes: 0 }, performance.now() - beganAt)
+    await noteSuccess(campaign, placement, moved, performance.now() - beganAt)
   } catch (error) {
     if (lost.signal.aborted) return
     await noteFailure(step, error as Error)

@@ -20,7 +20,7 @@ export async function chooseSamples({ db }: Placement, { id }: Campaign): Promis
       select count(*)::float8 as count from campaign_object
       where campaign_id = ${id}::uuid and state = 'pending'`.execute(tx)
     await sql`
-      with chosen as (
+      with chosen as materialized (
         select object_id from campaign_object where campaign_id = ${id}::uuid and state = 'pending'
         order by is_sample and rehearsed_at is null desc, random() limit ${samplesOf(rows[0]!.count)})
       update campaign_object c set is_sample = true, rehearsed_at = null
