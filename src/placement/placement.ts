@@ -81,8 +81,8 @@ export type PlacementSettings = {
    * Campaigns are allowed, and a changed `storage.locations` proposes one instead of moving files at once.
    */
   campaigns: boolean
-  /** E-mail addresses of the users whose files campaigns may move; null: everybody's. */
-  rollout: readonly string[] | null
+  /** The users whose files campaigns may move: a share, and those who are named; null: everybody's. */
+  rollout: { percent: number; users: readonly string[] } | null
 }
 
 /**

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { wantedPlaces } from '../../src/placement/belonging.ts'
 import {
   afterMove,
+  CAMPAIGN_OBJECT_STATES,
   type CampaignObjectState,
   OBJECT_MOVES,
   type ObjectMove,
@@ -23,10 +24,7 @@ import { policyOf } from '../support/placement.ts'
 import { testDatabase } from '../support/postgres.ts'
 
 const MOVES = Object.keys(OBJECT_MOVES) as ObjectMove[]
-const STATES: CampaignObjectState[] = [
-  ...['pending', 'unfit', 'moving', 'failed', 'held', 'reclaiming', 'reclaimed'],
-  ...['returning', 'returned', 'kept', 'gone'],
-] as CampaignObjectState[]
+const STATES = CAMPAIGN_OBJECT_STATES
 const PLACES = ['local', 'a', 'b', 'c']
 
 test('whatever is asked in whatever order, nothing is reclaimed that was not proven and held', () => {

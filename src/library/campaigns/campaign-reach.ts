@@ -1,18 +1,15 @@
 /** Whose files campaigns may move, and which are in albums. */
 import { type RawBuilder, sql } from 'kysely'
 import type { Reach } from '../../placement/migration/selection.ts'
+import { isChosen } from '../uploads/upload-strategy.ts'
 import type { Placement } from '../../placement/placement.ts'
 
-/** By `storage.rollout`; an address that nobody has stands for nobody. */
+/** By `storage.rollout`: those who have the new upload strategy. */
 export async function campaignReach({ db, settings }: Pick<Placement, 'db' | 'settings'>): Promise<Reach> {
   const { rollout } = settings
   if (rollout === null) return { ownerIds: null, isInAlbums }
-  const users = await db
-    .selectFrom('app_user')
-    .select('id')
-    .where(sql<boolean>`lower(email) = any(${rollout.map((email) => email.toLowerCase())}::text[])`)
-    .execute()
-  return { ownerIds: users.map(({ id }) => id), isInAlbums }
+  const users = await db.selectFrom('app_user').select(['id as userId', 'email']).execute()
+  return { ownerIds: users.filter((user) => isChosen(rollout, user)).map(({ userId }) => userId), isInAlbums }
 }
 
 /** The original of an asset in one of them, a file that was made of it, or the film of a live photo. */

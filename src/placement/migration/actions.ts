@@ -85,7 +85,10 @@ export function requirePossible(placement: Placement, plan: CampaignPlan): void 
 
 function requireCampaigns({ settings }: Placement): void {
   if (!settings.campaigns)
-    throw new AppError('conflict', 'campaigns are switched off: set storage.campaigns to true and restart')
+    throw new AppError(
+      'conflict',
+      'campaigns are switched off: set storage.campaigns to true, and run "npx glassine storage reload"',
+    )
 }
 
 /**

@@ -37,18 +37,20 @@ export const OBJECT_MOVES = {
 
 export type ObjectMove = keyof typeof OBJECT_MOVES
 
-export type CampaignObjectState =
-  | 'pending'
-  | 'unfit'
-  | 'moving'
-  | 'failed'
-  | 'held'
-  | 'reclaiming'
-  | 'reclaimed'
-  | 'returning'
-  | 'returned'
-  | 'kept'
-  | 'gone'
+export const CAMPAIGN_OBJECT_STATES = [
+  'pending',
+  'unfit',
+  'moving',
+  'failed',
+  'held',
+  'reclaiming',
+  'reclaimed',
+  'returning',
+  'returned',
+  'kept',
+  'gone',
+] as const
+export type CampaignObjectState = (typeof CAMPAIGN_OBJECT_STATES)[number]
 
 /** Null where the move is not allowed from there. */
 export function afterMove(state: CampaignObjectState, move: ObjectMove): CampaignObjectState | null {
