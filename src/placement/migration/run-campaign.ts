@@ -73,8 +73,11 @@ export async function runCampaign(
     const isDone = await workOnce(placement, campaign, { worker, reach, signal })
     await onProgress?.()
     if (!isDone) continue
-    if (worker > 0) return
+    // Whoever comes last ends the phase; the first one alone comes back for what has to wait.
+    if (worker > 0 && campaign.phase === 'checking') return
+    if (worker > 0 && campaign.phase === 'rehearsing' && !campaign.isSampled) return
     const dueInMs = await endPhase(placement, campaign, WORK[campaign.phase] ?? [])
+    if (dueInMs !== null && worker > 0) return
     if (dueInMs !== null) {
       const delayMs = Math.min(Math.max(dueInMs, LOOK_AGAIN_MS), LONGEST_WAIT_MS)
       throw new RetryLater('objects of the campaign wait', delayMs)
