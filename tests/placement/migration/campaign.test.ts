@@ -165,8 +165,8 @@ test('the dry run names every object that can not move, and moves nothing', asyn
   assert.equal(rig.remotes.get('b')!.calls.put, 0)
 })
 
-test('what lies at the target already counts for nothing before it was looked at', async () => {
-  // Peer fault 3: a truncated file at the target was taken for the copy.
+test('peer fault 3: what lies at the target already counts for nothing before it was looked at', async () => {
+  // A truncated file at the target was taken for the copy.
   const bytes = randomBytes(3_000)
   const id = await ingestBytes(placement, bytes)
   await replicateObject(placement, { objectId: id, to: 'a' })
@@ -215,8 +215,8 @@ test('reclaim looks at the new copy first: where it is wrong, both are kept, and
   assert.deepEqual(await read(id), bytes)
 })
 
-test('a rollback looks at the old bytes first: where they are wrong, both are kept, and they are made anew', async () => {
-  // Peer fault 16: a rollback restored paths without looking whether the old bytes are there.
+test('peer fault 16: a rollback looks at the old bytes first: where they are wrong, both are kept, and they are made anew', async () => {
+  // A rollback restored paths without looking whether the old bytes are there.
   const bytes = randomBytes(2_000)
   const id = await atA(bytes)
   const campaign = await upToHold(placement)
@@ -250,8 +250,8 @@ test('after reclaim a rollback is the campaign in the other direction', async ()
   assert.deepEqual(await read(id), bytes)
 })
 
-test('failures are counted, named and tried again alone, and repeat nothing that was done', async () => {
-  // Peer fault 9: a migration whose target failed said that nothing had failed.
+test('peer fault 9: failures are counted, named and tried again alone, and repeat nothing that was done', async () => {
+  // A migration whose target failed said that nothing had failed.
   const ids = await Promise.all(Array.from({ length: 4 }, () => atA()))
   const campaign = await propose(placement)
   await ask(placement, campaign, 'check')
@@ -312,8 +312,8 @@ test('what is deleted meanwhile is gone, at every step', async () => {
   assert.deepEqual(await places(third), ['b verified'])
 })
 
-test('what is read-only is neither left nor written to, and files of a kind keep their copies', async () => {
-  // Peer fault 2: originals in an external library were deleted by a migration.
+test('peer fault 2: what is read-only is neither left nor written to, and files of a kind keep their copies', async () => {
+  // Originals in an external library were deleted by a migration.
   ;(placement.locations.get('c') as { isReadOnly?: boolean }).isReadOnly = true
   await assert.rejects(propose(placement, { fromIds: ['c'] }), { code: 'conflict', message: /from: nothing can leave/ })
   await assert.rejects(propose(placement, { toIds: ['c'] }), { code: 'conflict', message: /to: nothing can be written/ })
