@@ -56,6 +56,7 @@ module.exports = {
       'sync',
       'catalogue',
       'catalogue/adoption',
+      'campaigns',
       'adoption',
       'server/words',
       'server',

@@ -85,6 +85,7 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
     ...(config.storage.prices && { prices: config.storage.prices }),
     settings: {
       ...scrubSettingsOf(config),
+      ...campaignSettingsOf(config),
       troubleAfterMs: config.notifications.afterHours * 3_600_000,
       holdMs: config.storage.upload.holdHours * 3_600_000,
       listingIntervalMs: config.storage.listing.everyHours * 3_600_000,
@@ -128,7 +129,7 @@ export async function buildApp(config: Config, log: Log, options: OpenOptions = 
       minCopies: minCopiesOf(inForce),
       classes: classesOf(inForce),
       delivery: { ...placement.delivery, cdn: (await deliveryOf(inForce, now.idOf(S3))).cdn },
-      settings: scrubSettingsOf(inForce),
+      settings: { ...scrubSettingsOf(inForce), campaigns: inForce.storage.campaigns },
     }).catch(async (error: unknown) => {
       for (const one of now.locations) if (!before.locations.includes(one)) await one.backend.close()
       throw error
@@ -279,6 +280,10 @@ function policyOf({ storage: { locations } }: Config, idOf: (name: string) => st
 
 function minCopiesOf({ storage }: Config): MinCopies {
   return forEachKind(({ configKey }) => storage.minCopies[configKey])
+}
+
+function campaignSettingsOf({ storage: { campaigns, rollout } }: Config) {
+  return { campaigns, rollout }
 }
 
 function scrubSettingsOf({ storage: { scrub } }: Config) {

@@ -70,6 +70,8 @@ export type Config = {
     locations: Record<KindKey, string[]>
     /** So many verified copies where files belong, before another is given up. */
     minCopies: Record<KindKey, number>
+    /** Campaigns may be run, and a change of `locations` proposes one. */
+    campaigns: boolean
     upload: {
       strategy: UploadStrategy
       direct: 'auto' | 'on' | 'off'

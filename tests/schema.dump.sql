@@ -262,6 +262,81 @@ create table browser_probe (
 );
 CREATE INDEX browser_probe_location ON public.browser_probe USING btree (location_id);
 
+create table campaign (
+  id uuid not null,
+  created_at timestamp with time zone not null default now(),
+  actor text not null,
+  reason text not null,
+  reverse_of uuid,
+  kinds text[] not null,
+  owner_ids uuid[],
+  album_ids uuid[],
+  older_than_days integer,
+  younger_than_days integer,
+  from_ids text[] not null,
+  to_ids text[] not null,
+  bytes_per_second bigint,
+  from_minute integer,
+  until_minute integer,
+  workers integer not null default 2,
+  hold_hours integer not null default 168,
+  phase text not null default 'proposed'::text,
+  phase_since timestamp with time zone not null default now(),
+  paused_at timestamp with time zone,
+  paused_why text,
+  scanned_to uuid,
+  is_scanned boolean not null default false,
+  checked_to uuid,
+  is_sampled boolean not null default false,
+  sample_bytes bigint not null default 0,
+  sample_ms bigint not null default 0,
+  hold_until timestamp with time zone,
+  failures_in_a_row integer not null default 0,
+  constraint campaign_bytes_per_second_check CHECK ((bytes_per_second > 0)),
+  constraint campaign_check CHECK (((cardinality(to_ids) > 0) AND (NOT (from_ids && to_ids)))),
+  constraint campaign_check1 CHECK (((from_minute IS NULL) = (until_minute IS NULL))),
+  constraint campaign_check2 CHECK (((from_minute IS DISTINCT FROM until_minute) OR (from_minute IS NULL))),
+  constraint campaign_from_minute_check CHECK (((from_minute >= 0) AND (from_minute <= 1439))),
+  constraint campaign_hold_hours_check CHECK ((hold_hours >= 0)),
+  constraint campaign_kinds_check CHECK ((cardinality(kinds) > 0)),
+  constraint campaign_older_than_days_check CHECK ((older_than_days >= 0)),
+  constraint campaign_phase_check CHECK ((phase = ANY (ARRAY['proposed'::text, 'checking'::text, 'checked'::text, 'rehearsing'::text, 'rehearsed'::text, 'copying'::text, 'holding'::text, 'reclaiming'::text, 'rolling-back'::text, 'done'::text, 'rolled-back'::text, 'cancelled'::text]))),
+  constraint campaign_reason_check CHECK ((reason = ANY (ARRAY['asked'::text, 'configuration'::text, 'rollback'::text]))),
+  constraint campaign_until_minute_check CHECK (((until_minute >= 0) AND (until_minute <= 1439))),
+  constraint campaign_workers_check CHECK (((workers >= 1) AND (workers <= 4))),
+  constraint campaign_younger_than_days_check CHECK ((younger_than_days > 0)),
+  constraint campaign_reverse_of_fkey FOREIGN KEY (reverse_of) REFERENCES campaign(id) ON DELETE SET NULL,
+  constraint campaign_pkey PRIMARY KEY (id)
+);
+CREATE INDEX campaign_reverse_of ON public.campaign USING btree (reverse_of);
+
+create table campaign_object (
+  campaign_id uuid not null,
+  object_id uuid not null,
+  kind text not null,
+  size bigint not null,
+  state text not null default 'pending'::text,
+  cause text,
+  error text,
+  attempts integer not null default 0,
+  not_before timestamp with time zone,
+  claim uuid,
+  lease_expires_at timestamp with time zone,
+  is_sample boolean not null default false,
+  rehearsed_at timestamp with time zone,
+  made_ids text[] not null default '{}'::text[],
+  is_assigned boolean not null default false,
+  before_ids text[],
+  before_at timestamp with time zone,
+  belonged_at text[] not null default '{}'::text[],
+  constraint campaign_object_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'unfit'::text, 'moving'::text, 'failed'::text, 'held'::text, 'reclaiming'::text, 'reclaimed'::text, 'returning'::text, 'returned'::text, 'kept'::text, 'gone'::text]))),
+  constraint campaign_object_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaign(id) ON DELETE CASCADE,
+  constraint campaign_object_pkey PRIMARY KEY (campaign_id, object_id)
+);
+CREATE UNIQUE INDEX campaign_object_open ON public.campaign_object USING btree (object_id) WHERE (state = ANY (ARRAY['moving'::text, 'held'::text, 'reclaiming'::text, 'returning'::text, 'kept'::text]));
+CREATE INDEX campaign_object_state ON public.campaign_object USING btree (campaign_id, state, object_id) INCLUDE (size, cause);
+CREATE TRIGGER guard_campaign_object BEFORE UPDATE OF state ON public.campaign_object FOR EACH ROW EXECUTE FUNCTION guard_campaign_object();
+
 create table catalogue_batch (
   object_id uuid not null,
   number bigint not null generated always as identity,
@@ -499,6 +574,11 @@ create table home (
   location_ids jsonb not null,
   since timestamp with time zone not null default now(),
   min_copies integer not null default 1,
+  configured_ids jsonb,
+  configured_since timestamp with time zone,
+  held_ids jsonb,
+  held_before timestamp with time zone,
+  constraint home_held CHECK (((held_ids IS NULL) = (held_before IS NULL))),
   constraint home_min_copies_check CHECK ((min_copies >= 1)),
   constraint home_pkey PRIMARY KEY (kind)
 );
@@ -877,6 +957,10 @@ create table stored_object (
   purge_reason text,
   kept_since timestamp with time zone,
   sent_wrong_at timestamp with time zone,
+  assigned_to text[],
+  assigned_at timestamp with time zone,
+  read_first text,
+  constraint stored_object_assigned CHECK ((((assigned_to IS NULL) = (assigned_at IS NULL)) AND (COALESCE(cardinality(assigned_to), 1) > 0))),
   constraint stored_object_check CHECK (((state <> 'purging'::text) OR (purge_reason IS NOT NULL))),
   constraint stored_object_kind_check CHECK ((kind = ANY (ARRAY['original'::text, 'sidecar'::text, 'thumbnail'::text, 'preview'::text, 'fullsize'::text, 'encoded-video'::text, 'profile-image'::text, 'person-face'::text, 'database-backup'::text, 'catalogue'::text]))),
   constraint stored_object_purge_reason_check CHECK ((purge_reason = ANY (ARRAY['user'::text, 'replaced'::text, 'refused'::text, 'duplicate'::text]))),
@@ -968,6 +1052,24 @@ begin
                             tg_op = 'DELETE' or to_jsonb(new) ->> 'deleted_at' is not null)
   end)::text);
   return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_campaign_object()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if new.state <> old.state and (old.state, new.state) not in (
+    ('pending', 'moving'), ('pending', 'unfit'), ('pending', 'gone'), ('unfit', 'pending'),
+    ('moving', 'held'), ('moving', 'unfit'), ('moving', 'failed'), ('moving', 'returning'), ('moving', 'gone'),
+    ('failed', 'pending'), ('failed', 'gone'),
+    ('held', 'reclaiming'), ('held', 'returning'), ('held', 'gone'),
+    ('reclaiming', 'reclaimed'), ('reclaiming', 'kept'), ('reclaiming', 'gone'),
+    ('returning', 'returned'), ('returning', 'pending'), ('returning', 'kept'), ('returning', 'failed'), ('returning', 'gone'),
+    ('kept', 'held'), ('kept', 'returning'), ('kept', 'gone')) then
+    raise exception 'an object of a campaign does not go from % to %', old.state, new.state using errcode = 'GL001';
+  end if;
+  return new;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_class_change()

@@ -15,6 +15,7 @@ import { type ExportOptions, exportFromCli } from './export.ts'
 import { printMetadataStatus } from './metadata-status.ts'
 import { testNotifications } from './notifications/test.ts'
 import { type AdoptOptions, adoptFromCli } from './storage/adopt.ts'
+import { addCampaignCommands } from './storage/campaign.ts'
 import { checkFromCli } from './storage/check.ts'
 import { printClasses } from './storage/classes.ts'
 import { type DrainOptions, drainFromCli, retireFromCli } from './storage/drain.ts'
@@ -158,6 +159,10 @@ export async function runCommand(
     .action(async (location: string, options: ScrubFromCliOptions) => {
       code = await scrubFromCli(context, location, options)
     })
+
+  addCampaignCommands(program, context, (result) => {
+    code = result
+  })
 
   storage
     .command('drain')

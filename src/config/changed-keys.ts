@@ -11,6 +11,7 @@ export const RELOADED = [
   'minCopies',
   'classes',
   'scrub',
+  'campaigns',
 ] as const
 
 /** Where the file has another name than `Config`; null: no key of the file by itself. */

@@ -328,6 +328,7 @@ export const FILE_SCHEMA = z.strictObject({
           everyHours: number({ min: 1, max: 24 * 31, unit: 'hours', whole: false }).default(24),
         })
         .prefault({}),
+      campaigns: z.boolean('write true or false').default(false),
       collect: z
         .strictObject({
           olderThanDays: number({ min: 7, max: 3_650, unit: 'days' }).default(30),

@@ -214,7 +214,67 @@ export type Schema = {
     settled_at: NullableTimestamp
     settled_by: string | null
   }
-  home: { kind: ObjectKind; location_ids: unknown; since: Timestamp; min_copies: Generated<number> }
+  home: {
+    kind: ObjectKind
+    location_ids: unknown
+    since: Timestamp
+    min_copies: Generated<number>
+    configured_ids: unknown
+    configured_since: NullableTimestamp
+    held_ids: unknown
+    held_before: NullableTimestamp
+  }
+  campaign: {
+    id: string
+    created_at: Timestamp
+    actor: string
+    reason: 'asked' | 'configuration' | 'rollback'
+    reverse_of: string | null
+    kinds: string[]
+    owner_ids: string[] | null
+    album_ids: string[] | null
+    older_than_days: number | null
+    younger_than_days: number | null
+    from_ids: string[]
+    to_ids: string[]
+    bytes_per_second: NullableBigInt8
+    from_minute: number | null
+    until_minute: number | null
+    workers: Generated<number>
+    hold_hours: Generated<number>
+    phase: Generated<string>
+    phase_since: Timestamp
+    paused_at: NullableTimestamp
+    paused_why: string | null
+    scanned_to: string | null
+    is_scanned: Generated<boolean>
+    checked_to: string | null
+    is_sampled: Generated<boolean>
+    sample_bytes: Generated<BigInt8>
+    sample_ms: Generated<BigInt8>
+    hold_until: NullableTimestamp
+    failures_in_a_row: Generated<number>
+  }
+  campaign_object: {
+    campaign_id: string
+    object_id: string
+    kind: string
+    size: BigInt8
+    state: Generated<string>
+    cause: string | null
+    error: string | null
+    attempts: Generated<number>
+    not_before: NullableTimestamp
+    claim: string | null
+    lease_expires_at: NullableTimestamp
+    is_sample: Generated<boolean>
+    rehearsed_at: NullableTimestamp
+    made_ids: Generated<string[]>
+    is_assigned: Generated<boolean>
+    before_ids: string[] | null
+    before_at: NullableTimestamp
+    belonged_at: Generated<string[]>
+  }
   browser_probe: {
     id: string
     location_id: string
@@ -239,6 +299,9 @@ export type Schema = {
     purge_reason: ColumnType<PurgeReason | null, PurgeReason | null | undefined, PurgeReason | null>
     kept_since: NullableTimestamp
     sent_wrong_at: NullableTimestamp
+    assigned_to: ColumnType<string[] | null, string[] | null | undefined, string[] | null>
+    assigned_at: NullableTimestamp
+    read_first: ColumnType<string | null, string | null | undefined, string | null>
   }
   replica: {
     object_id: string

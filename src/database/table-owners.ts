@@ -16,7 +16,7 @@ type NotInSchema =
   | 'clock_seen'
   | 'clock_gap'
   | 'graphile_worker'
-  | `${'announce_credential' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_retired' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
+  | `${'announce_credential' | 'guard_campaign_object' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_retired' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
   | `${'keep_collected_key' | 'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
 
 /**
@@ -74,6 +74,9 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   catalogue_batch: 'placement/catalogue',
   catalogue_state: 'placement/catalogue',
   adoption: 'placement/takeover',
+  campaign: 'placement/migration',
+  campaign_object: 'placement/migration',
+  'guard_campaign_object()': 'placement/migration',
 
   session: 'library/credentials',
   api_key: 'library/credentials',
@@ -134,6 +137,8 @@ export const WRITERS: Record<string, readonly Table[]> = {
   'placement/catalogue': ['stored_object'],
   // What was removed is listed no more.
   'placement/collect': ['stray'],
+  // Where an object belongs.
+  'placement/migration': ['stored_object'],
   'placement/lifecycle': ['stored_object'],
   'placement/reads': ['stored_object'],
   'placement/uploads': ['replica'],

@@ -15,6 +15,7 @@ import { registerNotificationRoutes } from './routes/server/notifications.ts'
 import { registerServerRoutes } from './routes/server/server.ts'
 import { registerAdoptionRoutes } from './routes/storage/adoption.ts'
 import { registerArchiveRoutes } from './routes/storage/archive.ts'
+import { registerCampaignRoutes } from './routes/storage/campaigns.ts'
 import { registerCollectionRoutes } from './routes/storage/collections.ts'
 import { registerDirectUploadRoutes } from './routes/storage/direct-uploads.ts'
 import { registerDrainRoutes } from './routes/storage/drains.ts'
@@ -43,6 +44,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerAdoptionRoutes(app, parts)
   registerCollectionRoutes(app, parts)
   registerDrainRoutes(app, parts)
+  registerCampaignRoutes(app, parts)
   registerArchiveRoutes(app, parts)
   registerJobRoutes(app, parts)
   registerAuthRoutes(app, parts)

@@ -18,6 +18,7 @@ import { checkLocationsJob } from './locations/check-locations.ts'
 import { checkRestoresJob } from './locations/check-restores.ts'
 import { collectStraysJob } from './locations/collect-strays.ts'
 import { extendLocksJob } from './locations/extend-locks.ts'
+import { runCampaignJob } from './locations/run-campaign.ts'
 import { scrubLocationsJob } from './locations/scrub-locations.ts'
 import { sweepClassesJob } from './locations/sweep-classes.ts'
 import { sweepPlacementJob } from './locations/sweep-placement.ts'
@@ -49,6 +50,7 @@ export function jobHandlers(
     'sweep-library': sweepLibraryJob(parts),
     'change-class': changeClassJob(parts),
     'restore-replica': restoreReplicaJob(parts),
+    'run-campaign': runCampaignJob(parts),
     'sweep-classes': sweepClassesJob(parts),
     'check-restores': checkRestoresJob(parts),
     'check-listings': checkListingsJob(parts),

@@ -12,6 +12,7 @@ import { type Clock, systemClock } from '../storage/moment.ts'
 import type { BackupSettings } from './backup-settings.ts'
 import { closeCache, openCache } from './cache/open.ts'
 import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
+import { recordConfigured } from './ledger/belonging-rows.ts'
 import { forgetPendingMoves, recordPolicy } from './ledger/pending-moves.ts'
 import type { Location } from './location.ts'
 import { endOwning, forgetLook } from './locations/counter/confirmations.ts'
@@ -24,6 +25,7 @@ import { confirmLocation, lookAtLocation, probeLocation, recordHealth } from './
 import { makeMediaFolder } from './locations/media-folder.ts'
 import { forgetRetired } from './locations/retire.ts'
 import { rebalanceAnew } from './maintenance/rebalance.ts'
+import { proposeCampaigns } from './migration/propose-changes.ts'
 import { DEFAULT_SETTINGS, type Placement, type PlacementSettings } from './placement.ts'
 import { everyLocation, type MinCopies, type Policy } from './policy.ts'
 import { closeRechecks } from './replica-io/recheck-replica.ts'
@@ -82,6 +84,7 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     policy: parts.policy,
     minCopies,
     configured: { policy: parts.policy, minCopies },
+    belonging: { kinds: {}, drained: [] },
     classes: parts.classes ?? {},
     prices: parts.prices ?? SHIPPED_PRICES,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
@@ -105,8 +108,10 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
   })
   await identifyHolder(placement)
   await forgetRetired(placement)
+  const changes = await recordConfigured(parts.db, parts.policy, asking(placement))
   await applyDrains(placement)
   await recordPolicy(placement)
+  await proposeCampaigns(placement, changes)
   await removeDeadRecallFolders(placement)
   const looked = openCacheFolder(placement)
   const confirming = [...locations.values()]
@@ -122,6 +127,11 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     sleep(CONFIRM_PATIENCE_MS, undefined, { ref: false }),
   ])
   return placement
+}
+
+/** With campaigns, files that are there already don't move before somebody has agreed. */
+function asking({ settings }: Pick<Placement, 'settings'>): { asksFirst: boolean } {
+  return { asksFirst: settings.campaigns }
 }
 
 /** How long a reload waits for locations that it has opened. */
@@ -161,6 +171,8 @@ export async function reconfigurePlacement(
   )
   for (const location of [...added, ...changed]) await assertSamePlace(placement, location)
   // Before this process works by it: it may fail.
+  const asks = asking({ settings: { ...placement.settings, ...settings } })
+  const changes = await recordConfigured(placement.db, rules.policy, asks)
   await recordPolicy({ db: placement.db, policy: rules.policy, minCopies: rules.minCopies })
   const { policy, minCopies } = rules
   Object.assign(placement, {
@@ -172,6 +184,7 @@ export async function reconfigurePlacement(
   forgetDrains(placement)
   await forgetRetired(placement)
   await applyDrains(placement)
+  await proposeCampaigns(placement, changes)
   for (const { id } of left) {
     forgetLook(placement, id)
     endOwning(placement, id)

@@ -3,6 +3,7 @@ import type { Database } from '../database/connect.ts'
 import type { Log } from '../log.ts'
 import type { Clock } from '../storage/moment.ts'
 import type { BackupSettings } from './backup-settings.ts'
+import type { Belonging } from './belonging.ts'
 import type { Cache } from './cache/cache.ts'
 import type { Delivery } from './delivery-rules.ts'
 import type { Location } from './location.ts'
@@ -76,6 +77,12 @@ export type PlacementSettings = {
   /** How many objects start moving together, and how many jobs for that may wait at a time. */
   rebalanceBatch: number
   rebalanceJobs: number
+  /**
+   * Campaigns are allowed, and a changed `storage.locations` proposes one instead of moving files at once.
+   */
+  campaigns: boolean
+  /** The users whose files campaigns may move: a share, and those who are named; null: everybody's. */
+  rollout: { percent: number; users: readonly string[] } | null
 }
 
 /**
@@ -94,6 +101,8 @@ export type Placement = {
   policy: Policy
   minCopies: MinCopies
   configured: { policy: Policy; minCopies: MinCopies }
+  /** Where single objects belong instead (`wantedPlaces`); read anew every few seconds. */
+  belonging: Belonging
   /** Storage classes by kind and age, for the replicas in object storage. */
   classes: ClassPolicy
   prices: PriceList
@@ -141,4 +150,6 @@ export const DEFAULT_SETTINGS: PlacementSettings = {
   catalogueEveryMs: 0,
   rebalanceBatch: 500,
   rebalanceJobs: 1_000,
+  campaigns: false,
+  rollout: null,
 }

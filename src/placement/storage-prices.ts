@@ -103,6 +103,24 @@ export function readPrice(
   return priceOf(list, (what.bytes / GB) * (perGb + (held.readsPerGb ?? 0)) + per1000 / 1000)
 }
 
+/** What so many puts cost at once, into the ordinary class; null where no price is known. */
+export function putPrice(prices: PriceList, { provider }: Held, { count }: { count: number }): Price | null {
+  const list = pricesAt(prices, provider)
+  const rates = list?.classes[ORDINARY_CLASS]
+  return list && rates ? priceOf(list, (count / 1000) * rates.putsPer1000) : null
+}
+
+/** What keeping these objects costs a month; null where no price is known. */
+export function keepPrice(
+  prices: PriceList,
+  { provider }: Held,
+  what: { storageClass: string | null; count: number; bytes: number },
+): Price | null {
+  const list = pricesAt(prices, provider)
+  const rates = list?.classes[what.storageClass ?? ORDINARY_CLASS]
+  return list && rates ? priceOf(list, monthly(list, rates, what)) : null
+}
+
 function monthly(
   { classes }: ProviderPrices,
   { storagePerGbMonth, beside = { bytes: 0, ordinaryBytes: 0 } }: ClassPrice,

@@ -22,6 +22,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'purge-object': ['purge', 'objectId'],
   'change-class': ['class', 'objectId', 'at'],
   'restore-replica': ['restore', 'objectId', 'at'],
+  'run-campaign': ['campaign', 'campaignId', 'worker'],
   'adopt-location': ['adopt', 'locationId'],
   'read-again': ['read', 'assetId'],
   'back-up-database': ['back-up-database'],

@@ -17,6 +17,7 @@ export type Jobs = {
   'purge-object': { objectId: string }
   'change-class': { objectId: string; at: string }
   'restore-replica': { objectId: string; at: string }
+  'run-campaign': { campaignId: string; worker: number }
   'check-locations': Record<string, never>
   'sweep-placement': Record<string, never>
   'sweep-library': Record<string, never>
@@ -58,6 +59,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   // The daily sweep asks again for what was given up.
   'change-class': { queue: 'replication', maxAttempts: 5, priority: 15 },
   'restore-replica': { queue: 'replication', maxAttempts: 25, priority: 0 },
+  'run-campaign': { queue: 'replication', maxAttempts: 32_767, priority: 15 },
   'check-locations': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'sweep-placement': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'sweep-library': { queue: 'maintenance', maxAttempts: 1, priority: 0 },

@@ -1,4 +1,5 @@
 import type { Mutation } from './mutation.ts'
+import { ofCampaigns } from './of-campaigns.ts'
 import { ofCollections } from './of-collections.ts'
 import { ofDatabase } from './of-database.ts'
 import { ofLibrary } from './of-library.ts'
@@ -9,6 +10,7 @@ import { ofStorage } from './of-storage.ts'
 
 /** All mistakes that the suite is known to notice. */
 export const MUTATIONS: readonly Mutation[] = [
+  ...ofCampaigns,
   ...ofCollections,
   ...ofDatabase,
   ...ofProofs,

@@ -16,6 +16,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'sweep-placement': unexpected,
     'sweep-library': unexpected,
     'change-class': unexpected,
+    'run-campaign': unexpected,
     'restore-replica': unexpected,
     'sweep-classes': unexpected,
     'check-restores': unexpected,

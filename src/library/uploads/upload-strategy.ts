@@ -27,8 +27,9 @@ export function strategyFor(
   return rollout !== null && isChosen(rollout, user) ? rollout.strategy : upload.strategy
 }
 
-function isChosen(
-  { percent, users }: NonNullable<UploadRules['rollout']>,
+/** Whether a rollout is tried with this user. */
+export function isChosen(
+  { percent, users }: { percent: number; users: readonly string[] },
   user: Pick<Actor, 'userId' | 'email'>,
 ): boolean {
   const isNamed = users.some((email) => email.toLowerCase() === user.email.toLowerCase())

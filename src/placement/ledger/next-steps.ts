@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
 import type { ObjectKind } from '../../database/schema.ts'
 import { enqueue } from '../../queue/enqueue.ts'
+import { wantedPlaces } from '../belonging.ts'
 import type { Placement } from '../placement.ts'
 import { nextSteps, type PlacedReplica, type Step } from '../policy.ts'
 import type { StoredObject } from './objects.ts'
@@ -51,11 +52,11 @@ async function enqueueSteps(
 /** What still has to happen for an object that stands like this. */
 export function stepsOf(
   placement: Placement,
-  object: Pick<StoredObject, 'state' | 'kind'>,
+  object: Pick<StoredObject, 'state' | 'kind'> & Partial<Pick<StoredObject, 'createdAt' | 'assigned'>>,
   replicas: readonly PlacedReplica[],
 ): Step[] {
   const steps = nextSteps(object, replicas, {
-    policy: placement.policy,
+    policy: { ...placement.policy, [object.kind]: wantedPlaces(object, placement) },
     minCopies: placement.minCopies,
     holdMs: placement.settings.holdMs,
     keepLocal: placement.settings.deleteLocalAfterUpload ? null : placement.local.id,

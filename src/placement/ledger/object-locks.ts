@@ -4,6 +4,8 @@ import type { Queryable } from '../../database/connect.ts'
 import type { ObjectKind } from '../../database/schema.ts'
 import type { ObjectKey, Retention } from '../../storage/backend.ts'
 import { knownKey } from '../keys.ts'
+import type { Placement } from '../placement.ts'
+import { belongingSql } from './belonging-rows.ts'
 
 type KeyAt = { locationId: string; key: ObjectKey }
 
@@ -72,15 +74,16 @@ export async function postponeLock(db: Queryable, { locationId, key }: KeyAt, re
  */
 const UNSEEN_FOR = sql`interval '10 minutes'`
 
-type Wanted = { locationId: string; kind: ObjectKind; days: number; now: Date }
+type Wanted = { placement: Placement; locationId: string; kind: ObjectKind; days: number; now: Date }
 export type DueLock = KeyAt & { objectId: string; retention: Retention | null }
 
 /** Copies that are wanted there whose lock is not known, or has less than half of its days left. */
-function dueSql({ locationId, kind, days, now }: Wanted) {
+function dueSql({ placement, locationId, kind, days, now }: Wanted) {
   return sql`
     from replica r join stored_object o on o.id = r.object_id
       left join object_lock l on l.location_id = r.location_id and l.key = r.key
-    where r.location_id = ${locationId} and o.kind = ${kind} and r.state in ('verified', 'suspect')
+      ${belongingSql(placement)}
+    where r.location_id = ${locationId} and r.location_id = any(belongs.wanted) and o.kind = ${kind} and r.state in ('verified', 'suspect')
       and o.state = 'live' and o.is_linked
       and coalesce(l.retained_until < ${now}::timestamptz + ${days} * interval '12 hours',
         r.verified_at < ${now}::timestamptz - ${UNSEEN_FOR})`
@@ -123,8 +126,9 @@ export async function lockCounts(
   const { rows } = await sql<{ due: number; failed: number; firstEnd: Date | null }>`
     select count(*)::float8 as due, count(*) filter (where l.retry_at > ${wanted.now})::float8 as failed,
       (select min(e.retained_until) from object_lock e join replica x on x.location_id = e.location_id and x.key = e.key
-        join stored_object y on y.id = x.object_id
-        where e.location_id = ${wanted.locationId} and y.kind = ${wanted.kind} and y.state = 'live') as "firstEnd"
+        join stored_object o on o.id = x.object_id ${belongingSql(wanted.placement)}
+        where e.location_id = ${wanted.locationId} and e.location_id = any(belongs.wanted) and o.kind = ${wanted.kind}
+          and o.state = 'live') as "firstEnd"
     ${dueSql(wanted)}`.execute(db)
   return rows[0]!
 }

@@ -19,6 +19,9 @@ export const OBJECT_COLUMNS = [
   'o.extension',
   'o.state as object_state',
   'o.created_at',
+  'o.assigned_to',
+  'o.assigned_at',
+  'o.read_first',
   'r.location_id',
   'r.key',
   'r.state',
@@ -80,6 +83,8 @@ export function objectOfRows(rows: readonly ObjectRow[]): LoadedObject | null {
     extension: first.extension,
     state: first.object_state,
     createdAt: first.created_at,
+    assigned: first.assigned_to && first.assigned_at && { to: first.assigned_to, at: first.assigned_at },
+    readFirst: first.read_first,
   }
   const replicas: Replica[] = []
   for (const row of rows) {

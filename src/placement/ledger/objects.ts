@@ -1,6 +1,7 @@
 /** What the ledger knows: objects, and their replicas at locations. */
 import type { ObjectKind } from '../../database/schema.ts'
 import type { Evidence, ObjectKey } from '../../storage/backend.ts'
+import type { Assigned } from '../belonging.ts'
 import type { ObjectState, ReplicaState } from '../states.ts'
 import type { RestoreTier } from '../storage-classes.ts'
 
@@ -26,6 +27,10 @@ export type StoredObject = {
   extension: string
   state: ObjectState
   createdAt: Date
+  /** Where a campaign has put it; null: it belongs where the policy says. */
+  assigned: Assigned | null
+  /** The location that it is read from before nearer ones; null: the nearest. */
+  readFirst: string | null
 }
 
 export type Replica = {

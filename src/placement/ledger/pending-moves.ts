@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { ObjectKind } from '../../database/schema.ts'
 import type { Placement } from '../placement.ts'
 import { processState } from '../process-state.ts'
+import { belongingSql } from './belonging-rows.ts'
 import { originalPlaces } from './next-steps.ts'
 
 /**
@@ -61,21 +62,19 @@ export async function pendingMoves(placement: Placement): Promise<PendingMove[]>
   const state = stateOf(placement)
   if (performance.now() < state.goodUntil) return state.value
   const beganAt = performance.now()
-  const homes = Object.entries(placement.policy).flatMap(([kind, wanted]) =>
-    wanted.map((to) => ({ kind, to })),
-  )
   const { rows } = await sql<{ to: string; count: number; bytes: number }>`
-    select home."to", count(*)::bigint as count, coalesce(sum(o.size), 0)::bigint as bytes
+    select target."to", count(*)::bigint as count, coalesce(sum(o.size), 0)::bigint as bytes
     from stored_object o
-    join jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as home (kind text, "to" text) on home.kind = o.kind
+    ${belongingSql(placement)}
+    cross join lateral unnest(belongs.wanted) as target ("to")
     join home known on known.kind = home.kind and o.created_at < known.since
     where o.state = 'live' and o.is_linked
       and not exists (select from replica r
-        where r.object_id = o.id and r.location_id = home."to" and r.state = 'verified')
+        where r.object_id = o.id and r.location_id = target."to" and r.state = 'verified')
       and exists (select from replica r where r.object_id = o.id and r.state = 'verified')
       and not exists (select from replica r where r.object_id = o.id and r.state = 'verified'
         and r.location_id = any(${originalPlaces(placement)}::text[]))
-    group by home."to" order by home."to"`.execute(placement.db)
+    group by target."to" order by target."to"`.execute(placement.db)
   const value = rows.map(({ to, count, bytes }) => ({
     to,
     label: placement.locations.get(to)?.label ?? to,

@@ -102,7 +102,7 @@ export async function beginReplica(tx: Queryable, what: NewReplica): Promise<boo
   return result.numInsertedOrUpdatedRows === 1n
 }
 
-export type NewObject = Omit<StoredObject, 'state' | 'createdAt'>
+export type NewObject = Omit<StoredObject, 'state' | 'createdAt' | 'assigned' | 'readFirst'>
 export type FirstReplicas = {
   /** `writableForMs`: so long somebody outside holds a URL that may put to the key. */
   replicas: readonly { locationId: string; key: ObjectKey; uploadId?: string; writableForMs?: number }[]

@@ -1,6 +1,7 @@
 /** The only way a replica of a live object is given up. */
 import { RetryLater } from '../../queue/retry-later.ts'
 import { longestBetween } from '../../storage/moment.ts'
+import { wantedPlaces } from '../belonging.ts'
 import { enqueueNextSteps, isLeased, stepsOf } from '../ledger/next-steps.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import {
@@ -166,7 +167,7 @@ async function forgetAndEnqueueNext(
 }
 
 function isUnwanted(placement: Placement, object: StoredObject, locationId: string): boolean {
-  if (placement.policy[object.kind].includes(locationId)) return false
+  if (wantedPlaces(object, placement).includes(locationId)) return false
   return placement.settings.deleteLocalAfterUpload || locationId !== placement.local.id
 }
 

@@ -5,6 +5,8 @@ import { RetryLater } from '../../queue/retry-later.ts'
 import { attestsTo } from '../../storage/attests-to.ts'
 import { type Body, type Digest, isStorageError } from '../../storage/backend.ts'
 import { fileBody } from '../../storage/bytes/file-body.ts'
+import { pacedBody } from '../../storage/bytes/paced-body.ts'
+import { wantedPlaces } from '../belonging.ts'
 import { freshKey } from '../keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
@@ -36,6 +38,9 @@ const ACTOR = 'job replicate-object'
 /** Another writer mostly ends, well or not, long before its lease; what it leaves is taken up soon. */
 const LOOK_AGAIN_MS = 5_000
 
+/** `bytesPerSecond`: no faster than that; null: as fast as can be. */
+export type Copying = { objectId: string; to: string; bytesPerSecond?: number | null }
+
 /**
  * Copies the object to the location, proves it there, and enqueues what follows. Run again after any
  * interruption it goes on: a half-written replica of a dead writer is removed and begun anew under a fresh
@@ -44,14 +49,14 @@ const LOOK_AGAIN_MS = 5_000
  */
 export async function replicateObject(
   placement: Placement,
-  { objectId, to }: { objectId: string; to: string },
+  { objectId, to, bytesPerSecond = null }: Copying,
   signal?: AbortSignal,
 ): Promise<void> {
   const loaded = await loadObject(placement.db, objectId)
   if (!loaded || loaded.object.state === 'purging') return
   const { object, replicas } = loaded
   // Enqueued under another policy: what nobody wants there any more is not copied, let alone paid for.
-  const isWanted = placement.policy[object.kind].includes(to)
+  const isWanted = wantedPlaces(object, placement).includes(to)
   if (!isWanted && !replicas.some((replica) => replica.locationId === to)) {
     await enqueueNextSteps(placement.db, placement, objectId)
     return
@@ -69,7 +74,7 @@ export async function replicateObject(
   if (existing?.state === 'suspect') return recheckAndRecord(placement, object, existing, signal)
   if (existing?.state === 'evicting') {
     await evictReplica(placement, { objectId, from: to }, signal)
-    return replicateObject(placement, { objectId, to }, signal)
+    return replicateObject(placement, { objectId, to, bytesPerSecond }, signal)
   }
   if (existing?.state === 'writing' && (await abandonIfDead(placement, existing)) === 'there') return
 
@@ -83,14 +88,13 @@ export async function replicateObject(
     return
   }
   if (!source) throw new AppError('corrupt', `object ${objectId} has no verified replica to copy from`)
-  await copy(placement, object, source, target, signal)
+  await copy(placement, object, { source, target, bytesPerSecond }, signal)
 }
 
 async function copy(
   placement: Placement,
   object: StoredObject,
-  source: Replica,
-  target: Location,
+  { source, target, bytesPerSecond }: { source: Replica; target: Location; bytesPerSecond: number | null },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { db, settings } = placement
@@ -105,7 +109,8 @@ async function copy(
   }
 
   try {
-    const body = bodyOf(placement, object, source)
+    const whole = bodyOf(placement, object, source)
+    const body = bytesPerSecond === null ? whole : pacedBody(whole, bytesPerSecond)
     const { level, proof } = await proveByPut(
       placement,
       object,

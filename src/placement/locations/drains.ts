@@ -8,6 +8,7 @@ import { publish } from '../../database/events.ts'
 import type { ObjectKind } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
 import { enqueue } from '../../queue/enqueue.ts'
+import { loadKindRules } from '../ledger/belonging-rows.ts'
 import { forgetPendingMoves, recordPolicy } from '../ledger/pending-moves.ts'
 import { whyReadOnly } from '../location.ts'
 import type { Placement } from '../placement.ts'
@@ -26,6 +27,7 @@ const stateOf = processState<{ drained: string | null }>(() => ({ drained: null 
 export async function applyDrains(placement: Placement): Promise<void> {
   const state = stateOf(placement)
   const ids = await drainedIds(placement.db)
+  placement.belonging = { kinds: await loadKindRules(placement.db), drained: ids }
   const drained = ids.join(' ')
   if ((state.drained ?? '') === drained) return
   const { policy, minCopies } = placement.configured

@@ -42,10 +42,9 @@ export async function extendLocks(
   let failure: { error: unknown } | undefined
   for (const [kind, days] of Object.entries(lock.days) as [ObjectKind, number][]) {
     // What belongs elsewhere by now is let go.
-    if (!placement.policy[kind].includes(location.id)) continue
     const due = await dueLocks(
       placement.db,
-      { locationId: location.id, kind, days, now: placement.now() },
+      { placement, locationId: location.id, kind, days, now: placement.now() },
       most,
     )
     try {

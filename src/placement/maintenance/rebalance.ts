@@ -6,6 +6,7 @@ import { sql } from 'kysely'
 import { enqueue } from '../../queue/enqueue.ts'
 import { anyJobExists, countJobs, jobExists } from '../../queue/find-jobs.ts'
 import { jobKeySql } from '../../queue/job-keys.ts'
+import { belongingSql } from '../ledger/belonging-rows.ts'
 import { enqueueNextSteps, originalPlaces } from '../ledger/next-steps.ts'
 import { isDoubtedSql, isReadableNowSql } from '../ledger/replicas.ts'
 import { readOnlyIds } from '../location.ts'
@@ -100,28 +101,27 @@ async function jobsOfMoves(placement: Placement): Promise<number> {
  * and no job that will see to it.
  */
 async function rebalanceBatch(placement: Placement, look: Look, signal?: AbortSignal): Promise<number> {
-  const { settings, policy } = placement
+  const { settings } = placement
   const keepLocal = settings.deleteLocalAfterUpload ? null : placement.local.id
-  const homes = Object.entries(policy).map(([kind, wanted]) => ({ kind, wanted }))
   const { rows } = await sql<{ id: string }>`
     select o.id from stored_object o
-    join jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as home (kind text, wanted text[]) on home.kind = o.kind
+    ${belongingSql(placement)}
     where o.id > ${look.after ?? '00000000-0000-0000-0000-000000000000'}::uuid and o.state = 'live' and o.is_linked
       and exists (select from replica r left join replica_restore a using (object_id, location_id)
         where r.object_id = o.id and r.state = 'verified'
           and ${isReadableNowSql})
       and (
         (select count(*) from replica r where r.object_id = o.id and r.state = 'verified'
-          and r.location_id = any(home.wanted)) < cardinality(home.wanted)
+          and r.location_id = any(belongs.wanted)) < cardinality(belongs.wanted)
         or exists (select from replica r where r.object_id = o.id and r.state in ('verified', 'suspect')
-          and r.location_id <> all(home.wanted) and r.location_id is distinct from ${keepLocal}
+          and r.location_id <> all(belongs.wanted) and r.location_id is distinct from ${keepLocal}
           and r.location_id <> all(${readOnlyIds(placement)}::text[])
           and r.verified_at < now() - ${settings.holdMs} * interval '1 millisecond'))
       and not exists (select from replica r where r.object_id = o.id and r.state = 'verified'
         and r.location_id = any(${originalPlaces(placement)}::text[]))
       and not exists (select from local_lease l where l.object_id = o.id and l.expires_at > now())
       and not ${anyJobExists(sql`
-        select ${jobKeySql('replicate-object', { objectId: sql`o.id`, to: sql`w` })} from unnest(home.wanted) w
+        select ${jobKeySql('replicate-object', { objectId: sql`o.id`, to: sql`w` })} from unnest(belongs.wanted) w
         union all
         select ${jobKeySql('evict-replica', { objectId: sql`o.id`, from: sql`r.location_id` })} from replica r
           where r.object_id = o.id`)}

@@ -15,6 +15,7 @@ import { knownKey } from '../keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { readOnlyIds } from '../location.ts'
 import { applyDrains } from '../locations/drains.ts'
+import { enqueueCampaigns } from '../migration/actions.ts'
 import type { Placement } from '../placement.ts'
 import { abandonWriting } from '../removal/abandon.ts'
 import { clearLateKeys } from '../removal/clear-keys.ts'
@@ -56,6 +57,7 @@ export async function sweepPlacement(placement: Placement, signal?: AbortSignal)
   await sweepPurging(placement)
   const clearedKeys = await clearLateKeys(placement)
   const stagedFiles = await sweepStaging(placement)
+  await enqueueCampaigns(placement)
   const { count: rebalancedObjects, isMore } = await rebalance(placement, signal)
   return {
     abandonedUploads,

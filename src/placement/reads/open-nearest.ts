@@ -47,14 +47,25 @@ export function startPatience(
 }
 
 /**
- * Local files first: they cost neither a request nor a wait. Then those of other folders, which cost no
+ * What a campaign has moved is read where it was moved to, while the old copy is still kept. Else local files
+ * first: they cost neither a request nor a wait. Then those of other folders, which cost no
  * money. Only verified replicas are read; archived ones are not asked, nor is a place that the
  * configuration names no more: it must not hide the other copies.
  */
-export function inReadingOrder(placement: Placement, replicas: readonly Replica[]): Replica[] {
+export function inReadingOrder(
+  placement: Placement,
+  { readFirst }: Pick<StoredObject, 'readFirst'>,
+  replicas: readonly Replica[],
+): Replica[] {
   const { locations } = placement
   const distance = ({ locationId }: Replica) =>
-    locationId === placement.local.id ? 0 : locations.get(locationId)?.kind === 'disk' ? 1 : 2
+    locationId === readFirst
+      ? -1
+      : locationId === placement.local.id
+        ? 0
+        : locations.get(locationId)?.kind === 'disk'
+          ? 1
+          : 2
   return replicas
     .filter(({ state, locationId }) => state === 'verified' && locations.has(locationId))
     .filter((replica) => isReadableNow(placement, replica))
@@ -78,7 +89,7 @@ export async function openNearest(
     failure = error
     await noteFailure(placement, replica, error, patience)
   }
-  for (const replica of inReadingOrder(placement, replicas)) {
+  for (const replica of inReadingOrder(placement, object, replicas)) {
     if (isBeingRechecked(placement, replica)) {
       doubtful.push(replica)
       continue

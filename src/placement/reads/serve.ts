@@ -72,7 +72,7 @@ export async function findServable(
     createdAt: object.createdAt,
     redirectTarget: (wish) => {
       // Nobody could tell wrong bytes there.
-      const trusted = inReadingOrder(placement, replicas).filter(
+      const trusted = inReadingOrder(placement, object, replicas).filter(
         (one) => !isBeingRechecked(placement, one) && !isDoubted(one),
       )
       return redirectTarget(placement, object, trusted, wish)
@@ -81,7 +81,7 @@ export async function findServable(
     remoteSource() {
       // What the cache has costs no request, so none is begun before it was asked.
       if (placement.cache !== null) return null
-      const nearest = inReadingOrder(placement, replicas)[0]
+      const nearest = inReadingOrder(placement, object, replicas)[0]
       if (!nearest || locationOf(placement, nearest.locationId).backend.localFiles) return null
       const { locationId, key, proof } = nearest
       return { locationId, key, size: object.size, etag: proof?.etag }

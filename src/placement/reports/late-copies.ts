@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { belongingSql } from '../ledger/belonging-rows.ts'
 import type { Amount } from '../ledger/objects.ts'
 import type { Placement } from '../placement.ts'
 
@@ -10,25 +11,21 @@ export type LateCopies = Amount & { since: string | null }
  * normal work explains (`troubleAfterMs`): since they were uploaded, since a copy was lost, or since the
  * configuration said where originals belong.
  */
-export async function lateCopies({
-  db,
-  policy,
-  minCopies,
-  settings,
-}: Pick<Placement, 'db' | 'policy' | 'minCopies' | 'settings'>): Promise<LateCopies> {
-  const homes = policy.original as string[]
+export async function lateCopies(placement: Placement): Promise<LateCopies> {
+  const { db, minCopies, settings } = placement
   const { rows } = await sql<{ count: number; bytes: number; since: Date | null }>`
     with known as (
-      select greatest(o.created_at, (select since from home where kind = 'original')) as since, o.id, o.size
-      from stored_object o
+      select greatest(o.created_at, (select since from home where kind = 'original')) as since, o.id, o.size,
+        belongs.wanted
+      from stored_object o ${belongingSql(placement)}
       where o.kind = 'original' and o.state = 'live' and o.is_linked
         and o.created_at < now() - ${settings.troubleAfterMs} * interval '1 millisecond'
         and (select count(*) from replica r where r.object_id = o.id and r.state = 'verified'
-          and r.location_id = any(${homes}::text[])) < ${minCopies.original}
+          and r.location_id = any(belongs.wanted)) < ${minCopies.original}
     ), late as (
       select size, greatest(since, (select max(e.at) from placement_event e where e.object_id = known.id
         and e.from_state = 'verified' and e.to_state is distinct from 'verified'
-        and e.location_id = any(${homes}::text[]))) as since
+        and e.location_id = any(known.wanted))) as since
       from known
     )
     select count(*)::float8 as count, coalesce(sum(size), 0)::float8 as bytes, min(since) as since from late

@@ -25,8 +25,8 @@ export async function lockStatus(placement: Placement, { id, lock }: Location): 
   let failed = 0
   let firstEnd: Date | null = null
   for (const [kind, days] of Object.entries(lock?.days ?? {}) as [ObjectKind, number][]) {
-    if (!placement.policy[kind].includes(id)) continue
-    const counts = await lockCounts(placement.db, { locationId: id, kind, days, now: placement.now() })
+    const { db } = placement
+    const counts = await lockCounts(db, { placement, locationId: id, kind, days, now: placement.now() })
     due += counts.due
     failed += counts.failed
     if (counts.firstEnd !== null && (firstEnd === null || counts.firstEnd < firstEnd))

@@ -6,6 +6,7 @@ import { sql } from 'kysely'
 import type { BrowserReach, ProbeFinding, ProbeReport } from '../../storage/probe-report.ts'
 import { type BackupStatus, backupStatus } from '../backups/backup-status.ts'
 import { type CacheUse, cacheUse } from '../cache/store.ts'
+import { belongingSql } from '../ledger/belonging-rows.ts'
 import type { Amount } from '../ledger/objects.ts'
 import { type PendingMove, pendingMoves } from '../ledger/pending-moves.ts'
 import { isDoubtedSql } from '../ledger/replicas.ts'
@@ -147,9 +148,7 @@ export async function countLost({ db }: Pick<Placement, 'db'>): Promise<number> 
   return rows[0]!.count
 }
 
-async function originalsByPlace(
-  placement: Pick<Placement, 'local' | 'locations' | 'db' | 'policy'>,
-): Promise<{
+async function originalsByPlace(placement: Placement): Promise<{
   originals: StorageStatus['originals']
   byNumber: StorageStatus['copies']['byNumber']
   notConfigured: Amount
@@ -174,10 +173,11 @@ async function originalsByPlace(
           else 'atRisk'
         end as place,
         count(*) filter (where r.state = 'verified'
-          and r.location_id = any(${placement.policy.original as string[]}::text[])) as copies,
+          and r.location_id = any(belongs.wanted)) as copies,
         coalesce(bool_or(r.location_id = any(${configured}::text[])) filter (where r.state = 'verified'), true)
           as is_reachable
-      from stored_object o left join replica r on r.object_id = o.id
+      from stored_object o ${belongingSql(placement)}
+      left join replica r on r.object_id = o.id
       where o.kind = 'original' and o.state = 'live' and o.is_linked
       group by o.id
     ) placed group by place, copies, is_reachable`.execute(placement.db)
@@ -218,27 +218,35 @@ async function keptFiles({ db }: Placement): Promise<Amount> {
   return rows[0]!
 }
 
+type Held = {
+  locationId: string
+  belongs: boolean
+  count: number
+  bytes: number
+  oldest: Date | null
+  doubtedCount: number
+  doubtedBytes: number
+}
+
+/** Verified replicas at each location, those apart that do not belong there. */
+async function heldAt(placement: Placement): Promise<Held[]> {
+  const { rows } = await sql<Held>`
+    select r.location_id as "locationId", r.location_id = any(belongs.wanted) as belongs, count(*) as count,
+      coalesce(sum(o.size), 0)::bigint as bytes, min(r.verified_at) as oldest,
+      count(*) filter (where ${isDoubtedSql(sql`r`)}) as "doubtedCount",
+      coalesce(sum(o.size) filter (where ${isDoubtedSql(sql`r`)}), 0)::bigint as "doubtedBytes"
+    from replica r join stored_object o on o.id = r.object_id
+    ${belongingSql(placement)}
+    where r.state = 'verified'
+    group by 1, 2`.execute(placement.db)
+  return rows
+}
+
 async function locationStatuses(placement: Placement): Promise<LocationStatus[]> {
   const [rows, drills, held, changes, listings, scrubs, ledgers, deleted, drains] = await Promise.all([
     placement.db.selectFrom('location').selectAll().execute(),
     currentDrills(placement.db),
-    placement.db
-      .selectFrom('replica as r')
-      .innerJoin('stored_object as o', 'o.id', 'r.object_id')
-      .where('r.state', '=', 'verified')
-      .groupBy(['r.location_id', 'o.kind'])
-      .select(({ fn }) => [
-        'r.location_id',
-        'o.kind',
-        fn.countAll<number>().as('count'),
-        sql<number>`coalesce(sum(o.size), 0)::bigint`.as('bytes'),
-        fn.min('r.verified_at').as('oldest'),
-        sql<number>`count(*) filter (where ${isDoubtedSql(sql`r`)})`.as('doubted_count'),
-        sql<number>`coalesce(sum(o.size) filter (where ${isDoubtedSql(sql`r`)}), 0)::bigint`.as(
-          'doubted_bytes',
-        ),
-      ])
-      .execute(),
+    heldAt(placement),
     openChanges(placement.db),
     listingStatuses(placement),
     scrubStatuses(placement),
@@ -250,9 +258,9 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
   for (const location of placement.locations.values()) {
     const row = rows.find(({ id }) => id === location.id)
     const drill = drills.find(({ locationId }) => locationId === location.id)
-    const holds = held.filter(({ location_id }) => location_id === location.id)
+    const holds = held.filter(({ locationId }) => locationId === location.id)
     const isReadOnly = location.isReadOnly === true
-    const leaving = holds.filter(({ kind }) => !isReadOnly && !placement.policy[kind].includes(location.id))
+    const leaving = holds.filter(({ belongs }) => !isReadOnly && !belongs)
     const oldest = holds.flatMap((one) => one.oldest?.getTime() ?? []).sort((a, b) => a - b)[0]
     const report = row?.probe as ProbeReport | null | undefined
     statuses.push({
@@ -278,7 +286,7 @@ async function locationStatuses(placement: Placement): Promise<LocationStatus[]>
       leaving: sumOf(leaving, ({ count, bytes }) => [count, bytes]),
       drain: drains.get(location.id) ?? null,
       leftThere: deleted.get(location.id) ?? { count: 0, bytes: 0 },
-      doubted: sumOf(holds, (one) => [one.doubted_count, one.doubted_bytes]),
+      doubted: sumOf(holds, (one) => [one.doubtedCount, one.doubtedBytes]),
       ...(await spaceOf(location)),
       findings: report?.findings ?? [],
       changes: changes.get(location.id) ?? [],

@@ -34,6 +34,8 @@ function waitOf(name: JobName, holdMs: number, urlMs: number): number {
     // put to it.
     case 'change-class':
       return Math.max(HOUR_MS, urlMs)
+    // The hours of a campaign.
+    case 'run-campaign':
     case 'purge-object':
     case 'prove-upload':
       return DAY_MS

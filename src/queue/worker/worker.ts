@@ -151,6 +151,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // A lane of their own, for what takes long and nobody waits for: a listing or a scrub keeps no sweep
     // waiting, and a film that is fetched to be read again takes no place from a photo.
     lane(['check-listings', 'scrub-locations', 'read-again', 'extend-locks', 'collect-strays'], 2),
+    // As many as a campaign has workers at most; uploads that wait for their copies are not behind them.
+    lane(['run-campaign'], 4),
     // A lane of its own: what finds out that a bucket is back must not wait behind uploads that hang, nor
     // behind sweeps.
     lane(['check-locations'], 1),

@@ -6,6 +6,8 @@ import { join, relative } from 'node:path'
 import { sql } from 'kysely'
 import type { StrictS3 } from 'strict-s3'
 import type { Database } from '../../../src/database/connect.ts'
+import { wantedPlaces } from '../../../src/placement/belonging.ts'
+import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { findServable } from '../../../src/placement/reads/serve.ts'
 import type { Acknowledged } from './manifest.ts'
 import { BUCKET, type Site } from './site.ts'
@@ -127,13 +129,15 @@ async function checkReplicas({ db }: Site, held: Map<string, string>): Promise<v
   assert.deepEqual(there.sort(), known.sort(), 'the places hold what the ledger says')
 }
 
-/** Every object is where the policy wants it, and nowhere else. */
+/** Every object is where the policy or a campaign wants it, and nowhere else. */
 async function checkHomes({ db, placement }: Site): Promise<void> {
-  const { rows } = await sql<{ id: string; kind: keyof typeof placement.policy; places: string[] }>`
-    select id, kind, array_remove(array_agg(location_id order by location_id), null) as places
-    from stored_object left join replica on object_id = id group by id`.execute(db)
-  for (const { id, kind, places } of rows)
-    assert.deepEqual(places, [...placement.policy[kind]].sort(), `${kind} ${id} is where it belongs`)
+  const { rows } = await sql<{ id: string }>`select id from stored_object`.execute(db)
+  for (const { id } of rows) {
+    const { object, replicas } = (await loadObject(db, id))!
+    const places = replicas.map(({ locationId }) => locationId).sort()
+    const wanted = [...wantedPlaces(object, placement)].sort()
+    assert.deepEqual(places, wanted, `${object.kind} ${id} is where it belongs`)
+  }
 }
 
 /** What is not at its end, in words; empty: nothing is to do. */
@@ -148,6 +152,8 @@ export async function pendingIn(db: Database): Promise<string[]> {
     union all select 'asset ' || processing from asset where processing = 'pending'
     union all select 'lease ' || purpose from local_lease
     union all select 'decision about ' || key || ' ' || state from collection_item where state in ('held', 'removing')
+    union all select 'object of a campaign ' || state from campaign_object
+      where state in ('moving', 'reclaiming', 'returning')
     union all select 'adoption ' || state from adoption where state <> 'done'
     union all select 'job ' || task_identifier || ' ' || coalesce(last_error, '') from graphile_worker.jobs`.execute(
     db,

@@ -62,6 +62,8 @@ async function passTime(db: Database): Promise<void> {
   await sql`update location_listing set lease_expires_at = ${past} where holder is not null`.execute(db)
   await sql`update collection_item set lease_expires_at = ${past} where state = 'removing'`.execute(db)
   await sql`update collection_item set not_before = ${past} where not_before is not null`.execute(db)
+  await sql`update campaign_object set not_before = null, lease_expires_at = ${past}
+    where state in ('moving', 'reclaiming', 'returning')`.execute(db)
   await sql`update local_lease set expires_at = ${past} where purpose <> 'processing'`.execute(db)
   await sql`update direct_upload set expires_at = ${past} where state = 'open'`.execute(db)
   await sql`update stored_object set created_at = created_at - interval '2 days' where not is_linked`.execute(

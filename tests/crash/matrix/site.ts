@@ -27,6 +27,8 @@ export type SiteOptions = {
   classes?: ClassPolicy
   /** As at a bucket that overwrites what is there: files go past the server in parts only. */
   putsOverwrite?: boolean
+  /** Campaigns may be run. */
+  campaigns?: boolean
   /** By how much placement's clock is ahead. */
   aheadMs?: number
 }
@@ -71,7 +73,7 @@ export function openLocationsOf(
 export async function openSite(setup: SiteSetup, { moreAheadMs = 0, log = silentLog } = {}): Promise<Site> {
   const { db, pool } = connectDatabase(setup.databaseUrl, log, { maxConnections: 6 })
   const { local, bucket } = openLocationsOf(setup, log)
-  const { originals = [BUCKET], classes, aheadMs = 0 } = setup.options
+  const { originals = [BUCKET], classes, campaigns = false, aheadMs = 0 } = setup.options
   const placement = await openPlacement({
     db,
     log,
@@ -89,7 +91,14 @@ export async function openSite(setup: SiteSetup, { moreAheadMs = 0, log = silent
     },
     // The bucket has answered all that a killed process asked before anything is opened anew.
     // A machine that an installation is brought back to asks at once whether the old one is gone.
-    settings: { removalWaitMs: 0, lateRequestMs: 0, counterDoubtMs: 0, idleAdvanceMs: 0, collectAgeMs: 0 },
+    settings: {
+      removalWaitMs: 0,
+      lateRequestMs: 0,
+      counterDoubtMs: 0,
+      idleAdvanceMs: 0,
+      collectAgeMs: 0,
+      campaigns,
+    },
     now: () => new Date(Date.now() + aheadMs + moreAheadMs),
   })
   return {

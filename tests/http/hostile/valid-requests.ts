@@ -66,7 +66,24 @@ const account = {
 }
 const newKey = { name: 'text', permissions: ['asset.read'] }
 
+const limits = { bytesPerSecond: 1_000, hours: { from: '22:00', until: '06:00' }, workers: 1, holdHours: 1 }
+const campaign = {
+  kinds: ['originals'],
+  from: ['s3'],
+  to: ['local'],
+  users: [id],
+  albums: [id],
+  olderThanDays: 1,
+  youngerThanDays: 100,
+  limits,
+}
+
 export const VALID_REQUESTS: Record<string, ValidRequest> = {
+  'POST /api/storage/campaigns/estimate': { body: campaign },
+  'POST /api/storage/campaigns': { body: campaign },
+  'POST /api/storage/campaigns/:id/actions': { body: { action: 'pause' } },
+  'PUT /api/storage/campaigns/:id/limits': { body: limits },
+  'GET /api/storage/campaigns/:id/objects': { query: { state: 'failed', after: id, limit: '10' } },
   'GET /api/notifications': { query: { id, level: 'warning', type: 'text', unread: 'true' } },
   'PUT /api/notifications': { body: { ids: [id], readAt: time } },
   'PUT /api/notifications/:id': { body: { readAt: time } },
