@@ -963,8 +963,10 @@ create table sync_removal (
   subject_id uuid,
   key text,
   is_gone boolean not null default false,
+  checksum bytea,
   constraint sync_removal_pkey PRIMARY KEY (id)
 );
+CREATE INDEX sync_removal_checksum ON public.sync_removal USING btree (scope_id, checksum) WHERE (checksum IS NOT NULL);
 CREATE INDEX sync_removal_scope ON public.sync_removal USING btree (kind, scope_id, id);
 
 create table sync_session (
@@ -1409,7 +1411,7 @@ begin
     when 'app_user' then
       insert into sync_removal (kind, subject_id) select 'user', id from gone;
     when 'asset' then
-      insert into sync_removal (kind, scope_id, subject_id) select 'asset', owner_id, id from gone;
+      insert into sync_removal (kind, scope_id, subject_id, checksum) select 'asset', owner_id, id, checksum from gone;
     when 'album_user' then
       insert into sync_removal (kind, scope_id, subject_id) select 'album', user_id, album_id from gone;
       -- Nobody is left to hear of the members of an album that is gone, nor of what was in it.

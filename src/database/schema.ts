@@ -562,6 +562,7 @@ export type Schema = {
     subject_id: string | null
     key: string | null
     is_gone: Generated<boolean>
+    checksum: Buffer | null
   }
   sync_session: { session_id: string }
   sync_checkpoint: {

@@ -72,7 +72,7 @@ end $$;
 -- What is gone, for 31 days. `scope_id`: who hears of it.
 --   kind           scope_id   subject_id
 --   user           null       the user: everybody hears of it
---   asset          its owner  the asset
+--   asset          its owner  the asset; `checksum`: one of the same may come again
 --   album          a member   the album, which is gone or which they left
 --   album_user     the album  the member
 --   album_asset    the album  the asset; `is_gone`: not only from the album
@@ -83,9 +83,11 @@ create table sync_removal (
   scope_id uuid,
   subject_id uuid,
   key text,
-  is_gone boolean not null default false
+  is_gone boolean not null default false,
+  checksum bytea
 );
 create index sync_removal_scope on sync_removal (kind, scope_id, id);
+create index sync_removal_checksum on sync_removal (scope_id, checksum) where checksum is not null;
 
 alter table app_user
   add column update_id uuid not null default sync_id(),
@@ -199,7 +201,7 @@ begin
     when 'app_user' then
       insert into sync_removal (kind, subject_id) select 'user', id from gone;
     when 'asset' then
-      insert into sync_removal (kind, scope_id, subject_id) select 'asset', owner_id, id from gone;
+      insert into sync_removal (kind, scope_id, subject_id, checksum) select 'asset', owner_id, id, checksum from gone;
     when 'album_user' then
       insert into sync_removal (kind, scope_id, subject_id) select 'album', user_id, album_id from gone;
       -- Nobody is left to hear of the members of an album that is gone, nor of what was in it.

@@ -86,19 +86,3 @@ export function* assetExifs(sync: Sync): Generator<Part> {
     from: `asset_exif exif join asset on asset.id = exif.asset_id where exif.owner_id = ${uuidSql(sync.userId)}`,
   })
 }
-
-/**
- * Others' assets that are gone for good, and were in an album of the user's. Clients keep one asset of an owner and
- * a checksum: without this, the same photo, uploaded again and put into the album again, could never be stored.
- */
-export function* partnerAssets(sync: Sync): Generator<Part> {
-  const me = uuidSql(sync.userId)
-  yield removals(sync, {
-    type: 'PartnerAssetDeleteV1',
-    kind: 'album_asset',
-    scope: `removal.is_gone and removal.scope_id in (select album_id from album_user where user_id = ${me})
-      and not exists (select from sync_removal own
-        where own.kind = 'asset' and own.scope_id = ${me} and own.subject_id = removal.subject_id)`,
-    fields: [['assetId', 'uuid', 'removal.subject_id']],
-  })
-}

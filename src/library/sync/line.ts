@@ -18,7 +18,7 @@ export type Kind =
 /** `[name in JSON, kind, SQL expression]` */
 export type Field = readonly [name: string, kind: Kind, expression: string]
 
-const TIME_FORMAT = `'"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`
+const TIME_FORMAT = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`
 
 /** Before the value, the value, and behind it. The literals are JSON. */
 const PIECES: Record<Kind, (column: string) => readonly [string, string, string]> = {
@@ -34,7 +34,7 @@ const PIECES: Record<Kind, (column: string) => readonly [string, string, string]
     '',
   ],
   boolean: (column) => ['', `case when ${column} then 'true' else 'false' end`, ''],
-  time: (column) => ['', `coalesce(to_char(${column}, ${TIME_FORMAT}), 'null')`, ''],
+  time: (column) => ['', `coalesce('"' || to_char(${column}, ${TIME_FORMAT}) || '"', 'null')`, ''],
   // PostgreSQL breaks it after 76 characters.
   base64: (column) => [
     '',
@@ -44,8 +44,10 @@ const PIECES: Record<Kind, (column: string) => readonly [string, string, string]
   json: (column) => ['', column, ''],
 }
 
-/** An SQL expression of the whole line. `ack`: an SQL expression of what stands behind the type. */
-export function lineSql(type: string, fields: readonly Field[], ack: string): string {
+/**
+ * An SQL expression of the whole line. `ack`: an SQL expression of what stands behind the type, or behind `ackType`.
+ */
+export function lineSql(type: string, fields: readonly Field[], ack: string, ackType = type): string {
   const parts: string[] = []
   let literal = `{"type":"${type}","data":{`
   fields.forEach(([name, kind, expression], index) => {
@@ -53,7 +55,7 @@ export function lineSql(type: string, fields: readonly Field[], ack: string): st
     parts.push(quote(`${literal}${index === 0 ? '' : ','}"${name}":${before}`), value)
     literal = after
   })
-  return `concat(${[...parts, quote(`${literal}},"ack":"${type}|`), ack, quote('"}')].join(', ')})`
+  return `concat(${[...parts, quote(`${literal}},"ack":"${ackType}|`), ack, quote('"}')].join(', ')})`
 }
 
 /** A whole line without data: `ack` is what to acknowledge it by. */

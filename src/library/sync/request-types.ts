@@ -1,8 +1,9 @@
 import { albumAssetExifs, albumAssets } from './album-asset-lines.ts'
 import { albums, albumsWithOwner, albumToAssets, albumUsers } from './album-lines.ts'
-import { assetExifs, assets, partnerAssets } from './asset-lines.ts'
+import { assetExifs, assets } from './asset-lines.ts'
 import type { RequestType } from './names.ts'
 import type { SyncType } from './parts.ts'
+import { partnerAssets } from './replaced-asset-lines.ts'
 import { authUsers, userMetadata, users } from './user-lines.ts'
 
 /** Of what this server does not have there is nothing to send. */
