@@ -1,8 +1,7 @@
 /**
  * Whatever people do, a phone that has synced shows what the API shows. Random histories over two servers of one
- * database; `SYNC_HISTORIES` many (10), `SYNC_SEED` repeats one.
+ * database; `SYNC_HISTORIES` many (4), `SYNC_SEED` repeats one, and makes it shorter.
  */
-import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { buildHttpServer } from '../../../src/http/server.ts'
@@ -11,7 +10,7 @@ import { startTestServer } from '../../support/server.ts'
 import { assertPhoneShowsApi } from '../../support/sync/phone-against-api.ts'
 import { runHistory, STEPS, type Step } from '../../support/sync/phone-world.ts'
 
-const HISTORIES = Number(process.env.SYNC_HISTORIES ?? 10)
+const HISTORIES = Number(process.env.SYNC_HISTORIES ?? 4)
 const SEED = process.env.SYNC_SEED
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -37,10 +36,9 @@ test('a phone that has synced shows what the API shows', async (t) => {
   t.after(() => second.close())
   const urls = [server.url, await second.listen({ host: '127.0.0.1', port: 0 })]
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), (steps) =>
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }), (steps) =>
       runHistory({ server, urls }, steps, assertPhoneShowsApi),
     ),
-    { numRuns: HISTORIES, ...(SEED !== undefined && { seed: Number(SEED) }), endOnFailure: false },
+    { numRuns: HISTORIES, ...(SEED !== undefined && { seed: Number(SEED) }), endOnFailure: SEED === undefined },
   )
-  assert.ok(true)
 })

@@ -9,10 +9,10 @@ import { openPhone, type Phone } from './phone.ts'
 import { post } from './sync-client.ts'
 
 export const STEPS = [
-  ...['upload', 'upload', 'trash', 'restore', 'purge', 'edit', 'describe', 'hide', 'process'],
-  ...['makeAlbum', 'addToAlbum', 'addToAlbum', 'takeFromAlbum', 'share', 'share', 'unshare', 'setRole'],
-  ...['renameAlbum', 'setCover', 'deleteAlbum', 'setPreference', 'replaceUser', 'requireReset'],
-  ...['beginLate', 'endLate', 'sync', 'sync', 'cutSync'],
+  ...['upload', 'upload', 'trash', 'restore', 'purge', 'purge', 'edit', 'describe', 'hide', 'process'],
+  ...['makeAlbum', 'addToAlbum', 'addToAlbum', 'addToAlbum', 'takeFromAlbum', 'share', 'share', 'share', 'share'],
+  ...['unshare', 'unshare', 'setRole', 'renameAlbum', 'setCover', 'deleteAlbum', 'setPreference', 'replaceUser'],
+  ...['requireReset', 'beginLate', 'beginLate', 'endLate', 'sync', 'sync', 'sync', 'sync', 'cutSync'],
 ] as const
 export type Step = {
   act: (typeof STEPS)[number]
@@ -57,6 +57,10 @@ export async function runHistory(
   const world: World = { server, members, albums: [] }
   const late: { client: pg.PoolClient | null } = { client: null }
   try {
+    for (const [who] of members.entries())
+      for (const act of ['upload', 'upload', 'makeAlbum', 'upload', 'sync'] as const)
+        for (const what of act === 'upload' ? [2 * who, 2 * who + 1] : [0])
+          await run(world, urls, late, { act, who, other: who, what, which: 2, server: 0 }, compare)
     for (const step of steps) await run(world, urls, late, step, compare)
     await endLate(late)
     for (const member of members) {
@@ -75,6 +79,22 @@ async function endLate(late: { client: pg.PoolClient | null }): Promise<void> {
   late.client = null
 }
 
+/** Of what is done with an album: who may. */
+async function actorOf(
+  { server, members }: World,
+  act: Step['act'],
+  albumId: string | undefined,
+  which: number,
+): Promise<Member | undefined> {
+  if (albumId === undefined || !/lbum|share|setRole|setCover/.test(act) || act === 'makeAlbum') return undefined
+  const { rows } = await server.pool.query<{ user_id: string }>(
+    `select user_id from album_user where album_id = $1 and role <> 'viewer' order by role = 'owner' desc, user_id`,
+    [albumId],
+  )
+  const actor = rows[act === 'addToAlbum' ? which % (rows.length || 1) : 0]
+  return members.find(({ userId }) => userId === actor?.user_id)
+}
+
 async function run(
   world: World,
   urls: readonly string[],
@@ -83,17 +103,17 @@ async function run(
   compare: Compare,
 ): Promise<void> {
   const { server, members, albums } = world
-  const member = members[who]!
+  const albumId = albums[what % (albums.length || 1)]
+  const member = (await actorOf(world, act, albumId, which)) ?? members[who]!
   const client = member.clients[at]!
   const peer = members[other]!
-  const albumId = albums[what % (albums.length || 1)]
   // What a transaction that is under way has locked would be waited for.
   const changes = !['sync', 'cutSync', 'upload', 'makeAlbum', 'endLate', 'beginLate', 'requireReset'].includes(act)
   if (changes) await endLate(late)
   const assetIds = async () => {
     const { rows } = await server.pool.query<{ id: string }>(
       'select id from asset where owner_id = $1 order by created_at, id offset $2 limit $3',
-      [member.userId, what % 4, which],
+      [member.userId, what % 4, Math.max(1, which)],
     )
     return rows.map(({ id }) => id)
   }
