@@ -23,29 +23,36 @@ create table album (
   asset_order text not null default 'desc'::text,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
+  update_id uuid not null default sync_id(),
   constraint album_asset_order_check CHECK ((asset_order = ANY (ARRAY['asc'::text, 'desc'::text]))),
   constraint album_thumbnail_asset_id_fkey FOREIGN KEY (thumbnail_asset_id) REFERENCES asset(id) ON DELETE SET NULL,
   constraint album_pkey PRIMARY KEY (id)
 );
 CREATE TRIGGER catalogue_album AFTER INSERT OR DELETE ON public.album FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('album', 'id');
 CREATE TRIGGER catalogue_album_change AFTER UPDATE OF name, description, asset_order, thumbnail_asset_id ON public.album FOR EACH ROW WHEN (((((old.name IS DISTINCT FROM new.name) OR (old.description IS DISTINCT FROM new.description)) OR (old.asset_order IS DISTINCT FROM new.asset_order)) OR (old.thumbnail_asset_id IS DISTINCT FROM new.thumbnail_asset_id))) EXECUTE FUNCTION note_catalogue_change('album', 'id');
+CREATE TRIGGER sync_album BEFORE UPDATE ON public.album FOR EACH ROW WHEN ((((((((old.name IS DISTINCT FROM new.name) OR (old.description IS DISTINCT FROM new.description)) OR (old.thumbnail_asset_id IS DISTINCT FROM new.thumbnail_asset_id)) OR (old.is_activity_enabled IS DISTINCT FROM new.is_activity_enabled)) OR (old.asset_order IS DISTINCT FROM new.asset_order)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.updated_at IS DISTINCT FROM new.updated_at))) EXECUTE FUNCTION sync_stamp();
 
 create table album_asset (
   album_id uuid not null,
   asset_id uuid not null,
   created_at timestamp with time zone not null default now(),
+  update_id uuid not null default sync_id(),
   constraint album_asset_album_id_fkey FOREIGN KEY (album_id) REFERENCES album(id) ON DELETE CASCADE,
   constraint album_asset_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint album_asset_pkey PRIMARY KEY (album_id, asset_id)
 );
 CREATE INDEX album_asset_asset ON public.album_asset USING btree (asset_id);
+CREATE INDEX album_asset_update ON public.album_asset USING btree (album_id, update_id);
 CREATE TRIGGER catalogue_album_asset AFTER INSERT OR DELETE ON public.album_asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
+CREATE TRIGGER sync_album_asset_gone AFTER DELETE ON public.album_asset REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table album_user (
   album_id uuid not null,
   user_id uuid not null,
   role text not null,
   created_at timestamp with time zone not null default now(),
+  create_id uuid not null default sync_id(),
+  update_id uuid not null default sync_id(),
   constraint album_user_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'viewer'::text]))),
   constraint album_user_album_id_fkey FOREIGN KEY (album_id) REFERENCES album(id) ON DELETE CASCADE,
   constraint album_user_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_user(id) ON DELETE CASCADE,
@@ -54,6 +61,9 @@ create table album_user (
 CREATE UNIQUE INDEX album_owner ON public.album_user USING btree (album_id) WHERE (role = 'owner'::text);
 CREATE INDEX album_user_user ON public.album_user USING btree (user_id);
 CREATE TRIGGER catalogue_member AFTER INSERT OR DELETE OR UPDATE ON public.album_user FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('album', 'album_id');
+CREATE TRIGGER sync_album_joined AFTER INSERT ON public.album_user REFERENCING NEW TABLE AS joined FOR EACH STATEMENT EXECUTE FUNCTION sync_album_joined();
+CREATE TRIGGER sync_album_user BEFORE UPDATE OF role ON public.album_user FOR EACH ROW WHEN ((old.role IS DISTINCT FROM new.role)) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_album_user_gone AFTER DELETE ON public.album_user REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table alert (
   id bigint not null generated always as identity,
@@ -97,11 +107,15 @@ create table app_user (
   storage_label text,
   quota_bytes bigint,
   preferences jsonb not null default '{}'::jsonb,
-  is_onboarded boolean not null default false,
+  is_onboarded boolean,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
   removal_begun_at timestamp with time zone,
+  update_id uuid not null default sync_id(),
+  own_update_id uuid not null default sync_id(),
+  preferences_update_id uuid not null default sync_id(),
+  onboarding_update_id uuid not null default sync_id(),
   constraint app_user_check CHECK (((removal_begun_at IS NULL) OR (deleted_at IS NOT NULL))),
   constraint app_user_quota_bytes_check CHECK ((quota_bytes >= 0)),
   constraint app_user_profile_image_object_id_fkey FOREIGN KEY (profile_image_object_id) REFERENCES stored_object(id),
@@ -115,6 +129,8 @@ CREATE TRIGGER catalogue_user AFTER INSERT OR DELETE ON public.app_user FOR EACH
 CREATE TRIGGER catalogue_user_change AFTER UPDATE OF email, name, is_admin, deleted_at ON public.app_user FOR EACH ROW WHEN (((((old.email IS DISTINCT FROM new.email) OR (old.name IS DISTINCT FROM new.name)) OR (old.is_admin IS DISTINCT FROM new.is_admin)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL)))) EXECUTE FUNCTION note_catalogue_change('user', 'id');
 CREATE TRIGGER guard_profile_image BEFORE INSERT OR UPDATE OF profile_image_object_id ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_reference('profile_image_object_id');
 CREATE TRIGGER guard_user BEFORE DELETE OR UPDATE OF removal_begun_at, deleted_at ON public.app_user FOR EACH ROW EXECUTE FUNCTION guard_user();
+CREATE TRIGGER sync_user BEFORE UPDATE ON public.app_user FOR EACH ROW EXECUTE FUNCTION sync_stamp_user();
+CREATE TRIGGER sync_user_gone AFTER DELETE ON public.app_user REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table archive_download (
   id uuid not null default gen_random_uuid(),
@@ -158,10 +174,10 @@ create table asset (
   thumbhash bytea,
   processing text not null default 'pending'::text,
   processing_error text,
-  update_id bigint not null generated always as identity,
   decoder_failures smallint not null default 0,
   live_photo_id text,
   is_embedded boolean not null default false,
+  update_id uuid not null default sync_id(),
   constraint asset_checksum_check CHECK ((octet_length(checksum) = 20)),
   constraint asset_height_check CHECK ((height > 0)),
   constraint asset_processing_check CHECK ((processing = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text]))),
@@ -187,9 +203,12 @@ CREATE UNIQUE INDEX asset_owner_checksum ON public.asset USING btree (owner_id, 
 CREATE INDEX asset_pending ON public.asset USING btree (owner_id) WHERE (processing = 'pending'::text);
 CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
 CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
+CREATE INDEX asset_update ON public.asset USING btree (owner_id, update_id);
 CREATE TRIGGER catalogue_asset AFTER INSERT OR DELETE ON public.asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'id');
 CREATE TRIGGER catalogue_asset_change AFTER UPDATE ON public.asset FOR EACH ROW WHEN (((((((((((((old.type IS DISTINCT FROM new.type) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.original_object_id IS DISTINCT FROM new.original_object_id)) OR (old.original_file_name IS DISTINCT FROM new.original_file_name)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL))) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id))) EXECUTE FUNCTION note_catalogue_change('asset', 'id');
 CREATE TRIGGER guard_original BEFORE INSERT OR UPDATE OF original_object_id ON public.asset FOR EACH ROW EXECUTE FUNCTION guard_reference('original_object_id');
+CREATE TRIGGER sync_asset BEFORE UPDATE ON public.asset FOR EACH ROW WHEN ((((((((((((((((old.original_file_name IS DISTINCT FROM new.original_file_name) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.thumbhash IS DISTINCT FROM new.thumbhash)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.duration_ms IS DISTINCT FROM new.duration_ms)) OR (old.type IS DISTINCT FROM new.type)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at)) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id)) OR (old.width IS DISTINCT FROM new.width)) OR (old.height IS DISTINCT FROM new.height))) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_asset_gone AFTER DELETE ON public.asset REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table asset_exif (
   asset_id uuid not null,
@@ -217,12 +236,17 @@ create table asset_exif (
   projection_type text,
   user_set text[] not null default '{}'::text[],
   updated_at timestamp with time zone not null default now(),
+  owner_id uuid,
+  update_id uuid not null default sync_id(),
   constraint asset_exif_rating_check CHECK (((rating >= '-1'::integer) AND (rating <= 5))),
   constraint asset_exif_times CHECK ((((date_time_original >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (date_time_original <= '9999-12-30 00:00:00+00'::timestamp with time zone)) AND ((modify_date >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (modify_date <= '9999-12-30 00:00:00+00'::timestamp with time zone)))),
   constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint asset_exif_pkey PRIMARY KEY (asset_id)
 );
+CREATE INDEX asset_exif_update ON public.asset_exif USING btree (owner_id, update_id);
 CREATE TRIGGER catalogue_said AFTER INSERT OR UPDATE ON public.asset_exif FOR EACH ROW WHEN ((cardinality(new.user_set) > 0)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
+CREATE TRIGGER sync_asset_exif BEFORE UPDATE ON public.asset_exif FOR EACH ROW WHEN (((((((((((((((((((((((old.make IS DISTINCT FROM new.make) OR (old.model IS DISTINCT FROM new.model)) OR (old.lens_model IS DISTINCT FROM new.lens_model)) OR (old.exif_image_width IS DISTINCT FROM new.exif_image_width)) OR (old.exif_image_height IS DISTINCT FROM new.exif_image_height)) OR (old.orientation IS DISTINCT FROM new.orientation)) OR (old.date_time_original IS DISTINCT FROM new.date_time_original)) OR (old.modify_date IS DISTINCT FROM new.modify_date)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR (old.latitude IS DISTINCT FROM new.latitude)) OR (old.longitude IS DISTINCT FROM new.longitude)) OR (old.city IS DISTINCT FROM new.city)) OR (old.state IS DISTINCT FROM new.state)) OR (old.country IS DISTINCT FROM new.country)) OR (old.f_number IS DISTINCT FROM new.f_number)) OR (old.focal_length IS DISTINCT FROM new.focal_length)) OR (old.iso IS DISTINCT FROM new.iso)) OR (old.exposure_time IS DISTINCT FROM new.exposure_time)) OR (old.fps IS DISTINCT FROM new.fps)) OR (old.description IS DISTINCT FROM new.description)) OR (old.rating IS DISTINCT FROM new.rating)) OR (old.projection_type IS DISTINCT FROM new.projection_type))) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_asset_exif_owner BEFORE INSERT ON public.asset_exif FOR EACH ROW EXECUTE FUNCTION sync_exif_owner();
 
 create table asset_file (
   asset_id uuid not null,
@@ -693,6 +717,7 @@ create table location_counter (
   constraint location_counter_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint location_counter_pkey PRIMARY KEY (location_id)
 );
+CREATE TRIGGER sync_restart AFTER UPDATE OF conflict ON public.location_counter FOR EACH ROW WHEN (((new.conflict = 'another-ledger'::text) AND (old.conflict IS DISTINCT FROM new.conflict))) EXECUTE FUNCTION sync_restart();
 
 create table location_listing (
   id bigint not null generated always as identity,
@@ -940,6 +965,7 @@ create table session (
 CREATE INDEX session_of_parent ON public.session USING btree (parent_id) WHERE (parent_id IS NOT NULL);
 CREATE INDEX session_of_user ON public.session USING btree (user_id);
 CREATE TRIGGER announce_session AFTER DELETE ON public.session FOR EACH ROW EXECUTE FUNCTION announce_credential();
+CREATE TRIGGER sync_begin AFTER INSERT ON public.session FOR EACH ROW EXECUTE FUNCTION sync_begin();
 
 create table stored_object (
   id uuid not null,
@@ -1002,6 +1028,43 @@ create table stray_sighting (
   seen_at timestamp with time zone not null,
   constraint stray_sighting_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint stray_sighting_pkey PRIMARY KEY (location_id, key, upload_id)
+);
+
+create table sync_checkpoint (
+  session_id uuid not null,
+  type text not null,
+  id uuid not null,
+  extra text,
+  begun_id uuid not null default sync_id(),
+  constraint sync_checkpoint_session_id_fkey FOREIGN KEY (session_id) REFERENCES sync_session(session_id) ON DELETE CASCADE,
+  constraint sync_checkpoint_pkey PRIMARY KEY (session_id, type)
+);
+
+create table sync_removal (
+  id uuid not null default sync_id(),
+  kind text not null,
+  scope_id uuid,
+  subject_id uuid,
+  key text,
+  is_gone boolean not null default false,
+  checksum bytea,
+  constraint sync_removal_pkey PRIMARY KEY (id)
+);
+CREATE INDEX sync_removal_checksum ON public.sync_removal USING btree (scope_id, checksum) WHERE (checksum IS NOT NULL);
+CREATE INDEX sync_removal_scope ON public.sync_removal USING btree (kind, scope_id, id);
+
+create table sync_session (
+  session_id uuid not null,
+  constraint sync_session_session_id_fkey FOREIGN KEY (session_id) REFERENCES session(id) ON DELETE CASCADE,
+  constraint sync_session_pkey PRIMARY KEY (session_id)
+);
+
+create table sync_state (
+  is_only boolean not null default true,
+  clock bigint not null generated always as identity,
+  pruned_until uuid,
+  constraint sync_state_is_only_check CHECK (is_only),
+  constraint sync_state_pkey PRIMARY KEY (is_only)
 );
 
 create table system_metadata (
@@ -1366,4 +1429,168 @@ AS $function$
           '[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]', '', 'g'), nfc)),
         'øłđðħŧı', 'olddhti'),
       'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th') end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.sync_album_joined()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update album set update_id = sync_id()
+  where id in (select album_id from joined group by album_id having not bool_or(role = 'owner'));
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_begin()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into sync_session (session_id) values (new.id);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_bound()
+ RETURNS uuid
+ LANGUAGE plpgsql
+AS $function$
+declare
+  now_us bigint := sync_tick();
+  oldest_ms bigint;
+begin
+  select now_us / 1000 - max(case when age > 2147483647 then 0 else age end) into oldest_ms
+  from pg_locks,
+    lateral (select (now_us / 1000 - objid::bigint) % 4294967296 as rest) as remainder,
+    lateral (select case when rest < 0 then rest + 4294967296 else rest end as age) as ago
+  where locktype = 'advisory' and classid = 1398361667 and objsubid = 2
+    and database = (select oid from pg_database where datname = current_database());
+  return sync_floor(least(now_us, oldest_ms * 1000));
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_exif_owner()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  -- Without its asset it is refused by the foreign key.
+  select owner_id into new.owner_id from asset where id = new.asset_id;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_floor(us bigint)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+AS $function$
+  select (lpad(to_hex(us / 1000), 12, '0') || '7' || lpad(to_hex(us % 1000 * 4096 / 1000), 3, '0')
+    || '8000000000000000')::uuid
+$function$;
+
+CREATE OR REPLACE FUNCTION public.sync_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+AS $function$
+declare
+  us bigint;
+  since bigint;
+begin
+  if current_setting('glassine.sync', true) is distinct from 'writes' then
+    since := sync_tick() / 1000 % 4294967296;
+    perform pg_advisory_xact_lock_shared(1398361667, (since - case when since > 2147483647 then 4294967296 else 0 end)::int);
+    perform set_config('glassine.sync', 'writes', true);
+  end if;
+  us := sync_tick();
+  return (lpad(to_hex(us / 1000), 12, '0') || '7' || lpad(to_hex(us % 1000 * 4096 / 1000), 3, '0')
+    || right(gen_random_uuid()::text, 17))::uuid;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_note_removal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  case tg_table_name
+    when 'app_user' then
+      insert into sync_removal (kind, subject_id) select 'user', id from gone;
+    when 'asset' then
+      insert into sync_removal (kind, scope_id, subject_id, checksum) select 'asset', owner_id, id, checksum from gone;
+    when 'album_user' then
+      insert into sync_removal (kind, scope_id, subject_id) select 'album', user_id, album_id from gone;
+      -- Nobody is left to hear of the members of an album that is gone, nor of what was in it.
+      insert into sync_removal (kind, scope_id, subject_id)
+        select 'album_user', album_id, user_id from gone where exists (select from album where id = album_id);
+    when 'album_asset' then
+      insert into sync_removal (kind, scope_id, subject_id, is_gone)
+        select 'album_asset', album_id, asset_id, not exists (select from asset where id = asset_id)
+        from gone where exists (select from album where id = album_id);
+  end case;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_restart()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  delete from sync_session;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_stamp()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  new.update_id := sync_id();
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_stamp_user()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (old.name, old.email, old.avatar_color, old.deleted_at, old.profile_image_object_id is null, old.profile_changed_at)
+    is distinct from
+    (new.name, new.email, new.avatar_color, new.deleted_at, new.profile_image_object_id is null, new.profile_changed_at)
+  then
+    new.update_id := sync_id();
+    new.own_update_id := new.update_id;
+  elsif (old.is_admin, old.storage_label, old.quota_bytes) is distinct from (new.is_admin, new.storage_label, new.quota_bytes)
+  then
+    new.own_update_id := sync_id();
+  end if;
+  if old.preferences is distinct from new.preferences then
+    new.preferences_update_id := sync_id();
+  end if;
+  if old.is_onboarded is distinct from new.is_onboarded then
+    new.onboarding_update_id := sync_id();
+    if new.is_onboarded is null then
+      insert into sync_removal (kind, scope_id, key) values ('user_metadata', new.id, 'onboarding');
+    end if;
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_tick()
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+  next_tick bigint := nextval('sync_state_clock_seq');
+  now_us bigint := extract(epoch from clock_timestamp()) * 1000000;
+begin
+  if next_tick >= now_us then
+    return next_tick;
+  end if;
+  perform setval('sync_state_clock_seq', now_us);
+  return now_us;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_time(id uuid)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+AS $function$
+  select to_timestamp(('x0000' || left(replace(id::text, '-', ''), 12))::bit(64)::bigint / 1000.0)
 $function$;

@@ -59,11 +59,16 @@ export type Schema = {
     storage_label: string | null
     quota_bytes: BigInt8 | null
     preferences: ColumnType<Record<string, unknown>, string | undefined, string>
-    is_onboarded: Generated<boolean>
+    /** Null: nobody has said. */
+    is_onboarded: boolean | null
     created_at: Timestamp
     updated_at: Timestamp
     deleted_at: NullableTimestamp
     removal_begun_at: NullableTimestamp
+    update_id: Generated<string>
+    own_update_id: Generated<string>
+    preferences_update_id: Generated<string>
+    onboarding_update_id: Generated<string>
   }
   session: {
     id: Generated<string>
@@ -515,7 +520,7 @@ export type Schema = {
     processing_error: string | null
     /** How often its decoder took too much or died since somebody last asked for it. */
     decoder_failures: Generated<number>
-    update_id: Generated<BigInt8>
+    update_id: Generated<string>
   }
   direct_upload: {
     id: string
@@ -574,6 +579,9 @@ export type Schema = {
     /** Columns that the user set: reading the file again leaves them alone. */
     user_set: Generated<string[]>
     updated_at: Timestamp
+    /** Its asset's: a trigger writes it. */
+    owner_id: Generated<string>
+    update_id: Generated<string>
   }
   asset_reading: {
     asset_id: string
@@ -593,9 +601,40 @@ export type Schema = {
     asset_order: Generated<'asc' | 'desc'>
     created_at: Timestamp
     updated_at: Timestamp
+    update_id: Generated<string>
   }
-  album_user: { album_id: string; user_id: string; role: AlbumRole; created_at: Timestamp }
-  album_asset: { album_id: string; asset_id: string; created_at: Timestamp }
+  album_user: {
+    album_id: string
+    user_id: string
+    role: AlbumRole
+    created_at: Timestamp
+    create_id: Generated<string>
+    update_id: Generated<string>
+  }
+  album_asset: {
+    album_id: string
+    asset_id: string
+    created_at: Timestamp
+    update_id: Generated<string>
+  }
+  sync_state: { is_only: Generated<boolean>; clock: Generated<BigInt8>; pruned_until: string | null }
+  sync_removal: {
+    id: Generated<string>
+    kind: string
+    scope_id: string | null
+    subject_id: string | null
+    key: string | null
+    is_gone: Generated<boolean>
+    checksum: Buffer | null
+  }
+  sync_session: { session_id: string }
+  sync_checkpoint: {
+    session_id: string
+    type: string
+    id: string
+    extra: string | null
+    begun_id: Generated<string>
+  }
   worker_heartbeat: { worker_id: string; beaten_at: Timestamp }
   paused_queue: { queue: string; paused_at: Timestamp; paused_by: string | null }
   job_schedule: { job: string; next_at: Timestamp }

@@ -17,6 +17,8 @@ type NotInSchema =
   | 'clock_gap'
   | 'graphile_worker'
   | `${'announce_credential' | 'guard_campaign_object' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_retired' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
+  | `${'sync_tick' | 'sync_floor' | 'sync_time' | 'sync_id' | 'sync_bound' | 'sync_begin' | 'sync_restart'}()`
+  | `${'sync_stamp' | 'sync_stamp_user' | 'sync_exif_owner' | 'sync_album_joined' | 'sync_note_removal'}()`
   | `${'keep_collected_key' | 'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
 
 /**
@@ -103,6 +105,22 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   catalogue_left_over: 'library/catalogue',
   'note_catalogue_change()': 'library/catalogue',
   'note_catalogue_place()': 'library/catalogue',
+  sync_state: 'library/sync',
+  sync_removal: 'library/sync',
+  sync_session: 'library/sync',
+  sync_checkpoint: 'library/sync',
+  'sync_tick()': 'library/sync',
+  'sync_floor()': 'library/sync',
+  'sync_time()': 'library/sync',
+  'sync_id()': 'library/sync',
+  'sync_bound()': 'library/sync',
+  'sync_begin()': 'library/sync',
+  'sync_restart()': 'library/sync',
+  'sync_stamp()': 'library/sync',
+  'sync_stamp_user()': 'library/sync',
+  'sync_exif_owner()': 'library/sync',
+  'sync_album_joined()': 'library/sync',
+  'sync_note_removal()': 'library/sync',
   system_metadata: 'library/server',
   version_history: 'library/server',
 }

@@ -25,6 +25,7 @@ import { registerApiKeyRoutes } from './routes/users/api-keys.ts'
 import { registerAuthRoutes } from './routes/users/auth.ts'
 import { registerProfileImageRoutes } from './routes/users/profile-image.ts'
 import { registerSessionRoutes } from './routes/users/sessions.ts'
+import { registerSyncRoutes } from './routes/users/sync.ts'
 import { registerUserDeletionRoutes } from './routes/users/user-deletion.ts'
 import { registerUserRoutes } from './routes/users/users.ts'
 
@@ -53,6 +54,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerUserDeletionRoutes(app, parts)
   registerApiKeyRoutes(app, parts)
   registerSessionRoutes(app, parts)
+  registerSyncRoutes(app, parts)
   registerServerRoutes(app, parts)
   registerNotificationRoutes(app, parts)
   registerTimelineRoutes(app, parts)

@@ -8,6 +8,9 @@ export const NOT_BACKED_UP: Readonly<Record<string, string>> = {
   stray: 'a restored ledger no longer knows what was put to use since: it looks twice again',
   collection: 'a decision about files that may have been put to use since the backup',
   collection_item: 'a decision about files that may have been put to use since the backup',
+  sync_session: 'a phone may have been told of what came after the backup: without a row it starts anew',
+  sync_checkpoint: 'goes with sync_session',
+  sync_removal: 'what a phone that starts anew need not throw away',
 }
 
 /**

@@ -57,6 +57,9 @@ export function sessionHolder(db: Queryable, tokenHash: RawBuilder<Buffer>) {
     ])
 }
 
+/** Whether its device must throw away what it keeps and be sent everything. */
+const IS_PENDING_RESET = sql<boolean>`not exists (select from sync_session where session_id = session.id)`
+
 const holderOfToken = compileOnce<{ tokenHash: Buffer }, Holder>((db, value) =>
   sessionHolder(db, value('tokenHash')),
 )
@@ -129,7 +132,7 @@ export async function startDeviceSession(
         expires_at: sql<Date>`least(${wanted}, (select expires_at from session where id = ${actor.sessionId}))`,
       })
       .returningAll()
-      .returning(ENDS_AT.as('ends_at'))
+      .returning([ENDS_AT.as('ends_at'), sql<boolean>`false`.as('is_pending_reset')])
       .executeTakeFirstOrThrow()
   })
   return { token, session: describeSession(row, null) }
@@ -195,16 +198,28 @@ export async function listSessions(
   db: Database,
   actor: Pick<Actor, 'userId' | 'sessionId'>,
 ): Promise<SessionView[]> {
-  const rows = await db
+  const rows = await shownSessions(db, actor).orderBy('updated_at', 'desc').orderBy('id').execute()
+  return rows.map((row) => describeSession(row, actor.sessionId))
+}
+
+/** One of these. @throws AppError invalid if it is not theirs, or has ended */
+export async function getSession(
+  db: Database,
+  actor: Pick<Actor, 'userId' | 'sessionId'>,
+  id: string,
+): Promise<SessionView> {
+  const row = await shownSessions(db, actor).where('id', '=', id).executeTakeFirst()
+  if (row === undefined) throw new AppError('invalid', 'Not found or no session.update access')
+  return describeSession(row, actor.sessionId)
+}
+
+function shownSessions(db: Database, { userId }: Pick<Actor, 'userId'>) {
+  return db
     .selectFrom('session')
     .selectAll()
-    .select(ENDS_AT.as('ends_at'))
-    .where('user_id', '=', actor.userId)
+    .select([ENDS_AT.as('ends_at'), IS_PENDING_RESET.as('is_pending_reset')])
+    .where('user_id', '=', userId)
     .where(ENDS_AT, '>', sql<Date>`now()`)
-    .orderBy('updated_at', 'desc')
-    .orderBy('id')
-    .execute()
-  return rows.map((row) => describeSession(row, actor.sessionId))
 }
 
 /** When the session ends by itself; null: it has ended. */
@@ -236,7 +251,7 @@ function sessionValues(userId: string, token: string, device: Device) {
 }
 
 function describeSession(
-  row: Selectable<Schema['session']> & { ends_at: Date },
+  row: Selectable<Schema['session']> & { ends_at: Date; is_pending_reset: boolean },
   currentSessionId: string | null,
 ): SessionView {
   return {
@@ -248,6 +263,6 @@ function describeSession(
     deviceType: row.device_type,
     deviceOS: row.device_os,
     appVersion: row.app_version,
-    isPendingSyncReset: false,
+    isPendingSyncReset: row.is_pending_reset,
   }
 }

@@ -19,6 +19,7 @@ import { purgeExpiredTrash } from '../assets/trash.ts'
 import { endExpiredSessions } from '../credentials/sessions.ts'
 import { sweepDirectUploads } from '../direct-uploads/sweep.ts'
 import { giveUp } from '../processing/processing.ts'
+import { pruneRemovals } from '../sync/prune.ts'
 import { removeUsers } from './remove-users.ts'
 
 export type SweepResult = {
@@ -29,6 +30,7 @@ export type SweepResult = {
   unreferencedObjects: number
   directUploads: number
   removedUsers: number
+  prunedRemovals: number
 }
 
 /**
@@ -57,6 +59,7 @@ export async function sweepLibrary({
     unreferencedObjects: mayPurge ? (await purgeUnreferenced(db)) + (await purgeUnreferencedTwins(db)) : 0,
     directUploads: await sweepDirectUploads({ db, placement, log }),
     removedUsers: await removeUsers({ db, placement, log }),
+    prunedRemovals: await pruneRemovals(db),
   }
   if (Object.values(result).some((count) => count > 0)) log.info(result, 'the library was swept')
   return result

@@ -134,7 +134,7 @@ async function tryLogIn(
       userEmail: user.email,
       name: user.name,
       isAdmin: user.is_admin,
-      isOnboarded: user.is_onboarded,
+      isOnboarded: user.is_onboarded ?? false,
       profileImagePath: describeUser(user).profileImagePath,
       shouldChangePassword: user.should_change_password,
     }

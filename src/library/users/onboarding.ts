@@ -7,9 +7,14 @@ export async function isUserOnboarded(db: Database, userId: string): Promise<boo
     .select('is_onboarded')
     .where('id', '=', userId)
     .executeTakeFirstOrThrow()
-  return row.is_onboarded
+  return row.is_onboarded ?? false
 }
 
-export async function setUserOnboarded(db: Database, userId: string, isOnboarded: boolean): Promise<void> {
+/** Null: nobody has said. */
+export async function setUserOnboarded(
+  db: Database,
+  userId: string,
+  isOnboarded: boolean | null,
+): Promise<void> {
   await db.updateTable('app_user').set({ is_onboarded: isOnboarded }).where('id', '=', userId).execute()
 }

@@ -21,6 +21,7 @@ import { registerAdminUserRoutes } from '../../../src/http/routes/users/admin-us
 import { registerApiKeyRoutes } from '../../../src/http/routes/users/api-keys.ts'
 import { registerAuthRoutes } from '../../../src/http/routes/users/auth.ts'
 import { registerSessionRoutes } from '../../../src/http/routes/users/sessions.ts'
+import { registerSyncRoutes } from '../../../src/http/routes/users/sync.ts'
 import { registerUserRoutes } from '../../../src/http/routes/users/users.ts'
 import type { SessionLimits } from '../../../src/library/credentials/sessions.ts'
 import type { NewUser } from '../../../src/library/users/users.ts'
@@ -59,6 +60,7 @@ export async function startApi(
   const database = await testDatabase(t)
   const parts = {
     db: database.db,
+    pool: database.pool,
     config,
     placement: { mediaLocation: tmpdir(), delivery: PROXY_EVERYTHING },
   }
@@ -90,6 +92,7 @@ export async function startApi(
     registerServerRoutes,
     registerNotificationRoutes,
     registerSessionRoutes,
+    registerSyncRoutes,
     registerTimelineRoutes,
     registerUserRoutes,
   ]) {

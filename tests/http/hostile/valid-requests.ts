@@ -208,6 +208,11 @@ export const VALID_REQUESTS: Record<string, ValidRequest> = {
   'POST /api/sessions': { body: { deviceType: 'text', deviceOS: 'text', duration: 1 } },
   'DELETE /api/sessions': {},
   'DELETE /api/sessions/:id': {},
+  'PUT /api/sessions/:id': { body: { isPendingSyncReset: true } },
+  'PATCH /api/sessions/:id': { body: { isPendingSyncReset: true } },
+  'POST /api/sync/stream': { body: { types: ['AssetsV2'], reset: true } },
+  'POST /api/sync/ack': { body: { acks: [`AssetV2|${id}`] } },
+  'DELETE /api/sync/ack': { body: { types: ['AssetV2'] } },
   'GET /api/timeline/buckets': { query: buckets },
   'GET /api/timeline/bucket': { query: { ...buckets, timeBucket: '2024-05-01', withCoordinates: 'true' } },
   'POST /api/search/metadata': {

@@ -4,9 +4,11 @@ import type { Database } from '../../../database/connect.ts'
 import {
   endOtherSessions,
   endOwnSession,
+  getSession,
   listSessions,
   startDeviceSession,
 } from '../../../library/credentials/sessions.ts'
+import { setPendingReset } from '../../../library/sync/checkpoints.ts'
 import { actorOf } from '../../access/authenticate.ts'
 import { idParams, parse, text } from '../../validate.ts'
 
@@ -21,6 +23,8 @@ const createBody = z.object({
     .max(400 * 24 * 3600)
     .optional(),
 })
+
+const updateBody = z.object({ isPendingSyncReset: z.boolean().optional() })
 
 /**
  * `/api/sessions`: where the user is logged in, and further sessions for devices that can't log in (Google
@@ -39,6 +43,18 @@ export function registerSessionRoutes(app: FastifyInstance, { db }: { db: Databa
       duration === undefined ? null : duration * 1000,
     )
     return reply.status(201).send({ ...session, token })
+  })
+  app.route({
+    method: ['PUT', 'PATCH'],
+    url: '/api/sessions/:id',
+    ...may('session.update'),
+    handler: async (request) => {
+      const { id } = parse(idParams, request.params)
+      const { isPendingSyncReset } = parse(updateBody, request.body)
+      const actor = actorOf(request)
+      if (isPendingSyncReset !== undefined) await setPendingReset(db, actor, id, isPendingSyncReset)
+      return getSession(db, actor, id)
+    },
   })
   app.delete('/api/sessions', may('session.delete'), async (request, reply) => {
     const { userId, sessionId } = actorOf(request)

@@ -59,7 +59,7 @@ export function registerUserRoutes(app: FastifyInstance, { db }: { db: Database 
     return { isOnboarded }
   })
   app.delete('/api/users/me/onboarding', may('userOnboarding.delete'), async (request, reply) => {
-    await setUserOnboarded(db, actorOf(request).userId, false)
+    await setUserOnboarded(db, actorOf(request).userId, null)
     return reply.status(204).send()
   })
 
