@@ -22,6 +22,7 @@ import { registerStorageRoutes } from './routes/storage/storage.ts'
 import { registerAdminUserRoutes } from './routes/users/admin-users.ts'
 import { registerApiKeyRoutes } from './routes/users/api-keys.ts'
 import { registerAuthRoutes } from './routes/users/auth.ts'
+import { registerPartnerRoutes } from './routes/users/partners.ts'
 import { registerProfileImageRoutes } from './routes/users/profile-image.ts'
 import { registerSessionRoutes } from './routes/users/sessions.ts'
 import { registerUserDeletionRoutes } from './routes/users/user-deletion.ts'
@@ -49,6 +50,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerUserRoutes(app, parts)
   registerAdminUserRoutes(app, parts)
   registerUserDeletionRoutes(app, parts)
+  registerPartnerRoutes(app, parts)
   registerApiKeyRoutes(app, parts)
   registerSessionRoutes(app, parts)
   registerServerRoutes(app, parts)

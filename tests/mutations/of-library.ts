@@ -90,7 +90,10 @@ export const ofLibrary: Mutation[] = [
       },
     ],
     failing: [
-      { file: 'tests/library/server/sweep.test.ts', name: 'the sweep finds what fell through, and nothing else' },
+      {
+        file: 'tests/library/server/sweep.test.ts',
+        name: 'the sweep finds what fell through, and nothing else',
+      },
     ],
     why: 'What was deleted by mistake could not be brought back.',
   },

@@ -20,6 +20,7 @@ import { registerServerRoutes } from '../../../src/http/routes/server/server.ts'
 import { registerAdminUserRoutes } from '../../../src/http/routes/users/admin-users.ts'
 import { registerApiKeyRoutes } from '../../../src/http/routes/users/api-keys.ts'
 import { registerAuthRoutes } from '../../../src/http/routes/users/auth.ts'
+import { registerPartnerRoutes } from '../../../src/http/routes/users/partners.ts'
 import { registerSessionRoutes } from '../../../src/http/routes/users/sessions.ts'
 import { registerUserRoutes } from '../../../src/http/routes/users/users.ts'
 import type { SessionLimits } from '../../../src/library/credentials/sessions.ts'
@@ -86,6 +87,7 @@ export async function startApi(
     registerApiKeyRoutes,
     registerAuthRoutes,
     registerEmptyReadRoutes,
+    registerPartnerRoutes,
     registerSearchRoutes,
     registerServerRoutes,
     registerNotificationRoutes,

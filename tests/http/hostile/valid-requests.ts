@@ -49,6 +49,8 @@ const buckets = {
   visibility: 'timeline',
   isFavorite: 'true',
   isTrashed: 'false',
+  withPartners: 'true',
+  withStacked: 'true',
   order: 'asc',
   orderBy: 'takenAt',
   bbox: '1,2,3,4',
@@ -67,6 +69,11 @@ const account = {
 const newKey = { name: 'text', permissions: ['asset.read'] }
 
 export const VALID_REQUESTS: Record<string, ValidRequest> = {
+  'GET /api/partners': { query: { direction: 'shared-by' } },
+  'POST /api/partners': { body: { sharedWithId: id } },
+  'POST /api/partners/:id': {},
+  'PUT /api/partners/:id': { body: { inTimeline: true } },
+  'DELETE /api/partners/:id': {},
   'GET /api/notifications': { query: { id, level: 'warning', type: 'text', unread: 'true' } },
   'PUT /api/notifications': { body: { ids: [id], readAt: time } },
   'PUT /api/notifications/:id': { body: { readAt: time } },

@@ -13,7 +13,6 @@ test('what is not there reads as empty', async (t) => {
   for (const path of [
     '/memories?for=2024-05-01',
     '/tags',
-    '/partners?direction=shared-by',
     '/shared-links',
     '/stacks',
     '/map/markers',

@@ -14,7 +14,6 @@ import { idParams, parse, uuid } from '../../validate.ts'
 const EMPTY_LISTS: { url: string; permission: string }[] = [
   { url: '/api/memories', permission: 'memory.read' },
   { url: '/api/tags', permission: 'tag.read' },
-  { url: '/api/partners', permission: 'partner.read' },
   { url: '/api/shared-links', permission: 'sharedLink.read' },
   { url: '/api/stacks', permission: 'stack.read' },
   { url: '/api/map/markers', permission: 'map.read' },
