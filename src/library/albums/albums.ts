@@ -65,8 +65,8 @@ async function readOne(db: Database, actor: Actor, id: string): Promise<AlbumVie
 }
 
 /**
- * Creates an album. Of `assetIds`, those that are neither the actor's own nor a partner's, or are deleted at this moment,
- * are left out, as Immich does, and so is the actor of the members.
+ * Creates an album. Of `assetIds`, those that are neither the actor's own nor a partner's, or are deleted at
+ * this moment, are left out, as Immich does, and so is the actor of the members.
  * @throws AppError invalid: a member who does not exist, or is to be another owner
  */
 export async function createAlbum(
