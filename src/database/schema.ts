@@ -512,6 +512,7 @@ export type Schema = {
     live_photo_id: string | null
     /** A film that was taken out of its picture's file. */
     is_embedded: Generated<boolean>
+    stack_id: string | null
     width: number | null
     height: number | null
     duration_ms: BigInt8 | null
@@ -635,6 +636,64 @@ export type Schema = {
     extra: string | null
     begun_id: Generated<string>
   }
+  activity: {
+    id: Generated<string>
+    album_id: string
+    user_id: string
+    asset_id: string | null
+    /** Null: it is liked. */
+    comment: string | null
+    created_at: Timestamp
+    updated_at: Timestamp
+  }
+  partner: {
+    shared_by_id: string
+    shared_with_id: string
+    in_timeline: Generated<boolean>
+    created_at: Timestamp
+    updated_at: Timestamp
+  }
+  stack: {
+    id: Generated<string>
+    owner_id: string
+    primary_asset_id: string
+    created_at: Timestamp
+    updated_at: Timestamp
+  }
+  asset_metadata: {
+    asset_id: string
+    key: string
+    value: ColumnType<Record<string, unknown>, string, string>
+    created_at: Timestamp
+    updated_at: Timestamp
+  }
+  tag: {
+    id: Generated<string>
+    owner_id: string
+    parent_id: string | null
+    value: string
+    color: string | null
+    created_at: Timestamp
+    updated_at: Timestamp
+  }
+  tag_asset: { tag_id: string; asset_id: string; created_at: Timestamp }
+  memory: {
+    id: Generated<string>
+    owner_id: string
+    type: Generated<'on_this_day'>
+    data: ColumnType<{ year: number }, string, string>
+    is_saved: Generated<boolean>
+    memory_at: Timestamp
+    made_for: string | null
+    show_at: NullableTimestamp
+    hide_at: NullableTimestamp
+    seen_at: NullableTimestamp
+    created_at: Timestamp
+    updated_at: Timestamp
+    deleted_at: NullableTimestamp
+  }
+  memory_asset: { memory_id: string; asset_id: string; created_at: Timestamp }
+  memory_progress: { owner_id: string; made_until: string }
   worker_heartbeat: { worker_id: string; beaten_at: Timestamp }
   paused_queue: { queue: string; paused_at: Timestamp; paused_by: string | null }
   job_schedule: { job: string; next_at: Timestamp }

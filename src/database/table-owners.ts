@@ -94,6 +94,15 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   album: 'library/albums',
   album_user: 'library/albums',
   album_asset: 'library/albums',
+  activity: 'library/albums',
+  partner: 'library/sharing',
+  stack: 'library/stacks',
+  asset_metadata: 'library/assets',
+  tag: 'library/tags',
+  tag_asset: 'library/tags',
+  memory: 'library/memories',
+  memory_asset: 'library/memories',
+  memory_progress: 'library/memories',
   direct_upload: 'library/direct-uploads',
   archive_download: 'library/downloads',
   alert: 'library/notifications',
@@ -171,8 +180,11 @@ export const WRITERS: Record<string, readonly Table[]> = {
     'location_counter',
   ],
   'placement/maintenance': ['stored_object', 'local_lease'],
-  // A film that is hidden with its still leaves all albums, in the same transaction.
-  'library/assets': ['album', 'album_asset'],
+  // A film that is hidden with its still leaves all albums, and what is purged its stack, in the same
+  // transaction.
+  'library/assets': ['album', 'album_asset', 'stack'],
+  // Which stack an asset is in is a column of the asset's row.
+  'library/stacks': ['asset'],
   // What a catalogue names comes back as it was, with its ids.
   'library/catalogue/adoption': ['app_user', 'asset', 'asset_exif', 'album', 'album_user', 'album_asset'],
   'library/processing': ['asset', 'asset_exif'],

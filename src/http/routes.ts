@@ -1,11 +1,16 @@
 import type { FastifyInstance } from 'fastify'
 import type { HttpParts } from './parts.ts'
+import { registerActivityRoutes } from './routes/albums/activities.ts'
 import { registerAlbumContentRoutes } from './routes/albums/album-contents.ts'
 import { registerAlbumRoutes } from './routes/albums/albums.ts'
 import { registerAssetMediaRoutes } from './routes/assets/asset-media.ts'
+import { registerAssetMetadataRoutes } from './routes/assets/asset-metadata.ts'
 import { registerAssetRoutes } from './routes/assets/assets.ts'
 import { registerDownloadRoutes } from './routes/assets/download.ts'
+import { registerMemoryRoutes } from './routes/assets/memories.ts'
 import { registerSearchRoutes } from './routes/assets/search.ts'
+import { registerStackRoutes } from './routes/assets/stacks.ts'
+import { registerTagRoutes } from './routes/assets/tags.ts'
 import { registerTimelineRoutes } from './routes/assets/timeline.ts'
 import { registerTrashRoutes } from './routes/assets/trash.ts'
 import { registerUploadRoutes } from './routes/assets/upload.ts'
@@ -23,6 +28,7 @@ import { registerStorageRoutes } from './routes/storage/storage.ts'
 import { registerAdminUserRoutes } from './routes/users/admin-users.ts'
 import { registerApiKeyRoutes } from './routes/users/api-keys.ts'
 import { registerAuthRoutes } from './routes/users/auth.ts'
+import { registerPartnerRoutes } from './routes/users/partners.ts'
 import { registerProfileImageRoutes } from './routes/users/profile-image.ts'
 import { registerSessionRoutes } from './routes/users/sessions.ts'
 import { registerSyncRoutes } from './routes/users/sync.ts'
@@ -52,6 +58,12 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerUserRoutes(app, parts)
   registerAdminUserRoutes(app, parts)
   registerUserDeletionRoutes(app, parts)
+  registerPartnerRoutes(app, parts)
+  registerActivityRoutes(app, parts)
+  registerAssetMetadataRoutes(app, parts)
+  registerMemoryRoutes(app, parts)
+  registerStackRoutes(app, parts)
+  registerTagRoutes(app, parts)
   registerApiKeyRoutes(app, parts)
   registerSessionRoutes(app, parts)
   registerSyncRoutes(app, parts)

@@ -3,6 +3,7 @@ import { createStorageAnnouncer } from './announce-storage.ts'
 import { adoptCatalogueJob } from './library/adopt-catalogue.ts'
 import { checkAlertsJob } from './library/check-alerts.ts'
 import { deliverNotificationJob } from './library/deliver-notification.ts'
+import { makeMemoriesJob } from './library/make-memories.ts'
 import { processAssetJob } from './library/process-asset.ts'
 import { proveUploadJob } from './library/prove-upload.ts'
 import { readAgainJob } from './library/read-again.ts'
@@ -65,6 +66,7 @@ export function jobHandlers(
     'check-alerts': checkAlertsJob(parts),
     'deliver-notification': deliverNotificationJob(parts),
     'adopt-catalogue': adoptCatalogueJob(parts),
+    'make-memories': makeMemoriesJob(parts),
     'write-catalogue': writeCatalogueJob(parts),
   }
 }

@@ -30,6 +30,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'adopt-catalogue': ['adopt-catalogue'],
   'check-backups': ['recurring check-backups'],
   'sweep-readings': ['recurring sweep-readings'],
+  'make-memories': ['recurring make-memories'],
   'check-alerts': ['recurring check-alerts'],
   'deliver-notification': ['deliver', 'deliveryId'],
   'check-locations': ['recurring check-locations'],

@@ -35,6 +35,7 @@ export type Jobs = {
   'check-alerts': Record<string, never>
   'deliver-notification': { deliveryId: string }
   'write-catalogue': Record<string, never>
+  'make-memories': Record<string, never>
   'adopt-catalogue': Record<string, never>
 }
 export type JobName = keyof Jobs
@@ -81,6 +82,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   // receiver that is away.
   'deliver-notification': { queue: 'maintenance', maxAttempts: 25, priority: 10 },
   'write-catalogue': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'make-memories': { queue: 'maintenance', maxAttempts: 1, priority: 10 },
   // An administrator waits for it.
   'adopt-catalogue': { queue: 'maintenance', maxAttempts: 32_767, priority: -10 },
 }

@@ -18,6 +18,7 @@ export type RecurringJob = {
     | 'check-backups'
     | 'check-alerts'
     | 'write-catalogue'
+    | 'make-memories'
   everyMs: number
 }
 
@@ -40,6 +41,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'check-alerts', everyMs: 5 * 60_000 },
   // Looks whether what changed has waited long enough.
   { name: 'write-catalogue', everyMs: 60_000 },
+  // Looks whether a new day has begun.
+  { name: 'make-memories', everyMs: 3_600_000 },
 ]
 
 /**

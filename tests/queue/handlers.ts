@@ -30,6 +30,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'back-up-database': unexpected,
     'check-backups': unexpected,
     'check-alerts': unexpected,
+    'make-memories': unexpected,
     'deliver-notification': unexpected,
     'write-catalogue': unexpected,
     'adopt-catalogue': unexpected,

@@ -1,21 +1,15 @@
 import { sql } from 'kysely'
 import type { Database, Tx } from '../../database/connect.ts'
-import { type Actor, noAccess } from '../access.ts'
-import { requireAlbum } from './album-access.ts'
+import { type Actor, findAllowedAssets, noAccess } from '../access.ts'
+import { type BulkResult, resultsOfAddition } from '../bulk-result.ts'
+import { findAllowedAlbums, requireAlbum } from './album-access.ts'
 import { chooseCovers } from './album-view.ts'
 import { announceAlbum } from './albums.ts'
 
-/** Immich's `BulkIdResponseDto`: what became of one id of a bulk request. */
-export type BulkResult = {
-  id: string
-  success: boolean
-  error?: 'duplicate' | 'no_permission' | 'not_found'
-}
-
 /**
- * Adds the actor's own assets to an album. One answer for each id, in the order given: `duplicate` for what
- * is in it already, `no_permission` for what is somebody else's or does not exist. Two statements, however
- * many ids (the Immich CLI sends 65,000).
+ * Adds assets to an album: the actor's own, and partners'. One answer for each id, in the order given:
+ * `duplicate` for what is in it already, `no_permission` for what is anybody else's or does not exist. A few
+ * statements, however many ids (the Immich CLI sends 65,000).
  * @throws AppError invalid without access to the album
  */
 export async function addAssetsToAlbum(
@@ -26,18 +20,13 @@ export async function addAssetsToAlbum(
 ): Promise<BulkResult[]> {
   return db.transaction().execute(async (tx) => {
     await requireAlbum(tx, actor, albumId, 'albumAsset.create')
-    const own = await findOwnAssets(tx, actor, assetIds)
-    const added = await insertIntoAlbums(tx, [albumId], [...own])
-    const fresh = new Set(added.map((row) => row.assetId))
-    return assetIds.map((id): BulkResult => {
-      if (!own.has(id)) return { id, success: false, error: 'no_permission' }
-      // `delete`: an id that is given twice is added once, and a duplicate the second time.
-      return fresh.delete(id) ? { id, success: true } : { id, success: false, error: 'duplicate' }
-    })
+    const allowed = await findAllowedAssets(tx, actor, assetIds, 'asset.share')
+    const added = await insertIntoAlbums(tx, [albumId], [...allowed])
+    return resultsOfAddition(assetIds, allowed, new Set(added.map((row) => row.assetId)))
   })
 }
 
-/** Adds the actor's own assets to several albums. `success` if anything was added anywhere. */
+/** The same for several albums. `success` if anything was added anywhere. */
 export async function addAssetsToAlbums(
   db: Database,
   actor: Actor,
@@ -45,26 +34,16 @@ export async function addAssetsToAlbums(
   assetIds: string[],
 ): Promise<{ success: boolean; error?: BulkResult['error'] }> {
   return db.transaction().execute(async (tx) => {
-    const albums = await tx
-      .selectFrom('album_user')
-      .select('album_id')
-      .where(sql<boolean>`album_id = any(${albumIds}::uuid[])`)
-      .where('user_id', '=', actor.userId)
-      .where('role', 'in', ['owner', 'editor'])
-      .execute()
-    const own = await findOwnAssets(tx, actor, assetIds)
-    if (albums.length === 0 || own.size === 0) return { success: false, error: 'no_permission' }
-    const added = await insertIntoAlbums(
-      tx,
-      albums.map((row) => row.album_id),
-      [...own],
-    )
+    const albums = await findAllowedAlbums(tx, actor, albumIds, 'albumAsset.create')
+    const allowed = await findAllowedAssets(tx, actor, assetIds, 'asset.share')
+    if (albums.length === 0 || allowed.size === 0) return { success: false, error: 'no_permission' }
+    const added = await insertIntoAlbums(tx, albums, [...allowed])
     return added.length > 0 ? { success: true } : { success: false, error: 'duplicate' }
   })
 }
 
 /**
- * Takes assets out of an album; the assets themselves stay. Its owner may take out any, an editor their own.
+ * Takes assets out of an album; the assets themselves stay. Its owner may take out any, an editor those that they may put into it.
  * One answer for each id, in the order given.
  * @throws AppError invalid without access to the album
  */
@@ -77,13 +56,12 @@ export async function removeAssetsFromAlbum(
   return db.transaction().execute(async (tx) => {
     const role = await requireAlbum(tx, actor, albumId, 'albumAsset.delete')
     await lockAlbums(tx, [albumId])
-    const { rows: members } = await sql<{ id: string; isRemovable: boolean }>`
-      select asset.id, (${role === 'owner'}::boolean or asset.owner_id = ${actor.userId}::uuid) as "isRemovable"
-      from album_asset join asset on asset.id = album_asset.asset_id
-      where album_asset.album_id = ${albumId}::uuid and album_asset.asset_id = any(${assetIds}::uuid[])`.execute(
-      tx,
-    )
-    const isRemovable = new Map(members.map((row) => [row.id, row.isRemovable]))
+    const { rows: inside } = await sql<{ id: string }>`
+      select asset_id as id from album_asset
+      where album_id = ${albumId}::uuid and asset_id = any(${assetIds}::uuid[])`.execute(tx)
+    const ids = inside.map((row) => row.id)
+    const allowed = role === 'owner' ? new Set(ids) : await findAllowedAssets(tx, actor, ids, 'asset.share')
+    const isRemovable = new Map(ids.map((id) => [id, allowed.has(id)]))
     const results = assetIds.map((id): BulkResult => {
       const may = isRemovable.get(id)
       if (may === undefined) return { id, success: false, error: 'not_found' }
@@ -105,17 +83,6 @@ export async function removeAssetsFromAlbum(
     }
     return results
   })
-}
-
-async function findOwnAssets(tx: Tx, actor: Actor, assetIds: string[]): Promise<Set<string>> {
-  const rows = await tx
-    .selectFrom('asset')
-    .select('id')
-    .where(sql<boolean>`id = any(${assetIds}::uuid[])`)
-    .where('owner_id', '=', actor.userId)
-    .where('visibility', '<>', 'locked')
-    .execute()
-  return new Set(rows.map((row) => row.id))
 }
 
 /** Every asset into every album. Answers the pairs that are new; what was deleted meanwhile is left out. */

@@ -4,6 +4,7 @@ import type { Queryable, Tx } from '../../database/connect.ts'
 import type { AlbumRole } from '../../database/schema.ts'
 import { wallClockAsUtc } from '../assets/asset-response.ts'
 import { describeUser, type UserView } from '../users/users.ts'
+import { HAS_DELETED_OWNER } from './album-access.ts'
 
 /**
  * Immich's `AlbumResponseDto`. What it counts and dates are the assets that are not in the trash and not
@@ -36,11 +37,6 @@ export type AlbumView = {
 
 /** What an album shows; the same everywhere, so that counts and contents agree. */
 export const SHOWN_IN_ALBUM = sql<boolean>`asset.deleted_at is null and asset.visibility in ('timeline', 'archive')`
-
-/** Of an `album`: nobody sees it until its owner is back. */
-export const HAS_DELETED_OWNER = sql<boolean>`exists (
-  select from album_user as holder join app_user as owner on owner.id = holder.user_id
-  where holder.album_id = album.id and holder.role = 'owner' and owner.deleted_at is not null)`
 
 /**
  * Gives albums without a cover their newest asset; like one that somebody chose, it stays until it is

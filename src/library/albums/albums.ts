@@ -3,10 +3,10 @@ import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { publish } from '../../database/events.ts'
 import type { AlbumRole } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
-import { type Actor, noAccess } from '../access.ts'
+import { type Actor, findAllowedAssets, noAccess } from '../access.ts'
 import { getPreferences } from '../users/preferences.ts'
-import { requireAlbum } from './album-access.ts'
-import { type AlbumView, chooseCovers, HAS_DELETED_OWNER, readAlbums, SHOWN_IN_ALBUM } from './album-view.ts'
+import { HAS_DELETED_OWNER, requireAlbum } from './album-access.ts'
+import { type AlbumView, chooseCovers, readAlbums, SHOWN_IN_ALBUM } from './album-view.ts'
 
 export type AlbumFilter = {
   id?: string | undefined
@@ -65,8 +65,8 @@ async function readOne(db: Database, actor: Actor, id: string): Promise<AlbumVie
 }
 
 /**
- * Creates an album. Of `assetIds`, those that are not the actor's own, or are deleted at this moment, are
- * left out, as Immich does, and so is the actor of the members.
+ * Creates an album. Of `assetIds`, those that are neither the actor's own nor a partner's, or are deleted at
+ * this moment, are left out, as Immich does, and so is the actor of the members.
  * @throws AppError invalid: a member who does not exist, or is to be another owner
  */
 export async function createAlbum(
@@ -93,12 +93,13 @@ export async function createAlbum(
         })),
       )
       .execute()
+    const allowed = await findAllowedAssets(tx, actor, wish.assetIds, 'asset.share')
     await sql`
       insert into album_asset (album_id, asset_id)
       select ${album.id}::uuid, id from (
-        select id from asset
-        where id = any(${wish.assetIds}::uuid[]) and owner_id = ${actor.userId}::uuid and visibility <> 'locked'
-        order by id for key share) as own`.execute(tx)
+        select id from asset where id = any(${[...allowed]}::uuid[]) order by id for key share) as allowed`.execute(
+      tx,
+    )
     await chooseCovers(tx, [album.id])
     await announceAlbum(tx, album.id)
     return album.id

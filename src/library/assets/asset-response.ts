@@ -3,6 +3,7 @@ import { type Selectable, sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
 import type { AssetType, Schema, Visibility } from '../../database/schema.ts'
 import type { Actor } from '../access.ts'
+import type { TagView } from './tag-view.ts'
 
 export type AssetRow = Selectable<Schema['asset']>
 export type ExifRow = Selectable<Schema['asset_exif']>
@@ -31,6 +32,9 @@ export type ExifResponse = {
   projectionType: string | null
   rating: number | null
 }
+
+/** Immich's `AssetStackResponseDto`: the stack that an asset is in, and how many of it can be seen. */
+export type AssetStack = { id: string; primaryAssetId: string; assetCount: number }
 
 export type AssetResponse = {
   id: string
@@ -69,9 +73,10 @@ export type AssetResponse = {
   processingError: string | null
   libraryId: null
   duplicateId: null
-  stack: null
+  /** Of one asset that is read by itself; otherwise null and none. */
+  stack: AssetStack | null
   people: never[]
-  tags: never[]
+  tags: TagView[]
   exifInfo?: ExifResponse
 }
 

@@ -2,6 +2,7 @@ import type { Tx } from '../../database/connect.ts'
 import type { AssetType, Visibility } from '../../database/schema.ts'
 import type { Actor } from '../access.ts'
 import { toWallClock } from '../wall-clock.ts'
+import { type MetadataItem, upsertMetadata } from './asset-metadata.ts'
 import { restoreFromTrash } from './trash.ts'
 
 /** What the sender says about a file. */
@@ -13,6 +14,8 @@ export type UploadFields = {
   /** As the client says; the file itself has the last word. */
   durationMs: number | null
   livePhotoVideoId: string | null
+  /** What the client keeps with it; absent: nothing. */
+  metadata?: MetadataItem[]
 }
 
 /** Another upload of the same bytes was faster; thrown so that ours leaves nothing behind. */
@@ -62,5 +65,9 @@ export async function insertAsset(
     .returning('id')
     .executeTakeFirst()
   if (!inserted) throw new SameBytesArrived()
+  await upsertMetadata(
+    tx,
+    (fields.metadata ?? []).map((item) => ({ ...item, assetId })),
+  )
   if (fields.livePhotoVideoId !== null) await restoreFromTrash(tx, actor, [fields.livePhotoVideoId])
 }

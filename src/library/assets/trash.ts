@@ -10,6 +10,7 @@ import { markForPurge } from '../../placement/lifecycle/purge.ts'
 import { advanceWhereDue, noteAdvanceDue } from '../../placement/locations/due-advance.ts'
 import type { Placement } from '../../placement/placement.ts'
 import { type Actor, requireAssets } from '../access.ts'
+import { leaveStacks } from './leave-stacks.ts'
 import { findPartsToTrash, lockWithMotionParts, showPartsLeftBy } from './motion-parts.ts'
 
 /** How long the trash keeps. */
@@ -176,6 +177,7 @@ async function purgeBatch(tx: Tx, assetIds: readonly string[], onlyWhere: OnlyWh
     .where(sql<boolean>`asset_id = any(${uuidArray(gone)}::uuid[])`)
     .execute()
   await showPartsLeftBy(tx, gone)
+  await leaveStacks(tx, gone)
   await sql`update asset set live_photo_video_id = null where live_photo_video_id = any(${uuidArray(gone)}::uuid[])`.execute(
     tx,
   )

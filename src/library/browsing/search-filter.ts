@@ -2,6 +2,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { AssetType, Visibility } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
+import { hasNoTag, hasTag } from '../tags/tag-filter.ts'
 import { parseChecksum } from '../uploads/checksums.ts'
 
 /** Texts of `asset_exif` that are searched by equality; null asks for assets that have none. */
@@ -37,31 +38,30 @@ export type SearchFilter = {
   trashedBefore?: Date | undefined
   rating?: number | null | undefined
   minFileSize?: number | undefined
-  /**
-   * Things this server has none of: people, tags, text in pictures, external libraries. Asking for one finds
-   * nothing.
-   */
-  personIds?: string[] | undefined
+  /** All of these tags, each or one below it; null: none at all. */
   tagIds?: string[] | null | undefined
+  /** Things this server has none of: people, text in pictures, external libraries. One finds nothing. */
+  personIds?: string[] | undefined
   ocr?: string | undefined
   libraryId?: string | null | undefined
 } & { [Name in (typeof EXIF_TEXTS)[number]]?: string | null | undefined }
 
 /**
  * The conditions on `asset` and, where the second value says so, `exif` (left-joined `asset_exif`). Access to
- * the albums is the caller's to check.
+ * the albums is the caller's to check. `partnerIds`: whose timeline is looked through as well.
  * @throws AppError invalid for a checksum that is none
  */
 export function searchConditions(
   filter: SearchFilter,
   viewerId: string,
+  partnerIds: readonly string[] = [],
 ): { where: RawBuilder<unknown>; usesExif: boolean } {
   const asset: RawBuilder<unknown>[] = [sql`asset.visibility <> 'locked'`]
   const exif: RawBuilder<unknown>[] = []
   const isMine = sql`asset.owner_id = ${viewerId}::uuid`
   const inAlbums = filter.albumIds?.length ? [...new Set(filter.albumIds)] : []
 
-  if (inAlbums.length === 0) asset.push(isMine)
+  if (inAlbums.length === 0) asset.push(isMineOrOf(viewerId, partnerIds))
   for (const albumId of inAlbums) {
     asset.push(sql`asset.id in (select asset_id from album_asset where album_id = ${albumId}::uuid)`)
   }
@@ -95,6 +95,8 @@ export function searchConditions(
       ),
     )
   }
+  if (filter.tagIds === null) asset.push(hasNoTag(viewerId))
+  for (const tagId of new Set(filter.tagIds ?? [])) asset.push(hasTag(viewerId, tagId))
   if (filter.minFileSize !== undefined) asset.push(sql`asset.file_size >= ${filter.minFileSize}::bigint`)
 
   const showsTrash =
@@ -116,16 +118,17 @@ export function searchConditions(
   }
   if (filter.description) exif.push(contains(sql`exif.description`, filter.description))
 
-  if (
-    filter.isOffline ||
-    filter.personIds?.length ||
-    filter.tagIds?.length ||
-    filter.ocr ||
-    filter.libraryId
-  ) {
+  if (filter.isOffline || filter.personIds?.length || filter.ocr || filter.libraryId) {
     asset.push(sql`false`)
   }
   return { where: sql.join([...asset, ...exif], sql` and `), usesExif: exif.length > 0 }
+}
+
+/** Of a partner only what their timeline shows. */
+function isMineOrOf(viewerId: string, partnerIds: readonly string[]): RawBuilder<unknown> {
+  if (partnerIds.length === 0) return sql`asset.owner_id = ${viewerId}::uuid`
+  return sql`asset.owner_id = any(${[viewerId, ...partnerIds]}::uuid[])
+    and (asset.owner_id = ${viewerId}::uuid or asset.visibility = 'timeline')`
 }
 
 function between(column: RawBuilder<unknown>, after?: Date, before?: Date): RawBuilder<unknown>[] {

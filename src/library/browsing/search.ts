@@ -2,7 +2,8 @@ import { type RawBuilder, type Selectable, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import type { Schema } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
-import { type Actor, noAccess } from '../access.ts'
+import { type Actor, findPartners, noAccess } from '../access.ts'
+import { findAllowedAlbums } from '../albums/album-access.ts'
 import { type AssetResponse, assetRowResponses } from '../assets/asset-response.ts'
 import { type SearchFilter, searchConditions } from './search-filter.ts'
 
@@ -60,7 +61,7 @@ export async function searchAssets(
   await requireAlbums(db, actor, filter)
   const { order, size } = paging
   const { key, type } = SORT_KEYS[order.field]
-  const { where, usesExif } = searchConditions(filter, actor.userId)
+  const { where, usesExif } = await conditionsFor(db, actor, filter)
   const direction = sql.raw(order.direction)
   const after = paging.cursor === undefined ? null : readCursor(paging.cursor, order)
   const start = after
@@ -95,7 +96,7 @@ export async function searchRandomAssets(
   options: { size: number; withExif?: boolean | undefined },
 ): Promise<AssetResponse[]> {
   await requireAlbums(db, actor, filter)
-  const { where, usesExif } = searchConditions(filter, actor.userId)
+  const { where, usesExif } = await conditionsFor(db, actor, filter)
   const { rows } = await sql<AssetRow>`
     select asset.* from asset
     join (select asset.id, random() as chance from asset ${joinExif(usesExif)} where ${where}
@@ -107,7 +108,7 @@ export async function searchRandomAssets(
 /** How many assets match. @throws AppError invalid without access to an album */
 export async function countAssets(db: Database, actor: Actor, filter: SearchFilter): Promise<number> {
   await requireAlbums(db, actor, filter)
-  const { where, usesExif } = searchConditions(filter, actor.userId)
+  const { where, usesExif } = await conditionsFor(db, actor, filter)
   const { rows } = await sql<{ total: number }>`
     select count(*) as total from asset ${joinExif(usesExif)} where ${where}`.execute(db)
   return rows[0]!.total
@@ -144,7 +145,7 @@ export async function searchSuggestions(
 ): Promise<(string | null)[]> {
   const { type, includeNull, ...filter } = wish
   const column = sql.ref(`exif.${SUGGESTED_COLUMNS[type]}`)
-  const { where } = searchConditions(filter, actor.userId)
+  const { where } = await conditionsFor(db, actor, filter)
   const { rows } = await sql<{ value: string | null }>`
     select value from (
       select distinct nullif(${column}, '') as value from asset ${joinExif(true)} where ${where}
@@ -164,13 +165,13 @@ async function requireAlbums(db: Database, actor: Actor, filter: SearchFilter): 
   }
   const ids = [...new Set(filter.albumIds ?? [])]
   if (ids.length === 0) return
-  const readable = await db
-    .selectFrom('album_user')
-    .select('album_id')
-    .where('user_id', '=', actor.userId)
-    .where(sql<boolean>`album_id = any(${ids}::uuid[])`)
-    .execute()
+  const readable = await findAllowedAlbums(db, actor, ids, 'album.read')
   if (readable.length !== ids.length) throw noAccess('album.read')
+}
+
+/** In the actor's own, and in the timelines of those partners who are in theirs. */
+async function conditionsFor(db: Database, actor: Actor, filter: SearchFilter) {
+  return searchConditions(filter, actor.userId, await findPartners(db, actor, { inTimeline: true }))
 }
 
 function writeCursor(order: SearchOrder, last: Found): string {

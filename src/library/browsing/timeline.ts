@@ -4,28 +4,8 @@
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
-import type { Visibility } from '../../database/schema.ts'
-import { AppError } from '../../errors.ts'
-import { type Actor, noAccess } from '../access.ts'
-import { requireAlbum } from '../albums/album-access.ts'
-
-export type TimelineQuery = {
-  /** Absent: the actor's own, or, with an album, everybody's. */
-  userId?: string | undefined
-  albumId?: string | undefined
-  /** People and tags are not there yet: asking for one finds nothing. */
-  personId?: string | undefined
-  tagId?: string | undefined
-  /** Absent: what the timeline and the archive show. */
-  visibility?: Visibility | undefined
-  isFavorite?: boolean | undefined
-  isTrashed?: boolean | undefined
-  order?: 'asc' | 'desc' | undefined
-  /** Months of when it was taken (the default) or of when it was added (UTC). */
-  orderBy?: 'takenAt' | 'createdAt' | undefined
-  /** Degrees; a west greater than east spans the date line. */
-  box?: { west: number; south: number; east: number; north: number } | undefined
-}
+import type { Actor } from '../access.ts'
+import { selectAssets, type TimelineQuery } from './timeline-scope.ts'
 
 export type TimelineBucket = {
   /** The first day of the month, `YYYY-MM-01`. */
@@ -76,6 +56,7 @@ export async function timelineBucketJson(
   const coordinates = query.withCoordinates
     ? sql`, 'latitude', coalesce(json_agg(latitude), '[]'), 'longitude', coalesce(json_agg(longitude), '[]')`
     : sql``
+  const stacks = query.withStacked ? sql`, 'stack', coalesce(json_agg(stack), '[]')` : sql``
   const { rows } = await sql<{ body: string }>`
     select json_build_object(
       'id', coalesce(json_agg(id), '[]'),
@@ -95,7 +76,7 @@ export async function timelineBucketJson(
       'livePhotoVideoId', coalesce(json_agg(live_photo_video_id), '[]'),
       'city', coalesce(json_agg(city), '[]'),
       'country', coalesce(json_agg(country), '[]')
-      ${coordinates}
+      ${coordinates} ${stacks}
     )::text as body
     from (
       select asset.id, asset.owner_id, coalesce(asset.width::real / asset.height, 1) as ratio,
@@ -106,7 +87,7 @@ export async function timelineBucketJson(
         (extract(epoch from asset.local_date_time - asset.file_created_at at time zone 'UTC') / 3600)::real
           as local_offset_hours,
         asset.duration_ms, asset.processing = 'pending' as is_pending, exif.projection_type, asset.live_photo_video_id, exif.city, exif.country,
-        exif.latitude, exif.longitude
+        exif.latitude, exif.longitude ${query.withStacked ? sql`, ${stackOf()} as stack` : sql``}
       from ${from} left join asset_exif exif on exif.asset_id = asset.id
       where ${where} and ${clock} >= ${start}::timestamp and ${clock} < ${start}::timestamp + interval '1 month'
       order by ${clock} ${direction}, asset.id ${direction}
@@ -125,45 +106,11 @@ function isoOf(instant: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`to_char(${instant} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 }
 
-/** `from` and `where` for the assets that the query names, after checking that the actor may see them. */
-async function selectAssets(
-  db: Database,
-  actor: Actor,
-  query: TimelineQuery,
-): Promise<{ from: RawBuilder<unknown>; where: RawBuilder<unknown> }> {
-  if (query.userId !== undefined && query.userId !== actor.userId) throw noAccess('timeline.read')
-  if (query.visibility === 'locked') {
-    // The locked folder opens with a PIN code, and there is no way to enter one yet.
-    throw new AppError('unauthenticated', 'Elevated permission is required')
-  }
-  if (query.albumId !== undefined) await requireAlbum(db, actor, query.albumId, 'album.read')
-
-  const isOwnOnly = query.albumId === undefined || query.userId !== undefined || query.isTrashed
-  const conditions: RawBuilder<unknown>[] = [
-    query.isTrashed ? sql`asset.deleted_at is not null` : sql`asset.deleted_at is null`,
-    query.visibility
-      ? sql`asset.visibility = ${query.visibility}`
-      : sql`asset.visibility in ('timeline', 'archive')`,
-  ]
-  if (isOwnOnly) conditions.push(sql`asset.owner_id = ${actor.userId}::uuid`)
-  if (query.albumId !== undefined) conditions.push(sql`album_asset.album_id = ${query.albumId}::uuid`)
-  if (query.isFavorite !== undefined) {
-    conditions.push(
-      sql`(asset.is_favorite and asset.owner_id = ${actor.userId}::uuid) = ${query.isFavorite}::boolean`,
-    )
-  }
-  if (query.box) conditions.push(insideBox(query.box))
-  if (query.personId !== undefined || query.tagId !== undefined) conditions.push(sql`false`)
-
-  const from = query.albumId ? sql`album_asset join asset on asset.id = album_asset.asset_id` : sql`asset`
-  return { from, where: sql.join(conditions, sql` and `) }
-}
-
-function insideBox(box: { west: number; south: number; east: number; north: number }): RawBuilder<unknown> {
-  const longitude =
-    box.west <= box.east
-      ? sql`longitude between ${box.west} and ${box.east}`
-      : sql`(longitude >= ${box.west} or longitude <= ${box.east})`
-  return sql`asset.id in (
-    select asset_id from asset_exif where latitude between ${box.south} and ${box.north} and ${longitude})`
+/** `[id, "how many"]` of the stack that an asset stands for, as Immich's clients read it; null: of none. */
+function stackOf(): RawBuilder<unknown> {
+  return sql`(select json_build_array(stack.id, count(*)::text)
+    from stack join asset member on member.stack_id = stack.id
+    where stack.id = asset.stack_id and stack.primary_asset_id = asset.id
+      and member.deleted_at is null and member.visibility = 'timeline'
+    group by stack.id)`
 }

@@ -99,6 +99,7 @@ async function chooseFiles(db: Database, actor: Actor, wish: DownloadWish): Prom
       .innerJoin('album_asset', 'album_asset.asset_id', 'asset.id')
       .where('album_asset.album_id', '=', wish.albumId)
       .where('asset.deleted_at', 'is', null)
+      .where('asset.visibility', '!=', 'locked')
   } else if (wish.userId) {
     if (wish.userId !== actor.userId) throw noAccess('timeline.download')
     query = query

@@ -70,7 +70,7 @@ export async function getPreferences(db: Database, userId: string): Promise<Pref
   return merge(DEFAULTS, row.preferences)
 }
 
-/** Merges the change into what is stored (only what differs from nothing is stored) and returns the whole. */
+/** Merges the change into what is stored, which is only what differs from the defaults; returns the whole. */
 export async function updatePreferences(
   db: Database,
   userId: string,
@@ -84,17 +84,17 @@ export async function updatePreferences(
       .where('id', '=', userId)
       .forUpdate()
       .executeTakeFirstOrThrow()
-    const stored = merge(row.preferences, sections)
+    const whole = merge(merge(DEFAULTS, row.preferences), sections)
     await tx
       .updateTable('app_user')
       .set({
-        preferences: JSON.stringify(stored),
+        preferences: JSON.stringify(differenceFrom(DEFAULTS, whole)),
         ...(avatar?.color && { avatar_color: avatar.color }),
         updated_at: sql`now()`,
       })
       .where('id', '=', userId)
       .execute()
-    return merge(DEFAULTS, stored)
+    return whole
   })
 }
 
@@ -106,6 +106,20 @@ function merge<Base extends object>(base: Base, change: object): Base {
     result[name] = isObject(value) ? merge(isObject(result[name]) ? result[name] : {}, value) : value
   }
   return result as Base
+}
+
+/** What of `whole` is not as in `base`, section by section. */
+function differenceFrom(base: object, whole: object): Record<string, unknown> {
+  const others = base as Record<string, unknown>
+  const difference: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(whole)) {
+    const other = others[name]
+    if (isObject(value) && isObject(other)) {
+      const part = differenceFrom(other, value)
+      if (Object.keys(part).length > 0) difference[name] = part
+    } else if (value !== other) difference[name] = value
+  }
+  return difference
 }
 
 function isObject(value: unknown): value is object {

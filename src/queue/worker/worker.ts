@@ -145,6 +145,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         'check-backups',
         'check-alerts',
         'write-catalogue',
+        'make-memories',
       ],
       2,
     ),

@@ -10,9 +10,14 @@ import Fastify from 'fastify'
 import { addAuthentication } from '../../../src/http/access/authenticate.ts'
 import { addBodies } from '../../../src/http/bodies/add-bodies.ts'
 import { toErrorResponse } from '../../../src/http/error-response.ts'
+import { registerActivityRoutes } from '../../../src/http/routes/albums/activities.ts'
 import { registerAlbumContentRoutes } from '../../../src/http/routes/albums/album-contents.ts'
 import { registerAlbumRoutes } from '../../../src/http/routes/albums/albums.ts'
+import { registerAssetMetadataRoutes } from '../../../src/http/routes/assets/asset-metadata.ts'
+import { registerMemoryRoutes } from '../../../src/http/routes/assets/memories.ts'
 import { registerSearchRoutes } from '../../../src/http/routes/assets/search.ts'
+import { registerStackRoutes } from '../../../src/http/routes/assets/stacks.ts'
+import { registerTagRoutes } from '../../../src/http/routes/assets/tags.ts'
 import { registerTimelineRoutes } from '../../../src/http/routes/assets/timeline.ts'
 import { registerEmptyReadRoutes } from '../../../src/http/routes/server/empty-reads.ts'
 import { registerNotificationRoutes } from '../../../src/http/routes/server/notifications.ts'
@@ -20,6 +25,7 @@ import { registerServerRoutes } from '../../../src/http/routes/server/server.ts'
 import { registerAdminUserRoutes } from '../../../src/http/routes/users/admin-users.ts'
 import { registerApiKeyRoutes } from '../../../src/http/routes/users/api-keys.ts'
 import { registerAuthRoutes } from '../../../src/http/routes/users/auth.ts'
+import { registerPartnerRoutes } from '../../../src/http/routes/users/partners.ts'
 import { registerSessionRoutes } from '../../../src/http/routes/users/sessions.ts'
 import { registerSyncRoutes } from '../../../src/http/routes/users/sync.ts'
 import { registerUserRoutes } from '../../../src/http/routes/users/users.ts'
@@ -88,6 +94,12 @@ export async function startApi(
     registerApiKeyRoutes,
     registerAuthRoutes,
     registerEmptyReadRoutes,
+    registerPartnerRoutes,
+    registerActivityRoutes,
+    registerAssetMetadataRoutes,
+    registerMemoryRoutes,
+    registerStackRoutes,
+    registerTagRoutes,
     registerSearchRoutes,
     registerServerRoutes,
     registerNotificationRoutes,

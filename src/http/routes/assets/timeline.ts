@@ -17,7 +17,6 @@ const box = z.string().transform((value, context) => {
   return { west: west!, south: south!, east: east!, north: north! }
 })
 
-// `withPartners` and `withStacked` are taken and change nothing: there are neither partners nor stacks yet.
 const bucketsQuery = z
   .object({
     userId: uuid.optional(),
@@ -27,6 +26,8 @@ const bucketsQuery = z
     visibility: z.enum(['timeline', 'archive', 'hidden', 'locked']).optional(),
     isFavorite: booleanText.optional(),
     isTrashed: booleanText.optional(),
+    withPartners: booleanText.optional(),
+    withStacked: booleanText.optional(),
     order: z.enum(['asc', 'desc']).optional(),
     orderBy: z.enum(['takenAt', 'createdAt']).optional(),
     bbox: box.optional(),

@@ -9,6 +9,7 @@ import { FILE_LISTS } from '../../bodies/limits.ts'
 import { cleanFileName, receiveForm } from '../../bodies/receive-form.ts'
 import type { HttpParts } from '../../parts.ts'
 import { booleanText, fileTime, list, parse, uuid } from '../../validate.ts'
+import { metadataItems } from './metadata-items.ts'
 
 const uploadFields = z.object({
   fileCreatedAt: fileTime,
@@ -24,6 +25,18 @@ const uploadFields = z.object({
     .optional(),
   livePhotoVideoId: z.union([z.literal('').transform(() => null), uuid]).optional(),
   filename: z.string().optional(),
+  metadata: z
+    .string()
+    .transform((json, context): unknown => {
+      try {
+        return JSON.parse(json)
+      } catch {
+        context.addIssue({ code: 'custom', message: 'It is no JSON; give a list of {key, value}' })
+        return z.NEVER
+      }
+    })
+    .pipe(metadataItems)
+    .optional(),
 })
 
 const bulkCheck = z.object({
@@ -83,6 +96,7 @@ function incomingUpload(request: FastifyRequest): IncomingUpload {
         visibility: parsed.visibility ?? 'timeline',
         durationMs: parsed.duration ?? null,
         livePhotoVideoId: parsed.livePhotoVideoId ?? null,
+        metadata: parsed.metadata ?? [],
       }
     },
   }

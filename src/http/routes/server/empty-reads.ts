@@ -1,30 +1,23 @@
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
 import type { Database } from '../../../database/connect.ts'
 import { requireAssets } from '../../../library/access.ts'
 import { requireAlbum } from '../../../library/albums/album-access.ts'
 import { actorOf } from '../../access/authenticate.ts'
-import { idParams, parse, uuid } from '../../validate.ts'
+import { idParams, parse } from '../../validate.ts'
 
 /**
  * Immich's clients make these reads even if the server lacks the feature. They are answered with the truth:
- * there are no memories, people, tags and so on here. Their writes do not exist and are 404, so that nothing
+ * there are no people, shared links and so on here. Their writes do not exist and are 404, so that nothing
  * claims to have been done.
  */
 const EMPTY_LISTS: { url: string; permission: string }[] = [
-  { url: '/api/memories', permission: 'memory.read' },
-  { url: '/api/tags', permission: 'tag.read' },
-  { url: '/api/partners', permission: 'partner.read' },
   { url: '/api/shared-links', permission: 'sharedLink.read' },
-  { url: '/api/stacks', permission: 'stack.read' },
   { url: '/api/map/markers', permission: 'map.read' },
   { url: '/api/search/explore', permission: 'asset.read' },
   { url: '/api/search/cities', permission: 'asset.read' },
   { url: '/api/search/places', permission: 'asset.read' },
   { url: '/api/search/person', permission: 'person.read' },
 ]
-
-const activityQuery = z.object({ albumId: uuid, assetId: uuid.optional() })
 
 export function registerEmptyReadRoutes(app: FastifyInstance, { db }: { db: Database }): void {
   const may = (permission: string) => ({ config: { access: { who: 'user' as const, permission } } })
@@ -37,7 +30,6 @@ export function registerEmptyReadRoutes(app: FastifyInstance, { db }: { db: Data
     hidden: 0,
     hasNextPage: false,
   }))
-  app.get('/api/memories/statistics', may('memory.statistics'), async () => ({ total: 0 }))
 
   // Those that belong to something the actor must be able to see.
   app.get('/api/faces', may('face.read'), async (request) => {
@@ -51,13 +43,5 @@ export function registerEmptyReadRoutes(app: FastifyInstance, { db }: { db: Data
   app.get('/api/albums/:id/map-markers', may('album.read'), async (request) => {
     await requireAlbum(db, actorOf(request), parse(idParams, request.params).id, 'album.read')
     return []
-  })
-  app.get('/api/activities', may('activity.read'), async (request) => {
-    await requireAlbum(db, actorOf(request), parse(activityQuery, request.query).albumId, 'album.read')
-    return []
-  })
-  app.get('/api/activities/statistics', may('activity.statistics'), async (request) => {
-    await requireAlbum(db, actorOf(request), parse(activityQuery, request.query).albumId, 'album.read')
-    return { comments: 0, likes: 0 }
   })
 }
