@@ -44,7 +44,10 @@ export async function benchSync(): Promise<BenchRow[]> {
   const rate = (costs: readonly { seconds: number }[]) => count / median(costs.map(({ seconds }) => seconds))
   const first = await read(server, TYPES)
   await acknowledge(server, first)
-  const nothing = await timesOf(async () => ensure((await read(server, TYPES)).lines === 1, 'an empty sync'))
+  const nothing = await timesOf(async () => {
+    ensure((await read(server, TYPES)).lines === 1, 'an empty sync')
+    return undefined
+  })
   const changed = await timesOf(async () => {
     await server.database.query(
       `update asset set is_favorite = not is_favorite where id in (select id from asset order by id limit ${CHANGES})`,
@@ -171,7 +174,7 @@ async function timed(work: () => Promise<unknown>): Promise<{ seconds: number }>
 }
 
 /** Milliseconds of each round: what `work` says, or how long it took. */
-async function timesOf(work: () => Promise<number | void>): Promise<number[]> {
+async function timesOf(work: () => Promise<number | undefined>): Promise<number[]> {
   const times: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
     const beganAt = performance.now()
