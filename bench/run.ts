@@ -22,6 +22,7 @@ const BENCHMARKS: Record<string, () => Promise<BenchRow[]>> = {
   processing: async () => (await import('./processing.ts')).benchProcessing(),
   start: async () => (await import('./start.ts')).benchStart(),
   idle: async () => (await import('./start.ts')).benchIdle(),
+  sync: async () => (await import('./sync.ts')).benchSync(),
   page: async () => (await import('./page.ts')).benchPage(),
   large: async () => (await import('./large.ts')).benchLarge(),
 }

@@ -32,7 +32,10 @@ function replacedAssets(sync: Sync): Part {
     begun === undefined
       ? 'true'
       : `mine.create_id ${begun.extra === 'complete' ? '>' : '>='} ${uuidSql(begun.id)}`
-  const since = created === undefined ? 'sync_floor(0)' : `case when ${joined} then sync_floor(0) else ${uuidSql(created.id)} end`
+  const since =
+    created === undefined
+      ? 'sync_floor(0)'
+      : `case when ${joined} then sync_floor(0) else ${uuidSql(created.id)} end`
   const line = lineSql('PartnerAssetDeleteV1', [['assetId', 'uuid', 'replaced.id']], 'replaced.id', ACK)
   return {
     select: `select ${line} from (

@@ -111,7 +111,10 @@ test('assets in albums and what is said of them, in the sync stream', async (t) 
       else await server.pool.query("update asset_exif set city = 'Wien' where asset_id = $1", [id])
       const { lines, told } = await summary(me, S)
       assert.deepEqual(told, [`${update} ${id}`])
-      assert.equal(lines[0]!.data.originalFileName ?? lines[0]!.data.city, S === 'AlbumAssetsV2' ? 'new.jpg' : 'Wien')
+      assert.equal(
+        lines[0]!.data.originalFileName ?? lines[0]!.data.city,
+        S === 'AlbumAssetsV2' ? 'new.jpg' : 'Wien',
+      )
       await ackAndExpectNothing(me, lines, S)
     })
   }
@@ -121,7 +124,10 @@ test('assets in albums and what is said of them, in the sync stream', async (t) 
     const id = await asset(b, { is_favorite: true })
     await share(b, await album(b, [id]), me, 'viewer')
     const lines = await sync(me, 'AlbumAssetsV2')
-    assert.deepEqual([typesOf(lines), lines[1]!.data.isFavorite], [['SyncAckV1', 'AlbumAssetCreateV2'], false])
+    assert.deepEqual(
+      [typesOf(lines), lines[1]!.data.isFavorite],
+      [['SyncAckV1', 'AlbumAssetCreateV2'], false],
+    )
   })
 
   await t.test('116. the own favorite is one in an album of others', async () => {
@@ -133,7 +139,10 @@ test('assets in albums and what is said of them, in the sync stream', async (t) 
     await world.setRole(b, albumId, me, 'viewer')
     await updateAsset(me, id, { isFavorite: true })
     const lines = await sync(me, 'AlbumAssetsV2')
-    assert.deepEqual(lines.map(({ data }) => data.isFavorite), [undefined, true])
+    assert.deepEqual(
+      lines.map(({ data }) => data.isFavorite),
+      [undefined, true],
+    )
   })
 
   await t.test('123. metadata that is written later comes as a change', async () => {

@@ -41,7 +41,9 @@ export async function startAlbumWorld(t: TestContext) {
     async summary(user: User, ...types: string[]): Promise<{ lines: Line[]; told: string[] }> {
       const lines = await sync(user, ...types)
       const told = lines.map(({ type, data, ack }) =>
-        type === 'SyncAckV1' ? `${type} ${ack.split('|')[0]}` : `${type} ${data.assetId ?? data.userId ?? data.id ?? data.albumId}`,
+        type === 'SyncAckV1'
+          ? `${type} ${ack.split('|')[0]}`
+          : `${type} ${data.assetId ?? data.userId ?? data.id ?? data.albumId}`,
       )
       return { lines, told }
     },

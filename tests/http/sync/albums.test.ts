@@ -54,7 +54,10 @@ test('albums in the sync stream', async (t) => {
       const id = await album(other)
       await share(other, id, me)
       const lines = await sync(me, types)
-      assert.deepEqual(lines.map(({ data }) => data.id), [id])
+      assert.deepEqual(
+        lines.map(({ data }) => data.id),
+        [id],
+      )
       await ackAndExpectNothing(me, lines, types)
     })
 
@@ -65,7 +68,10 @@ test('albums in the sync stream', async (t) => {
       await ackAll(me, await sync(me, types))
       await share(other, older, me)
       const lines = await sync(me, types)
-      assert.deepEqual(lines.map(({ data }) => data.id), [older])
+      assert.deepEqual(
+        lines.map(({ data }) => data.id),
+        [older],
+      )
       await ackAndExpectNothing(me, lines, types)
     })
 
@@ -127,7 +133,10 @@ test('members of albums in the sync stream', async (t) => {
     await ackAndExpectNothing(me, lines, S)
     await unshare(me, albumId, b)
     lines = await sync(me, S)
-    assert.deepEqual([typesOf(lines), dataOf(lines)], [['AlbumUserDeleteV1'], [{ albumId, userId: b.userId }]])
+    assert.deepEqual(
+      [typesOf(lines), dataOf(lines)],
+      [['AlbumUserDeleteV1'], [{ albumId, userId: b.userId }]],
+    )
     await ackAndExpectNothing(me, lines, S)
   })
 

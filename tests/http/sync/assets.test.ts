@@ -85,7 +85,17 @@ test("the user's own assets, in the sync stream", async (t) => {
     const lines = await sync(me, 'AssetExifsV1')
     const none = [
       ...['exifImageWidth', 'exifImageHeight', 'orientation', 'dateTimeOriginal', 'modifyDate', 'timeZone'],
-      ...['latitude', 'longitude', 'projectionType', 'city', 'state', 'country', 'model', 'lensModel', 'fNumber'],
+      ...[
+        'latitude',
+        'longitude',
+        'projectionType',
+        'city',
+        'state',
+        'country',
+        'model',
+        'lensModel',
+        'fNumber',
+      ],
       ...['focalLength', 'iso', 'exposureTime', 'profileDescription', 'rating', 'fps'],
     ]
     assert.deepEqual(dataOf(lines), [
@@ -116,10 +126,13 @@ test("the user's own assets, in the sync stream", async (t) => {
     await remove(me, [first])
     const second = await addAsset(server.db, me.userId, { checksum })
     const lines = await sync(me, 'AssetsV2')
-    assert.deepEqual([typesOf(lines), lines.map(({ data }) => data.assetId ?? data.id)], [
-      ['AssetDeleteV1', 'AssetV2'],
-      [first, second],
-    ])
+    assert.deepEqual(
+      [typesOf(lines), lines.map(({ data }) => data.assetId ?? data.id)],
+      [
+        ['AssetDeleteV1', 'AssetV2'],
+        [first, second],
+      ],
+    )
     await ackAndExpectNothing(me, lines, 'AssetsV2')
   })
 
@@ -162,12 +175,18 @@ test("the user's own assets, in the sync stream", async (t) => {
     await server.pool.query('update asset set is_favorite = true where id = $1', [other])
     // Seen at once, and acknowledged below what the other transaction has not committed.
     let lines = await sync(me, 'AssetsV2')
-    assert.deepEqual(lines.map(({ data }) => data.id), [other])
+    assert.deepEqual(
+      lines.map(({ data }) => data.id),
+      [other],
+    )
     await ackAll(me, lines)
     await client.query('commit')
     client.release()
     lines = await sync(me, 'AssetsV2')
-    assert.deepEqual(lines.map(({ data }) => data.id), [late, other])
+    assert.deepEqual(
+      lines.map(({ data }) => data.id),
+      [late, other],
+    )
     await ackAndExpectNothing(me, lines, 'AssetsV2')
   })
 
@@ -181,7 +200,10 @@ test("the user's own assets, in the sync stream", async (t) => {
     await ackAll(me, await sync(me, 'AssetsV2'))
     await server.pool.query('update asset set is_favorite = false where id = $1', [id])
     const lines = await sync(me, 'AssetsV2')
-    assert.deepEqual(lines.map(({ data }) => data.isFavorite), [false])
+    assert.deepEqual(
+      lines.map(({ data }) => data.isFavorite),
+      [false],
+    )
     await ackAndExpectNothing(me, lines, 'AssetsV2')
   })
 })

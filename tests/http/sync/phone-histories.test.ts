@@ -39,6 +39,10 @@ test('a phone that has synced shows what the API shows', async (t) => {
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }), (steps) =>
       runHistory({ server, urls }, steps, assertPhoneShowsApi),
     ),
-    { numRuns: HISTORIES, ...(SEED !== undefined && { seed: Number(SEED) }), endOnFailure: SEED === undefined },
+    {
+      numRuns: HISTORIES,
+      ...(SEED !== undefined && { seed: Number(SEED) }),
+      endOnFailure: SEED === undefined,
+    },
   )
 })

@@ -4,7 +4,16 @@ import { gunzipSync } from 'node:zlib'
 import { SyncEntityType, SyncRequestType } from '@immich/sdk'
 import { DEPRECATED_TYPES, LINE_TYPES, REQUEST_TYPES } from '../../../src/library/sync/names.ts'
 import { startTestServer } from '../../support/server.ts'
-import { ackAll, ackAndExpectNothing, acknowledge, parseLines, post, readStream, sync, typesOf } from '../../support/sync/sync-client.ts'
+import {
+  ackAll,
+  ackAndExpectNothing,
+  acknowledge,
+  parseLines,
+  post,
+  readStream,
+  sync,
+  typesOf,
+} from '../../support/sync/sync-client.ts'
 import { addAsset } from '../routes/asset-rows.ts'
 
 const RESET_LINE = [{ type: 'SyncResetV1', data: {}, ack: 'SyncResetV1|reset' }]
@@ -79,7 +88,10 @@ test('the protocol of the sync stream', async (t) => {
     const user = await newUser()
     await addAsset(server.db, user.userId)
     await flag(user, true)
-    assert.deepEqual(typesOf(await readStream(user, ['AssetsV2'], { reset: true })), ['AssetV2', 'SyncCompleteV1'])
+    assert.deepEqual(typesOf(await readStream(user, ['AssetsV2'], { reset: true })), [
+      'AssetV2',
+      'SyncCompleteV1',
+    ])
   })
 
   await t.test('10. an acknowledged reset sends everything again', async () => {
@@ -99,7 +111,15 @@ test('the protocol of the sync stream', async (t) => {
     assert.deepEqual(await sync(user), [])
     assert.equal((await sync(user, 'AssetsV2', 'AssetsV2')).length, 1)
     // What this server does not have.
-    const empty = ['PartnersV1', 'StacksV1', 'PartnerAssetsV2', 'MemoriesV1', 'PeopleV1', 'AssetFacesV2', 'AssetOcrV1']
+    const empty = [
+      'PartnersV1',
+      'StacksV1',
+      'PartnerAssetsV2',
+      'MemoriesV1',
+      'PeopleV1',
+      'AssetFacesV2',
+      'AssetOcrV1',
+    ]
     assert.deepEqual(await sync(user, ...empty), [])
   })
 
@@ -156,7 +176,11 @@ test('the protocol of the sync stream', async (t) => {
     const withKey = async (permissions: string[]) => {
       const { secret } = (await (await post(user, '/api-keys', { permissions })).json()) as { secret: string }
       const headers = { 'content-type': 'application/json', 'x-api-key': secret }
-      const response = await fetch(`${server.url}/api/sync/stream`, { method: 'POST', headers, body: '{"types":[]}' })
+      const response = await fetch(`${server.url}/api/sync/stream`, {
+        method: 'POST',
+        headers,
+        body: '{"types":[]}',
+      })
       return [response.status, ((await response.json()) as { message: string }).message]
     }
     assert.deepEqual(await withKey(['asset.read']), [403, 'Missing required permission: sync.stream'])
@@ -213,7 +237,10 @@ test('the protocol of the sync stream', async (t) => {
         signal: gone.signal,
       })
     const streams = [await open(), await open(), await open()]
-    assert.deepEqual(streams.map(({ status }) => status), [200, 200, 200])
+    assert.deepEqual(
+      streams.map(({ status }) => status),
+      [200, 200, 200],
+    )
     const refused = await open()
     assert.equal(refused.status, 503)
     assert.ok(refused.headers.get('retry-after'))

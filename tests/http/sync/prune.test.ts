@@ -32,7 +32,9 @@ test('removals are forgotten after 31 days, and who has not heard of them starts
   )
   await acknowledge(me, [`SyncCompleteV1|${rows[0]!.id}`])
   assert.equal((await sync(me, 'AssetsV2')).length, 2)
-  await pool.query("update sync_state set pruned_until = sync_floor((extract(epoch from now() - interval '1 day') * 1e6)::bigint)")
+  await pool.query(
+    "update sync_state set pruned_until = sync_floor((extract(epoch from now() - interval '1 day') * 1e6)::bigint)",
+  )
   assert.deepEqual(await readStream(me, ['AssetsV2']), [
     { type: 'SyncResetV1', data: {}, ack: 'SyncResetV1|reset' },
   ])
@@ -45,7 +47,10 @@ test('a device that was never in step counts from its first acknowledgement', as
   await ackAll(me, await sync(me, 'AssetsV2'))
   assert.deepEqual(await sync(me, 'AssetsV2'), [])
   await server.pool.query('update sync_state set pruned_until = sync_id()')
-  assert.deepEqual((await readStream(me, ['AssetsV2'])).map(({ type }) => type), ['SyncResetV1'])
+  assert.deepEqual(
+    (await readStream(me, ['AssetsV2'])).map(({ type }) => type),
+    ['SyncResetV1'],
+  )
   await acknowledge(me, ['SyncResetV1|reset'])
   assert.equal((await sync(me, 'AssetsV2')).length, 1)
 })

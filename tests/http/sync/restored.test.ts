@@ -34,7 +34,11 @@ test('after a restore a phone starts anew, and has what the database has', async
   const late = await addAsset(server.db, me.userId)
   await server.pool.query('delete from asset where id = $1', [deletedLater])
   await phone.sync(me)
-  const ids = () => phone.rows<{ id: string }>('select id from remote_asset').map(({ id }) => id).toSorted()
+  const ids = () =>
+    phone
+      .rows<{ id: string }>('select id from remote_asset')
+      .map(({ id }) => id)
+      .toSorted()
   assert.deepEqual(ids(), [kept, late].toSorted())
 
   const restored = await emptyDatabase(t)
@@ -60,7 +64,10 @@ test('after a restore a phone starts anew, and has what the database has', async
   assert.deepEqual(ids(), [kept, deletedLater].toSorted())
   await restored.pool.query('update asset set is_favorite = false where id = $1', [kept])
   await phone.sync({ call })
-  assert.deepEqual({ ...phone.rows(`select isFavorite from remote_asset where id = '${kept}'`)[0]! }, { isFavorite: 0 })
+  assert.deepEqual(
+    { ...phone.rows(`select isFavorite from remote_asset where id = '${kept}'`)[0]! },
+    { isFavorite: 0 },
+  )
   assert.equal((await phone.sync({ call })).length, 1, 'and then there is nothing more')
 })
 

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Client } from '../../support/client.ts'
 import { startTestServer } from '../../support/server.ts'
-import { ackAll, ackAndExpectNothing, dataOf, type Line, post, sync, typesOf } from '../../support/sync/sync-client.ts'
+import {
+  ackAll,
+  ackAndExpectNothing,
+  dataOf,
+  type Line,
+  post,
+  sync,
+  typesOf,
+} from '../../support/sync/sync-client.ts'
 import { addAsset } from '../routes/asset-rows.ts'
 
 test('users and what is theirs, in the sync stream', async (t) => {
@@ -48,7 +56,10 @@ test('users and what is theirs, in the sync stream', async (t) => {
     await ackAll(me, await sync(me, 'AuthUsersV1'))
     await server.pool.query('update app_user set is_admin = true where id = $1', [me.userId])
     const lines = await sync(me, 'AuthUsersV1')
-    assert.deepEqual(lines.map(({ data }) => data.isAdmin), [true])
+    assert.deepEqual(
+      lines.map(({ data }) => data.isAdmin),
+      [true],
+    )
     // It is nobody else's business.
     await ackAll(me, await sync(me, 'UsersV1'))
     await server.pool.query('update app_user set is_admin = false where id = $1', [me.userId])
@@ -57,7 +68,10 @@ test('users and what is theirs, in the sync stream', async (t) => {
 
   await t.test('13. AuthUserV1 is of nobody else', async () => {
     const [me] = [await newUser(), await newUser()]
-    assert.deepEqual((await sync(me, 'AuthUsersV1')).map(({ data }) => data.id), [me.userId])
+    assert.deepEqual(
+      (await sync(me, 'AuthUsersV1')).map(({ data }) => data.id),
+      [me.userId],
+    )
   })
 
   await t.test('14. UserV1 has what all may see', async () => {
@@ -94,7 +108,10 @@ test('users and what is theirs, in the sync stream', async (t) => {
     const me = await newUser()
     await ackAll(me, await sync(me, 'UsersV1'))
     await post(me, '/users/me', { name: 'Müller "\\"' }, 'PUT')
-    assert.deepEqual((await sync(me, 'UsersV1')).map(({ data }) => data.name), ['Müller "\\"'])
+    assert.deepEqual(
+      (await sync(me, 'UsersV1')).map(({ data }) => data.name),
+      ['Müller "\\"'],
+    )
   })
 
   await t.test('18. to have been shown around is metadata', async () => {
@@ -112,7 +129,10 @@ test('users and what is theirs, in the sync stream', async (t) => {
     await ackAll(me, await sync(me, 'UserMetadataV1'))
     await post(me, '/users/me/onboarding', { isOnboarded: false }, 'PUT')
     const lines = await sync(me, 'UserMetadataV1')
-    assert.deepEqual(lines.map(({ data }) => data.value), [{ isOnboarded: false }])
+    assert.deepEqual(
+      lines.map(({ data }) => data.value),
+      [{ isOnboarded: false }],
+    )
     await ackAndExpectNothing(me, lines, 'UserMetadataV1')
   })
 
@@ -122,18 +142,27 @@ test('users and what is theirs, in the sync stream', async (t) => {
     await ackAll(me, await sync(me, 'UserMetadataV1'))
     await me.call('/users/me/onboarding', { method: 'DELETE' })
     const lines = await sync(me, 'UserMetadataV1')
-    assert.deepEqual([typesOf(lines), dataOf(lines)], [
-      ['UserMetadataDeleteV1'],
-      [{ userId: me.userId, key: 'onboarding' }],
-    ])
+    assert.deepEqual(
+      [typesOf(lines), dataOf(lines)],
+      [['UserMetadataDeleteV1'], [{ userId: me.userId, key: 'onboarding' }]],
+    )
     await ackAndExpectNothing(me, lines, 'UserMetadataV1')
   })
 
   await t.test('preferences nest as in the API', async () => {
     const me = await newUser()
-    await post(me, '/users/me/preferences', { people: { minimumFaces: 5 }, memories: { enabled: false } }, 'PUT')
+    await post(
+      me,
+      '/users/me/preferences',
+      { people: { minimumFaces: 5 }, memories: { enabled: false } },
+      'PUT',
+    )
     assert.deepEqual(dataOf(await sync(me, 'UserMetadataV1')), [
-      { userId: me.userId, key: 'preferences', value: { people: { minimumFaces: 5 }, memories: { enabled: false } } },
+      {
+        userId: me.userId,
+        key: 'preferences',
+        value: { people: { minimumFaces: 5 }, memories: { enabled: false } },
+      },
     ])
   })
 

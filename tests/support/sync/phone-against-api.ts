@@ -15,25 +15,31 @@ const EXIF_FIELDS =
     ' ',
   )
 
-export async function assertPhoneShowsApi({ server }: World, { userId, clients, phone }: Member): Promise<void> {
+export async function assertPhoneShowsApi(
+  { server }: World,
+  { userId, clients, phone }: Member,
+): Promise<void> {
   const api = clients[0]!
-  const ofAll = (await server.admin.json<{ id: string; deletedAt: string | null }[]>('/admin/users?withDeleted=true'))
+  const ofAll = (
+    await server.admin.json<{ id: string; deletedAt: string | null }[]>('/admin/users?withDeleted=true')
+  )
     .map(({ id, deletedAt }) => ({ id, deletedAt }))
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
   assert.deepEqual(rowsOf(phone.rows('select id, deletedAt from user order by id')), ofAll, 'users')
 
   const me = await api.json<Record<string, unknown>>('/users/me')
-  assert.deepEqual(
-    rowsOf(phone.rows('select id, name, email, quotaUsageInBytes from auth_user')),
-    [{ id: me.id, name: me.name, email: me.email, quotaUsageInBytes: me.quotaUsageInBytes }],
-  )
+  assert.deepEqual(rowsOf(phone.rows('select id, name, email, quotaUsageInBytes from auth_user')), [
+    { id: me.id, name: me.name, email: me.email, quotaUsageInBytes: me.quotaUsageInBytes },
+  ])
 
   // Which exist, the API does not list in one answer; each is then asked for.
   const { rows: own } = await server.pool.query<{ id: string }>(
     'select id from asset where owner_id = $1 order by id',
     [userId],
   )
-  const kept = phone.rows<{ id: string }>(`select id from remote_asset where ownerId = '${userId}' order by id`)
+  const kept = phone.rows<{ id: string }>(
+    `select id from remote_asset where ownerId = '${userId}' order by id`,
+  )
   assert.deepEqual(rowsOf(kept), own, 'own assets')
   for (const { id } of own) await assertAsset(id)
 
@@ -42,11 +48,15 @@ export async function assertPhoneShowsApi({ server }: World, { userId, clients, 
     // Of others, what is in the trash or locked is not shown.
     if (!response.ok) return
     const asset = (await response.json()) as Asset
-    const [row] = phone.rows<Record<string, unknown>>(`select *, name as originalFileName, createdAt as fileCreatedAt,
+    const [row] = phone.rows<
+      Record<string, unknown>
+    >(`select *, name as originalFileName, createdAt as fileCreatedAt,
       updatedAt as fileModifiedAt, uploadedAt as createdAt_, thumbHash as thumbhash, durationMs as duration
       from remote_asset where id = '${id}'`)
     assert.ok(row, `the phone has no asset ${id}`)
-    const found = Object.fromEntries(ASSET_FIELDS.map((name) => [name, name === 'isFavorite' ? row[name] === 1 : row[name]]))
+    const found = Object.fromEntries(
+      ASSET_FIELDS.map((name) => [name, name === 'isFavorite' ? row[name] === 1 : row[name]]),
+    )
     assert.deepEqual(found, Object.fromEntries(ASSET_FIELDS.map((name) => [name, asset[name]])))
     assert.equal(row.deletedAt !== null, asset.isTrashed)
     assert.equal(row.originalFileName, asset.originalFileName)
@@ -68,13 +78,23 @@ export async function assertPhoneShowsApi({ server }: World, { userId, clients, 
   assert.deepEqual(
     shown.map(({ id, name, description, updatedAt, order }) => ({ id, name, description, updatedAt, order })),
     albums
-      .map(({ id, albumName, description, updatedAt, order }) => ({ id, name: albumName, description, updatedAt, order }))
+      .map(({ id, albumName, description, updatedAt, order }) => ({
+        id,
+        name: albumName,
+        description,
+        updatedAt,
+        order,
+      }))
       .toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     'albums',
   )
   for (const album of albums) {
     assert.deepEqual(
-      rowsOf(phone.rows(`select userId, role from remote_album_user where albumId = '${album.id}' order by userId`)),
+      rowsOf(
+        phone.rows(
+          `select userId, role from remote_album_user where albumId = '${album.id}' order by userId`,
+        ),
+      ),
       album.albumUsers
         .map(({ role, user }) => ({ userId: user.id, role }))
         .toSorted((a, b) => (a.userId < b.userId ? -1 : 1)),

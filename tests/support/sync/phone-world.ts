@@ -10,8 +10,27 @@ import { post } from './sync-client.ts'
 
 export const STEPS = [
   ...['upload', 'upload', 'trash', 'restore', 'purge', 'purge', 'edit', 'describe', 'hide', 'process'],
-  ...['makeAlbum', 'addToAlbum', 'addToAlbum', 'addToAlbum', 'takeFromAlbum', 'share', 'share', 'share', 'share'],
-  ...['unshare', 'unshare', 'setRole', 'renameAlbum', 'setCover', 'deleteAlbum', 'setPreference', 'replaceUser'],
+  ...[
+    'makeAlbum',
+    'addToAlbum',
+    'addToAlbum',
+    'addToAlbum',
+    'takeFromAlbum',
+    'share',
+    'share',
+    'share',
+    'share',
+  ],
+  ...[
+    'unshare',
+    'unshare',
+    'setRole',
+    'renameAlbum',
+    'setCover',
+    'deleteAlbum',
+    'setPreference',
+    'replaceUser',
+  ],
   ...['requireReset', 'beginLate', 'beginLate', 'endLate', 'sync', 'sync', 'sync', 'sync', 'cutSync'],
 ] as const
 export type Step = {
@@ -35,15 +54,17 @@ async function newMember(server: TestServer, urls: readonly string[]): Promise<M
   const { id: userId } = await createTestUser(server.db, { email, name: email, password: PASSWORD })
   const first = await connectClient(urls[0]!, { email, password: PASSWORD })
   // One session, whichever process is asked.
-  const clients = urls.map((url): Client => ({
-    ...first,
-    url,
-    call: (path, init = {}) =>
-      fetch(`${url}/api${path}`, {
-        ...init,
-        headers: { authorization: `Bearer ${first.token}`, ...init.headers },
-      }),
-  }))
+  const clients = urls.map(
+    (url): Client => ({
+      ...first,
+      url,
+      call: (path, init = {}) =>
+        fetch(`${url}/api${path}`, {
+          ...init,
+          headers: { authorization: `Bearer ${first.token}`, ...init.headers },
+        }),
+    }),
+  )
   return { userId, clients, phone: openPhone() }
 }
 
@@ -86,7 +107,8 @@ async function actorOf(
   albumId: string | undefined,
   which: number,
 ): Promise<Member | undefined> {
-  if (albumId === undefined || !/lbum|share|setRole|setCover/.test(act) || act === 'makeAlbum') return undefined
+  if (albumId === undefined || !/lbum|share|setRole|setCover/.test(act) || act === 'makeAlbum')
+    return undefined
   const { rows } = await server.pool.query<{ user_id: string }>(
     `select user_id from album_user where album_id = $1 and role <> 'viewer' order by role = 'owner' desc, user_id`,
     [albumId],
@@ -108,7 +130,15 @@ async function run(
   const client = member.clients[at]!
   const peer = members[other]!
   // What a transaction that is under way has locked would be waited for.
-  const changes = !['sync', 'cutSync', 'upload', 'makeAlbum', 'endLate', 'beginLate', 'requireReset'].includes(act)
+  const changes = ![
+    'sync',
+    'cutSync',
+    'upload',
+    'makeAlbum',
+    'endLate',
+    'beginLate',
+    'requireReset',
+  ].includes(act)
   if (changes) await endLate(late)
   const assetIds = async () => {
     const { rows } = await server.pool.query<{ id: string }>(
@@ -126,10 +156,10 @@ async function run(
   switch (act) {
     case 'upload': {
       const checksum = createHash('sha1').update(`${what}`).digest()
-      const { rowCount } = await server.pool.query('select from asset where owner_id = $1 and checksum = $2', [
-        member.userId,
-        checksum,
-      ])
+      const { rowCount } = await server.pool.query(
+        'select from asset where owner_id = $1 and checksum = $2',
+        [member.userId, checksum],
+      )
       if (rowCount === 0) await addAsset(server.db, member.userId, { checksum, is_favorite: which === 1 })
       return
     }
@@ -149,11 +179,18 @@ async function run(
       for (const id of await assetIds()) await ask(`/assets/${id}`, { description: `d${what}` })
       return
     case 'hide':
-      await ask('/assets', { ids: await assetIds(), visibility: ['timeline', 'archive', 'locked', 'timeline'][which] })
+      await ask('/assets', {
+        ids: await assetIds(),
+        visibility: ['timeline', 'archive', 'locked', 'timeline'][which],
+      })
       return
     case 'process':
       for (const id of await assetIds()) {
-        await server.pool.query('update asset set width = $2, processing = $3 where id = $1', [id, 100 + what, 'done'])
+        await server.pool.query('update asset set width = $2, processing = $3 where id = $1', [
+          id,
+          100 + what,
+          'done',
+        ])
         if (which === 0) await server.pool.query('delete from asset_exif where asset_id = $1', [id])
         await server.pool.query(
           'insert into asset_exif (asset_id, make) values ($1, $2) on conflict (asset_id) do update set make = excluded.make',
@@ -208,7 +245,9 @@ async function run(
       await ask(`/albums/${albumId}/assets`, { ids: await assetIds() }, 'DELETE')
       return
     case 'share':
-      await ask(`/albums/${albumId}/users`, { albumUsers: [{ userId: peer.userId, role: which === 0 ? 'viewer' : 'editor' }] })
+      await ask(`/albums/${albumId}/users`, {
+        albumUsers: [{ userId: peer.userId, role: which === 0 ? 'viewer' : 'editor' }],
+      })
       return
     case 'unshare':
       await ask(`/albums/${albumId}/user/${peer.userId}`, {}, 'DELETE')
@@ -220,7 +259,8 @@ async function run(
       await ask(`/albums/${albumId}`, { albumName: `r${what}`, order: which === 0 ? 'asc' : 'desc' }, 'PATCH')
       return
     case 'setCover':
-      for (const id of await assetIds()) await ask(`/albums/${albumId}`, { albumThumbnailAssetId: id }, 'PATCH')
+      for (const id of await assetIds())
+        await ask(`/albums/${albumId}`, { albumThumbnailAssetId: id }, 'PATCH')
       return
     case 'deleteAlbum':
       await ask(`/albums/${albumId}`, {}, 'DELETE')

@@ -10,7 +10,14 @@ import { acknowledge, type Line, readStream } from './sync-client.ts'
 /** What the app asks for, in an order of its own. */
 export const APP_TYPES = [
   ...['AuthUsersV1', 'UsersV1', 'AssetsV2', 'AssetExifsV1', 'AssetEditsV1', 'AssetMetadataV1', 'PartnersV1'],
-  ...['PartnerAssetsV2', 'PartnerAssetExifsV1', 'AlbumsV2', 'AlbumUsersV1', 'AlbumAssetsV2', 'AlbumAssetExifsV1'],
+  ...[
+    'PartnerAssetsV2',
+    'PartnerAssetExifsV1',
+    'AlbumsV2',
+    'AlbumUsersV1',
+    'AlbumAssetsV2',
+    'AlbumAssetExifsV1',
+  ],
   ...['AlbumToAssetsV1', 'MemoriesV1', 'MemoryToAssetsV1', 'StacksV1', 'PartnerStacksV1', 'UserMetadataV1'],
   ...['PeopleV1', 'AssetFacesV2', 'AssetOcrV1'],
 ]
@@ -27,7 +34,10 @@ const ENUMS: Record<string, readonly string[]> = {
 }
 
 const asset = (data: Data): Row => ({
-  ...pick(data, 'id type checksum isFavorite ownerId visibility isEdited deletedAt localDateTime width height'),
+  ...pick(
+    data,
+    'id type checksum isFavorite ownerId visibility isEdited deletedAt localDateTime width height',
+  ),
   ...pick(data, 'stackId livePhotoVideoId libraryId'),
   name: data.originalFileName as string,
   createdAt: data.fileCreatedAt as string,
@@ -48,7 +58,12 @@ type Store = { table: string; keys: string[]; row?: (data: Data) => Row; isKept?
 const ASSET: Store = { table: 'remote_asset', keys: ['id'], row: asset }
 const EXIF: Store = { table: 'remote_exif', keys: ['assetId'], row: exif }
 const ALBUM_USER: Store = { table: 'remote_album_user', keys: ['albumId', 'userId'], row: albumUser }
-const ALBUM_ASSET: Store = { table: 'remote_album_asset', keys: ['assetId', 'albumId'], row: albumAsset, isKept: true }
+const ALBUM_ASSET: Store = {
+  table: 'remote_album_asset',
+  keys: ['assetId', 'albumId'],
+  row: albumAsset,
+  isKept: true,
+}
 
 /** Lines that are written, and into what. */
 const UPSERTS: Record<string, Store> = {
@@ -78,7 +93,8 @@ const UPSERTS: Record<string, Store> = {
   AlbumV2: {
     table: 'remote_album',
     keys: ['id'],
-    row: (data) => pick(data, 'id name description createdAt updatedAt thumbnailAssetId isActivityEnabled order'),
+    row: (data) =>
+      pick(data, 'id name description createdAt updatedAt thumbnailAssetId isActivityEnabled order'),
   },
   AlbumUserV1: ALBUM_USER,
   AlbumUserBackfillV1: ALBUM_USER,
@@ -133,7 +149,8 @@ export function openPhone(): Phone {
 
   function write({ table, keys, row, isKept = false }: Store, data: Data): void {
     for (const [name, allowed] of Object.entries(ENUMS))
-      if (name in data && !allowed.includes(String(data[name]))) throw new Error(`${name}: ${String(data[name])}`)
+      if (name in data && !allowed.includes(String(data[name])))
+        throw new Error(`${name}: ${String(data[name])}`)
     const values = Object.entries(row!(data)).map(([name, value]) => [name, asSql(value)] as const)
     const names = values.map(([name]) => `"${name}"`)
     const set = names.map((name) => `${name} = excluded.${name}`)
@@ -176,7 +193,7 @@ function groupsOf(lines: readonly Line[]): Line[][] {
   const groups: Line[][] = []
   for (const line of lines) {
     const last = groups.at(-1)
-    if (last?.[0]!.type === line.type) last.push(line)
+    if (last !== undefined && last[0]!.type === line.type) last.push(line)
     else groups.push([line])
   }
   return groups

@@ -29,7 +29,11 @@ export async function post(client: Caller, path: string, body: unknown, method =
 }
 
 /** All lines, the final one included. */
-export async function readStream(client: Caller, types: readonly string[], options: object = {}): Promise<Line[]> {
+export async function readStream(
+  client: Caller,
+  types: readonly string[],
+  options: object = {},
+): Promise<Line[]> {
   const response = await post(client, '/sync/stream', { types, ...options })
   assert.equal(response.status, 200)
   assert.match(response.headers.get('content-type') ?? '', /^application\/jsonlines\+json/)
