@@ -1,8 +1,8 @@
 /** Whose files campaigns may move, and which are in albums. */
 import { type RawBuilder, sql } from 'kysely'
 import type { Reach } from '../../placement/migration/selection.ts'
-import { isChosen } from '../uploads/upload-strategy.ts'
 import type { Placement } from '../../placement/placement.ts'
+import { isChosen } from '../uploads/upload-strategy.ts'
 
 /** By `storage.rollout`: those who have the new upload strategy. */
 export async function campaignReach({ db, settings }: Pick<Placement, 'db' | 'settings'>): Promise<Reach> {

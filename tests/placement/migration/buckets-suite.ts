@@ -51,7 +51,10 @@ export function bucketsSuite(settingsOf: (which: 'first' | 'second') => Promise<
     }
     const requireAt = async (where: string[]) => {
       for (const [id, bytes] of files) {
-        assert.deepEqual(await placesOf(database.db, id), where.map((one) => `${one} verified`))
+        assert.deepEqual(
+          await placesOf(database.db, id),
+          where.map((one) => `${one} verified`),
+        )
         assert.ok((await buffer(await (await findServable(placement, id)).open())).equals(bytes))
       }
     }

@@ -130,7 +130,12 @@ test('a rehearsal is required, proves what it copies, and leaves nothing behind'
   const { rows } = await database.pool.query(
     `select to_state, count(*)::int from placement_event where location_id = 'b' group by to_state order by to_state`,
   )
-  assert.deepEqual(rows.map((row) => row.to_state ?? 'gone').sort(), ['evicting', 'gone', 'verified', 'writing'])
+  assert.deepEqual(rows.map((row) => row.to_state ?? 'gone').sort(), [
+    'evicting',
+    'gone',
+    'verified',
+    'writing',
+  ])
   const estimate = await estimateCampaign(placement, PLAN, EVERYBODY)
   assert.deepEqual([estimate.count, estimate.bytes], [3, 3_000])
   assert.ok(estimate.seconds !== null && estimate.seconds >= 1)
@@ -141,7 +146,10 @@ test('the dry run names every object that can not move, and moves nothing', asyn
   const gone = await atA()
   const other = await ingestBytes(placement, randomBytes(10))
   const campaign = await propose(placement)
-  await database.pool.query(`update stored_object set state = 'purging', purge_reason = 'user' where id = $1`, [gone])
+  await database.pool.query(
+    `update stored_object set state = 'purging', purge_reason = 'user' where id = $1`,
+    [gone],
+  )
   const lost = await atA()
   const before = await replicaAt(lost, 'a')
   await database.pool.query(`update replica set state = 'suspect' where object_id = $1`, [lost])
@@ -244,7 +252,8 @@ test('after reclaim a rollback is the campaign in the other direction', async ()
   await replicateObject(placement, { objectId: other, to: 'a' })
   const { reverseId } = await rollBackCampaign(placement, campaign, 'test')
   assert.equal((await rollBackCampaign(placement, campaign, 'test')).reverseId, reverseId, 'asked twice')
-  for (const action of ['check', 'rehearse', 'start', 'reclaim'] as const) await ask(placement, reverseId!, action)
+  for (const action of ['check', 'rehearse', 'start', 'reclaim'] as const)
+    await ask(placement, reverseId!, action)
   assert.deepEqual([...(await journal(placement, reverseId!))], [[id, 'reclaimed']])
   assert.deepEqual(await places(id), ['a verified'])
   assert.deepEqual(await read(id), bytes)
@@ -257,11 +266,15 @@ test('peer fault 9: failures are counted, named and tried again alone, and repea
   await ask(placement, campaign, 'check')
   await ask(placement, campaign, 'rehearse')
   const b = rig.remotes.get('b')!
-  for (let n = 0; n < 2; n++) b.plan({ call: 'put', when: 'before', error: new StorageError('denied', 'may not write') })
+  for (let n = 0; n < 2; n++)
+    b.plan({ call: 'put', when: 'before', error: new StorageError('denied', 'may not write') })
   assert.equal(await ask(placement, campaign, 'start'), 'holding')
   const status = await campaignStatus(placement, campaign)
   assert.deepEqual([status.states.held?.count, status.states.failed?.count], [2, 2])
-  assert.deepEqual(status.causes.map(({ cause, count }) => [cause, count]), [['denied', 2]])
+  assert.deepEqual(
+    status.causes.map(({ cause, count }) => [cause, count]),
+    [['denied', 2]],
+  )
   assert.match(status.causes[0]!.example!, /may not write/)
   const failed = await campaignObjects(placement, campaign, { state: 'failed', after: null, limit: 10 })
   assert.equal(failed.length, 2)
@@ -315,8 +328,14 @@ test('what is deleted meanwhile is gone, at every step', async () => {
 test('peer fault 2: what is read-only is neither left nor written to, and files of a kind keep their copies', async () => {
   // Originals in an external library were deleted by a migration.
   ;(placement.locations.get('c') as { isReadOnly?: boolean }).isReadOnly = true
-  await assert.rejects(propose(placement, { fromIds: ['c'] }), { code: 'conflict', message: /from: nothing can leave/ })
-  await assert.rejects(propose(placement, { toIds: ['c'] }), { code: 'conflict', message: /to: nothing can be written/ })
+  await assert.rejects(propose(placement, { fromIds: ['c'] }), {
+    code: 'conflict',
+    message: /from: nothing can leave/,
+  })
+  await assert.rejects(propose(placement, { toIds: ['c'] }), {
+    code: 'conflict',
+    message: /to: nothing can be written/,
+  })
   await assert.rejects(propose(placement, { toIds: ['a'] }), { code: 'invalid', message: /a is in both/ })
   await assert.rejects(propose(placement, { kinds: ['catalogue'] }), { code: 'invalid' })
   const id = await atA()
@@ -329,7 +348,10 @@ test('peer fault 2: what is read-only is neither left nor written to, and files 
 test('both copies are kept for the hold, and two campaigns do not meet at one object', async () => {
   const id = await atA()
   const campaign = await upToHold(placement, { holdHours: 1 })
-  await assert.rejects(actOnCampaign(placement, campaign, 'reclaim'), { code: 'conflict', message: /until 20/ })
+  await assert.rejects(actOnCampaign(placement, campaign, 'reclaim'), {
+    code: 'conflict',
+    message: /until 20/,
+  })
   const other = await propose(placement, { toIds: ['c'] })
   await ask(placement, other, 'check')
   assert.deepEqual(await journal(placement, other), new Map([[id, 'unfit in-another-campaign']]))
