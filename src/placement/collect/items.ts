@@ -5,7 +5,7 @@ import { knownKey } from '../keys.ts'
 import { namesKeySql } from '../listing/named-keys.ts'
 import type { Placement } from '../placement.ts'
 import type { StrayBytes } from '../removal/remove-stray.ts'
-import { COMPARED_KINDS, LACKS_A_COPY } from './judge.ts'
+import { COMPARED_KINDS, lacksACopySql } from './copies-that-count.ts'
 
 /** `isClaimed`: its removal was cut short. `wasClaimed`: it may have been asked for, now or earlier. */
 export type Item = StrayBytes & {
@@ -23,8 +23,8 @@ export type Item = StrayBytes & {
  */
 export type KeptItemReason = 'named' | 'adopted' | 'taken-over' | 'changed' | 'hidden' | 'unread'
 
-/** What can't go now, for whatever reason, is looked at again then. */
-const LATER_MS = 10 * 60_000
+/** What can't go now, or become a copy, for whatever reason, is looked at again then. */
+export const LATER_MS = 10 * 60_000
 
 const WHOLE_ITEM = sql`i.collection_id, i.location_id, i.key, i.upload_id`
 
@@ -72,13 +72,15 @@ export async function dueItems(
 }
 
 /** Its bytes may be those of a file that lacks a copy: nobody has read them, or they are. */
-const MAY_BE_NEEDED = sql<boolean>`(i.upload_id = '' and i.kind = any(${COMPARED_KINDS}::text[])
-  and exists (select from stored_object o where o.size = i.size and ${LACKS_A_COPY}
-    and (i.sha256 is null or i.sha256 = o.sha256)))`
+function mayBeNeeded(placement: Placement): RawBuilder<boolean> {
+  return sql<boolean>`(i.upload_id = '' and i.kind = any(${COMPARED_KINDS}::text[])
+    and exists (select from stored_object o where o.size = i.size and ${lacksACopySql(placement)}
+      and (i.sha256 is null or i.sha256 = o.sha256)))`
+}
 
 /** Those that wait and may be needed; `among`: of these alone. */
 export async function itemsToCompare(
-  { db }: Pick<Placement, 'db'>,
+  placement: Placement,
   locationId: string,
   among: readonly Item[] | undefined,
   limit: number,
@@ -88,9 +90,9 @@ export async function itemsToCompare(
         ${among.map(({ key }) => key)}::text[]))`
     : sql`true`
   return itemsWhere(
-    db,
+    placement.db,
     sql`i.location_id = ${locationId} and i.state = 'held' and coalesce(i.not_before <= now(), true)
-      and ${isAmong} and ${MAY_BE_NEEDED}`,
+      and ${isAmong} and ${mayBeNeeded(placement)}`,
     limit,
   )
 }
@@ -114,7 +116,8 @@ async function itemsWhere(
  * Its removal begins: until it is settled nobody makes a replica of it (`keep_collected`). False where that
  * has happened meanwhile, where it was undone, is too young after all, or another process is at it.
  */
-export async function claimItem({ db, settings }: Placement, item: Item): Promise<boolean> {
+export async function claimItem(placement: Placement, item: Item): Promise<boolean> {
+  const { db, settings } = placement
   const inMs = (ms: number) => sql`${ms} * interval '1 millisecond'`
   const { rows } = await sql`
     update collection_item i set state = 'removing', reason = null, not_before = null, claimed_at = now(),
@@ -122,7 +125,7 @@ export async function claimItem({ db, settings }: Placement, item: Item): Promis
     from collection c
     where ${isItem(item)} and c.id = i.collection_id and ${IS_FREE} and ${IS_DUE} and not ${IS_TAKEN_OVER}
       and lived_since(i.last_modified) >= ${inMs(settings.collectAgeMs)}
-      and not ${IS_NAMED} and not ${MAY_BE_NEEDED}
+      and not ${IS_NAMED} and not ${mayBeNeeded(placement)}
     returning i.key`.execute(db)
   return rows.length > 0
 }

@@ -5,6 +5,7 @@ import { catalogueAdoption, leftOver } from '../catalogue/adoption-state.ts'
 import { cataloguePrefix } from '../keys.ts'
 import { namesKeySql } from '../listing/named-keys.ts'
 import type { Placement } from '../placement.ts'
+import { COMPARED_KINDS } from './copies-that-count.ts'
 
 /**
  * Why a file is not given up. `backup`: backups and catalogues are what an installation comes back from.
@@ -14,16 +15,8 @@ import type { Placement } from '../placement.ts'
  */
 export type KeptReason = 'backup' | 'catalogue' | 'young' | 'seen-once' | 'named' | 'decided' | 'locked'
 
-/** Files that nobody can make again are compared with what the ledger lacks before they go. */
-export const COMPARED_KINDS = ['original', 'sidecar', 'profile-image']
-
 /** Between the first and the last sighting, at least. */
 const SIGHTINGS_APART_MS = 24 * 3_600_000
-
-/** Objects that have fewer verified copies than they are to keep; alias `o`. */
-export const LACKS_A_COPY = sql<boolean>`(o.state = 'live' and o.kind = any(${COMPARED_KINDS}::text[]) and
-  (select count(*) from replica v where v.object_id = o.id and v.state = 'verified')
-    < coalesce((select min_copies from home where home.kind = o.kind), 1))`
 
 export type Judging = { locationId: string; isCatalogueUnread: boolean }
 
