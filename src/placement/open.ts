@@ -14,7 +14,6 @@ import { closeCache, openCache } from './cache/open.ts'
 import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
 import { forgetPendingMoves, recordPolicy } from './ledger/pending-moves.ts'
 import type { Location } from './location.ts'
-import { endOwning, forgetLook } from './locations/counter/confirmations.ts'
 import { identifyHolder } from './locations/counter/moved-installation.ts'
 import { applyDrains, forgetDrains } from './locations/drains.ts'
 import { applyDrills } from './locations/drill.ts'
@@ -172,10 +171,6 @@ export async function reconfigurePlacement(
   forgetDrains(placement)
   await forgetRetired(placement)
   await applyDrains(placement)
-  for (const { id } of left) {
-    forgetLook(placement, id)
-    endOwning(placement, id)
-  }
   await applyDrills(placement)
   const patience = sleep(RELOAD_PATIENCE_MS, 'late' as const, { ref: false })
   const looks = [...added, ...changed].map(async ({ id }) => {
