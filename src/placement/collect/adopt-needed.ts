@@ -12,7 +12,15 @@ import { asFound, putAnew } from '../removal/put-anew.ts'
 import { adoptBytes, proofOfRead } from '../replica-io/adopt-bytes.ts'
 import { PROOF } from '../states.ts'
 import { lacksACopySql } from './copies-that-count.ts'
-import { type Item, itemsToCompare, LATER_MS, noteSha256, postponeItem, settleItem } from './items.ts'
+import {
+  type Item,
+  itemsToCompare,
+  LATER_MS,
+  noteSha256,
+  postponeItem,
+  releaseItem,
+  settleItem,
+} from './items.ts'
 
 const ACTOR = 'collect'
 const BATCH = 100
@@ -49,6 +57,7 @@ async function adoptOne(
   }
   await noteSha256(placement, item, read.sha256)
   const lacking = await lackingObjects(placement, read)
+  if (lacking.length > 0 && item.isClaimed && !(await releaseItem(placement, item))) return false
   for (const objectId of lacking)
     if (await becomesCopyOf(placement, location, { objectId, item, read, signal })) {
       await settleItem(placement, item, 'kept', 'adopted')

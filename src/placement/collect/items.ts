@@ -58,7 +58,10 @@ export async function locationsWithDecisions({ db }: Pick<Placement, 'db'>): Pro
   return rows.map(({ location_id }) => location_id)
 }
 
-/** The next ones of a location that may go now; also those whose removal was cut short. */
+/**
+ * The next ones of a location that may go now; also those whose removal was cut short, and of these the ones
+ * whose decision was undone meanwhile, which are settled.
+ */
 export async function dueItems(
   { db }: Pick<Placement, 'db'>,
   locationId: string,
@@ -66,7 +69,7 @@ export async function dueItems(
 ): Promise<Item[]> {
   return itemsWhere(
     db,
-    sql`i.location_id = ${locationId} and ${IS_FREE} and (${IS_DUE} or i.state = 'removing')`,
+    sql`i.location_id = ${locationId} and ${IS_FREE} and (${IS_DUE} or i.state = 'removing' or c.undone_at is not null)`,
     limit,
   )
 }
@@ -78,7 +81,7 @@ function mayBeNeeded(placement: Placement): RawBuilder<boolean> {
       and (i.sha256 is null or i.sha256 = o.sha256)))`
 }
 
-/** Those that wait and may be needed; `among`: of these alone. */
+/** Those that wait, or whose removal was cut short, and that may be needed; `among`: of these alone. */
 export async function itemsToCompare(
   placement: Placement,
   locationId: string,
@@ -91,8 +94,7 @@ export async function itemsToCompare(
     : sql`true`
   return itemsWhere(
     placement.db,
-    sql`i.location_id = ${locationId} and i.state = 'held' and coalesce(i.not_before <= now(), true)
-      and ${isAmong} and ${mayBeNeeded(placement)}`,
+    sql`i.location_id = ${locationId} and ${IS_FREE} and ${isAmong} and ${mayBeNeeded(placement)}`,
     limit,
   )
 }
@@ -130,14 +132,20 @@ export async function claimItem(placement: Placement, item: Item): Promise<boole
   return rows.length > 0
 }
 
-/** Why a claim was refused for good is written down; one that was refused for now is made again later. */
+/**
+ * Why a claim was refused for good is written down; one that was refused for now is made again later, also
+ * where its removal was cut short: `claimed_at` stays, for that may still be carried out.
+ */
 export async function settleRefused({ db }: Pick<Placement, 'db'>, item: Item): Promise<void> {
   await sql`
     update collection_item i set
-      state = case when ${IS_NAMED} then 'kept' else i.state end,
+      state = case when ${IS_NAMED} then 'kept' else 'held' end,
+      lease_expires_at = null,
       reason = case when ${IS_NAMED} then 'named' else 'not-now' end,
       not_before = case when not ${IS_NAMED} then now() + ${LATER_MS} * interval '1 millisecond' end
-    where ${isItem(item)} and i.state = 'held'`.execute(db)
+    where ${isItem(item)} and (i.state = 'held' or i.state = 'removing' and i.lease_expires_at < now())`.execute(
+    db,
+  )
 }
 
 /**
@@ -152,6 +160,18 @@ export async function keepTakenOver({ db }: Pick<Placement, 'db'>, locationId: s
       and (i.state = 'held' or i.state = 'removing' and i.lease_expires_at < now()) and ${IS_TAKEN_OVER}`.execute(
     db,
   )
+}
+
+/**
+ * A removal that was cut short is given up: its bytes are needed, and may become a copy. `claimed_at` stays.
+ * False where its process is alive after all, or another one has taken it up.
+ */
+export async function releaseItem({ db }: Pick<Placement, 'db'>, item: Item): Promise<boolean> {
+  const { rows } = await sql`
+    update collection_item i set state = 'held', lease_expires_at = null
+    where ${isItem(item)} and i.state = 'removing' and i.lease_expires_at < now()
+    returning i.key`.execute(db)
+  return rows.length > 0
 }
 
 export async function settleItem(
