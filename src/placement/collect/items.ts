@@ -7,7 +7,10 @@ import type { Placement } from '../placement.ts'
 import type { StrayBytes } from '../removal/remove-stray.ts'
 import { COMPARED_KINDS, lacksACopySql } from './copies-that-count.ts'
 
-/** `isClaimed`: its removal was cut short. `wasClaimed`: it may have been asked for, now or earlier. */
+/**
+ * `isClaimed`: its removal was cut short. `wasClaimed`: the removal of its key may have been asked for, now or
+ * earlier, by whichever decision.
+ */
 export type Item = StrayBytes & {
   collectionId: string
   kind: string
@@ -107,7 +110,8 @@ async function itemsWhere(
   const { rows } = await sql<Omit<Item, 'key'> & { key: string }>`
     select i.collection_id as "collectionId", i.location_id as "locationId", i.key, i.upload_id as "uploadId",
       i.kind, i.size::float8 as size, i.etag, i.last_modified as "lastModified",
-      i.state = 'removing' as "isClaimed", i.claimed_at is not null as "wasClaimed"
+      i.state = 'removing' as "isClaimed", exists (select from collection_item e where e.location_id = i.location_id and e.key = i.key
+        and e.claimed_at is not null) as "wasClaimed"
     from collection_item i join collection c on c.id = i.collection_id
     where c.finished_at is null and ${condition}
     order by i.state desc, ${WHOLE_ITEM} limit ${limit}`.execute(db)

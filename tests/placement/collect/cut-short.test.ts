@@ -1,12 +1,15 @@
 /** Removals of files that belong to nothing, which something comes between: a sleep, a kill, a lost answer. */
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { sql } from 'kysely'
+import { adoptObject, type ReadBytes, readBytes } from '../../../src/placement/catalogue/adopt-object.ts'
 import { undoCollection } from '../../../src/placement/collect/decide.ts'
+import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { removeStray, type StrayBytes } from '../../../src/placement/removal/remove-stray.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
-import { systemClock } from '../../../src/storage/moment.ts'
+import { type StorageBackend, StorageError } from '../../../src/storage/backend.ts'
+import { before, systemClock } from '../../../src/storage/moment.ts'
 import { DAY_MS, passDays, startStrayRig, strayKey } from '../../support/storage/strays.ts'
 
 const TEN_MINUTES_MS = 10 * 60_000
@@ -125,4 +128,70 @@ test('one whose decision was undone ends, also where its bytes can not become a 
   assert.ok((await rig.held()).includes(key))
   const { state } = await rig.db.selectFrom('collection_item').select('state').executeTakeFirstOrThrow()
   assert.equal(state, 'undone')
+})
+
+/** The answer to the next deletion gets lost, and the bucket carries it out when it is told to. */
+function loseDeletion(backend: StorageBackend): () => Promise<void> {
+  const remove = backend.delete
+  const sent = Promise.withResolvers<() => Promise<void>>()
+  backend.delete = async (...given) => {
+    backend.delete = remove
+    sent.resolve(() => remove.apply(backend, given))
+    throw new StorageError('unavailable', 'the answer got lost')
+  }
+  return async () => (await sent.promise)()
+}
+
+test('a late deletion of an earlier decision finds nothing that a later one has made a copy', async (t) => {
+  const rig = await startStrayRig(t)
+  const bytes = randomBytes(4_000)
+  const id = await rig.offloaded(bytes)
+  const key = await rig.stray(bytes)
+  await rig.seeTwice()
+  const first = await rig.decide()
+  const carryOut = loseDeletion(rig.bucket.location.backend)
+  await rig.collect()
+  await undoCollection(rig.placement, first, 'test')
+  await passDays(rig.db, 1)
+  await rig.collect()
+  assert.equal((await rig.status()).state, 'undone')
+
+  await sql`update replica set state = 'suspect'`.execute(rig.db)
+  await rig.decide({ isDue: false })
+  assert.equal((await rig.collect()).adopted, 1)
+  await carryOut()
+  const { replicas } = (await loadObject(rig.db, id))!
+  assert.deepEqual(
+    replicas.map(({ state }) => state),
+    ['verified'],
+  )
+  assert.notEqual(replicas[0]!.key, key)
+  assert.ok((await rig.held()).includes(replicas[0]!.key))
+})
+
+test('a catalogue takes nothing in whose deletion may still be carried out', async (t) => {
+  const rig = await startStrayRig(t, { settings: { lateRequestMs: 3_600_000 } })
+  const bytes = randomBytes(4_000)
+  const key = await rig.stray(bytes)
+  await rig.seeTwice()
+  await rig.decide()
+  const { location } = rig.bucket
+  const named = { ownerId: randomUUID(), assetId: randomUUID(), kind: 'original' as const }
+  const object = { ...named, contentType: 'image/jpeg', extension: 'jpg' }
+  const adopt = async (read: ReadBytes) =>
+    rig.db
+      .transaction()
+      .execute((tx) => adoptObject(tx, rig.placement, location, { ...object, id: randomUUID() }, read))
+  const read = (await readBytes({ placement: rig.placement, location }, key, null)) as ReadBytes
+  const askedAgo = (minutes: number) =>
+    sql`update collection_item set state = 'undone',
+      claimed_at = now() - ${minutes} * interval '1 minute'`.execute(rig.db)
+
+  await askedAgo(59)
+  await assert.rejects(adopt(read), RetryLater)
+  // They were there two minutes ago, when it might still have come.
+  await askedAgo(61)
+  await assert.rejects(adopt({ ...read, beganAt: before(read.beganAt, 120_000) }), RetryLater)
+  assert.deepEqual(await rig.db.selectFrom('stored_object').select('id').execute(), [])
+  assert.equal(await adopt(read), true)
 })
