@@ -7,6 +7,7 @@ import { type ReadBytes, readBytes } from '../catalogue/adopt-object.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { loadObject, lockObject } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
+import { confirmLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { asFound, putAnew } from '../removal/put-anew.ts'
 import { adoptBytes, proofOfRead } from '../replica-io/adopt-bytes.ts'
@@ -25,14 +26,19 @@ import {
 const ACTOR = 'collect'
 const BATCH = 100
 
-/** `among`: of these alone; absent: of all that waits at the location, whether it is due or not. */
+/**
+ * `among`: of these alone; absent: of all that waits at the location, whether it is due or not. The location
+ * is confirmed before anything there is read. @throws AppError as `confirmLocation`
+ */
 export async function adoptWhereNeeded(
   placement: Placement,
   location: Location,
   { among, signal }: { among?: readonly Item[]; signal?: AbortSignal | undefined } = {},
 ): Promise<number> {
   let adopted = 0
-  for (const item of await itemsToCompare(placement, location.id, among, BATCH)) {
+  const items = await itemsToCompare(placement, location.id, among, BATCH)
+  if (items.length > 0) await confirmLocation(placement, location)
+  for (const item of items) {
     if (signal?.aborted) break
     if (await adoptOne(placement, location, item, signal)) adopted += 1
   }

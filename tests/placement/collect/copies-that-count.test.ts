@@ -9,7 +9,7 @@ import { sql } from 'kysely'
 import { noteDoubt } from '../../../src/placement/ledger/replicas.ts'
 import type { Location } from '../../../src/placement/location.ts'
 import type { Placement } from '../../../src/placement/placement.ts'
-import { planOf, startStrayRig } from '../../support/storage/strays.ts'
+import { planOf, startStrayRig, withBackend } from '../../support/storage/strays.ts'
 
 type Rig = Awaited<ReturnType<typeof startStrayRig>>
 
@@ -117,4 +117,19 @@ test('a file that cannot become the copy yet stays, and is not read again at onc
   assert.equal(reads.hits, 0)
   assert.deepEqual(await rig.places(id), ['s3 verified'])
   assert.equal((await rig.held()).length, 2)
+})
+
+test('nothing becomes a copy at a place that is another one by now', async (t) => {
+  const rig = await startStrayRig(t)
+  const bytes = randomBytes(4_000)
+  const id = await rig.offloaded(bytes)
+  await rig.stray(bytes)
+  await rig.seeTwice()
+  await rig.decide({ isDue: false })
+  await sql`update replica set state = 'suspect'`.execute(rig.db)
+  const swapped = withBackend(rig.placement, 's3', () => ({ readMarker: async () => 'of another place' }))
+  assert.equal((await rig.collect(swapped)).adopted, 0)
+  assert.deepEqual(await rig.places(id), ['s3 suspect'])
+  assert.match((await rig.status()).error!, /no longer|another/)
+  assert.equal((await rig.collect()).adopted, 1)
 })
