@@ -562,6 +562,7 @@ create table collection_item (
   constraint collection_item_collection_id_fkey FOREIGN KEY (collection_id) REFERENCES collection(id) ON DELETE CASCADE,
   constraint collection_item_pkey PRIMARY KEY (collection_id, key, upload_id)
 );
+CREATE INDEX collection_item_claimed ON public.collection_item USING btree (location_id, key) WHERE (claimed_at IS NOT NULL);
 CREATE UNIQUE INDEX collection_item_open ON public.collection_item USING btree (location_id, key, upload_id) WHERE (state = ANY (ARRAY['held'::text, 'removing'::text]));
 
 create table database_backup (

@@ -15,7 +15,6 @@ import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
 import { recordConfigured } from './ledger/belonging-rows.ts'
 import { forgetPendingMoves, recordPolicy } from './ledger/pending-moves.ts'
 import type { Location } from './location.ts'
-import { endOwning, forgetLook } from './locations/counter/confirmations.ts'
 import { identifyHolder } from './locations/counter/moved-installation.ts'
 import { applyDrains, forgetDrains } from './locations/drains.ts'
 import { applyDrills } from './locations/drill.ts'
@@ -185,10 +184,6 @@ export async function reconfigurePlacement(
   await forgetRetired(placement)
   await applyDrains(placement)
   await proposeCampaigns(placement, changes)
-  for (const { id } of left) {
-    forgetLook(placement, id)
-    endOwning(placement, id)
-  }
   await applyDrills(placement)
   const patience = sleep(RELOAD_PATIENCE_MS, 'late' as const, { ref: false })
   const looks = [...added, ...changed].map(async ({ id }) => {

@@ -174,7 +174,7 @@ export const ofLocations: Mutation[] = [
     file: 'src/placement/replica-io/mark-bad.ts',
     changes: [
       {
-        from: '  forgetLook(placement, locationId)\n  await confirmLocation(placement, location)',
+        from: '  forgetLook(placement, location)\n  await confirmLocation(placement, location)',
         to: '  await confirmLocation(placement, location)',
       },
     ],

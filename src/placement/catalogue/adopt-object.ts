@@ -3,9 +3,12 @@
  * were read, and have the SHA-256 that is expected; nothing at the location is changed.
  */
 import { createHash } from 'node:crypto'
+import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import type { ObjectKind } from '../../database/schema.ts'
+import { RetryLater } from '../../queue/retry-later.ts'
 import { isStorageError, type ObjectInfo } from '../../storage/backend.ts'
+import { longestBetween, type Moment } from '../../storage/moment.ts'
 import { knownKey } from '../keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { lockObject } from '../ledger/replicas.ts'
@@ -17,8 +20,15 @@ import { isArchiveClass } from '../storage-classes.ts'
 
 const ACTOR = 'adopt'
 
-/** What was read; digests are lower-case hex. */
-export type ReadBytes = { key: string; size: number; sha256: string; sha1: string; held: ObjectInfo }
+/** What was read; digests are lower-case hex. `beganAt`: before anything was asked. */
+export type ReadBytes = {
+  key: string
+  size: number
+  sha256: string
+  sha1: string
+  held: ObjectInfo
+  beganAt: Moment
+}
 
 /** What a location says of one key, while others can be read. */
 const OF_ONE_KEY = ['hidden', 'denied', 'corrupt'] as const
@@ -29,7 +39,7 @@ const OF_ONE_KEY = ['hidden', 'denied', 'corrupt'] as const
  * none of it, for a reason that is logged. @throws what the location throws
  */
 export async function readBytes(
-  { placement, location }: { placement: Pick<Placement, 'log' | 'now'>; location: Location },
+  { placement, location }: { placement: Pick<Placement, 'log' | 'now' | 'clock'>; location: Location },
   key: string,
   expectedSize: number | null,
   signal?: AbortSignal,
@@ -38,6 +48,7 @@ export async function readBytes(
   const sha256 = createHash('sha256')
   const sha1 = createHash('sha1')
   let size = 0
+  const beganAt = placement.clock()
   try {
     const held = await backend.head(knownKey(key))
     if (held === null) return 'absent'
@@ -57,7 +68,7 @@ export async function readBytes(
     }
     if (size !== read.size || read.size !== held.size) return 'wrong-size'
     const seen = { ...held, etag: read.etag, modifiedAt: read.modifiedAt } as ObjectInfo
-    return { key, size, sha256: sha256.digest('hex'), sha1: sha1.digest('hex'), held: seen }
+    return { key, size, sha256: sha256.digest('hex'), sha1: sha1.digest('hex'), held: seen, beganAt }
   } catch (error) {
     if (isStorageError(error, 'not-found')) return 'absent'
     if (isStorageError(error, 'archived')) return 'archived'
@@ -83,7 +94,8 @@ export type ObjectToAdopt = {
 /**
  * Makes what was read a verified replica of an object, which is made where there is none of this id; the
  * library links it in the same transaction. False where an object of this id is another one, or is on its way
- * out, or another replica of it at the location counts.
+ * out, or another replica of it at the location counts. @throws RetryLater where somebody may be removing what
+ * was read
  */
 export async function adoptObject(
   tx: Tx,
@@ -92,6 +104,7 @@ export async function adoptObject(
   object: ObjectToAdopt,
   read: ReadBytes,
 ): Promise<boolean> {
+  await requireNoLateDeletion(tx, placement, location, read)
   await tx
     .insertInto('stored_object')
     .values({
@@ -127,4 +140,24 @@ export async function adoptObject(
   await tx.updateTable('stored_object').set({ is_linked: true }).where('id', '=', object.id).execute()
   await enqueueNextSteps(tx, placement, object.id)
   return true
+}
+
+/**
+ * An administrator may have decided that these bytes go, and have undone that: a deletion that was sent before,
+ * and whose answer got lost, may still be carried out. What was there after that time stays. @throws RetryLater
+ */
+async function requireNoLateDeletion(
+  tx: Tx,
+  { settings, clock }: Placement,
+  { id, kind }: Location,
+  { key, beganAt }: ReadBytes,
+): Promise<void> {
+  // On a disk a deletion is over when its process is.
+  if (kind === 'disk') return
+  const { rows } = await sql<{ askedMsAgo: number | null }>`
+    select min(extract(epoch from lived_since(claimed_at)) * 1000)::float8 as "askedMsAgo"
+    from collection_item where location_id = ${id} and key = ${key} and claimed_at is not null`.execute(tx)
+  const askedMsAgo = rows[0]?.askedMsAgo ?? Number.POSITIVE_INFINITY
+  const leftMs = settings.lateRequestMs + longestBetween(beganAt, clock()) - askedMsAgo
+  if (leftMs > 0) throw new RetryLater(`the deletion of ${key} may still be carried out at ${id}`, leftMs)
 }

@@ -3,29 +3,42 @@
  * by hand. Those are read, and become that copy. They are never removed.
  */
 import { sql } from 'kysely'
-import type { Queryable } from '../../database/connect.ts'
 import { type ReadBytes, readBytes } from '../catalogue/adopt-object.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { loadObject, lockObject } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
+import { confirmLocation } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { asFound, putAnew } from '../removal/put-anew.ts'
 import { adoptBytes, proofOfRead } from '../replica-io/adopt-bytes.ts'
 import { PROOF } from '../states.ts'
-import { type Item, itemsToCompare, noteSha256, settleItem } from './items.ts'
-import { LACKS_A_COPY } from './judge.ts'
+import { lacksACopySql } from './copies-that-count.ts'
+import {
+  type Item,
+  itemsToCompare,
+  LATER_MS,
+  noteSha256,
+  postponeItem,
+  releaseItem,
+  settleItem,
+} from './items.ts'
 
 const ACTOR = 'collect'
 const BATCH = 100
 
-/** `among`: of these alone; absent: of all that waits at the location, whether it is due or not. */
+/**
+ * `among`: of these alone; absent: of all that waits at the location, whether it is due or not. The location
+ * is confirmed before anything there is read. @throws AppError as `confirmLocation`
+ */
 export async function adoptWhereNeeded(
   placement: Placement,
   location: Location,
   { among, signal }: { among?: readonly Item[]; signal?: AbortSignal | undefined } = {},
 ): Promise<number> {
   let adopted = 0
-  for (const item of await itemsToCompare(placement, location.id, among, BATCH)) {
+  const items = await itemsToCompare(placement, location.id, among, BATCH)
+  if (items.length > 0) await confirmLocation(placement, location)
+  for (const item of items) {
     if (signal?.aborted) break
     if (await adoptOne(placement, location, item, signal)) adopted += 1
   }
@@ -49,7 +62,9 @@ async function adoptOne(
     return false
   }
   await noteSha256(placement, item, read.sha256)
-  for (const objectId of await lackingObjects(placement.db, read))
+  const lacking = await lackingObjects(placement, read)
+  if (lacking.length > 0 && item.isClaimed && !(await releaseItem(placement, item))) return false
+  for (const objectId of lacking)
     if (await becomesCopyOf(placement, location, { objectId, item, read, signal })) {
       await settleItem(placement, item, 'kept', 'adopted')
       placement.log.info(
@@ -58,13 +73,15 @@ async function adoptOne(
       )
       return true
     }
+  // Its row at this location counts, or the object is on its way out: reading them again at once helps nobody.
+  if (lacking.length > 0) await postponeItem(placement, item, 'not-now', LATER_MS)
   return false
 }
 
-async function lackingObjects(db: Queryable, { sha256, size }: ReadBytes): Promise<string[]> {
+async function lackingObjects(placement: Placement, { sha256, size }: ReadBytes): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     select o.id from stored_object o where o.sha256 = ${Buffer.from(sha256, 'hex')} and o.size = ${size}
-      and ${LACKS_A_COPY} order by o.is_linked desc, o.created_at limit 20`.execute(db)
+      and ${lacksACopySql(placement)} order by o.is_linked desc, o.created_at limit 20`.execute(placement.db)
   return rows.map(({ id }) => id)
 }
 

@@ -103,7 +103,7 @@ async function collectOne(
   report: CollectReport,
 ): Promise<StorageError | null> {
   // Its process died before it could settle it, and somebody has thought better of it since.
-  const isOver = item.isClaimed && (await isUndone(placement, item))
+  const isOver = item.wasClaimed && (await isUndone(placement, item))
   try {
     const result = await removeStray(placement, item, async () => !isOver && claimItem(placement, item))
     if (result === 'refused') {

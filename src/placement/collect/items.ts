@@ -5,9 +5,12 @@ import { knownKey } from '../keys.ts'
 import { namesKeySql } from '../listing/named-keys.ts'
 import type { Placement } from '../placement.ts'
 import type { StrayBytes } from '../removal/remove-stray.ts'
-import { COMPARED_KINDS, LACKS_A_COPY } from './judge.ts'
+import { COMPARED_KINDS, lacksACopySql } from './copies-that-count.ts'
 
-/** `isClaimed`: its removal was cut short. `wasClaimed`: it may have been asked for, now or earlier. */
+/**
+ * `isClaimed`: its removal was cut short. `wasClaimed`: the removal of its key may have been asked for, now or
+ * earlier, by whichever decision.
+ */
 export type Item = StrayBytes & {
   collectionId: string
   kind: string
@@ -23,8 +26,8 @@ export type Item = StrayBytes & {
  */
 export type KeptItemReason = 'named' | 'adopted' | 'taken-over' | 'changed' | 'hidden' | 'unread'
 
-/** What can't go now, for whatever reason, is looked at again then. */
-const LATER_MS = 10 * 60_000
+/** What can't go now, or become a copy, for whatever reason, is looked at again then. */
+export const LATER_MS = 10 * 60_000
 
 const WHOLE_ITEM = sql`i.collection_id, i.location_id, i.key, i.upload_id`
 
@@ -58,7 +61,10 @@ export async function locationsWithDecisions({ db }: Pick<Placement, 'db'>): Pro
   return rows.map(({ location_id }) => location_id)
 }
 
-/** The next ones of a location that may go now; also those whose removal was cut short. */
+/**
+ * The next ones of a location that may go now; also those whose removal was cut short, and of these the ones
+ * whose decision was undone meanwhile, which are settled.
+ */
 export async function dueItems(
   { db }: Pick<Placement, 'db'>,
   locationId: string,
@@ -66,19 +72,21 @@ export async function dueItems(
 ): Promise<Item[]> {
   return itemsWhere(
     db,
-    sql`i.location_id = ${locationId} and ${IS_FREE} and (${IS_DUE} or i.state = 'removing')`,
+    sql`i.location_id = ${locationId} and ${IS_FREE} and (${IS_DUE} or i.state = 'removing' or c.undone_at is not null)`,
     limit,
   )
 }
 
 /** Its bytes may be those of a file that lacks a copy: nobody has read them, or they are. */
-const MAY_BE_NEEDED = sql<boolean>`(i.upload_id = '' and i.kind = any(${COMPARED_KINDS}::text[])
-  and exists (select from stored_object o where o.size = i.size and ${LACKS_A_COPY}
-    and (i.sha256 is null or i.sha256 = o.sha256)))`
+function mayBeNeeded(placement: Placement): RawBuilder<boolean> {
+  return sql<boolean>`(i.upload_id = '' and i.kind = any(${COMPARED_KINDS}::text[])
+    and exists (select from stored_object o where o.size = i.size and ${lacksACopySql(placement)}
+      and (i.sha256 is null or i.sha256 = o.sha256)))`
+}
 
-/** Those that wait and may be needed; `among`: of these alone. */
+/** Those that wait, or whose removal was cut short, and that may be needed; `among`: of these alone. */
 export async function itemsToCompare(
-  { db }: Pick<Placement, 'db'>,
+  placement: Placement,
   locationId: string,
   among: readonly Item[] | undefined,
   limit: number,
@@ -88,9 +96,8 @@ export async function itemsToCompare(
         ${among.map(({ key }) => key)}::text[]))`
     : sql`true`
   return itemsWhere(
-    db,
-    sql`i.location_id = ${locationId} and i.state = 'held' and coalesce(i.not_before <= now(), true)
-      and ${isAmong} and ${MAY_BE_NEEDED}`,
+    placement.db,
+    sql`i.location_id = ${locationId} and ${IS_FREE} and ${isAmong} and ${mayBeNeeded(placement)}`,
     limit,
   )
 }
@@ -103,7 +110,8 @@ async function itemsWhere(
   const { rows } = await sql<Omit<Item, 'key'> & { key: string }>`
     select i.collection_id as "collectionId", i.location_id as "locationId", i.key, i.upload_id as "uploadId",
       i.kind, i.size::float8 as size, i.etag, i.last_modified as "lastModified",
-      i.state = 'removing' as "isClaimed", i.claimed_at is not null as "wasClaimed"
+      i.state = 'removing' as "isClaimed", exists (select from collection_item e where e.location_id = i.location_id and e.key = i.key
+        and e.claimed_at is not null) as "wasClaimed"
     from collection_item i join collection c on c.id = i.collection_id
     where c.finished_at is null and ${condition}
     order by i.state desc, ${WHOLE_ITEM} limit ${limit}`.execute(db)
@@ -114,7 +122,8 @@ async function itemsWhere(
  * Its removal begins: until it is settled nobody makes a replica of it (`keep_collected`). False where that
  * has happened meanwhile, where it was undone, is too young after all, or another process is at it.
  */
-export async function claimItem({ db, settings }: Placement, item: Item): Promise<boolean> {
+export async function claimItem(placement: Placement, item: Item): Promise<boolean> {
+  const { db, settings } = placement
   const inMs = (ms: number) => sql`${ms} * interval '1 millisecond'`
   const { rows } = await sql`
     update collection_item i set state = 'removing', reason = null, not_before = null, claimed_at = now(),
@@ -122,19 +131,25 @@ export async function claimItem({ db, settings }: Placement, item: Item): Promis
     from collection c
     where ${isItem(item)} and c.id = i.collection_id and ${IS_FREE} and ${IS_DUE} and not ${IS_TAKEN_OVER}
       and lived_since(i.last_modified) >= ${inMs(settings.collectAgeMs)}
-      and not ${IS_NAMED} and not ${MAY_BE_NEEDED}
+      and not ${IS_NAMED} and not ${mayBeNeeded(placement)}
     returning i.key`.execute(db)
   return rows.length > 0
 }
 
-/** Why a claim was refused for good is written down; one that was refused for now is made again later. */
+/**
+ * Why a claim was refused for good is written down; one that was refused for now is made again later, also
+ * where its removal was cut short: `claimed_at` stays, for that may still be carried out.
+ */
 export async function settleRefused({ db }: Pick<Placement, 'db'>, item: Item): Promise<void> {
   await sql`
     update collection_item i set
-      state = case when ${IS_NAMED} then 'kept' else i.state end,
+      state = case when ${IS_NAMED} then 'kept' else 'held' end,
+      lease_expires_at = null,
       reason = case when ${IS_NAMED} then 'named' else 'not-now' end,
       not_before = case when not ${IS_NAMED} then now() + ${LATER_MS} * interval '1 millisecond' end
-    where ${isItem(item)} and i.state = 'held'`.execute(db)
+    where ${isItem(item)} and (i.state = 'held' or i.state = 'removing' and i.lease_expires_at < now())`.execute(
+    db,
+  )
 }
 
 /**
@@ -149,6 +164,18 @@ export async function keepTakenOver({ db }: Pick<Placement, 'db'>, locationId: s
       and (i.state = 'held' or i.state = 'removing' and i.lease_expires_at < now()) and ${IS_TAKEN_OVER}`.execute(
     db,
   )
+}
+
+/**
+ * A removal that was cut short is given up: its bytes are needed, and may become a copy. `claimed_at` stays.
+ * False where its process is alive after all, or another one has taken it up.
+ */
+export async function releaseItem({ db }: Pick<Placement, 'db'>, item: Item): Promise<boolean> {
+  const { rows } = await sql`
+    update collection_item i set state = 'held', lease_expires_at = null
+    where ${isItem(item)} and i.state = 'removing' and i.lease_expires_at < now()
+    returning i.key`.execute(db)
+  return rows.length > 0
 }
 
 export async function settleItem(

@@ -5,31 +5,26 @@ import { catalogueAdoption, leftOver } from '../catalogue/adoption-state.ts'
 import { cataloguePrefix } from '../keys.ts'
 import { namesKeySql } from '../listing/named-keys.ts'
 import type { Placement } from '../placement.ts'
+import { COMPARED_KINDS } from './copies-that-count.ts'
 
 /**
  * Why a file is not given up. `backup`: backups and catalogues are what an installation comes back from.
- * `catalogue`: a catalogue there, which this database has not taken over, may say whose it is. `young`,
+ * `catalogue`: a catalogue, there or at another location, which this database has not taken over, may
+ * say whose it is. `young`,
  * `seen-once`: it may be somebody's who is just writing it. `named`: something in the ledger names it by now.
  * `decided`: it is part of a decision that waits. `locked`: the location lets nobody remove it yet.
  */
 export type KeptReason = 'backup' | 'catalogue' | 'young' | 'seen-once' | 'named' | 'decided' | 'locked'
 
-/** Files that nobody can make again are compared with what the ledger lacks before they go. */
-export const COMPARED_KINDS = ['original', 'sidecar', 'profile-image']
-
 /** Between the first and the last sighting, at least. */
 const SIGHTINGS_APART_MS = 24 * 3_600_000
-
-/** Objects that have fewer verified copies than they are to keep; alias `o`. */
-export const LACKS_A_COPY = sql<boolean>`(o.state = 'live' and o.kind = any(${COMPARED_KINDS}::text[]) and
-  (select count(*) from replica v where v.object_id = o.id and v.state = 'verified')
-    < coalesce((select min_copies from home where home.kind = o.kind), 1))`
 
 export type Judging = { locationId: string; isCatalogueUnread: boolean }
 
 /**
- * Whether a catalogue lies at the location that this database has not written and not taken over: of another
- * installation, or of a later state of this one. Files that nobody knows here may be those that it names.
+ * Whether a catalogue lies at any location that this database has not written and not taken over: of another
+ * installation, or of a later state of this one. Files that nobody knows here may be those that it names: it
+ * may be kept at fewer locations than the originals.
  */
 export async function judgingOf(placement: Placement, locationId: string): Promise<Judging> {
   const { db } = placement
@@ -37,7 +32,7 @@ export async function judgingOf(placement: Placement, locationId: string): Promi
   const adoption = await catalogueAdoption(db)
   const isAdopted = adoption?.state === 'done' && leftOver(adoption.report) === 0
   const { rows } = await sql`
-    select from stray where location_id = ${locationId} and kind = 'catalogue' and upload_id = ''
+    select from stray where kind = 'catalogue' and upload_id = ''
       and key not like ${`${cataloguePrefix(null)}texts/%`}
       and not (key like ${`${cataloguePrefix(installation)}%`}
         and ${isAdopted ? sql`last_modified < ${adoption.startedAt}::timestamptz` : sql`false`})

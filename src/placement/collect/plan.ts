@@ -12,7 +12,8 @@ import type { Location } from '../location.ts'
 import { loadCounter } from '../locations/counter/record.ts'
 import type { Placement } from '../placement.ts'
 import { adoptionOf } from '../takeover/adoption.ts'
-import { COMPARED_KINDS, judgingOf, type KeptReason, LACKS_A_COPY, ROW_HASH, reasonSql } from './judge.ts'
+import { COMPARED_KINDS, lacksACopySql } from './copies-that-count.ts'
+import { judgingOf, type KeptReason, ROW_HASH, reasonSql } from './judge.ts'
 
 /** More than this share of the location's files, or this many, need the stronger confirmation. */
 const STRONG_SHARE = 0.1
@@ -36,8 +37,8 @@ export type Refusal =
   | 'clock'
 
 /**
- * `becomes`: `collected`; `compared`: its size is that of a file that lacks a copy, so it is read first, and
- * becomes that copy where it is the same; `kept`, for `reason`. `oldest`: ISO 8601, as the location says.
+ * `becomes`: `collected`; `compared`: its size is that of a file that lacks a copy that can be relied on, so it is
+ * read first, and becomes that copy where it is the same; `kept`, for `reason`. `oldest`: ISO 8601, as the location says.
  */
 export type PlanGroup = Amount & {
   kind: string
@@ -81,7 +82,7 @@ export async function planCollection(placement: Placement, location: Location): 
   const { rows } = await sql<Omit<PlanGroup, 'becomes'> & { isCompared: boolean; hash: string }>`
     with lacking as materialized (
       select o.size from stored_object o
-      where o.size in (select size from stray where location_id = ${location.id}) and ${LACKS_A_COPY}),
+      where o.size in (select size from stray where location_id = ${location.id}) and ${lacksACopySql(placement)}),
     judged as (
       select s.*, ${reasonSql(placement, judging)} as reason,
         s.upload_id = '' and s.kind = any(${COMPARED_KINDS}::text[])

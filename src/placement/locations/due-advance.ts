@@ -37,7 +37,7 @@ export async function advanceWhereDue(placement: Placement): Promise<void> {
     if (location.isReadOnly) continue
     const row = await loadCounter(placement, location.id)
     if (row === null || !isAdvanceDue(placement, location, row)) continue
-    endLook(placement, location.id)
+    endLook(placement, location)
     try {
       const signal = AbortSignal.timeout(placement.settings.answerWithinMs)
       await orAborted(confirmLocation(placement, location), signal)

@@ -69,11 +69,18 @@ export async function confirmLocation(placement: Placement, location: Location):
   if (location.isReadOnly) throw new AppError('conflict', `${location.label} ${whyReadOnly(location)}`)
   await confirmPlace(placement, location)
   await probeIfReconfigured(placement, location)
+  assertStillConfigured(placement, location)
+}
+
+/** Of what was looked at: a reload may have put another place under its id meanwhile, which nobody has seen. */
+function assertStillConfigured({ locations }: Placement, location: Location): void {
+  if (locations.get(location.id) !== location)
+    throw new AppError('unavailable', `location "${location.id}" was described anew while it was looked at`)
 }
 
 /** The same of a place whose probe says nothing yet. */
 async function confirmPlace(placement: Placement, location: Location): Promise<void> {
-  const known = lookOf(placement, location.id)
+  const known = lookOf(placement, location)
   const isGood = known && 'at' in known && isGoodLook(placement, known.at)
   if (isGood) {
     await orEndOwning(placement, location, assertOneLedger(placement, location))
@@ -86,19 +93,21 @@ async function confirmPlace(placement: Placement, location: Location): Promise<v
     return
   }
   const confirming = confirmAnew(placement, location, known === undefined ? 'begin' : 'advance')
-  noteLook(placement, location.id, { confirming })
+  noteLook(placement, location, { confirming })
   const beganAt = placement.clock()
   try {
     const agoMs = await orEndOwning(placement, location, confirming)
-    await beginOwning(placement, location.id)
+    await beginOwning(placement, location)
     // Of the comparison, which another process may have made: it is not good for longer because we rely on
     // it.
-    noteLook(placement, location.id, { at: before(beganAt, agoMs) })
+    noteLook(placement, location, { at: before(beganAt, agoMs) })
   } catch (error) {
-    forgetLook(placement, location.id)
+    forgetLook(placement, location)
     // Everybody is to know it at once, not at the next check.
-    if (isAppError(error, 'conflict') && error.details?.ledger !== undefined)
+    if (isAppError(error, 'conflict') && error.details?.ledger !== undefined) {
+      assertStillConfigured(placement, location)
       await recordHealth(placement, location.id, error.message)
+    }
     throw error
   }
 }
@@ -116,24 +125,25 @@ export async function lookAtLocation(placement: Placement, location: Location): 
     return adoptProbe(placement, location)
   }
   // The first look in a process is that of a writer.
-  if (lookOf(placement, location.id) === undefined) return confirmLocation(placement, location)
+  if (lookOf(placement, location) === undefined) return confirmLocation(placement, location)
   try {
     await orEndOwning(placement, location, confirmAnew(placement, location, 'compare'))
   } catch (error) {
-    forgetLook(placement, location.id)
+    forgetLook(placement, location)
     throw error
   }
   // For an adoption that has ended meanwhile: the waits after it begin now, not when a copy is to be given
   // up.
   await owningOf(placement, location.id)
+  assertStillConfigured(placement, location)
 }
 
 /** What a conflict that is found by a look means for this process: it does not own the location. */
-async function orEndOwning<T>(placement: Placement, { id }: Location, looking: Promise<T>): Promise<T> {
+async function orEndOwning<T>(placement: Placement, location: Location, looking: Promise<T>): Promise<T> {
   try {
     return await looking
   } catch (error) {
-    if (isAppError(error, 'conflict')) endOwning(placement, id)
+    if (isAppError(error, 'conflict')) endOwning(placement, location)
     throw error
   }
 }

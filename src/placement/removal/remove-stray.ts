@@ -55,8 +55,9 @@ export async function removeStray(
   if (!isSame(location, stray, held)) return 'changed'
   if (held.retention) await noteRetention(placement.db, stray, held.retention)
   await requireUnlocked(placement, stray)
+  const claimedAt = placement.clock()
   if (!(await claim())) return 'refused'
-  await removeDecided(placement, { ...stray, versionId: held.versionId })
+  await removeDecided(placement, { ...stray, versionId: held.versionId, claimedAt })
   return 'removed'
 }
 
@@ -82,7 +83,8 @@ async function removeUpload(
     if (begun.key === key && begun.uploadId === uploadId) ({ startedAt } = begun)
   if (startedAt === undefined) return 'gone'
   if (startedAt.getTime() !== lastModified.getTime()) return 'changed'
+  const claimedAt = placement.clock()
   if (!(await claim())) return 'refused'
-  await abortParts(placement, { locationId, key, uploadId })
+  await abortParts(placement, { locationId, key, uploadId, claimedAt })
   return 'removed'
 }

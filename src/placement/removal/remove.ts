@@ -11,6 +11,7 @@ import type { Removal } from '../../database/schema.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { RetryLater } from '../../queue/retry-later.ts'
 import { isStorageError } from '../../storage/backend.ts'
+import { longestBetween, type Moment } from '../../storage/moment.ts'
 import { type PermitTerm, permitRemoval } from '../../storage/removal-permit.ts'
 import { noteKeyToClear } from '../ledger/keys-to-clear.ts'
 import { forgetRetention, knownRetention, noteRetention } from '../ledger/object-locks.ts'
@@ -178,15 +179,21 @@ export async function removeCandidate(
 
 /**
  * Removes bytes that nothing in the ledger names, since the user has decided so; `remove-stray.ts` has looked
- * at them now. `versionId`: of what was looked at, and nothing else under the key. @throws AppError as
- * `confirmLocation`; Retained
+ * at them now. `versionId`: of what was looked at, and nothing else under the key. `claimedAt`: as of
+ * `requireClaimed`. @throws AppError as `confirmLocation`; Retained; RetryLater
  */
 export async function removeDecided(
   placement: Placement,
-  { locationId, key, versionId }: Pick<Replica, 'locationId' | 'key'> & { versionId: string | undefined },
+  {
+    locationId,
+    key,
+    versionId,
+    claimedAt,
+  }: Pick<Replica, 'locationId' | 'key'> & { versionId: string | undefined; claimedAt: Moment },
 ): Promise<void> {
   const location = locationOf(placement, locationId)
   await confirmLocation(placement, location)
+  requireClaimed(placement, claimedAt)
   const permit = permitRemoval([key], 'decided', termOf(placement))
   const version = versionId === undefined ? {} : { versionId, isOnlyVersion: true }
   try {
@@ -198,17 +205,35 @@ export async function removeDecided(
 }
 
 /**
+ * A claim is good for two leases of a writer, and a permit for one. After a pause (a stopped process, a machine
+ * that slept) somebody else may have settled what was claimed, and the key may be a replica's.
+ * `claimedAt`: right before it was claimed. To be asked after the location, which may take long.
+ * @throws RetryLater
+ */
+function requireClaimed({ settings, clock }: Placement, claimedAt: Moment): void {
+  if (longestBetween(claimedAt, clock()) > settings.writeLeaseMs)
+    throw new RetryLater('giving up a file took too long to be safe', settings.writeLeaseMs)
+}
+
+/**
  * Ends a write in parts that was not finished: the parts are billed until then, and were never an object. Its
- * URLs are good for nothing afterwards. An upload that became an object meanwhile stays one.
+ * URLs are good for nothing afterwards. An upload that became an object meanwhile stays one. `claimedAt`: as
+ * of `requireClaimed`; absent where nothing was claimed.
  */
 export async function abortParts(
   placement: Placement,
-  { locationId, key, uploadId }: Pick<RemovalCandidate, 'locationId' | 'key' | 'uploadId'>,
+  {
+    locationId,
+    key,
+    uploadId,
+    claimedAt,
+  }: Pick<RemovalCandidate, 'locationId' | 'key' | 'uploadId'> & { claimedAt?: Moment },
 ): Promise<void> {
   const location = locationOf(placement, locationId)
   const { multipart } = location.backend
   if (uploadId == null || !multipart) return
   await confirmLocation(placement, location)
+  if (claimedAt !== undefined) requireClaimed(placement, claimedAt)
   const abort = (id: string) =>
     multipart.abort(permitRemoval([key], 'unfinished-parts', termOf(placement)), id)
   if (uploadId !== '') return abort(uploadId)

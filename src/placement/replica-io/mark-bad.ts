@@ -14,7 +14,7 @@ export async function confirmLocationNow(placement: Placement, locationId: strin
   const location = locationOf(placement, locationId)
   // Nothing is written at an original's, but whether it is that place can be seen.
   if (location.isReadOnly) return lookAtLocation(placement, location)
-  forgetLook(placement, locationId)
+  forgetLook(placement, location)
   await confirmLocation(placement, location)
 }
 

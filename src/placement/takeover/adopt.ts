@@ -112,8 +112,8 @@ export async function adoptLocation(
   })
   placement.log.info({ location: locationId, ...report }, 'what the location holds was taken into the ledger')
   // From here on it is ours, as after a start.
-  forgetLook(placement, locationId)
-  endOwning(placement, locationId)
+  forgetLook(placement, location)
+  endOwning(placement, location)
   await recordHealth(placement, locationId, null)
   await wakeWaitingJobs(db)
   return report

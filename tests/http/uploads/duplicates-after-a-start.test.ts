@@ -49,7 +49,7 @@ const allFail = ({ bucket }: DirectServer) =>
 function startAnew({ placement }: DirectServer): void {
   forgetLooks(placement)
   forgetSeen(placement)
-  endOwning(placement, 's3')
+  endOwning(placement, placement.locations.get('s3')!)
 }
 
 /** The photo is deleted for good, and the ledger put back to when it was there. The counter tells of it. */

@@ -477,8 +477,8 @@ for (const inSnapshot of ['open', 'received'] as const)
     const held = await heldKeys(server)
     await restoreSnapshot(pool, snapshot)
     // As after the start that follows a restore.
-    endOwning(placement, 's3')
-    await beginOwning(placement, 's3')
+    endOwning(placement, placement.locations.get('s3')!)
+    await beginOwning(placement, placement.locations.get('s3')!)
 
     const given = await admin.call(`/storage/uploads/${upload.id}`, { method: 'DELETE' })
     assert.equal(given.status, 204)

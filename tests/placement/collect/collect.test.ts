@@ -236,6 +236,17 @@ test('originals are kept while a catalogue lies there that this database has not
   assert.equal(plan.collect!.files, 1)
 })
 
+test('a catalogue at another location keeps them as well: it may name the originals of all', async (t) => {
+  const rig = await startStrayRig(t, { remotes: ['second'] })
+  await rig.stray()
+  const batch = strayKey('catalogue')
+  await rig.placement.locations.get('second')!.backend.put(batch, bytesBody(randomBytes(10)))
+  await rig.list('second')
+  await rig.seeTwice()
+  const plan = await rig.plan()
+  assert.deepEqual([reasonsOf(plan), plan.collect], [['1 catalogue'], null])
+})
+
 test('a file that was changed between the decision and its removal is kept, and shown', async (t) => {
   const rig = await startStrayRig(t)
   const key = await rig.stray()

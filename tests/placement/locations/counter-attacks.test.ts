@@ -218,8 +218,8 @@ test('after an adoption nothing is relied on for a while, whichever process has 
   const id = await ingestBytes(rig.placement, randomBytes(1_000))
   await replicateObject(rig.placement, { objectId: id, to: 's3' })
   const idle = await start({ lateRequestMs: 3_600_000 })
-  endOwning(idle, 's3')
-  await beginOwning(idle, 's3', performance.now() - 2 * 3_600_000)
+  endOwning(idle, idle.locations.get('s3')!)
+  await beginOwning(idle, idle.locations.get('s3')!, performance.now() - 2 * 3_600_000)
   await database.pool.query(
     `update location_counter set conflict = 'another-ledger', conflict_since = now() where location_id = 's3'`,
   )

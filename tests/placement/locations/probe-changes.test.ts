@@ -136,8 +136,8 @@ test('no more than 200 changes of a location are kept', async () => {
 
 test('another process works by the new features before its next write, whether they are weaker or stronger', async () => {
   const elsewhere = openMemoryBackend()
-  const other = { ...rig.placement }
   const location = { ...rig.placement.locations.get('bucket')!, backend: elsewhere }
+  const other = { ...rig.placement, locations: new Map([...rig.placement.locations, ['bucket', location]]) }
   await elsewhere.writeMarker((await backend.readMarker())!)
   await elsewhere.writeCounter((await backend.readCounter())!.text, null)
   await probe({})

@@ -71,8 +71,8 @@ async function onBoth(placement = rig.placement): Promise<string> {
 /** A process that has owned the bucket for two hours, when another one adopts it. */
 async function idleWhileAdopted(settings: Partial<PlacementSettings>): Promise<Placement> {
   const idle = await start(settings)
-  endOwning(idle, 's3')
-  await beginOwning(idle, 's3', performance.now() - 2 * HOUR_MS)
+  endOwning(idle, idle.locations.get('s3')!)
+  await beginOwning(idle, idle.locations.get('s3')!, performance.now() - 2 * HOUR_MS)
   await database.pool.query(
     `update location_counter set conflict = 'another-ledger', conflict_since = now() where location_id = 's3'`,
   )
@@ -98,7 +98,8 @@ for (const [what, settings] of [
 test('S2: nor where the clock was set back by less than its age', async () => {
   const id = await onBoth()
   const started = await start(WAITS)
-  for (const at of ['local', 's3']) {
+  for (const id of ['local', 's3']) {
+    const at = started.locations.get(id)!
     endOwning(started, at)
     await beginOwning(started, at, performance.now() - HOUR_MS / 2)
   }

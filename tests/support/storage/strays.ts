@@ -17,6 +17,7 @@ import { checkListing } from '../../../src/placement/listing/check-listing.ts'
 import type { Location } from '../../../src/placement/location.ts'
 import type { Placement, PlacementSettings } from '../../../src/placement/placement.ts'
 import type { Body, ObjectKey, StorageBackend } from '../../../src/storage/backend.ts'
+import type { Clock } from '../../../src/storage/moment.ts'
 import { ingestBytes, placesOf, testPlacement } from '../placement.ts'
 import { testDatabase } from '../postgres.ts'
 import { startClassBucket } from './class-bucket.ts'
@@ -28,14 +29,26 @@ export async function startStrayRig(
   {
     profile = {},
     settings = {},
-  }: { profile?: Partial<StrictProfile>; settings?: Partial<PlacementSettings> } = {},
+    remotes = [],
+    originals = ['s3'],
+    clock,
+  }: {
+    profile?: Partial<StrictProfile>
+    settings?: Partial<PlacementSettings>
+    /** Further places, in memory. */
+    remotes?: string[]
+    /** Where originals belong. */
+    originals?: string[]
+    clock?: Clock
+  } = {},
 ) {
   const database = await testDatabase()
   const bucket = await startClassBucket(profile, 's3')
   const rig = await testPlacement(database.db, {
-    remotes: [],
+    ...{ remotes, originals },
     extra: [bucket.location],
     settings: { collectAgeMs: 0, ...settings },
+    ...(clock && { clock }),
   })
   t.after(async () => {
     await rig.close()
@@ -72,10 +85,10 @@ export async function startStrayRig(
       await (what.backend ?? bucket.location.backend).put(key, bytesBody(bytes))
       return key
     },
-    /** A file of the library, in the bucket only. */
-    async offloaded(bytes = randomBytes(2_000)) {
+    /** A file of the library, at one place only. */
+    async offloaded(bytes = randomBytes(2_000), to = originals[0]!) {
       const id = await ingestBytes(placement, bytes)
-      await replicateObject(placement, { objectId: id, to: 's3' })
+      await replicateObject(placement, { objectId: id, to })
       await evictReplica(placement, { objectId: id, from: 'local' })
       return id
     },

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Queryable } from '../../../database/connect.ts'
 import { before, longestBetween, type Moment } from '../../../storage/moment.ts'
 import { readLastEventId } from '../../ledger/history.ts'
+import type { Location } from '../../location.ts'
 import type { Placement } from '../../placement.ts'
 import { processState } from '../../process-state.ts'
 
@@ -17,21 +18,25 @@ export type Look = { at: Moment } | { confirming: Promise<unknown> }
  */
 type Owning = { since: number; lastEventId: string; adoption: string | null }
 
+/**
+ * By what the configuration described, not by its id: after a reload the same id may name another folder, and
+ * a look at the first one that ends later says nothing of that.
+ */
 type State = {
-  looks: Map<string, Look>
-  owned: Map<string, Owning>
+  looks: WeakMap<Location, Look>
+  owned: WeakMap<Location, Owning>
   /** The token of each location's counter in the ledger, and when this process first saw it there. */
   tokens: Map<string, { token: string | null; at: Moment }>
 }
-const stateOf = processState<State>(() => ({ looks: new Map(), owned: new Map(), tokens: new Map() }))
+const stateOf = processState<State>(() => ({ looks: new WeakMap(), owned: new WeakMap(), tokens: new Map() }))
 
 /** Undefined: this process has not looked yet, or what it saw is not good any more. */
-export function lookOf(placement: Placement, locationId: string): Look | undefined {
-  return stateOf(placement).looks.get(locationId)
+export function lookOf(placement: Placement, location: Location): Look | undefined {
+  return stateOf(placement).looks.get(location)
 }
 
-export function noteLook(placement: Placement, locationId: string, look: Look): void {
-  stateOf(placement).looks.set(locationId, look)
+export function noteLook(placement: Placement, location: Location, look: Look): void {
+  stateOf(placement).looks.set(location, look)
 }
 
 const LONG_AGO: Moment = {
@@ -41,25 +46,27 @@ const LONG_AGO: Moment = {
 }
 
 /** A look that was good is so no more; the process has looked, though. One that is under way goes on. */
-export function endLook(placement: Placement, locationId: string): void {
-  const look = lookOf(placement, locationId)
-  if (look && 'at' in look) noteLook(placement, locationId, { at: LONG_AGO })
+export function endLook(placement: Placement, location: Location): void {
+  const look = lookOf(placement, location)
+  if (look && 'at' in look) noteLook(placement, location, { at: LONG_AGO })
 }
 
 /** The next one who needs the location confirmed looks anew. */
-export function forgetLook(placement: Placement, locationId: string): void {
-  stateOf(placement).looks.delete(locationId)
+export function forgetLook(placement: Placement, location: Location): void {
+  stateOf(placement).looks.delete(location)
 }
 
 /** As `forgetLook`, of all locations. */
 export function forgetLooks(placement: Placement): void {
-  stateOf(placement).looks.clear()
+  for (const location of placement.locations.values()) forgetLook(placement, location)
 }
 
 /** As if all looks had been made `ms` earlier. */
 export function ageLooks(placement: Placement, ms: number): void {
-  const { looks } = stateOf(placement)
-  for (const [id, look] of looks) if ('at' in look) looks.set(id, { at: before(look.at, ms) })
+  for (const location of placement.locations.values()) {
+    const look = lookOf(placement, location)
+    if (look && 'at' in look) noteLook(placement, location, { at: before(look.at, ms) })
+  }
 }
 
 /**
@@ -67,44 +74,46 @@ export function ageLooks(placement: Placement, ms: number): void {
  * has begun or ended since, in whichever process: until then another ledger used the location.
  * `since`, for tests: by `performance.now()`.
  */
-export async function beginOwning(placement: Placement, locationId: string, since?: number): Promise<void> {
+export async function beginOwning(placement: Placement, location: Location, since?: number): Promise<void> {
   const { owned } = stateOf(placement)
   // In this order: what comes into the history after this look at it is younger than that adoption.
-  const adoption = await readAdoption(placement.db, locationId)
-  if (owned.get(locationId)?.adoption === adoption) return
+  const adoption = await readAdoption(placement.db, location.id)
+  if (owned.get(location)?.adoption === adoption) return
   const lastEventId = await readLastEventId(placement.db)
-  if (owned.get(locationId)?.adoption === adoption) return
-  owned.set(locationId, { since: since ?? performance.now(), lastEventId, adoption })
+  if (owned.get(location)?.adoption === adoption) return
+  owned.set(location, { since: since ?? performance.now(), lastEventId, adoption })
 }
 
-export function endOwning(placement: Placement, locationId: string): void {
-  stateOf(placement).owned.delete(locationId)
+export function endOwning(placement: Placement, location: Location): void {
+  stateOf(placement).owned.delete(location)
 }
 
 /** As `owningOf`, for those to whom it does not matter since when. Asks nobody. */
 export function isOwned(placement: Placement, locationId: string): boolean {
-  return stateOf(placement).owned.has(locationId)
+  const location = placement.locations.get(locationId)
+  return location !== undefined && stateOf(placement).owned.has(location)
 }
 
 /**
- * Null: this process does not own the location, or not without a doubt. Asks the ledger whether an adoption
- * has begun the owning anew.
+ * Null: this process does not own the location, or not without a doubt, or it is not configured. Asks the
+ * ledger whether an adoption has begun the owning anew.
  */
 export async function owningOf(
   placement: Placement,
   locationId: string,
 ): Promise<{ forMs: number; lastEventId: string } | null> {
   const { owned } = stateOf(placement)
-  const known = owned.get(locationId)
-  if (known === undefined) return null
+  const location = placement.locations.get(locationId)
+  const known = location && owned.get(location)
+  if (location === undefined || known === undefined) return null
   const adoption = await readAdoption(placement.db, locationId)
   if (known.adoption !== adoption) {
     const lastEventId = await readLastEventId(placement.db)
     // Only what is still owned: a conflict may have ended it meanwhile.
-    if (owned.get(locationId) === known)
-      owned.set(locationId, { since: performance.now(), lastEventId, adoption })
+    if (owned.get(location) === known)
+      owned.set(location, { since: performance.now(), lastEventId, adoption })
   }
-  const owning = owned.get(locationId)
+  const owning = owned.get(location)
   return owning ? { forMs: performance.now() - owning.since, lastEventId: owning.lastEventId } : null
 }
 

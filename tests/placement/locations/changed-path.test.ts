@@ -1,0 +1,71 @@
+/** A reload gives a folder another path, while somebody looks at the folder under the first one. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { silentLog } from '../../../src/log.ts'
+import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
+import type { Location } from '../../../src/placement/location.ts'
+import { forgetLooks, isOwned } from '../../../src/placement/locations/counter/confirmations.ts'
+import { confirmLocation } from '../../../src/placement/locations/locations.ts'
+import { reconfigurePlacement } from '../../../src/placement/open.ts'
+import { openDiskBackend } from '../../../src/storage/disk/disk.ts'
+import { ingestBytes, locationOfBackend, placesOf, testPlacement } from '../../support/placement.ts'
+import { testDatabase } from '../../support/postgres.ts'
+
+test('a look at a folder says nothing of the folder that a reload put in its place', async (t) => {
+  const database = await testDatabase()
+  const folder = await mkdtemp(join(tmpdir(), 'glassine-changed-path-'))
+  const [first, empty] = [join(folder, 'first'), join(folder, 'empty')]
+  for (const path of [first, empty]) await mkdir(path)
+  const looking = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  let isSlow = false
+  const folderAt = (root: string): Location => {
+    const disk = openDiskBackend({ root, log: silentLog, makesRoot: false })
+    const backend = Object.create(disk) as typeof disk
+    backend.readMarker = async (...given) => {
+      if (isSlow && root === first) {
+        looking.resolve()
+        await goOn.promise
+      }
+      return disk.readMarker(...given)
+    }
+    return locationOfBackend('nas', 'disk', backend)
+  }
+  const before = folderAt(first)
+  const rig = await testPlacement(database.db, { remotes: [], extra: [before], originals: ['nas'] })
+  t.after(async () => {
+    await rig.close()
+    await database.drop()
+    await rm(folder, { recursive: true })
+  })
+  const { placement } = rig
+  const objectId = await ingestBytes(placement, randomBytes(2_000))
+
+  forgetLooks(placement)
+  isSlow = true
+  const look = confirmLocation(placement, before)
+  const refused = assert.rejects(look, { code: 'unavailable' })
+  await looking.promise
+  const after = folderAt(empty)
+  const { policy, minCopies, classes, delivery } = placement
+  const { troubles } = await reconfigurePlacement(placement, {
+    ...{ policy, minCopies, classes, delivery, settings: {} },
+    locations: [placement.local, after],
+  })
+  assert.deepEqual(
+    troubles.map(({ location }) => location),
+    ['nas'],
+  )
+  goOn.resolve()
+  await refused
+
+  assert.equal(isOwned(placement, 'nas'), false)
+  await assert.rejects(confirmLocation(placement, after), { code: 'conflict' })
+  await assert.rejects(replicateObject(placement, { objectId, to: 'nas' }), { code: 'conflict' })
+  assert.deepEqual(await readdir(empty), [])
+  assert.deepEqual(await placesOf(database.db, objectId), ['local verified'])
+})
