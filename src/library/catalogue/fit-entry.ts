@@ -3,7 +3,7 @@
  * out now, and the log says so. Else somebody could lose what the same line says besides.
  */
 import type { Log } from '../../log.ts'
-import { type Entry, MAX_ALBUMS, MAX_MEMBERS, readEntry } from './entries.ts'
+import { type CatalogueObject, type Entry, isKeyOf, MAX_ALBUMS, MAX_MEMBERS, readEntry } from './entries.ts'
 
 /** `lost`: why not all of it is written; `entry` null: nothing of it can be. */
 export type Fitted = { entry: Entry | null; lost: string | null }
@@ -11,7 +11,8 @@ export type Fitted = { entry: Entry | null; lost: string | null }
 export function fitted(entry: Entry): Fitted {
   const refused = refusal(entry)
   if (refused === null) return { entry, lost: null }
-  for (const smaller of [shortened(entry), bare(entry), withoutSidecar(bare(entry))])
+  const own = withOwnKeys(entry)
+  for (const smaller of [own, shortened(own), bare(own), withoutSidecar(bare(own))])
     if (refusal(smaller) === null) return { entry: smaller, lost: refused }
   return { entry: null, lost: refused }
 }
@@ -34,6 +35,21 @@ export async function* fittedEntries(entries: AsyncIterable<Entry>, log: Log): A
 function refusal(entry: Entry): string | null {
   const read = readEntry(entry)
   return 'refused' in read ? read.refused : null
+}
+
+/**
+ * Without keys that a file of this kind of its owner can't have, such as that of another user's file with the
+ * same bytes. An original is found by its other keys, or by the id in them.
+ */
+function withOwnKeys(entry: Entry): Entry {
+  if (!('asset' in entry)) return entry
+  const { asset } = entry
+  const own = <T extends CatalogueObject>(object: T, kind: 'original' | 'sidecar'): T => ({
+    ...object,
+    keys: Object.fromEntries(Object.entries(object.keys).filter(([, key]) => isKeyOf(key, asset, kind))),
+  })
+  const sidecar = asset.sidecar && own(asset.sidecar, 'sidecar')
+  return { asset: { ...asset, original: own(asset.original, 'original'), sidecar } }
 }
 
 /** With as many albums or members as a line may name. */

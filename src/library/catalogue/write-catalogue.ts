@@ -6,7 +6,7 @@
 import { sql } from 'kysely'
 import type { Database, Queryable, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
-import { catalogueAdoption } from '../../placement/catalogue/adoption-state.ts'
+import { catalogueAdoption, isAdoptionRunning } from '../../placement/catalogue/adoption-state.ts'
 import { retireBatches } from '../../placement/catalogue/retire-batches.ts'
 import {
   catalogueState,
@@ -70,8 +70,13 @@ async function isDue(db: Queryable, everyMs: number): Promise<boolean> {
   return rows[0]!.isDue
 }
 
+/**
+ * Not while catalogues are being taken over: that tells by the changes what people did here meanwhile. What was
+ * forgotten before it begins makes it know that it can't tell (`isCatalogueComplete`).
+ */
 async function forgetChanges(db: Database): Promise<void> {
   await db.transaction().execute(async (tx) => {
+    if (await isAdoptionRunning(tx)) return
     const gone = await tx.deleteFrom('catalogue_change').executeTakeFirst()
     if (gone.numDeletedRows > 0n) await requireSnapshot(tx)
   })

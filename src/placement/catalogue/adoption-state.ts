@@ -1,7 +1,7 @@
 /** How the taking over of what catalogues say stands, for the job that does it and the people who wait. */
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
-import type { Queryable } from '../../database/connect.ts'
+import type { Queryable, Tx } from '../../database/connect.ts'
 import { AppError } from '../../errors.ts'
 import type { UnusableBatch } from './find-batches.ts'
 
@@ -62,6 +62,16 @@ export async function catalogueAdoption(db: Queryable): Promise<CatalogueAdoptio
   return adoption as CatalogueAdoption | null
 }
 
+/** Until the transaction is over, none begins, and none ends. */
+export async function isAdoptionRunning(tx: Tx): Promise<boolean> {
+  const { adoption } = await tx
+    .selectFrom('catalogue_state')
+    .select('adoption')
+    .forUpdate()
+    .executeTakeFirstOrThrow()
+  return (adoption as CatalogueAdoption | null)?.state === 'running'
+}
+
 /** Whether an installation is being made of what its locations hold: its users may not be there yet. */
 export async function isBeingRebuilt(db: Queryable): Promise<boolean> {
   const adoption = await catalogueAdoption(db)
@@ -93,13 +103,9 @@ export async function isCatalogueComplete(db: Queryable): Promise<boolean> {
  * What is read of the catalogues from now on is this reading's, until another one begins. @throws AppError
  * conflict for a plan while an adoption is under way
  */
-export async function beginReading(tx: Queryable, what: 'plan' | 'adoption'): Promise<string> {
-  const { adoption } = await tx
-    .selectFrom('catalogue_state')
-    .select('adoption')
-    .forUpdate()
-    .executeTakeFirstOrThrow()
-  if (what === 'plan' && (adoption as CatalogueAdoption | null)?.state === 'running')
+export async function beginReading(tx: Tx, what: 'plan' | 'adoption'): Promise<string> {
+  const isRunning = await isAdoptionRunning(tx)
+  if (what === 'plan' && isRunning)
     throw new AppError('conflict', 'It is under way: glassine catalogue adopt --yes shows how far it is')
   const reading = randomUUID()
   await tx.updateTable('catalogue_state').set({ reading }).execute()

@@ -4,7 +4,9 @@
  */
 import { sql } from 'kysely'
 import { type ReadBytes, readBytes } from '../catalogue/adopt-object.ts'
+import { partsOfKey } from '../keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
+import type { StoredObject } from '../ledger/objects.ts'
 import { loadObject, lockObject } from '../ledger/replicas.ts'
 import type { Location } from '../location.ts'
 import { confirmLocation } from '../locations/locations.ts'
@@ -85,6 +87,11 @@ async function lackingObjects(placement: Placement, { sha256, size }: ReadBytes)
   return rows.map(({ id }) => id)
 }
 
+function isKeyOfObject(key: string, { ownerId, assetId, kind }: StoredObject): boolean {
+  const parts = partsOfKey(key)
+  return parts?.ownerId === ownerId && parts.assetId === assetId && parts.kind === kind
+}
+
 /** @throws RetryLater where somebody may be removing them */
 async function becomesCopyOf(
   placement: Placement,
@@ -99,14 +106,20 @@ async function becomesCopyOf(
   const found = { objectId, locationId: location.id, key }
   const proven = { level: PROOF.readBack, proof: proofOfRead(location, held), held }
   const loaded = await loadObject(placement.db, objectId)
-  if (wasClaimed && loaded !== null) {
-    // A deletion whose answer got lost may still be carried out at this key.
+  const isForeign = loaded !== null && !isKeyOfObject(key, loaded.object)
+  if (loaded !== null && (wasClaimed || isForeign)) {
+    // A deletion whose answer got lost may still be carried out at this key. One of another file says wrongly
+    // whose the copy is: no catalogue names it, and a rebuild would give it to somebody else. What lies there
+    // may be theirs, and stays.
     const check = { answer: 'same' as const, reason: 'all bytes were read', ...proven }
     const result = await putAnew(placement, loaded.object, asFound(placement, found, check), {
       actor: ACTOR,
       signal,
+      leavesFound: !wasClaimed,
     })
     if (result !== 'not-now') return result === 'done'
+    // The only copy that there is counts under any key.
+    if (isForeign && loaded.replicas.some(({ state }) => state === 'verified')) return false
   }
   return placement.db.transaction().execute(async (tx) => {
     const now = await lockObject(tx, objectId)

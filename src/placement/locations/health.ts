@@ -4,6 +4,7 @@ import { isStorageError } from '../../storage/backend.ts'
 import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
 import { removeLateBrowserProbes } from './browser-reach.ts'
+import { assertUnmovedIfReadOnly } from './counter/read-only-counter.ts'
 import { lookAtLocation, probeLocation, recordHealth } from './locations.ts'
 
 const PROBE_INTERVAL_MS = 7 * 24 * 3_600_000
@@ -36,6 +37,7 @@ async function checkLocation(placement: Placement, location: Location): Promise<
     // A mount or a bucket can go away at any time, and somebody else may have begun to use it.
     await lookAtLocation(placement, location)
     if (location.isReadOnly) {
+      await assertUnmovedIfReadOnly(placement, location)
       await recordHealth(placement, location.id, null)
       return
     }

@@ -18,6 +18,7 @@ import { knownOrigins } from './browser-reach.ts'
 import { beginOwning, endOwning, forgetLook, lookOf, noteLook, owningOf } from './counter/confirmations.ts'
 import { assertOneLedger, endConflict, recordConflict } from './counter/conflict.ts'
 import { beginCounter, keepCounter, type Purpose } from './counter/counter.ts'
+import { assertUnmovedIfReadOnly } from './counter/read-only-counter.ts'
 import { readMarker } from './counter/record.ts'
 import { locationsWithReplicas } from './known-locations.ts'
 import { beginOutage, endOutage } from './outage-log.ts'
@@ -182,6 +183,7 @@ export async function knowNoOtherLedger(placement: Placement): Promise<boolean> 
   for (const location of placement.locations.values()) {
     try {
       await lookAtLocation(placement, location)
+      await assertUnmovedIfReadOnly(placement, location)
     } catch (error) {
       placement.log.info(
         { location: location.id, error: (error as Error).message },

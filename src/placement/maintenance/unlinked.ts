@@ -7,12 +7,12 @@
 import { sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
 import type { ObjectKind } from '../../database/schema.ts'
-import { loadObject } from '../ledger/replicas.ts'
+import { loadObject, lockObjectRow } from '../ledger/replicas.ts'
 import { discardEmptyObject, discardObject, markForPurge } from '../lifecycle/purge.ts'
 import { knowNoOtherLedger } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { abandonWriting } from '../removal/abandon.ts'
-import { hasTwin } from '../removal/twins.ts'
+import { hasTwin, standingOf } from '../removal/twins.ts'
 
 /**
  * An ingest takes milliseconds, and while its bytes are written it holds a lease. One that comes back to life
@@ -76,10 +76,15 @@ export async function lookAtUnlinked(placement: Placement, objectId: string): Pr
     return
   }
   const isTwin = await hasTwin(placement, objectId)
-  await placement.db.transaction().execute(async (tx) => {
-    if (isTwin) return markForPurge(tx, [objectId], 'duplicate')
-    await noteKept(tx, placement.now(), objectId)
+  const isDone = await placement.db.transaction().execute(async (tx) => {
+    await lockObjectRow(tx, objectId)
+    // The library may have come to refer to it while its twin was looked at.
+    if ((await standingOf({ db: tx }, objectId))?.isLinked !== false) return false
+    if (isTwin) await markForPurge(tx, [objectId], 'duplicate')
+    else await noteKept(tx, placement.now(), objectId)
+    return true
   })
+  if (!isDone) return
   if (!isTwin)
     placement.log.warn(
       { objectId },

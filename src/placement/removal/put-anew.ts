@@ -22,6 +22,8 @@ const INTENT_MS = 10 * 60_000
 export type PutAnewOptions = {
   actor: string
   signal?: AbortSignal | undefined
+  /** What was found stays where it lies, as a file that nothing names; else its key is cleared in time. */
+  leavesFound?: boolean
   /** What becomes true together with the replica's new key. */
   alongside?: (tx: Tx) => Promise<void>
 }
@@ -39,7 +41,7 @@ export async function putAnew(
   placement: Placement,
   object: StoredObject,
   found: Replica,
-  { actor, signal, alongside }: PutAnewOptions,
+  { actor, signal, leavesFound = false, alongside }: PutAnewOptions,
 ): Promise<'done' | 'settled-meanwhile' | 'not-now'> {
   const { db } = placement
   const location = locationOf(placement, found.locationId)
@@ -62,7 +64,7 @@ export async function putAnew(
     if (!(await takeKeyBack(tx, fresh))) return 'settled-meanwhile'
     if (isOfFound) await doubtReplica(tx, found, actor)
     await adoptBytes(tx, fresh, { level, proof, held, actor })
-    await noteKeyToClear(tx, found, placement.settings.lateRequestMs)
+    if (!leavesFound) await noteKeyToClear(tx, found, placement.settings.lateRequestMs)
     await alongside?.(tx)
     await enqueueNextSteps(tx, placement, object.id)
     return 'done'

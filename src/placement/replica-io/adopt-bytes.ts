@@ -121,14 +121,26 @@ export async function adoptBytes(
  */
 export async function isNamed(
   db: Queryable,
-  { locationId, key }: Pick<ReplicaName, 'locationId' | 'key'>,
+  name: Pick<ReplicaName, 'locationId' | 'key'>,
 ): Promise<boolean> {
+  return (await objectUnder(db, name)) !== null
+}
+
+/**
+ * The object whose replica names the key. `isLinked`: the library has referred to it; else its upload had not
+ * ended when this ledger last heard of it.
+ */
+export async function objectUnder(
+  db: Queryable,
+  { locationId, key }: Pick<ReplicaName, 'locationId' | 'key'>,
+): Promise<{ id: string; isLinked: boolean } | null> {
   const row = await db
     .selectFrom('replica')
-    .select('key')
+    .innerJoin('stored_object', 'stored_object.id', 'replica.object_id')
+    .select(['stored_object.id', 'is_linked as isLinked'])
     .where('location_id', '=', locationId)
     // As its index is ordered.
     .where(sql<boolean>`key collate "C" = ${key}`)
     .executeTakeFirst()
-  return row !== undefined
+  return row ?? null
 }

@@ -11,6 +11,7 @@ import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { keepReplica, loadObject, lockObject } from '../ledger/replicas.ts'
 import { whyReadOnly } from '../location.ts'
+import { assertUnmovedIfReadOnly } from '../locations/counter/read-only-counter.ts'
 import { locationOf } from '../locations/locations.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { Placement } from '../placement.ts'
@@ -68,7 +69,10 @@ export async function hasCopySince(tx: Tx, objectId: string): Promise<boolean> {
 async function whyNotOurs(placement: Placement, locationId: string): Promise<string | null> {
   const { answerWithinMs } = placement.settings
   try {
-    await orAborted(confirmLocationNow(placement, locationId), AbortSignal.timeout(answerWithinMs))
+    const confirming = confirmLocationNow(placement, locationId).then(() =>
+      assertUnmovedIfReadOnly(placement, locationOf(placement, locationId)),
+    )
+    await orAborted(confirming, AbortSignal.timeout(answerWithinMs))
     return null
   } catch (error) {
     if (isTimeout(error)) return `${locationId} gave no answer for ${answerWithinMs} ms`

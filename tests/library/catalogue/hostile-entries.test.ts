@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { AssetEntry } from '../../../src/library/catalogue/entries.ts'
+import { writeCatalogue } from '../../../src/library/catalogue/write-catalogue.ts'
 import {
   addSidecar,
   entriesOf,
@@ -74,6 +75,25 @@ test('a sidecar that was changed here, or of a state that does not follow ours, 
   assert.equal(report.sidecars, 0)
   assert.deepEqual([await sidecarOf(one, changed.id), await sidecarOf(one, aside.id)], own)
   for (const id of own) assert.equal(await isPurging(one, id), false)
+})
+
+test('it replaces nothing either where changes were forgotten, since no catalogue is kept', async (t) => {
+  const one = await openInstallation(t)
+  const anna = await one.user()
+  const { id } = await one.upload(anna.id)
+  await addSidecar(one, id)
+  await one.write()
+  const [known] = await entriesOf(one)
+  await plant(one.heldIn('s3'), { installation: await one.installation(), parents: await headsOf(one) }, [
+    { asset: { ...known!, sidecar: plantSidecar(one, anna.id, id) } },
+  ])
+  Object.assign(one.placement.settings, { catalogueEveryMs: 0 })
+  const changed = await addSidecar(one, id)
+  await writeCatalogue(one)
+  const report = await one.adopt({ isRebuild: false, isFresh: false })
+  assert.equal(report.sidecars, 0)
+  assert.equal(await sidecarOf(one, id), changed)
+  assert.equal(await isPurging(one, changed), false)
 })
 
 test('the sidecar of a later state takes the place of the one before', async (t) => {

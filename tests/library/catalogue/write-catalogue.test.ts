@@ -2,8 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
+import {
+  adoptCatalogue,
+  beginCatalogueAdoption,
+  noteCatalogueAdoption,
+} from '../../../src/library/catalogue/adoption/adopt-catalogue.ts'
 import { writeCatalogue } from '../../../src/library/catalogue/write-catalogue.ts'
 import { isCatalogueKey } from '../../../src/placement/keys.ts'
+import { untilLockIsAwaited } from '../../support/database/lock-waits.ts'
 import { type Installation, openInstallation } from './support.ts'
 
 type Line = Record<string, Record<string, unknown> & { id: string }>
@@ -70,6 +76,40 @@ test('a change waits for its time, and is not lost when the catalogue was off', 
   const last = lines.find((batch) => (batch[0]!.parents as unknown as string[]).length === 1)!
   assert.equal(last[0]!.isSnapshot, true)
   assert.ok(last.some(({ asset }) => asset?.id === id))
+})
+
+test('where no catalogue is kept, what changes while one is brought back is remembered until that is done', async (t) => {
+  const one = await openInstallation(t)
+  const anna = await one.user()
+  const changes = async () => (await one.pool.query('select from catalogue_change')).rowCount
+  await one.write()
+  Object.assign(one.placement.settings, { catalogueEveryMs: 0 })
+  await beginCatalogueAdoption(one.db, { isRebuild: false, isFresh: false, trashDeleted: true })
+  await one.upload(anna.id)
+  const before = await changes()
+  assert.notEqual(before, 0)
+  await writeCatalogue(one)
+  assert.equal(await changes(), before)
+  await adoptCatalogue(one)
+  await writeCatalogue(one)
+  assert.equal(await changes(), 0)
+})
+
+test('one that begins at the moment when changes are forgotten finds that out', async (t) => {
+  const one = await openInstallation(t)
+  const anna = await one.user()
+  await one.write()
+  Object.assign(one.placement.settings, { catalogueEveryMs: 0 })
+  await one.upload(anna.id)
+  // Its beginning is committed while `writeCatalogue` waits for the row that says how it stands.
+  let forgetting: Promise<unknown> | undefined
+  await one.db.transaction().execute(async (tx) => {
+    await noteCatalogueAdoption(tx, { isRebuild: false, isFresh: false, trashDeleted: true })
+    forgetting = writeCatalogue(one)
+    await untilLockIsAwaited(one.pool)
+  })
+  await forgetting
+  assert.notEqual((await one.pool.query('select from catalogue_change')).rowCount, 0)
 })
 
 test('of two writers of the same moment one counts, and nothing is forgotten', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { afterEach, beforeEach, test } from 'node:test'
 import { asReadOnly } from '../../../src/open-locations.ts'
@@ -17,11 +17,13 @@ import {
 } from '../../../src/placement/locations/locations.ts'
 import { rebalanceAnew } from '../../../src/placement/maintenance/rebalance.ts'
 import { sweepPlacement } from '../../../src/placement/maintenance/sweep.ts'
+import { lookAtUnlinked } from '../../../src/placement/maintenance/unlinked.ts'
 import type { Placement } from '../../../src/placement/placement.ts'
 import { findServable } from '../../../src/placement/reads/serve.ts'
 import { storageStatus } from '../../../src/placement/reports/status.ts'
 import { scrubLocation } from '../../../src/placement/scrub/scrub-location.ts'
 import { beginAdoption } from '../../../src/placement/takeover/adoption.ts'
+import { lookEverywhere } from '../../../src/placement/uploads/look-everywhere.ts'
 import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
@@ -96,6 +98,48 @@ test('a read-only location is read, listed, scrubbed and checked, and nothing is
   await assert.rejects(beginAdoption(placement, 'old', 'test'), { code: 'conflict', message: /readOnly/ })
   assert.equal(await writesAtOld(), before)
 })
+
+/** As the later state of this ledger has done, which was lost. */
+async function advanceElsewhere(): Promise<void> {
+  const { inner } = rig.remotes.get('old')!
+  const held = (await inner.readCounter())!
+  const { marker, value } = JSON.parse(held.text) as { marker: string; value: number }
+  await inner.writeCounter(JSON.stringify({ marker, value: value + 1, token: randomUUID() }), held.version)
+}
+
+for (const isNoted of [false, true])
+  test(`a read-only location that another ledger has used ${isNoted ? '(known) ' : ''}says that this one may be an older state`, async () => {
+    const id = await offloaded()
+    // Its row alone tells what other places may hold of it.
+    const empty = await ingestBytes(placement, randomBytes(300))
+    await database.pool.query('update stored_object set is_linked = false where id = $1', [empty])
+    await database.pool.query(`begin; set local session_replication_role = replica;
+      delete from replica where object_id = '${empty}'; commit`)
+    turn(true, ['new'])
+    assert.deepEqual([await knowNoOtherLedger(placement), await answer(empty)], [true, 'different'])
+
+    await advanceElsewhere()
+    if (isNoted) {
+      turn(false, ['new'])
+      await checkLocations(placement)
+      turn(true, ['new'])
+    }
+    const before = await writesAtOld()
+    assert.equal(await knowNoOtherLedger(placement), false)
+    assert.equal(await answer(empty), 'unknown')
+    await lookAtUnlinked(placement, empty)
+    assert.equal((await loadObject(database.db, empty))?.object.state, 'live')
+    await checkLocations(placement)
+    const { rows } = await database.pool.query(
+      "select is_healthy, health_error from location where id = 'old'",
+    )
+    assert.equal(rows[0].is_healthy, false)
+    assert.match(rows[0].health_error, /another database.*readOnly/s)
+    await (await findServable(placement, id)).open().then(buffer)
+    assert.equal(await writesAtOld(), before)
+  })
+
+const answer = async (id: string) => (await lookEverywhere(placement, id)).answer
 
 test('files are copied from it to where they belong, and stay there; no other copy is given up for it', async () => {
   const id = await offloaded()

@@ -12,7 +12,7 @@ import { knownKey, safeExtension } from '../../../placement/keys.ts'
 import type { ListedKey } from '../../../placement/listing/list-location.ts'
 import type { Location } from '../../../placement/location.ts'
 import type { Placement } from '../../../placement/placement.ts'
-import { isNamed } from '../../../placement/replica-io/adopt-bytes.ts'
+import { isNamed, objectUnder } from '../../../placement/replica-io/adopt-bytes.ts'
 import { enqueueProcessing } from '../../assets/enqueue-processing.ts'
 import { insertAsset, SameBytesArrived } from '../../assets/insert-asset.ts'
 import { restoreFromTrash } from '../../assets/trash.ts'
@@ -78,8 +78,11 @@ export async function adoptOriginal(
 ): Promise<boolean> {
   const { db, placement, report, signal } = parts
   if (!(await hasUser(db, entry.owner))) return false
+  const under = await objectUnder(db, { locationId: location.id, key: knownKey(key) })
   // Brought back a moment ago, as this or as a copy of another one.
-  if (await isNamed(db, { locationId: location.id, key: knownKey(key) })) return true
+  if (under?.isLinked) return true
+  // What a takeover found for an upload that a backup caught in flight is still to become an asset.
+  const objectId = under?.id ?? entry.original.id
   const read = await readRight(parts, location, key, entry, entry.original)
   if (read === null) return false
   if (read.sha1 !== entry.sha1) {
@@ -93,9 +96,9 @@ export async function adoptOriginal(
     db.transaction().execute(async (tx) => {
       await adoptOrThrow(tx, placement, location, read, {
         ...entry.original,
-        ...{ ownerId: entry.owner, assetId: entry.id, kind: 'original' },
+        ...{ id: objectId, ownerId: entry.owner, assetId: entry.id, kind: 'original' },
       })
-      await insertFound(tx, entry, read)
+      await insertFound(tx, entry, objectId, read)
       await enqueueProcessing(tx, { id: entry.id, ownerId: entry.owner })
     }),
   )
@@ -122,6 +125,8 @@ async function keepAsCopy(
     .where('checksum', '=', Buffer.from(read.sha1, 'hex'))
     .executeTakeFirst()
   if (asset === undefined) return
+  const under = await objectUnder(db, { locationId: location.id, key: knownKey(read.key) })
+  if (under !== null && under.id !== asset.objectId) return
   const extension = safeExtension(read.key.split('.').at(-1) ?? '')
   const object = {
     ...{ id: asset.objectId, ownerId: owner, assetId: asset.id, kind: 'original' as const },
@@ -149,13 +154,13 @@ export async function adoptCopy(
   if (read !== null) await keepAsCopy(parts, location, { owner: entry.owner, wasSentAgain: false }, read)
 }
 
-async function insertFound(tx: Tx, entry: AssetEntry, read: ReadBytes): Promise<void> {
+async function insertFound(tx: Tx, entry: AssetEntry, objectId: string, read: ReadBytes): Promise<void> {
   await insertAsset(
     tx,
     { userId: entry.owner },
     {
       assetId: entry.id,
-      objectId: entry.original.id,
+      objectId,
       format: { type: entry.type, mimeType: entry.mimeType },
       upload: {
         fileName: entry.name,
@@ -215,12 +220,13 @@ const SAID_FIELDS = [
 /**
  * An original that no catalogue names, such as one that came minutes before the end: the ids in its key, and
  * what the file says of itself, are all that is known. Where nobody is left, a user is made for it.
+ * `objectId`: that of the object whose copy it is already; absent: a new one.
  */
 export async function adoptByKeyAlone(
   parts: AdoptingParts,
   location: Location,
   listed: ListedKey,
-  { ownerId, assetId }: { ownerId: string; assetId: string },
+  { ownerId, assetId, objectId = randomUUID() }: { ownerId: string; assetId: string; objectId?: string },
 ): Promise<void> {
   const { db, placement, report, isRebuild, signal } = parts
   const name = `${assetId}.${listed.key.split('.').at(-1)}`
@@ -234,7 +240,6 @@ export async function adoptByKeyAlone(
   if (read === 'archived') report.archived += 1
   if (read === 'unreadable') report.unreadable += 1
   if (typeof read === 'string') return
-  const objectId = randomUUID()
   const time = toStorableTime(listed.lastModified)
   const fields = { fileCreatedAt: time, fileModifiedAt: time, isFavorite: false, durationMs: null }
   const isDone = await settle(report, 'already', () =>

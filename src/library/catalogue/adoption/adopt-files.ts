@@ -5,6 +5,7 @@
  */
 import { sql } from 'kysely'
 import type { Queryable } from '../../../database/connect.ts'
+import { unlinkedOriginals } from '../../../placement/catalogue/unlinked-originals.ts'
 import { partsOfKey } from '../../../placement/keys.ts'
 import { isVerifiedSomewhere } from '../../../placement/ledger/object-sql.ts'
 import { type Difference, type ListedKey, listLocation } from '../../../placement/listing/list-location.ts'
@@ -21,6 +22,7 @@ import {
 import { adoptSidecar, SIDECAR_IS_LACKING } from './adopt-sidecars.ts'
 
 const PAGE = 200
+const NO_ID = '00000000-0000-0000-0000-000000000000'
 
 type Note = (doing: string) => Promise<void>
 type File = { listed: ListedKey; ownerId: string; assetId: string; kind: 'original' | 'sidecar' }
@@ -34,9 +36,10 @@ export async function adoptFiles(
 ): Promise<void> {
   const looked = await lookAtAll(parts, places, lookAt, note)
   await adoptByTheirKeys(parts, places)
+  const elsewhere = await keysUnderOtherIds(parts.db)
+  await adoptUnlinked(parts, places, elsewhere)
   await adoptSidecarsByTheirKeys(parts, places)
   if (looked === 'done') return
-  const elsewhere = await keysUnderOtherIds(parts.db)
   await lookAtAll(parts, places, (...given) => lookAgainAt(elsewhere, ...given), note)
 }
 
@@ -132,7 +135,7 @@ async function keysUnderOtherIds(db: Queryable): Promise<Set<string>> {
  * are there and have lost their copies.
  */
 async function adoptByTheirKeys(parts: AdoptingParts, places: readonly Location[]): Promise<void> {
-  let after = '00000000-0000-0000-0000-000000000000'
+  let after = NO_ID
   for (;;) {
     const { rows } = await sql<{ entry: AssetEntry; isThere: boolean }>`
       select entry, asset.id is not null as "isThere"
@@ -154,9 +157,43 @@ async function adoptByTheirKeys(parts: AdoptingParts, places: readonly Location[
   }
 }
 
+/** Originals that a listing leaves out, since a copy of theirs is known, and that no asset has. */
+async function adoptUnlinked(
+  parts: AdoptingParts,
+  places: readonly Location[],
+  elsewhere: ReadonlySet<string>,
+): Promise<void> {
+  let after = NO_ID
+  for (;;) {
+    const page = await unlinkedOriginals(parts.placement, { after, limit: PAGE })
+    const last = page.at(-1)
+    if (last === undefined) return
+    for (const one of page) {
+      const { ownerId, assetId } = one.object
+      if (assetId === null || (await hasAsset(parts.db, assetId))) continue
+      const entry = await newEntryOf(parts.db, assetId)
+      for (const { locationId, key } of one.copies) {
+        const location = places.find(({ id }) => id === locationId)
+        parts.signal?.throwIfAborted()
+        if (location === undefined || parts.doubtful.has(key)) continue
+        if (entry !== null && entry.owner !== ownerId) break
+        if (entry !== null) {
+          if (await adoptOriginal(parts, location, key, entry)) break
+        } else if (!elsewhere.has(`${locationId} ${key}`)) {
+          const { size, id: objectId } = one.object
+          const listed = { key, size, etag: null, lastModified: one.beganAt }
+          await adoptByKeyAlone(parts, location, listed, { ownerId, assetId, objectId })
+          if (await hasAsset(parts.db, assetId)) break
+        }
+      }
+    }
+    after = last.object.id
+  }
+}
+
 /** Those whose photos came later than the listing of their location. */
 async function adoptSidecarsByTheirKeys(parts: AdoptingParts, places: readonly Location[]): Promise<void> {
-  let after = '00000000-0000-0000-0000-000000000000'
+  let after = NO_ID
   for (;;) {
     const { rows } = await sql<{ entry: AssetEntry }>`
       select entry from catalogue_found found

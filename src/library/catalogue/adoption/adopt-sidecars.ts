@@ -8,7 +8,7 @@ import { uuidArray } from '../../../database/statements/uuid-array.ts'
 import { adoptObject } from '../../../placement/catalogue/adopt-object.ts'
 import { knownKey } from '../../../placement/keys.ts'
 import type { Location } from '../../../placement/location.ts'
-import { isNamed } from '../../../placement/replica-io/adopt-bytes.ts'
+import { objectUnder } from '../../../placement/replica-io/adopt-bytes.ts'
 import { setAssetFile } from '../../assets/asset-files.ts'
 import { enqueueProcessing } from '../../assets/enqueue-processing.ts'
 import type { AssetEntry } from '../entries.ts'
@@ -75,8 +75,11 @@ export async function adoptSidecar(
 ): Promise<void> {
   const { db, placement, report } = parts
   const { sidecar } = entry
-  // One that is named was brought back a moment ago, or is another object's.
-  if (sidecar === null || (await isNamed(db, { locationId: location.id, key: knownKey(key) }))) return
+  if (sidecar === null) return
+  const under = await objectUnder(db, { locationId: location.id, key: knownKey(key) })
+  // It was brought back a moment ago, or is another object's. A takeover names what a backup caught in flight,
+  // and nothing refers to that yet.
+  if (under !== null && (under.isLinked || under.id !== sidecar.id)) return
   const now = await assetOf(db, entry)
   if (now === null) {
     parts.doubtful.set(key, entry.id)

@@ -27,8 +27,8 @@ const MAX_EXAMPLES = 20
 
 /**
  * `hasAll`: a batch that holds everything has come after all that the database knew, and all of it was read:
- * what it leaves out was deleted. `isLater`: whether that one has; none, where the database has written
- * nothing yet.
+ * what it leaves out was deleted. `isLater`: whether that one has; none, where the database has not written
+ * down all that it knew.
  */
 export type Found = {
   batches: number
@@ -99,7 +99,8 @@ export async function loadFound(
     found.snapshots.some(
       (snapshot) => !isKnown(snapshot) && heads.every((head) => found.isBefore(head, snapshot)),
     )
-  const isLater = (batch: string) => heads.length > 0 && heads.every((head) => found.isBefore(head, batch))
+  // What people changed here since may be forgotten where that is in no batch yet.
+  const isLater = (batch: string) => isComplete && heads.every((head) => found.isBefore(head, batch))
   return {
     ...{ batches: found.batches.length, unusable, refused, heads: found.heads },
     ...{ missing: found.missing, hasAll, isLater, reading },
