@@ -1,6 +1,25 @@
 -- What all migrations together make of an empty database. Written by UPDATE_SCHEMA_DUMP=1 node --test
 -- tests/database/schema-dump.test.ts; the same test fails while it differs.
 
+create table activity (
+  id uuid not null default gen_random_uuid(),
+  album_id uuid not null,
+  user_id uuid not null,
+  asset_id uuid,
+  comment text,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint activity_album_id_asset_id_fkey FOREIGN KEY (album_id, asset_id) REFERENCES album_asset(album_id, asset_id) ON DELETE CASCADE,
+  constraint activity_album_id_fkey FOREIGN KEY (album_id) REFERENCES album(id) ON DELETE CASCADE,
+  constraint activity_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint activity_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint activity_pkey PRIMARY KEY (id)
+);
+CREATE INDEX activity_album ON public.activity USING btree (album_id, created_at);
+CREATE INDEX activity_asset ON public.activity USING btree (asset_id) WHERE (asset_id IS NOT NULL);
+CREATE UNIQUE INDEX activity_like ON public.activity USING btree (album_id, user_id, COALESCE(asset_id, '00000000-0000-0000-0000-000000000000'::uuid)) WHERE (comment IS NULL);
+CREATE INDEX activity_user ON public.activity USING btree (user_id);
+
 create table adoption (
   location_id text not null,
   state text not null,
@@ -162,6 +181,7 @@ create table asset (
   decoder_failures smallint not null default 0,
   live_photo_id text,
   is_embedded boolean not null default false,
+  stack_id uuid,
   constraint asset_checksum_check CHECK ((octet_length(checksum) = 20)),
   constraint asset_height_check CHECK ((height > 0)),
   constraint asset_processing_check CHECK ((processing = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text]))),
@@ -177,6 +197,7 @@ END)),
   constraint asset_live_photo_video_id_fkey FOREIGN KEY (live_photo_video_id) REFERENCES asset(id),
   constraint asset_original_object_id_fkey FOREIGN KEY (original_object_id) REFERENCES stored_object(id),
   constraint asset_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id),
+  constraint asset_stack_id_fkey FOREIGN KEY (stack_id) REFERENCES stack(id) ON DELETE SET NULL,
   constraint asset_pkey PRIMARY KEY (id)
 );
 CREATE INDEX asset_deleted ON public.asset USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
@@ -185,6 +206,7 @@ CREATE INDEX asset_live_photo_video ON public.asset USING btree (live_photo_vide
 CREATE INDEX asset_original_object ON public.asset USING btree (original_object_id);
 CREATE UNIQUE INDEX asset_owner_checksum ON public.asset USING btree (owner_id, checksum) INCLUDE (file_size);
 CREATE INDEX asset_pending ON public.asset USING btree (owner_id) WHERE (processing = 'pending'::text);
+CREATE INDEX asset_stack ON public.asset USING btree (stack_id) WHERE (stack_id IS NOT NULL);
 CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
 CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
 CREATE TRIGGER catalogue_asset AFTER INSERT OR DELETE ON public.asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'id');
@@ -239,6 +261,17 @@ CREATE INDEX asset_file_object ON public.asset_file USING btree (object_id);
 CREATE TRIGGER catalogue_sidecar AFTER INSERT OR UPDATE OF object_id ON public.asset_file FOR EACH ROW WHEN ((new.kind = 'sidecar'::text)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 CREATE TRIGGER catalogue_sidecar_gone AFTER DELETE ON public.asset_file FOR EACH ROW WHEN ((old.kind = 'sidecar'::text)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 CREATE TRIGGER guard_file BEFORE INSERT OR UPDATE OF object_id ON public.asset_file FOR EACH ROW EXECUTE FUNCTION guard_reference('object_id');
+
+create table asset_metadata (
+  asset_id uuid not null,
+  key text not null,
+  value jsonb not null,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint asset_metadata_value_check CHECK ((jsonb_typeof(value) = 'object'::text)),
+  constraint asset_metadata_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint asset_metadata_pkey PRIMARY KEY (asset_id, key)
+);
 
 create table asset_reading (
   asset_id uuid not null,
@@ -660,6 +693,44 @@ create table location_scrub (
 CREATE INDEX location_scrub_finished ON public.location_scrub USING btree (location_id, finished_at DESC) WHERE (finished_at IS NOT NULL);
 CREATE UNIQUE INDEX location_scrub_underway ON public.location_scrub USING btree (location_id) WHERE (finished_at IS NULL);
 
+create table memory (
+  id uuid not null default gen_random_uuid(),
+  owner_id uuid not null,
+  type text not null default 'on_this_day'::text,
+  data jsonb not null,
+  is_saved boolean not null default false,
+  memory_at timestamp with time zone not null,
+  made_for date,
+  show_at timestamp with time zone,
+  hide_at timestamp with time zone,
+  seen_at timestamp with time zone,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  constraint memory_type_check CHECK ((type = 'on_this_day'::text)),
+  constraint memory_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint memory_pkey PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX memory_made_for ON public.memory USING btree (owner_id, made_for, memory_at) WHERE (made_for IS NOT NULL);
+CREATE INDEX memory_owner ON public.memory USING btree (owner_id, memory_at);
+
+create table memory_asset (
+  memory_id uuid not null,
+  asset_id uuid not null,
+  created_at timestamp with time zone not null default now(),
+  constraint memory_asset_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint memory_asset_memory_id_fkey FOREIGN KEY (memory_id) REFERENCES memory(id) ON DELETE CASCADE,
+  constraint memory_asset_pkey PRIMARY KEY (memory_id, asset_id)
+);
+CREATE INDEX memory_asset_asset ON public.memory_asset USING btree (asset_id);
+
+create table memory_progress (
+  owner_id uuid not null,
+  made_until date not null,
+  constraint memory_progress_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint memory_progress_pkey PRIMARY KEY (owner_id)
+);
+
 create table notification (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null,
@@ -709,6 +780,19 @@ create table outage (
 );
 CREATE INDEX outage_began ON public.outage USING btree (began_at);
 CREATE UNIQUE INDEX outage_lasting ON public.outage USING btree (location_id) WHERE (ended_at IS NULL);
+
+create table partner (
+  shared_by_id uuid not null,
+  shared_with_id uuid not null,
+  in_timeline boolean not null default false,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint partner_check CHECK ((shared_by_id <> shared_with_id)),
+  constraint partner_shared_by_id_fkey FOREIGN KEY (shared_by_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint partner_shared_with_id_fkey FOREIGN KEY (shared_with_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint partner_pkey PRIMARY KEY (shared_by_id, shared_with_id)
+);
+CREATE INDEX partner_shared_with ON public.partner USING btree (shared_with_id);
 
 create table paused_queue (
   queue text not null,
@@ -861,6 +945,19 @@ CREATE INDEX session_of_parent ON public.session USING btree (parent_id) WHERE (
 CREATE INDEX session_of_user ON public.session USING btree (user_id);
 CREATE TRIGGER announce_session AFTER DELETE ON public.session FOR EACH ROW EXECUTE FUNCTION announce_credential();
 
+create table stack (
+  id uuid not null default gen_random_uuid(),
+  owner_id uuid not null,
+  primary_asset_id uuid not null,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint stack_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint stack_primary_asset_id_fkey FOREIGN KEY (primary_asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint stack_pkey PRIMARY KEY (id),
+  constraint stack_primary_asset_id_key UNIQUE (primary_asset_id)
+);
+CREATE INDEX stack_owner ON public.stack USING btree (owner_id);
+
 create table stored_object (
   id uuid not null,
   owner_id uuid not null,
@@ -925,6 +1022,31 @@ create table system_metadata (
   value jsonb not null,
   constraint system_metadata_pkey PRIMARY KEY (key)
 );
+
+create table tag (
+  id uuid not null default gen_random_uuid(),
+  owner_id uuid not null,
+  parent_id uuid,
+  value text not null,
+  color text,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint tag_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id) ON DELETE CASCADE,
+  constraint tag_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES tag(id) ON DELETE CASCADE,
+  constraint tag_pkey PRIMARY KEY (id),
+  constraint tag_owner_id_value_key UNIQUE (owner_id, value)
+);
+CREATE INDEX tag_parent ON public.tag USING btree (parent_id) WHERE (parent_id IS NOT NULL);
+
+create table tag_asset (
+  tag_id uuid not null,
+  asset_id uuid not null,
+  created_at timestamp with time zone not null default now(),
+  constraint tag_asset_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
+  constraint tag_asset_tag_id_fkey FOREIGN KEY (tag_id) REFERENCES tag(id) ON DELETE CASCADE,
+  constraint tag_asset_pkey PRIMARY KEY (tag_id, asset_id)
+);
+CREATE INDEX tag_asset_asset ON public.tag_asset USING btree (asset_id);
 
 create table unfinished_upload (
   location_id text not null,
