@@ -22,7 +22,12 @@ test('who reads and changes what, by every route', async (t) => {
   )
   const { db, pool } = server
   const add = async (name: string, more = {}) =>
-    addAsset(db, owner!.userId, { original_file_name: `${name}.jpg`, ...more }, { description: `${name}-text` })
+    addAsset(
+      db,
+      owner!.userId,
+      { original_file_name: `${name}.jpg`, ...more },
+      { description: `${name}-text` },
+    )
   const assets = {
     'in-album': await add('in-album', { visibility: 'archive' }),
     'in-timeline': await add('in-timeline'),
@@ -63,12 +68,25 @@ test('who reads and changes what, by every route', async (t) => {
     memoryAt: '2020-05-01T00:00:00Z',
     assetIds: [assets['in-timeline']],
   })
-  const activity = await make('POST /api/activities', { albumId: album, type: 'comment', comment: 'the-comment' })
+  const activity = await make('POST /api/activities', {
+    albumId: album,
+    assetId: assets['in-album'],
+    type: 'comment',
+    comment: 'the-comment',
+  })
   await make('POST /api/partners', { sharedWithId: partner!.userId })
   for (const [name, id] of Object.entries(assets))
-    await make(`PUT /api/assets/${id}/metadata`, { items: [{ key: 'text', value: { said: `${name}-kept` } }] })
+    await make(`PUT /api/assets/${id}/metadata`, {
+      items: [{ key: 'text', value: { said: `${name}-kept` } }],
+    })
 
-  const ids: Record<string, string> = { albums: album, stacks: stack, tags: tag, memories: memory, activities: activity }
+  const ids: Record<string, string> = {
+    albums: album,
+    stacks: stack,
+    tags: tag,
+    memories: memory,
+    activities: activity,
+  }
   const fill = (value: unknown, key: string, fallback: string): unknown => {
     if (Array.isArray(value)) return value.map((one) => fill(one, key, fallback))
     if (typeof value === 'object' && value !== null)
@@ -88,7 +106,8 @@ test('who reads and changes what, by every route', async (t) => {
       const values = { id: ids[kind] ?? assetId, assetId, userId: owner!.userId, key: 'text' }
       if (kind === 'partners') values.id = owner!.userId
       const named = route.url === '/api/stacks' && route.method === 'DELETE' ? stack : assetId
-      const filled = fill(query ?? {}, '', named) as Record<string, string>
+      const { key, slug, apiKey, ...asked } = query ?? {}
+      const filled = fill(asked, '', named) as Record<string, string>
       const search = new URLSearchParams(filled).toString()
       const path = pathOf(route, values, assetId) + (search === '' ? '' : `?${search}`)
       const sent = route.method === 'GET' ? undefined : fill(body ?? {}, '', named)
@@ -118,10 +137,13 @@ test('who reads and changes what, by every route', async (t) => {
 
   const cases = [
     { who: 'stranger', token: stranger!.token, sees: [], changes: [] },
-    { who: 'partner', token: partner!.token, sees: ['in-timeline'], changes: [] },
+    { who: 'partner', token: partner!.token, sees: ['in-timeline'], changes: ['partner'] },
     { who: 'viewer', token: viewer!.token, sees: ['in-album', 'the-album', 'the-comment'], changes: [] },
     { who: 'editor', token: editor!.token, sees: ['in-album', 'the-album', 'the-comment'], changes: ALBUM },
   ]
+  /** These assets have no bytes: who hears that would get them. */
+  const MEDIA = /^GET .*\/(original|thumbnail|video\/playback)(\?|$)|^POST .*\/download\/archive$/
+  const nameIn = (request: string) => Object.entries(assets).find(([, id]) => request.includes(id))?.[0] ?? ''
   const SECRETS = [...Object.keys(assets), 'the-album', 'the-comment', 'the-tag']
   for (const { who, token, sees, changes } of cases) {
     await t.test(who, async () => {
@@ -131,8 +153,10 @@ test('who reads and changes what, by every route', async (t) => {
       for (const route of concerned) {
         for (const { request, body } of requestsFor(route)) {
           const answer = await send(token, request, body)
-          assert.ok(answer.status < 500, `${request}: ${answer.status} ${answer.text}`)
-          for (const secret of SECRETS.filter((one) => answer.text.includes(one))) {
+          const isRead = MEDIA.test(request) && [404, 503].includes(answer.status)
+          assert.ok(answer.status < 500 || isRead, `${request}: ${answer.status} ${answer.text}`)
+          const text = isRead ? nameIn(request + JSON.stringify(body)) : answer.text
+          for (const secret of SECRETS.filter((one) => text.includes(one))) {
             seen.add(secret)
             assert.ok(sees.includes(secret), `${who} reads "${secret}" by ${request}`)
           }
@@ -167,8 +191,9 @@ const OWNED = {
   asset_exif: 'exists (select from asset where asset.id = t.asset_id and asset.owner_id = $1)',
   asset_metadata: 'exists (select from asset where asset.id = t.asset_id and asset.owner_id = $1)',
   album: `exists (select from album_user m where m.album_id = t.id and m.user_id = $1 and m.role = 'owner')`,
-  album_user: `t.user_id = $1`,
-  album_asset: 'exists (select from asset where asset.id = t.asset_id and asset.owner_id = $1)',
+  // Others may make the owner a member of their own albums, and partners put their assets into those.
+  album_user: `exists (select from album_user m where m.album_id = t.album_id and m.user_id = $1 and m.role = 'owner')`,
+  album_asset: `exists (select from album_user m where m.album_id = t.album_id and m.user_id = $1 and m.role = 'owner')`,
   activity: 't.user_id = $1',
   partner: 't.shared_by_id = $1',
   stack: 't.owner_id = $1',

@@ -70,7 +70,7 @@ const newKey = { name: 'text', permissions: ['asset.read'] }
 
 export const VALID_REQUESTS: Record<string, ValidRequest> = {
   'GET /api/activities': {
-    query: { albumId: id, assetId: id, level: 'asset', type: 'like', userId: id },
+    query: { albumId: id, assetId: id, level: 'asset', type: 'comment', userId: id },
   },
   'POST /api/activities': { body: { albumId: id, assetId: id, type: 'comment', comment: 'text' } },
   'GET /api/activities/statistics': { query: { albumId: id, assetId: id } },
