@@ -87,7 +87,7 @@ export const VALID_REQUESTS: Record<string, ValidRequest> = {
   'PUT /api/storage/campaigns/:id/limits': { body: limits },
   'GET /api/storage/campaigns/:id/objects': { query: { state: 'failed', after: id, limit: '10' } },
   'GET /api/activities': {
-    query: { albumId: id, assetId: id, level: 'asset', type: 'like', userId: id },
+    query: { albumId: id, assetId: id, level: 'asset', type: 'comment', userId: id },
   },
   'POST /api/activities': { body: { albumId: id, assetId: id, type: 'comment', comment: 'text' } },
   'GET /api/activities/statistics': { query: { albumId: id, assetId: id } },
