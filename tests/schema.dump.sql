@@ -182,10 +182,11 @@ END)),
 CREATE INDEX asset_deleted ON public.asset USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE INDEX asset_live_photo_id ON public.asset USING btree (owner_id, live_photo_id) WHERE (live_photo_id IS NOT NULL);
 CREATE INDEX asset_live_photo_video ON public.asset USING btree (live_photo_video_id) WHERE (live_photo_video_id IS NOT NULL);
+CREATE INDEX asset_name_parts ON public.asset USING gin (search_text(original_file_name) gin_trgm_ops) WITH (gin_pending_list_limit='512');
 CREATE INDEX asset_original_object ON public.asset USING btree (original_object_id);
 CREATE UNIQUE INDEX asset_owner_checksum ON public.asset USING btree (owner_id, checksum) INCLUDE (file_size);
 CREATE INDEX asset_pending ON public.asset USING btree (owner_id) WHERE (processing = 'pending'::text);
-CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
+CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC) INCLUDE (visibility, deleted_at);
 CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
 CREATE TRIGGER catalogue_asset AFTER INSERT OR DELETE ON public.asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'id');
 CREATE TRIGGER catalogue_asset_change AFTER UPDATE ON public.asset FOR EACH ROW WHEN (((((((((((((old.type IS DISTINCT FROM new.type) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.original_object_id IS DISTINCT FROM new.original_object_id)) OR (old.original_file_name IS DISTINCT FROM new.original_file_name)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL))) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id))) EXECUTE FUNCTION note_catalogue_change('asset', 'id');
@@ -240,6 +241,7 @@ create table asset_exif (
   constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint asset_exif_pkey PRIMARY KEY (asset_id)
 );
+CREATE INDEX asset_exif_camera ON public.asset_exif USING btree (model, make) INCLUDE (asset_id);
 CREATE TRIGGER catalogue_said AFTER INSERT OR UPDATE ON public.asset_exif FOR EACH ROW WHEN ((cardinality(new.user_set) > 0)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 
 create table asset_file (

@@ -4,6 +4,7 @@ import type { Schema } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
 import { type Actor, noAccess } from '../access.ts'
 import { type AssetResponse, assetRowResponses } from '../assets/asset-response.ts'
+import { drawAssets } from './random-draw.ts'
 import { type SearchFilter, searchConditions } from './search-filter.ts'
 
 export type SearchOrder = {
@@ -67,11 +68,15 @@ export async function searchAssets(
     ? sql`and (${key}, asset.id) ${sql.raw(order.direction === 'asc' ? '>' : '<')} (${after.key}::${type}, ${after.id}::uuid)`
     : sql``
   const { rows } = await sql<Found>`
-    select asset.*, (${key})::text as "sortKey"
-    from asset ${joinExif(usesExif || order.field === 'rating')}
-    where ${where} ${start}
-    order by ${key} ${direction}, asset.id ${direction}
-    limit ${size + 1} offset ${after ? 0 : (paging.page - 1) * size}`.execute(db)
+    select asset.*, page.sort_key::text as "sortKey"
+    from (
+      select asset.id, ${key} as sort_key
+      from asset ${joinExif(usesExif || order.field === 'rating')}
+      where ${where} ${start}
+      order by ${key} ${direction}, asset.id ${direction}
+      limit ${size + 1} offset ${after ? 0 : (paging.page - 1) * size}
+    ) as page join asset using (id)
+    order by page.sort_key ${direction}, asset.id ${direction}`.execute(db)
 
   const hasMore = rows.length > size
   const page = hasMore ? rows.slice(0, size) : rows
@@ -96,6 +101,9 @@ export async function searchRandomAssets(
 ): Promise<AssetResponse[]> {
   await requireAlbums(db, actor, filter)
   const { where, usesExif } = searchConditions(filter, actor.userId)
+  const draw = { join: joinExif(usesExif), where, size: options.size }
+  const drawn = filter.albumIds?.length ? null : await drawAssets(db, actor.userId, draw)
+  if (drawn) return assetRowResponses(db, actor, drawn, { withExif: options.withExif ?? false })
   const { rows } = await sql<AssetRow>`
     select asset.* from asset
     join (select asset.id, random() as chance from asset ${joinExif(usesExif)} where ${where}
