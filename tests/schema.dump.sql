@@ -242,6 +242,11 @@ create table asset_exif (
   constraint asset_exif_pkey PRIMARY KEY (asset_id)
 );
 CREATE INDEX asset_exif_camera ON public.asset_exif USING btree (model, make) INCLUDE (asset_id);
+CREATE INDEX asset_exif_city ON public.asset_exif USING btree (city);
+CREATE INDEX asset_exif_country ON public.asset_exif USING btree (country);
+CREATE INDEX asset_exif_lens ON public.asset_exif USING btree (lens_model);
+CREATE INDEX asset_exif_make ON public.asset_exif USING btree (make);
+CREATE INDEX asset_exif_state ON public.asset_exif USING btree (state);
 CREATE TRIGGER catalogue_said AFTER INSERT OR UPDATE ON public.asset_exif FOR EACH ROW WHEN ((cardinality(new.user_set) > 0)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 
 create table asset_file (

@@ -4,6 +4,7 @@ import type { Schema } from '../../database/schema.ts'
 import { AppError } from '../../errors.ts'
 import { type Actor, noAccess } from '../access.ts'
 import { type AssetResponse, assetRowResponses } from '../assets/asset-response.ts'
+import { distinctValues } from './distinct-values.ts'
 import { drawAssets } from './random-draw.ts'
 import { type SearchFilter, searchConditions } from './search-filter.ts'
 
@@ -153,6 +154,8 @@ export async function searchSuggestions(
   const { type, includeNull, ...filter } = wish
   const column = sql.ref(`exif.${SUGGESTED_COLUMNS[type]}`)
   const { where } = searchConditions(filter, actor.userId)
+  const known = includeNull ? null : await distinctValues(db, actor.userId, { column, where })
+  if (known) return known
   const { rows } = await sql<{ value: string | null }>`
     select value from (
       select distinct nullif(${column}, '') as value from asset ${joinExif(true)} where ${where}
