@@ -24,10 +24,11 @@ const BENCHMARKS: Record<string, () => Promise<BenchRow[]>> = {
   idle: async () => (await import('./start.ts')).benchIdle(),
   sync: async () => (await import('./sync.ts')).benchSync(),
   page: async () => (await import('./page.ts')).benchPage(),
+  browse: async () => (await import('./browse.ts')).benchBrowse(),
   large: async () => (await import('./large.ts')).benchLarge(),
 }
-/** Takes minutes and 45 GB of disk: only where it is named. */
-const ON_DEMAND = ['large']
+/** Take minutes, and `large` 45 GB of disk: only where they are named. */
+const ON_DEMAND = ['browse', 'large']
 
 const named = process.argv.slice(2)
 const names = named.length > 0 ? named : Object.keys(BENCHMARKS).filter((name) => !ON_DEMAND.includes(name))

@@ -553,6 +553,20 @@ export type Schema = {
     width: number | null
     height: number | null
   }
+  /** Differences, by 0053-asset-counts.sql: only sums say anything. */
+  asset_count: {
+    owner_id: string
+    /** The first day, `YYYY-MM-DD`. */
+    month: string
+    type: AssetType
+    visibility: Visibility
+    is_trashed: boolean
+    is_favorite: boolean
+    assets: BigInt8
+    ratio: string
+    bytes: string
+    is_merged: Generated<boolean>
+  }
   asset_exif: {
     asset_id: string
     make: string | null

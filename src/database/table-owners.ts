@@ -19,6 +19,7 @@ type NotInSchema =
   | `${'announce_credential' | 'guard_campaign_object' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_retired' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
   | `${'sync_tick' | 'sync_floor' | 'sync_time' | 'sync_id' | 'sync_bound' | 'sync_begin' | 'sync_restart'}()`
   | `${'sync_stamp' | 'sync_stamp_user' | 'sync_exif_owner' | 'sync_album_joined' | 'sync_note_removal'}()`
+  | `${'count_added_assets' | 'count_removed_assets' | 'count_changed_asset' | 'ratio_of'}()`
   | `${'keep_collected_key' | 'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
 
 /**
@@ -88,6 +89,11 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   asset: 'library/assets',
   asset_file: 'library/assets',
   asset_exif: 'library/assets',
+  asset_count: 'library/assets',
+  'count_added_assets()': 'library/assets',
+  'count_removed_assets()': 'library/assets',
+  'count_changed_asset()': 'library/assets',
+  'ratio_of()': 'library/assets',
   asset_reading: 'library/processing',
   reading_sweep: 'library/processing',
   reading_day: 'library/processing',

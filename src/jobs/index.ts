@@ -4,6 +4,7 @@ import { adoptCatalogueJob } from './library/adopt-catalogue.ts'
 import { checkAlertsJob } from './library/check-alerts.ts'
 import { deliverNotificationJob } from './library/deliver-notification.ts'
 import { makeMemoriesJob } from './library/make-memories.ts'
+import { mergeCountsJob } from './library/merge-counts.ts'
 import { processAssetJob } from './library/process-asset.ts'
 import { proveUploadJob } from './library/prove-upload.ts'
 import { readAgainJob } from './library/read-again.ts'
@@ -61,6 +62,7 @@ export function jobHandlers(
     'adopt-location': adoptLocationJob(parts),
     'read-again': readAgainJob(parts),
     'sweep-readings': sweepReadingsJob(parts),
+    'merge-counts': mergeCountsJob(parts),
     'back-up-database': backUpDatabaseJob(parts),
     'check-backups': checkBackupsJob(parts),
     'check-alerts': checkAlertsJob(parts),

@@ -31,6 +31,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'check-backups': ['recurring check-backups'],
   'sweep-readings': ['recurring sweep-readings'],
   'make-memories': ['recurring make-memories'],
+  'merge-counts': ['recurring merge-counts'],
   'check-alerts': ['recurring check-alerts'],
   'deliver-notification': ['deliver', 'deliveryId'],
   'check-locations': ['recurring check-locations'],

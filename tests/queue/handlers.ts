@@ -27,6 +27,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'adopt-location': unexpected,
     'read-again': unexpected,
     'sweep-readings': unexpected,
+    'merge-counts': unexpected,
     'back-up-database': unexpected,
     'check-backups': unexpected,
     'check-alerts': unexpected,

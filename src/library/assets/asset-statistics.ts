@@ -15,13 +15,13 @@ export async function assetStatistics(
   filter: { isFavorite?: boolean; isTrashed?: boolean; visibility?: Visibility } = {},
 ): Promise<AssetStatistics> {
   let query = db
-    .selectFrom('asset')
+    .selectFrom('asset_count')
     .select([
-      sql<number>`count(*) filter (where type = 'IMAGE')`.as('images'),
-      sql<number>`count(*) filter (where type = 'VIDEO')`.as('videos'),
+      sql<number>`coalesce(sum(assets) filter (where type = 'IMAGE'), 0)::bigint`.as('images'),
+      sql<number>`coalesce(sum(assets) filter (where type = 'VIDEO'), 0)::bigint`.as('videos'),
     ])
     .where('owner_id', '=', userId)
-    .where('deleted_at', filter.isTrashed ? 'is not' : 'is', null)
+    .where('is_trashed', '=', filter.isTrashed ?? false)
   if (filter.visibility) query = query.where('visibility', '=', filter.visibility)
   else query = query.where('visibility', 'in', ['timeline', 'archive'])
   if (filter.isFavorite !== undefined) query = query.where('is_favorite', '=', filter.isFavorite)

@@ -5,6 +5,8 @@ import { AppError } from '../../errors.ts'
 import { type Actor, findPartners, noAccess } from '../access.ts'
 import { findAllowedAlbums } from '../albums/album-access.ts'
 import { type AssetResponse, assetRowResponses } from '../assets/asset-response.ts'
+import { distinctValues } from './distinct-values.ts'
+import { drawAssets } from './random-draw.ts'
 import { type SearchFilter, searchConditions } from './search-filter.ts'
 
 export type SearchOrder = {
@@ -68,11 +70,15 @@ export async function searchAssets(
     ? sql`and (${key}, asset.id) ${sql.raw(order.direction === 'asc' ? '>' : '<')} (${after.key}::${type}, ${after.id}::uuid)`
     : sql``
   const { rows } = await sql<Found>`
-    select asset.*, (${key})::text as "sortKey"
-    from asset ${joinExif(usesExif || order.field === 'rating')}
-    where ${where} ${start}
-    order by ${key} ${direction}, asset.id ${direction}
-    limit ${size + 1} offset ${after ? 0 : (paging.page - 1) * size}`.execute(db)
+    select asset.*, page.sort_key::text as "sortKey"
+    from (
+      select asset.id, ${key} as sort_key
+      from asset ${joinExif(usesExif || order.field === 'rating')}
+      where ${where} ${start}
+      order by ${key} ${direction}, asset.id ${direction}
+      limit ${size + 1} offset ${after ? 0 : (paging.page - 1) * size}
+    ) as page join asset using (id)
+    order by page.sort_key ${direction}, asset.id ${direction}`.execute(db)
 
   const hasMore = rows.length > size
   const page = hasMore ? rows.slice(0, size) : rows
@@ -96,7 +102,12 @@ export async function searchRandomAssets(
   options: { size: number; withExif?: boolean | undefined },
 ): Promise<AssetResponse[]> {
   await requireAlbums(db, actor, filter)
-  const { where, usesExif } = await conditionsFor(db, actor, filter)
+  const partners = await findPartners(db, actor, { inTimeline: true })
+  const { where, usesExif } = searchConditions(filter, actor.userId, partners)
+  const draw = { join: joinExif(usesExif), where, size: options.size }
+  const isOwnOnly = !filter.albumIds?.length && partners.length === 0
+  const drawn = isOwnOnly ? await drawAssets(db, actor.userId, draw) : null
+  if (drawn) return assetRowResponses(db, actor, drawn, { withExif: options.withExif ?? false })
   const { rows } = await sql<AssetRow>`
     select asset.* from asset
     join (select asset.id, random() as chance from asset ${joinExif(usesExif)} where ${where}
@@ -146,6 +157,8 @@ export async function searchSuggestions(
   const { type, includeNull, ...filter } = wish
   const column = sql.ref(`exif.${SUGGESTED_COLUMNS[type]}`)
   const { where } = await conditionsFor(db, actor, filter)
+  const known = includeNull ? null : await distinctValues(db, actor.userId, { column, where })
+  if (known) return known
   const { rows } = await sql<{ value: string | null }>`
     select value from (
       select distinct nullif(${column}, '') as value from asset ${joinExif(true)} where ${where}

@@ -30,24 +30,35 @@ export type TimelineQuery = {
   box?: { west: number; south: number; east: number; north: number } | undefined
 }
 
+export type Owners = { ids: readonly string[]; shown: readonly Visibility[] }
+
 /**
  * `from` and `where` for the assets that the query names, after checking that the actor may see them.
+ * `owners`: whose assets these are, with the visibilities that are shown; null: anybody's, of an album.
+ * `behindOthers`: besides, the condition of those that another of their stack stands for.
  * @throws AppError invalid or unauthenticated for what the actor may not see
  */
 export async function selectAssets(
   db: Database,
   actor: Actor,
   query: TimelineQuery,
-): Promise<{ from: RawBuilder<unknown>; where: RawBuilder<unknown> }> {
+): Promise<{
+  from: RawBuilder<unknown>
+  where: RawBuilder<unknown>
+  owners: Owners | null
+  behindOthers: RawBuilder<unknown> | null
+}> {
   const owners = await findOwners(db, actor, query)
   if (query.albumId !== undefined) await requireAlbum(db, actor, query.albumId, 'album.read')
   if (query.tagId !== undefined) await requireOwned(db, actor, 'tag', [query.tagId], 'tag.read')
 
   const isOthers = owners?.some((id) => id !== actor.userId) ?? false
+  const shown: Visibility[] =
+    query.visibility === undefined && !isOthers ? ['timeline', 'archive'] : [query.visibility ?? 'timeline']
   const visibility =
-    query.visibility === undefined && !isOthers
+    shown.length === 2
       ? sql`asset.visibility in ('timeline', 'archive')`
-      : sql`asset.visibility = ${query.visibility ?? 'timeline'}`
+      : sql`asset.visibility = ${shown[0]}`
   const conditions: RawBuilder<unknown>[] = [
     query.isTrashed ? sql`asset.deleted_at is not null` : sql`asset.deleted_at is null`,
     visibility,
@@ -63,11 +74,15 @@ export async function selectAssets(
   }
   if (query.box) conditions.push(insideBox(query.box))
   if (query.tagId !== undefined) conditions.push(hasTag(actor.userId, query.tagId))
-  if (query.withStacked) conditions.push(standsForItsStack(query))
+  const behindOthers = query.withStacked ? isBehindOthers(query) : null
+  if (behindOthers !== null) conditions.push(sql`not (${behindOthers})`)
   if (query.personId !== undefined) conditions.push(sql`false`)
 
   const from = query.albumId ? sql`album_asset join asset on asset.id = album_asset.asset_id` : sql`asset`
-  return { from, where: sql.join(conditions, sql` and `) }
+  return {
+    ...{ from, where: sql.join(conditions, sql` and `), behindOthers },
+    owners: owners && { ids: owners, shown },
+  }
 }
 
 /** Whose assets; null: anybody's, in an album. */
@@ -108,16 +123,16 @@ async function findOwners(db: Database, actor: Actor, query: TimelineQuery): Pro
  * An asset is left out only where the one that stands for its stack is seen in its place: one whose primary
  * lies in the trash, or is not in the album, stands for itself.
  */
-function standsForItsStack(query: TimelineQuery): RawBuilder<unknown> {
+function isBehindOthers(query: TimelineQuery): RawBuilder<unknown> {
   const isInAlbum =
     query.albumId === undefined
       ? sql``
       : sql`and exists (select from album_asset held where held.album_id = ${query.albumId}::uuid and held.asset_id = shown.id)`
-  return sql`(asset.stack_id is null or not exists (
+  return sql`asset.stack_id is not null and exists (
     select from stack join asset shown on shown.id = stack.primary_asset_id
     where stack.id = asset.stack_id and shown.id <> asset.id
       and (shown.deleted_at is not null) = ${query.isTrashed ?? false}::boolean
-      and shown.visibility = asset.visibility ${isInAlbum}))`
+      and shown.visibility = asset.visibility ${isInAlbum})`
 }
 
 function insideBox(box: { west: number; south: number; east: number; north: number }): RawBuilder<unknown> {

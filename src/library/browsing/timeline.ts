@@ -5,6 +5,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import type { Actor } from '../access.ts'
+import { isKept, keptBuckets } from './month-counts.ts'
 import { selectAssets, type TimelineQuery } from './timeline-scope.ts'
 
 export type TimelineBucket = {
@@ -24,7 +25,8 @@ export async function timelineBuckets(
   actor: Actor,
   query: TimelineQuery,
 ): Promise<TimelineBucket[]> {
-  const { from, where } = await selectAssets(db, actor, query)
+  const { from, where, owners, behindOthers } = await selectAssets(db, actor, query)
+  if (owners !== null && isKept(query, owners, actor)) return keptBuckets(db, { owners, behindOthers }, query)
   const direction = sql.raw(query.order === 'asc' ? 'asc' : 'desc')
   const { rows } = await sql<TimelineBucket>`
     select to_char(month, 'YYYY-MM-DD') as "timeBucket", count, round("ratioSum"::numeric, 3)::float8 as "ratioSum"
@@ -88,12 +90,19 @@ export async function timelineBucketJson(
           as local_offset_hours,
         asset.duration_ms, asset.processing = 'pending' as is_pending, exif.projection_type, asset.live_photo_video_id, exif.city, exif.country,
         exif.latitude, exif.longitude ${query.withStacked ? sql`, ${stackOf()} as stack` : sql``}
-      from ${from} left join asset_exif exif on exif.asset_id = asset.id
+      from ${from} ${JOIN_EXIF}
       where ${where} and ${clock} >= ${start}::timestamp and ${clock} < ${start}::timestamp + interval '1 month'
       order by ${clock} ${direction}, asset.id ${direction}
     ) as page`.execute(db)
   return rows[0]!.body
 }
+
+/**
+ * One look-up for each asset of the month. A plain join makes PostgreSQL read the facts of all assets that there
+ * are, of all users, from about a hundredth of them on: 150 ms more for 8,333 of a million.
+ */
+const JOIN_EXIF = sql`left join lateral (
+  select * from asset_exif where asset_exif.asset_id = asset.id limit 1) exif on true`
 
 /** The clock that the months are of. */
 function clockOf(query: TimelineQuery): RawBuilder<unknown> {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, test } from 'node:test'
+import { sql } from 'kysely'
+import { stretchesOf } from '../../../src/library/browsing/random-draw.ts'
 import { assertShape, assertShapes } from '../../support/http/sdk-shapes.ts'
 import { type ApiUnderTest, type Client, startApi } from '../hostile/api-under-test.ts'
 import { addAsset } from './asset-rows.ts'
@@ -272,4 +274,42 @@ test('suggestions are the values that occur', async (t) => {
   assert.deepEqual(await ask('type=camera-model&make=Canon'), ['R5', 'R6'])
   assert.deepEqual(await ask('type=city'), [])
   assert.equal((await user.send('GET /api/search/suggestions?type=shoe-size')).status, 400)
+})
+
+test('random assets of a large library are drawn from all of it, and as the filter says', async (t) => {
+  const api = await startApi(t)
+  const user = await api.newClient()
+  const id = await addAsset(api.db, user.userId)
+  await sql`
+    insert into asset (id, owner_id, type, checksum, original_object_id, original_file_name, original_mime_type, file_size,
+      file_created_at, file_modified_at, local_date_time, is_favorite, processing)
+    select gen_random_uuid(), owner_id, type, substr(sha256(n::text::bytea), 1, 20), original_object_id, original_file_name,
+      original_mime_type, file_size, file_created_at, file_modified_at, local_date_time, n % 2 = 0, 'done'
+    from asset, generate_series(1, 600) n where id = ${id}`.execute(api.db)
+  const drawn = async (body: object) =>
+    (await user.send('POST /api/search/random', body)).body as { id: string; isFavorite: boolean }[]
+  const seen = new Set<string>()
+  for (let time = 0; time < 40; time++) {
+    const some = await drawn({ size: 5, isFavorite: true })
+    assert.equal(new Set(some.map((asset) => asset.id)).size, 5)
+    assert.ok(some.every((asset) => asset.isFavorite))
+    for (const asset of some) seen.add(asset.id)
+  }
+  // 200 draws of 300: on average 146 different ones; fewer than 100 are no chance.
+  assert.ok(seen.size > 100, `${seen.size}`)
+  assert.equal((await drawn({ size: 5, city: 'Nowhere' })).length, 0)
+  assert.equal((await drawn({ size: 1000 })).length, 601)
+})
+
+test('the stretches of a draw hold the share that was asked for, wherever they begin', () => {
+  for (const start of [0, 1, 2 ** 48 - 1, 2 ** 47, 0.9 * 2 ** 48])
+    for (const share of [0.0001, 0.1, 0.4999]) {
+      const stretches = stretchesOf(Math.floor(start), share)
+      const numberOf = (bytes: Buffer) => (bytes.length > 6 ? 2 ** 48 : bytes.readUIntBE(0, 6))
+      const sum = stretches.reduce((total, [first, beyond]) => total + numberOf(beyond) - numberOf(first), 0)
+      assert.ok(Math.abs(sum / 2 ** 48 - share) < 1e-9)
+      const sorted = stretches.toSorted(([a], [b]) => Buffer.compare(a, b))
+      for (const [index, [first]] of sorted.entries())
+        if (index > 0) assert.ok(Buffer.compare(sorted[index - 1]![1], first) <= 0, 'none overlap')
+    }
 })
