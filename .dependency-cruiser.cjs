@@ -69,13 +69,13 @@ module.exports = {
       name: 'library-looks-down',
       severity: 'error',
       from: { path: room('library') },
-      to: { path: '^src/(http|jobs|cli|bin)/|^src/(app|open-locations)\\.ts' },
+      to: { path: '^src/(http|jobs|cli|bin)/|^src/(app|open-database|open-locations)\\.ts' },
     },
     {
       name: 'placement-looks-down',
       severity: 'error',
       from: { path: room('placement') },
-      to: { path: '^src/(http|jobs|cli|bin|library)/|^src/(app|open-locations)\\.ts' },
+      to: { path: '^src/(http|jobs|cli|bin|library)/|^src/(app|open-database|open-locations)\\.ts' },
     },
     {
       name: 'only-placement-touches-storage',

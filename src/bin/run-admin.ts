@@ -2,25 +2,34 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
 import type pg from 'pg'
-import { buildApp, openDatabase } from '../app.ts'
+import type { App } from '../app.ts'
 import type { CliContext, PartsWithoutLedger } from '../cli/context.ts'
 import { runCommand } from '../cli/program.ts'
 import { styleFor } from '../cli/text.ts'
-import { loadConfig } from '../config.ts'
+import type { Config } from '../config.ts'
 import { holdsCluster } from '../data-folder.ts'
-import { assertEmptyDatabase } from '../database/backups/load-backup.ts'
-import { withScratchDatabase } from '../database/scratch.ts'
 import type { Log } from '../log.ts'
-import { openLocationsAlone } from '../open-locations.ts'
+import type { OpenOptions } from '../open-database.ts'
 import type { Worker } from '../queue/worker/worker.ts'
 import { explain } from './explain.ts'
 
-/** The command line. @returns the exit code */
+/**
+ * The command line. Whatever only some commands need is loaded when they do, so that help and mistakes are told
+ * at once. @returns the exit code
+ */
 export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const isTerminal = process.stdout.isTTY === true
   const noColor = env.NO_COLOR !== undefined && env.NO_COLOR !== ''
   const printError = (text: string) => process.stderr.write(`${text}\n`)
   const log = terminalLog(printError)
+
+  const readConfig = async () => (await import('../config.ts')).loadConfig(env)
+  const openDatabase = async (config: Config, options: OpenOptions) =>
+    (await import('../open-database.ts')).openDatabase(config, log, options)
+  const openApp = async (): Promise<App> => {
+    const config = await readConfig()
+    return (await import('../app.ts')).buildApp(config, log, { mustExist: true })
+  }
 
   const context: CliContext = {
     print: (text) => process.stdout.write(`${text}\n`),
@@ -29,8 +38,8 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
     },
     style: styleFor(isTerminal, noColor),
     async withDatabase(use, { mayCreate = false } = {}) {
-      const config = loadConfig(env)
-      const database = await openDatabase(config, log, { mustExist: !mayCreate })
+      const config = await readConfig()
+      const database = await openDatabase(config, { mustExist: !mayCreate })
       try {
         return await use(database.db, config, database.pool)
       } finally {
@@ -38,10 +47,11 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       }
     },
     async withoutLedger(use) {
-      const config = loadConfig(env)
+      const config = await readConfig()
+      const { openLocationsAlone } = await import('../open-locations.ts')
       const { locations, close } = await openLocationsAlone(config, log)
       const withAny = async <T>(useAny: (pool: pg.Pool) => Promise<T>) => {
-        const database = await openDatabase(config, log, { isToBeRestored: true })
+        const database = await openDatabase(config, { isToBeRestored: true })
         try {
           return await useAny(database.pool)
         } finally {
@@ -50,11 +60,13 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       }
       const withEmpty = <T>(useEmpty: (pool: pg.Pool) => Promise<T>) =>
         withAny(async (pool) => {
+          const { assertEmptyDatabase } = await import('../database/backups/load-backup.ts')
           await assertEmptyDatabase(pool)
           return useEmpty(pool)
         })
       const withScratch: PartsWithoutLedger['withScratch'] = async (useScratch) => {
-        const database = await openDatabase(config, log, { mustExist: true })
+        const { withScratchDatabase } = await import('../database/scratch.ts')
+        const database = await openDatabase(config, { mustExist: true })
         try {
           return await withScratchDatabase(database.pool, log, (scratch) => useScratch(scratch, database.db))
         } finally {
@@ -72,7 +84,7 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       }
     },
     async withPlacement(use) {
-      const app = await buildApp(loadConfig(env), log, { mustExist: true })
+      const app = await openApp()
       try {
         return await use(app.placement, app.config)
       } finally {
@@ -80,7 +92,7 @@ export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<
       }
     },
     async withWorker(use) {
-      const app = await buildApp(loadConfig(env), log, { mustExist: true })
+      const app = await openApp()
       const workers: Worker[] = []
       try {
         return await use(app.placement, async (names) => {

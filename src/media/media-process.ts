@@ -3,7 +3,7 @@
  * Decoders load when first needed: sharp and ExifTool's library 25 MB each, libheif and FFmpeg 80 MB.
  */
 import { existsSync, writeFileSync } from 'node:fs'
-import { enableCompileCache, flushCompileCache } from 'node:module'
+import { flushCompileCache } from 'node:module'
 import { constants, setPriority } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { isAppError } from '../errors.ts'
@@ -18,11 +18,8 @@ const OOM_SCORE = '/proc/self/oom_score_adj'
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
 // A machine without memory is to end this process, not the server or its database.
 if (existsSync(OOM_SCORE)) writeFileSync(OOM_SCORE, '800')
-const parameter = (name: string) =>
-  process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
-const compileCache = parameter('compile-cache')
-if (compileCache !== undefined) enableCompileCache(compileCache)
-const parent = parameter('watch-parent')
+const WATCH_PARENT = '--watch-parent='
+const parent = process.argv.find((arg) => arg.startsWith(WATCH_PARENT))?.slice(WATCH_PARENT.length)
 if (parent !== undefined) {
   new Worker(new URL('./processes/parent-watch.ts', import.meta.url), { workerData: Number(parent) }).unref()
 }

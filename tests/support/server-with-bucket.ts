@@ -71,6 +71,8 @@ export async function startServerWithBucket(
     requestTimeoutMs?: number
     /** `storage.outage`, as YAML. */
     outage?: string
+    /** As of `spawnServer`. */
+    isMemoryMeasured?: boolean
     /** Gives the address at which the server reaches the bucket, which listens on this port of loopback. */
     through?: (port: number) => Promise<string>
   } = {},
@@ -120,7 +122,8 @@ ${options.outage ? `  outage: ${options.outage}\n` : ''}${storage.replaceAll(/^(
     bucket,
     async start(other) {
       storage = other ?? storage
-      parts.server = await spawnServer({ dataDir, config: config(), port })
+      const { isMemoryMeasured = false } = options
+      parts.server = await spawnServer({ dataDir, config: config(), port, isMemoryMeasured })
       isRunning = true
       // A session outlives a restart, and a log-in hashes a password, which is slow on purpose.
       parts.client ??= await connectClient(parts.server.url)

@@ -24,7 +24,7 @@ const ALLOWED_GROWTH = 200 * MIB
 let site: ServerWithBucket
 
 before(async () => {
-  site = await startServerWithBucket({ upload: 'strategy: s3-first' })
+  site = await startServerWithBucket({ upload: 'strategy: s3-first', isMemoryMeasured: true })
   await probed(site.client)
 })
 after(() => site.close())
