@@ -229,8 +229,8 @@ export const ofRemovals: Mutation[] = [
         to: 'const isTwin = (await hasTwin(placement, objectId)) || true',
       },
       {
-        from: "if (isTwin) return markForPurge(tx, [objectId], 'duplicate')",
-        to: "if (isTwin) return markForPurge(tx, [objectId], 'refused')",
+        from: "if (isTwin) await markForPurge(tx, [objectId], 'duplicate')",
+        to: "if (isTwin) await markForPurge(tx, [objectId], 'refused')",
       },
     ],
     failing: [

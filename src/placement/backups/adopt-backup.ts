@@ -11,10 +11,14 @@ import { checkBackup } from '../../database/backups/read-backup.ts'
 import { unseal } from '../../database/backups/seal.ts'
 import { isAppError } from '../../errors.ts'
 import { partsOfBackupKey } from '../keys.ts'
+import { loadObject, lockObject, type ReplicaName } from '../ledger/replicas.ts'
 import type { ListedKey } from '../listing/list-location.ts'
 import type { Location } from '../location.ts'
 import type { Placement } from '../placement.ts'
+import { isToGo } from '../removal/asked-to-go.ts'
+import { asFound, putAnew } from '../removal/put-anew.ts'
 import { adoptBytes, proofOfRead } from '../replica-io/adopt-bytes.ts'
+import type { Same } from '../replica-io/verify.ts'
 import { PROOF } from '../states.ts'
 import { isArchiveClass } from '../storage-classes.ts'
 import { noteFoundBackup } from './backup-rows.ts'
@@ -78,9 +82,12 @@ export async function adoptBackup(
     migration: newestMigration(header),
     rows: countRows(header),
   }
-  const digest = sha256.digest()
+  const objectId = randomUUID()
+  const found = { objectId, locationId: location.id, key }
+  const proven = { level: PROOF.readBack, proof: proofOfRead(location, read), held }
+  // A deletion whose answer got lost may still be carried out at this key.
+  const mustMove = await isToGo(placement, found)
   await placement.db.transaction().execute(async (tx) => {
-    const objectId = randomUUID()
     await tx
       .insertInto('stored_object')
       .values({
@@ -89,20 +96,36 @@ export async function adoptBackup(
         asset_id: null,
         kind: 'database-backup',
         size,
-        sha256: digest,
+        sha256: sha256.digest(),
         content_type: 'application/octet-stream',
         extension: 'age',
         is_linked: true,
       })
       .execute()
-    const found = { objectId, locationId: location.id, key }
-    await adoptBytes(tx, found, {
-      level: PROOF.readBack,
-      proof: proofOfRead(location, read),
-      held,
-      actor: ACTOR,
-    })
+    if (!mustMove) await adoptBytes(tx, found, { ...proven, actor: ACTOR })
     await noteFoundBackup(tx, objectId, facts)
   })
+  if (mustMove) await moveAway(placement, found, proven, signal)
   return true
+}
+
+/** Killed before, the next run finds the bytes as those of an object that the ledger knows. */
+async function moveAway(
+  placement: Placement,
+  found: ReplicaName,
+  proven: Omit<Same, 'answer' | 'reason'>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const loaded = await loadObject(placement.db, found.objectId)
+  if (loaded === null) return
+  const check: Same = { answer: 'same', reason: 'all bytes were read', ...proven }
+  const moved = await putAnew(placement, loaded.object, asFound(placement, found, check), {
+    actor: ACTOR,
+    signal,
+  })
+  if (moved !== 'not-now') return
+  await placement.db.transaction().execute(async (tx) => {
+    await lockObject(tx, found.objectId)
+    await adoptBytes(tx, found, { ...proven, actor: ACTOR })
+  })
 }

@@ -30,6 +30,7 @@ import { endConflict } from '../locations/counter/conflict.ts'
 import { assertOwnCounter } from '../locations/counter/take.ts'
 import { locationOf, recordHealth, wakeWaitingJobs } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
+import { isToGo } from '../removal/asked-to-go.ts'
 import { asFound, putAnew } from '../removal/put-anew.ts'
 import { asReplica } from '../removal/remove.ts'
 import { adoptBytes } from '../replica-io/adopt-bytes.ts'
@@ -277,16 +278,6 @@ async function lookAtFound(
     if (check.answer === 'same') return check
   }
   return checkNow(placement, object, asReplica(placement, found), signal)
-}
-
-/** Whether this ledger itself has written down that what lies there is to go, and may have had it removed. */
-async function isToGo({ db }: Pick<Placement, 'db'>, { locationId, key }: ReplicaName): Promise<boolean> {
-  const { rows } = await sql`
-    select from key_to_clear where location_id = ${locationId} and key = ${key}
-    union all select from class_change where location_id = ${locationId} and doomed_key = ${key}
-    union all select from collection_item where location_id = ${locationId} and key = ${key}
-      and claimed_at is not null`.execute(db)
-  return rows.length > 0
 }
 
 /**

@@ -3,10 +3,12 @@
  * no backup of the restored database stands for them, and they tell nothing about those.
  */
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { sql } from 'kysely'
 import pg from 'pg'
 import { noteRestored } from '../../../src/database/backups/installation.ts'
 import { DEFAULT_KEEP } from '../../../src/placement/backup-settings.ts'
@@ -17,8 +19,11 @@ import { isBackupDue } from '../../../src/placement/backups/due.ts'
 import { findBackups } from '../../../src/placement/backups/found-backups.ts'
 import { backUpDatabase } from '../../../src/placement/backups/make-backup.ts'
 import { applyRetention } from '../../../src/placement/backups/retention.ts'
+import { timeInKey } from '../../../src/placement/keys.ts'
+import { noteKeyToClear } from '../../../src/placement/ledger/keys-to-clear.ts'
 import { purgeObject } from '../../../src/placement/lifecycle/purge.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
+import type { ObjectKey } from '../../../src/storage/backend.ts'
 import { testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
@@ -146,5 +151,32 @@ test('the restored one is older than what was made before it was found', async (
   assert.deepEqual(
     (await ownBackups(db)).map(({ takenAt }) => takenAt),
     [next.takenAt, chosen.takenAt],
+  )
+})
+
+test('a backup whose removal was asked for is found under a key that no late deletion concerns', async (t) => {
+  const { db, placement, back, restored } = await open(t)
+  const chosen = await back('-1 day')
+  const key = chosen.key as ObjectKey
+  await noteKeyToClear(db, { objectId: randomUUID(), locationId: 's3', key }, 60_000)
+  await restored(chosen)
+  const { rows } = await sql<{ key: string; state: string }>`
+    select key, state from replica where location_id = 's3'`.execute(db)
+  assert.deepEqual(
+    rows.map(({ state }) => state),
+    ['verified'],
+  )
+  assert.notEqual(rows[0]!.key, key)
+  assert.deepEqual(
+    (await knownBackups(db)).map(({ takenAt }) => takenAt),
+    [chosen.takenAt],
+  )
+  const named = (await findBackups(placement.locations.get('s3')!)).map((one) => [
+    one.key,
+    timeInKey(one.takenAt),
+  ])
+  assert.deepEqual(
+    named.find(([name]) => name === rows[0]!.key),
+    [rows[0]!.key, timeInKey(chosen.takenAt)],
   )
 })
