@@ -13,6 +13,7 @@ import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { checkLocations } from '../../../src/placement/locations/health.ts'
 import { confirmLocation, probeLocation } from '../../../src/placement/locations/locations.ts'
 import { openChanges } from '../../../src/placement/locations/probe-changes.ts'
+import { confirmedCopy } from '../../../src/placement/removal/twins.ts'
 import { checkFully } from '../../../src/placement/replica-io/verify.ts'
 import { RetryLater } from '../../../src/queue/retry-later.ts'
 import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'
@@ -107,6 +108,10 @@ test('no copy is given up for one whose key opens nothing any more, although a H
   const evict = () => evictReplica(placement, { objectId, from: 'local' })
   await assert.rejects(evict(), RetryLater)
   assert.ok(off.hits > 0)
+  const loaded = (await loadObject(database.db, objectId))!
+  const away = loaded.replicas.filter(({ locationId }) => locationId === 'bucket')
+  const asTwin = () => confirmedCopy(placement, { ...loaded, replicas: away })
+  assert.equal(await asTwin(), null, 'nor for one that is there twice')
   assert.deepEqual(await placesOf(database.db, objectId), ['bucket verified', 'local verified'])
   server.faults.clear()
   const reads = server.faults.add({
@@ -115,6 +120,7 @@ test('no copy is given up for one whose key opens nothing any more, although a H
   })
   await evict()
   assert.equal(reads.hits, 1)
+  assert.ok(await asTwin())
   assert.deepEqual(await placesOf(database.db, objectId), ['bucket verified'])
 })
 
