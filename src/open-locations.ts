@@ -367,6 +367,7 @@ async function openBucket(
     identity: isDemonstration ? 'the demonstration bucket' : identityOfS3(settings),
     isDemonstration,
     ...(encryption !== null && { encryption }),
+    ...(settings.encryption?.type === 'sse-kms' && { isKeyElsewhere: true }),
     hasPublicAddress: settings.publicEndpoint != null,
     provider: findS3Provider(settings.provider, settings.endpoint).name,
     ...(lock && { lock }),

@@ -37,6 +37,11 @@ export type Location = {
    * probe that was made with another one says nothing of it.
    */
   encryption?: string
+  /**
+   * What is put there is encrypted with a key that another service keeps (SSE-KMS): that it is there does not
+   * say that it can be read.
+   */
+  isKeyElsewhere?: boolean
   /** Read-only, because it belongs to another installation, of which this one is a copy. */
   isOfOriginal?: boolean
   /** Of a bucket with Object Lock: for how many days the files of each kind are locked there. */

@@ -153,7 +153,8 @@ export type Reconfigured = {
  * Goes on with other locations and rules, from one moment to the next: whoever has a location in hand ends
  * there what was begun. Confirms and probes what is new.
  * @throws AppError conflict, before anything is changed, where a location would be left that still holds
- *   something, or has become another place
+ *   something, or has become another place; what the database throws: then the locations and rules are those of
+ *   before, and whoever opened the new ones may close them
  */
 export async function reconfigurePlacement(
   placement: Placement,
@@ -174,6 +175,7 @@ export async function reconfigurePlacement(
   const changes = await recordConfigured(placement.db, rules.policy, asks)
   await recordPolicy({ db: placement.db, policy: rules.policy, minCopies: rules.minCopies })
   const { policy, minCopies } = rules
+  const former = { ...placement }
   Object.assign(placement, {
     ...rules,
     configured: { policy, minCopies },
@@ -181,12 +183,21 @@ export async function reconfigurePlacement(
     settings: { ...placement.settings, ...settings },
   })
   forgetDrains(placement)
-  await forgetRetired(placement)
+  try {
+    return { added, changed, left, troubles: await beginWith(placement, [...added, ...changed]) }
+  } catch (error) {
+    await goBackTo(placement, former)
+    throw error
+  }
+}
+
+/** What follows from other locations and rules. @returns what is not usable of those that are `anew` */
+async function beginWith(placement: Placement, anew: readonly Location[]): Promise<Reconfigured['troubles']> {
   await applyDrains(placement)
   await proposeCampaigns(placement, changes)
   await applyDrills(placement)
   const patience = sleep(RELOAD_PATIENCE_MS, 'late' as const, { ref: false })
-  const looks = [...added, ...changed].map(async ({ id }) => {
+  const looks = anew.map(async ({ id }) => {
     const problem = await Promise.race([whyNotUsable(placement, id), patience])
     return problem === null ? [] : [{ location: id, problem: problem === 'late' ? 'no answer yet' : problem }]
   })
@@ -195,7 +206,24 @@ export async function reconfigurePlacement(
   forgetPendingMoves(placement)
   await enqueue(placement.db, 'sweep-placement', {})
   await publish(placement.db, { type: 'storage-changed' })
-  return { added, changed, left, troubles }
+  // Last, for it can't be taken back.
+  await forgetRetired(placement)
+  return troubles
+}
+
+/** Never throws: its caller has an error to tell. */
+async function goBackTo(
+  placement: Placement,
+  { policy, minCopies, classes, delivery, configured, locations, settings }: Placement,
+): Promise<void> {
+  Object.assign(placement, { policy, minCopies, classes, delivery, configured, locations, settings })
+  forgetDrains(placement)
+  forgetPendingMoves(placement)
+  rebalanceAnew(placement)
+  await recordPolicy(placement).catch((error: Error) =>
+    // The database keeps rules that nobody works by, until the next reload or start.
+    placement.log.error({ error: error.message }, 'the former places of files could not be written down'),
+  )
 }
 
 async function assertNothingLeft({ db }: Placement, left: readonly Location[]): Promise<void> {

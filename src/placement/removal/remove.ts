@@ -23,6 +23,7 @@ import type { Placement } from '../placement.ts'
 import { confirmLocationNow, noteBadReplica } from '../replica-io/mark-bad.ts'
 import { type Check, checkByReading, checkFully, type Different, type Same } from '../replica-io/verify.ts'
 import { LEVEL_TO_GIVE_UP_ANOTHER } from '../states.ts'
+import { whyNotOpened } from './opens.ts'
 import { noteRefusal, Retained, requireUnlocked } from './retained.ts'
 import { findTwin, standingOf } from './twins.ts'
 import { requireWaitIsOver, whyNotYet } from './waits.ts'
@@ -380,6 +381,11 @@ async function confirmOthers(
     if (check.answer === 'same' && check.held?.retention)
       await noteRetention(placement.db, other, check.held.retention)
     if (check.answer === 'same' && check.level >= LEVEL_TO_GIVE_UP_ANOTHER) {
+      const closed = await whyNotOpened(locationOf(placement, other.locationId), other, check, object.size)
+      if (closed !== null) {
+        doubt = `${other.locationId}: ${closed}`
+        continue
+      }
       const { level, proof } = check
       const isNews = level > (other.proofLevel ?? 0) || proof.etag !== other.proof?.etag
       if (isNews && !(await proveVerified(placement.db, other, { level, proof, actor })))

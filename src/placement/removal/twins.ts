@@ -4,8 +4,10 @@ import type { PurgeReason } from '../../database/schema.ts'
 import type { LoadedObject } from '../ledger/object-rows.ts'
 import type { Replica, StoredObject } from '../ledger/objects.ts'
 import { loadObject } from '../ledger/replicas.ts'
+import { locationOf } from '../locations/locations.ts'
 import type { Placement } from '../placement.ts'
 import { checkNow } from '../replica-io/verify.ts'
+import { whyNotOpened } from './opens.ts'
 import { isReliable } from './waits.ts'
 
 /** No upload is acknowledged later than that after it began. */
@@ -101,7 +103,9 @@ export async function confirmedCopy(
   for (const copy of replicas) {
     if (copy.state !== 'verified' || !(await isReliable(placement, copy))) continue
     const check = await checkNow(placement, object, copy, signal)
-    if (check.answer === 'same') return copy
+    if (check.answer !== 'same') continue
+    const location = locationOf(placement, copy.locationId)
+    if ((await whyNotOpened(location, copy, check, object.size)) === null) return copy
   }
   return null
 }

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { sql } from 'kysely'
 import { silentLog } from '../../../src/log.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import type { Location } from '../../../src/placement/location.ts'
@@ -12,7 +13,8 @@ import { forgetLooks, isOwned } from '../../../src/placement/locations/counter/c
 import { confirmLocation } from '../../../src/placement/locations/locations.ts'
 import { reconfigurePlacement } from '../../../src/placement/open.ts'
 import { openDiskBackend } from '../../../src/storage/disk/disk.ts'
-import { ingestBytes, locationOfBackend, placesOf, testPlacement } from '../../support/placement.ts'
+import { openMemoryBackend } from '../../../src/storage/memory/memory.ts'
+import { ingestBytes, locationOfBackend, placesOf, policyOf, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
 test('a look at a folder says nothing of the folder that a reload put in its place', async (t) => {
@@ -68,4 +70,35 @@ test('a look at a folder says nothing of the folder that a reload put in its pla
   await assert.rejects(replicateObject(placement, { objectId, to: 'nas' }), { code: 'conflict' })
   assert.deepEqual(await readdir(empty), [])
   assert.deepEqual(await placesOf(database.db, objectId), ['local verified'])
+})
+
+test('a reload that fails in the database leaves everything as it was', async (t) => {
+  const database = await testDatabase()
+  const rig = await testPlacement(database.db, { remotes: ['s3'] })
+  t.after(async () => {
+    await rig.close()
+    await database.drop()
+  })
+  const { placement } = rig
+  const before = { ...placement }
+  const added = locationOfBackend('second', 'memory', openMemoryBackend())
+  const { minCopies, classes, delivery } = placement
+  const reload = () =>
+    reconfigurePlacement(placement, {
+      ...{ minCopies, classes, delivery, settings: {} },
+      policy: policyOf(['second']),
+      locations: [...before.locations.values(), added],
+    })
+  await sql`alter schema graphile_worker rename to worker_away`.execute(database.db)
+  await assert.rejects(reload(), /graphile_worker/)
+  await sql`alter schema worker_away rename to graphile_worker`.execute(database.db)
+  assert.equal(placement.locations, before.locations)
+  assert.deepEqual(placement.policy, before.policy)
+  const home = () =>
+    sql<{ ids: string[] }>`
+    select location_ids as ids from home where kind = 'original'`.execute(database.db)
+  assert.deepEqual((await home()).rows, [{ ids: ['s3'] }])
+  await reload()
+  assert.deepEqual((await home()).rows, [{ ids: ['second'] }])
+  assert.deepEqual(placement.policy.original, ['second'])
 })

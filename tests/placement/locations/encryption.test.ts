@@ -13,7 +13,9 @@ import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { checkLocations } from '../../../src/placement/locations/health.ts'
 import { confirmLocation, probeLocation } from '../../../src/placement/locations/locations.ts'
 import { openChanges } from '../../../src/placement/locations/probe-changes.ts'
+import { confirmedCopy } from '../../../src/placement/removal/twins.ts'
 import { checkFully } from '../../../src/placement/replica-io/verify.ts'
+import { RetryLater } from '../../../src/queue/retry-later.ts'
 import { probeS3 } from '../../../src/storage/s3/probe/probe.ts'
 import { describeEncryption, type S3Encryption } from '../../../src/storage/s3/requests/encryption.ts'
 import { openS3Backend } from '../../../src/storage/s3/s3.ts'
@@ -61,6 +63,7 @@ async function start(encryption: S3Encryption | null) {
   const bucket = {
     ...locationOfBackend('bucket', 's3', openS3Backend(settings, silentLog)),
     ...(asked !== null && { encryption: asked }),
+    ...(encryption?.type === 'sse-kms' && { isKeyElsewhere: true }),
     probe: () => {
       probes += 1
       return probeS3(settings, silentLog)
@@ -91,6 +94,34 @@ test('with another encryption a bucket is probed before the next write, once, an
   const without = await start(null)
   await confirmLocation(without.placement, without.bucket)
   assert.equal(probes, 3)
+})
+
+test('no copy is given up for one whose key opens nothing any more, although a HEAD says that it is there', async () => {
+  const { placement } = await start(KMS)
+  await probeLocation(placement, 'bucket')
+  const objectId = await ingestBytes(placement, randomBytes(1_000))
+  await replicateObject(placement, { objectId, to: 'bucket' })
+  const off = server.faults.add({
+    match: { operation: 'GetObject', key: /users\// },
+    fault: { kind: 'status', status: 403, code: 'AccessDenied' },
+  })
+  const evict = () => evictReplica(placement, { objectId, from: 'local' })
+  await assert.rejects(evict(), RetryLater)
+  assert.ok(off.hits > 0)
+  const loaded = (await loadObject(database.db, objectId))!
+  const away = loaded.replicas.filter(({ locationId }) => locationId === 'bucket')
+  const asTwin = () => confirmedCopy(placement, { ...loaded, replicas: away })
+  assert.equal(await asTwin(), null, 'nor for one that is there twice')
+  assert.deepEqual(await placesOf(database.db, objectId), ['bucket verified', 'local verified'])
+  server.faults.clear()
+  const reads = server.faults.add({
+    match: { operation: 'GetObject', key: /users\// },
+    fault: { kind: 'delay', ms: 0 },
+  })
+  await evict()
+  assert.equal(reads.hits, 1)
+  assert.ok(await asTwin())
+  assert.deepEqual(await placesOf(database.db, objectId), ['bucket verified'])
 })
 
 test('SSE-C that the service ignores: the new setting is refused before anything is written', async () => {
