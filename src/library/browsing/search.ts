@@ -7,6 +7,7 @@ import { findAllowedAlbums } from '../albums/album-access.ts'
 import { type AssetResponse, assetRowResponses } from '../assets/asset-response.ts'
 import { distinctValues } from './distinct-values.ts'
 import { drawAssets } from './random-draw.ts'
+import { isRareCamera } from './rare-camera.ts'
 import { type SearchFilter, searchConditions } from './search-filter.ts'
 
 export type SearchOrder = {
@@ -62,7 +63,10 @@ export async function searchAssets(
 ): Promise<SearchPage> {
   await requireAlbums(db, actor, filter)
   const { order, size } = paging
-  const { key, type } = SORT_KEYS[order.field]
+  const { key: column, type } = SORT_KEYS[order.field]
+  // As an expression it is in no index: the photos of a rare camera are found first, and sorted then.
+  const isSorted = order.field === 'fileCreatedAt' && (await isRareCamera(db, filter))
+  const key = isSorted ? sql`(${column} + interval '0')` : column
   const { where, usesExif } = await conditionsFor(db, actor, filter)
   const direction = sql.raw(order.direction)
   const after = paging.cursor === undefined ? null : readCursor(paging.cursor, order)
