@@ -219,18 +219,37 @@ END)),
 CREATE INDEX asset_deleted ON public.asset USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 CREATE INDEX asset_live_photo_id ON public.asset USING btree (owner_id, live_photo_id) WHERE (live_photo_id IS NOT NULL);
 CREATE INDEX asset_live_photo_video ON public.asset USING btree (live_photo_video_id) WHERE (live_photo_video_id IS NOT NULL);
+CREATE INDEX asset_name_parts ON public.asset USING gin (search_text(original_file_name) gin_trgm_ops) WITH (gin_pending_list_limit='512');
 CREATE INDEX asset_original_object ON public.asset USING btree (original_object_id);
 CREATE UNIQUE INDEX asset_owner_checksum ON public.asset USING btree (owner_id, checksum) INCLUDE (file_size);
 CREATE INDEX asset_pending ON public.asset USING btree (owner_id) WHERE (processing = 'pending'::text);
 CREATE INDEX asset_stack ON public.asset USING btree (stack_id) WHERE (stack_id IS NOT NULL);
-CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC);
+CREATE INDEX asset_taken ON public.asset USING btree (owner_id, file_created_at DESC, id DESC) INCLUDE (visibility, deleted_at);
 CREATE INDEX asset_timeline ON public.asset USING btree (owner_id, visibility, local_date_time DESC, id) INCLUDE (width, height) WHERE (deleted_at IS NULL);
 CREATE INDEX asset_update ON public.asset USING btree (owner_id, update_id);
 CREATE TRIGGER catalogue_asset AFTER INSERT OR DELETE ON public.asset FOR EACH ROW EXECUTE FUNCTION note_catalogue_change('asset', 'id');
 CREATE TRIGGER catalogue_asset_change AFTER UPDATE ON public.asset FOR EACH ROW WHEN (((((((((((((old.type IS DISTINCT FROM new.type) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.original_object_id IS DISTINCT FROM new.original_object_id)) OR (old.original_file_name IS DISTINCT FROM new.original_file_name)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL))) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id))) EXECUTE FUNCTION note_catalogue_change('asset', 'id');
+CREATE TRIGGER count_added AFTER INSERT ON public.asset REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_added_assets();
+CREATE TRIGGER count_changed AFTER UPDATE OF owner_id, local_date_time, type, visibility, deleted_at, is_favorite, width, height, file_size ON public.asset FOR EACH ROW WHEN ((((((((((old.owner_id IS DISTINCT FROM new.owner_id) OR (date_trunc('month'::text, old.local_date_time) IS DISTINCT FROM date_trunc('month'::text, new.local_date_time))) OR (old.type IS DISTINCT FROM new.type)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL))) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.width IS DISTINCT FROM new.width)) OR (old.height IS DISTINCT FROM new.height)) OR (old.file_size IS DISTINCT FROM new.file_size))) EXECUTE FUNCTION count_changed_asset();
+CREATE TRIGGER count_removed AFTER DELETE ON public.asset REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_removed_assets();
 CREATE TRIGGER guard_original BEFORE INSERT OR UPDATE OF original_object_id ON public.asset FOR EACH ROW EXECUTE FUNCTION guard_reference('original_object_id');
 CREATE TRIGGER sync_asset BEFORE UPDATE ON public.asset FOR EACH ROW WHEN ((((((((((((((((old.original_file_name IS DISTINCT FROM new.original_file_name) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.thumbhash IS DISTINCT FROM new.thumbhash)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.duration_ms IS DISTINCT FROM new.duration_ms)) OR (old.type IS DISTINCT FROM new.type)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at)) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id)) OR (old.width IS DISTINCT FROM new.width)) OR (old.height IS DISTINCT FROM new.height))) EXECUTE FUNCTION sync_stamp();
 CREATE TRIGGER sync_asset_gone AFTER DELETE ON public.asset REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
+
+create table asset_count (
+  owner_id uuid not null,
+  month date not null,
+  type text not null,
+  visibility text not null,
+  is_trashed boolean not null,
+  is_favorite boolean not null,
+  assets bigint not null,
+  ratio numeric not null,
+  bytes numeric not null,
+  is_merged boolean not null default false
+);
+CREATE INDEX asset_count_owner ON public.asset_count USING btree (owner_id);
+CREATE INDEX asset_count_unmerged ON public.asset_count USING btree (owner_id) WHERE (NOT is_merged);
 
 create table asset_exif (
   asset_id uuid not null,
@@ -265,6 +284,12 @@ create table asset_exif (
   constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint asset_exif_pkey PRIMARY KEY (asset_id)
 );
+CREATE INDEX asset_exif_camera ON public.asset_exif USING btree (model, make) INCLUDE (asset_id);
+CREATE INDEX asset_exif_city ON public.asset_exif USING btree (city);
+CREATE INDEX asset_exif_country ON public.asset_exif USING btree (country);
+CREATE INDEX asset_exif_lens ON public.asset_exif USING btree (lens_model);
+CREATE INDEX asset_exif_make ON public.asset_exif USING btree (make);
+CREATE INDEX asset_exif_state ON public.asset_exif USING btree (state);
 CREATE INDEX asset_exif_update ON public.asset_exif USING btree (owner_id, update_id);
 CREATE TRIGGER catalogue_said AFTER INSERT OR UPDATE ON public.asset_exif FOR EACH ROW WHEN ((cardinality(new.user_set) > 0)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 CREATE TRIGGER sync_asset_exif BEFORE UPDATE ON public.asset_exif FOR EACH ROW WHEN (((((((((((((((((((((((old.make IS DISTINCT FROM new.make) OR (old.model IS DISTINCT FROM new.model)) OR (old.lens_model IS DISTINCT FROM new.lens_model)) OR (old.exif_image_width IS DISTINCT FROM new.exif_image_width)) OR (old.exif_image_height IS DISTINCT FROM new.exif_image_height)) OR (old.orientation IS DISTINCT FROM new.orientation)) OR (old.date_time_original IS DISTINCT FROM new.date_time_original)) OR (old.modify_date IS DISTINCT FROM new.modify_date)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR (old.latitude IS DISTINCT FROM new.latitude)) OR (old.longitude IS DISTINCT FROM new.longitude)) OR (old.city IS DISTINCT FROM new.city)) OR (old.state IS DISTINCT FROM new.state)) OR (old.country IS DISTINCT FROM new.country)) OR (old.f_number IS DISTINCT FROM new.f_number)) OR (old.focal_length IS DISTINCT FROM new.focal_length)) OR (old.iso IS DISTINCT FROM new.iso)) OR (old.exposure_time IS DISTINCT FROM new.exposure_time)) OR (old.fps IS DISTINCT FROM new.fps)) OR (old.description IS DISTINCT FROM new.description)) OR (old.rating IS DISTINCT FROM new.rating)) OR (old.projection_type IS DISTINCT FROM new.projection_type))) EXECUTE FUNCTION sync_stamp();
@@ -1240,6 +1265,43 @@ begin
   return null;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.count_added_assets()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into asset_count (owner_id, month, type, visibility, is_trashed, is_favorite, assets, ratio, bytes)
+    select owner_id, date_trunc('month', local_date_time), type, visibility, deleted_at is not null, is_favorite,
+      count(*), sum(ratio_of(width, height)), sum(file_size)
+    from added group by 1, 2, 3, 4, 5, 6;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.count_changed_asset()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into asset_count (owner_id, month, type, visibility, is_trashed, is_favorite, assets, ratio, bytes) values
+    (old.owner_id, date_trunc('month', old.local_date_time), old.type, old.visibility, old.deleted_at is not null,
+      old.is_favorite, -1, -ratio_of(old.width, old.height), -old.file_size),
+    (new.owner_id, date_trunc('month', new.local_date_time), new.type, new.visibility, new.deleted_at is not null,
+      new.is_favorite, 1, ratio_of(new.width, new.height), new.file_size);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.count_removed_assets()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into asset_count (owner_id, month, type, visibility, is_trashed, is_favorite, assets, ratio, bytes)
+    select owner_id, date_trunc('month', local_date_time), type, visibility, deleted_at is not null, is_favorite,
+      -count(*), -sum(ratio_of(width, height)), -sum(file_size)
+    from removed group by 1, 2, 3, 4, 5, 6;
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_campaign_object()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1531,6 +1593,14 @@ begin
   new.writable_until := null;
   return new;
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.ratio_of(width integer, height integer)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select coalesce(round(width::numeric / height, 9), 1)
+$function$;
 
 CREATE OR REPLACE FUNCTION public.refuse_change()
  RETURNS trigger

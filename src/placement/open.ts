@@ -12,7 +12,7 @@ import { type Clock, systemClock } from '../storage/moment.ts'
 import type { BackupSettings } from './backup-settings.ts'
 import { closeCache, openCache } from './cache/open.ts'
 import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
-import { recordConfigured } from './ledger/belonging-rows.ts'
+import { type ConfiguredChange, recordConfigured } from './ledger/belonging-rows.ts'
 import { forgetPendingMoves, recordPolicy } from './ledger/pending-moves.ts'
 import type { Location } from './location.ts'
 import { identifyHolder } from './locations/counter/moved-installation.ts'
@@ -184,7 +184,7 @@ export async function reconfigurePlacement(
   })
   forgetDrains(placement)
   try {
-    return { added, changed, left, troubles: await beginWith(placement, [...added, ...changed]) }
+    return { added, changed, left, troubles: await beginWith(placement, [...added, ...changed], changes) }
   } catch (error) {
     await goBackTo(placement, former)
     throw error
@@ -192,7 +192,11 @@ export async function reconfigurePlacement(
 }
 
 /** What follows from other locations and rules. @returns what is not usable of those that are `anew` */
-async function beginWith(placement: Placement, anew: readonly Location[]): Promise<Reconfigured['troubles']> {
+async function beginWith(
+  placement: Placement,
+  anew: readonly Location[],
+  changes: readonly ConfiguredChange[],
+): Promise<Reconfigured['troubles']> {
   await applyDrains(placement)
   await proposeCampaigns(placement, changes)
   await applyDrills(placement)
@@ -220,7 +224,12 @@ async function goBackTo(
   forgetDrains(placement)
   forgetPendingMoves(placement)
   rebalanceAnew(placement)
-  await recordPolicy(placement).catch((error: Error) =>
+  const { db } = placement
+  const record = async () => {
+    await recordConfigured(db, configured.policy, asking(placement))
+    await recordPolicy(placement)
+  }
+  await record().catch((error: Error) =>
     // The database keeps rules that nobody works by, until the next reload or start.
     placement.log.error({ error: error.message }, 'the former places of files could not be written down'),
   )
