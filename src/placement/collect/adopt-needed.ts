@@ -3,6 +3,7 @@
  * by hand. Those are read, and become that copy. They are never removed.
  */
 import { sql } from 'kysely'
+import { AppError } from '../../errors.ts'
 import { type ReadBytes, readBytes } from '../catalogue/adopt-object.ts'
 import { partsOfKey } from '../keys.ts'
 import { enqueueNextSteps } from '../ledger/next-steps.ts'
@@ -30,7 +31,8 @@ const BATCH = 100
 
 /**
  * `among`: of these alone; absent: of all that waits at the location, whether it is due or not. The location
- * is confirmed before anything there is read. @throws AppError as `confirmLocation`
+ * is confirmed before anything there is read. @throws AppError as `confirmLocation`; conflict where it is
+ * retired
  */
 export async function adoptWhereNeeded(
   placement: Placement,
@@ -39,12 +41,24 @@ export async function adoptWhereNeeded(
 ): Promise<number> {
   let adopted = 0
   const items = await itemsToCompare(placement, location.id, among, BATCH)
-  if (items.length > 0) await confirmLocation(placement, location)
+  if (items.length === 0) return 0
+  await requireInUse(placement, location)
+  await confirmLocation(placement, location)
   for (const item of items) {
     if (signal?.aborted) break
     if (await adoptOne(placement, location, item, signal)) adopted += 1
   }
   return adopted
+}
+
+/** Nothing becomes a replica at a retired place (`guard_retired`), and what is needed does not go. */
+async function requireInUse({ db }: Placement, { id, label }: Location): Promise<void> {
+  const row = await db.selectFrom('location').select('retired_at').where('id', '=', id).executeTakeFirst()
+  if (row?.retired_at == null) return
+  throw new AppError(
+    'conflict',
+    `${label} is retired, and a file there may be the copy that another one lacks: use it again ("npx glassine storage drain ${id} --cancel")`,
+  )
 }
 
 async function adoptOne(

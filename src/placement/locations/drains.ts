@@ -30,9 +30,15 @@ export async function applyDrains(placement: Placement): Promise<void> {
   placement.belonging = { kinds: await loadKindRules(placement.db), drained: ids }
   const drained = ids.join(' ')
   if ((state.drained ?? '') === drained) return
-  const { policy, minCopies } = placement.configured
-  const { policy: left, short } = withoutLocations(policy, minCopies, ids)
-  await recordPolicy({ db: placement.db, policy: left, minCopies })
+  let from: Placement['configured']
+  let without: ReturnType<typeof withoutLocations>
+  do {
+    from = placement.configured
+    without = withoutLocations(from.policy, from.minCopies, ids)
+    await recordPolicy({ db: placement.db, policy: without.policy, minCopies: from.minCopies })
+    // A reload may have come to its end meanwhile, and what was written is of the rules before it.
+  } while (placement.configured !== from)
+  const { policy: left, short } = without
   placement.policy = left
   state.drained = drained
   forgetPendingMoves(placement)

@@ -133,3 +133,31 @@ test('nothing becomes a copy at a place that is another one by now', async (t) =
   assert.match((await rig.status()).error!, /no longer|another/)
   assert.equal((await rig.collect()).adopted, 1)
 })
+
+test('at a retired place nothing becomes a copy or goes, and the other places are looked at', async (t) => {
+  const rig = await startStrayRig(t, { remotes: ['second'] })
+  const bytes = randomBytes(4_000)
+  await rig.offloaded(bytes)
+  const { backend } = rig.placement.locations.get('second')!
+  const needed = await rig.stray(bytes, { backend })
+  const other = await rig.stray()
+  await rig.seeTwice('second')
+  await rig.seeTwice()
+  await rig.decide({ id: 'second' })
+  await rig.decide()
+  await sql`update replica set proof = coalesce(proof, '{}') || '{"doubt": "its ETag is another one"}'`.execute(
+    rig.db,
+  )
+  await sql`update location set drain_begun_at = now(), drain_files = 0, drain_bytes = 0, retired_at = now()
+    where id = 'second'`.execute(rig.db)
+  const report = await rig.collect()
+  assert.deepEqual([report.adopted, report.removed], [0, 1])
+  assert.ok(await backend.head(needed))
+  assert.ok(!(await rig.held()).includes(other))
+  const { error } = await rig.db
+    .selectFrom('collection')
+    .select('error')
+    .where('location_id', '=', 'second')
+    .executeTakeFirstOrThrow()
+  assert.match(error!, /retired/)
+})

@@ -10,10 +10,12 @@ import { silentLog } from '../../../src/log.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import type { Location } from '../../../src/placement/location.ts'
 import { forgetLooks, isOwned } from '../../../src/placement/locations/counter/confirmations.ts'
+import { applyDrains, forgetDrains } from '../../../src/placement/locations/drains.ts'
 import { confirmLocation } from '../../../src/placement/locations/locations.ts'
 import { reconfigurePlacement } from '../../../src/placement/open.ts'
 import { openDiskBackend } from '../../../src/storage/disk/disk.ts'
 import { openMemoryBackend } from '../../../src/storage/memory/memory.ts'
+import { eventually } from '../../support/eventually.ts'
 import { ingestBytes, locationOfBackend, placesOf, policyOf, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
 
@@ -101,4 +103,36 @@ test('a reload that fails in the database leaves everything as it was', async (t
   await reload()
   assert.deepEqual((await home()).rows, [{ ids: ['second'] }])
   assert.deepEqual(placement.policy.original, ['second'])
+})
+
+test('drains that are applied while a reload ends begin from its rules', async (t) => {
+  const database = await testDatabase()
+  const rig = await testPlacement(database.db, { remotes: ['s3', 'second', 'third'] })
+  t.after(async () => {
+    await rig.close()
+    await database.drop()
+  })
+  const { placement } = rig
+  const { db } = database
+  const { minCopies } = placement
+  const lock = await database.pool.connect()
+  await lock.query('begin; lock table home in access exclusive mode')
+  await sql`update location set drain_begun_at = now(), drain_files = 0, drain_bytes = 0 where id = 'third'`.execute(
+    db,
+  )
+  const applying = applyDrains(placement)
+  await eventually(async () => {
+    const { rows } = await sql`select from pg_stat_activity where datname = current_database()
+      and wait_event_type = 'Lock'`.execute(db)
+    assert.equal(rows.length, 1)
+  })
+  const policy = policyOf(['second', 'third'])
+  Object.assign(placement, { policy, configured: { policy, minCopies } })
+  forgetDrains(placement)
+  await lock.query('commit')
+  lock.release()
+  await applying
+  assert.deepEqual(placement.policy.original, ['second'])
+  const { rows } = await sql`select location_ids as ids from home where kind = 'original'`.execute(db)
+  assert.deepEqual(rows, [{ ids: ['second'] }])
 })
