@@ -3,6 +3,7 @@ import { createStorageAnnouncer } from './announce-storage.ts'
 import { adoptCatalogueJob } from './library/adopt-catalogue.ts'
 import { checkAlertsJob } from './library/check-alerts.ts'
 import { deliverNotificationJob } from './library/deliver-notification.ts'
+import { namePlacesJob } from './library/name-places.ts'
 import { processAssetJob } from './library/process-asset.ts'
 import { proveUploadJob } from './library/prove-upload.ts'
 import { readAgainJob } from './library/read-again.ts'
@@ -58,6 +59,7 @@ export function jobHandlers(
     'adopt-location': adoptLocationJob(parts),
     'read-again': readAgainJob(parts),
     'sweep-readings': sweepReadingsJob(parts),
+    'name-places': namePlacesJob(parts),
     'back-up-database': backUpDatabaseJob(parts),
     'check-backups': checkBackupsJob(parts),
     'check-alerts': checkAlertsJob(parts),

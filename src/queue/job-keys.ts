@@ -29,6 +29,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'adopt-catalogue': ['adopt-catalogue'],
   'check-backups': ['recurring check-backups'],
   'sweep-readings': ['recurring sweep-readings'],
+  'name-places': ['recurring name-places'],
   'check-alerts': ['recurring check-alerts'],
   'deliver-notification': ['deliver', 'deliveryId'],
   'check-locations': ['recurring check-locations'],

@@ -15,6 +15,7 @@ export type RecurringJob = {
     | 'extend-locks'
     | 'collect-strays'
     | 'sweep-readings'
+    | 'name-places'
     | 'check-backups'
     | 'check-alerts'
     | 'write-catalogue'
@@ -35,6 +36,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   // Looks whether the hold time of a decision is over.
   { name: 'collect-strays', everyMs: 10 * 60_000 },
   { name: 'sweep-readings', everyMs: 60_000 },
+  // Looks whether any coordinates wait: an index that is empty.
+  { name: 'name-places', everyMs: 60_000 },
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },
   { name: 'check-alerts', everyMs: 5 * 60_000 },

@@ -26,6 +26,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'adopt-location': unexpected,
     'read-again': unexpected,
     'sweep-readings': unexpected,
+    'name-places': unexpected,
     'back-up-database': unexpected,
     'check-backups': unexpected,
     'check-alerts': unexpected,

@@ -142,6 +142,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         'sweep-classes',
         'check-restores',
         'sweep-readings',
+        'name-places',
         'check-backups',
         'check-alerts',
         'write-catalogue',
