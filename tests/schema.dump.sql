@@ -217,11 +217,13 @@ create table asset_exif (
   projection_type text,
   user_set text[] not null default '{}'::text[],
   updated_at timestamp with time zone not null default now(),
+  places_version integer,
   constraint asset_exif_rating_check CHECK (((rating >= '-1'::integer) AND (rating <= 5))),
   constraint asset_exif_times CHECK ((((date_time_original >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (date_time_original <= '9999-12-30 00:00:00+00'::timestamp with time zone)) AND ((modify_date >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (modify_date <= '9999-12-30 00:00:00+00'::timestamp with time zone)))),
   constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint asset_exif_pkey PRIMARY KEY (asset_id)
 );
+CREATE INDEX asset_exif_without_place ON public.asset_exif USING btree (asset_id) WHERE ((places_version IS NULL) AND (latitude IS NOT NULL) AND (longitude IS NOT NULL));
 CREATE TRIGGER catalogue_said AFTER INSERT OR UPDATE ON public.asset_exif FOR EACH ROW WHEN ((cardinality(new.user_set) > 0)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 
 create table asset_file (

@@ -5,6 +5,7 @@ import { registerAlbumRoutes } from './routes/albums/albums.ts'
 import { registerAssetMediaRoutes } from './routes/assets/asset-media.ts'
 import { registerAssetRoutes } from './routes/assets/assets.ts'
 import { registerDownloadRoutes } from './routes/assets/download.ts'
+import { registerMapRoutes } from './routes/assets/map.ts'
 import { registerSearchRoutes } from './routes/assets/search.ts'
 import { registerTimelineRoutes } from './routes/assets/timeline.ts'
 import { registerTrashRoutes } from './routes/assets/trash.ts'
@@ -54,6 +55,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerServerRoutes(app, parts)
   registerNotificationRoutes(app, parts)
   registerTimelineRoutes(app, parts)
+  registerMapRoutes(app, parts)
   registerSearchRoutes(app, parts)
   registerAlbumRoutes(app, parts)
   registerAlbumContentRoutes(app, parts)

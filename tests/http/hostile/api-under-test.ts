@@ -12,6 +12,7 @@ import { addBodies } from '../../../src/http/bodies/add-bodies.ts'
 import { toErrorResponse } from '../../../src/http/error-response.ts'
 import { registerAlbumContentRoutes } from '../../../src/http/routes/albums/album-contents.ts'
 import { registerAlbumRoutes } from '../../../src/http/routes/albums/albums.ts'
+import { registerMapRoutes } from '../../../src/http/routes/assets/map.ts'
 import { registerSearchRoutes } from '../../../src/http/routes/assets/search.ts'
 import { registerTimelineRoutes } from '../../../src/http/routes/assets/timeline.ts'
 import { registerEmptyReadRoutes } from '../../../src/http/routes/server/empty-reads.ts'
@@ -86,6 +87,7 @@ export async function startApi(
     registerApiKeyRoutes,
     registerAuthRoutes,
     registerEmptyReadRoutes,
+    registerMapRoutes,
     registerSearchRoutes,
     registerServerRoutes,
     registerNotificationRoutes,

@@ -16,7 +16,6 @@ test('what is not there reads as empty', async (t) => {
     '/partners?direction=shared-by',
     '/shared-links',
     '/stacks',
-    '/map/markers',
     '/search/explore',
     '/search/cities',
     '/search/places?name=x',
@@ -24,7 +23,6 @@ test('what is not there reads as empty', async (t) => {
     `/faces?id=${asset}`,
     `/assets/${asset}/ocr`,
     `/activities?albumId=${album}`,
-    `/albums/${album}/map-markers`,
   ]) {
     const answer = await user.send(`GET /api${path}`)
     assert.deepEqual([answer.status, answer.body], [200, []], path)
@@ -53,11 +51,7 @@ test('empty reads still ask whose it is', async (t) => {
       )
     }
   }
-  for (const path of [
-    `/activities?albumId=${album}`,
-    `/activities/statistics?albumId=${album}`,
-    `/albums/${album}/map-markers`,
-  ]) {
+  for (const path of [`/activities?albumId=${album}`, `/activities/statistics?albumId=${album}`]) {
     const answer = await stranger.send(`GET /api${path}`)
     assert.deepEqual(
       [answer.status, answer.body],

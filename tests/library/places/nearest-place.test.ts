@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { metresBetween, nearestPlace } from '../../../src/library/places/nearest-place.ts'
-import { BANDS_PER_DEGREE, placesData, UNITS_PER_DEGREE } from '../../../src/library/places/places-data.ts'
+import { BANDS_PER_DEGREE, type PlacesData, placesData, UNITS_PER_DEGREE } from '../../../src/library/places/places-data.ts'
 
 type Point = [latitude: number, longitude: number]
 
@@ -37,7 +37,7 @@ function indexOf(points: readonly Point[]) {
   }
 }
 
-type Index = ReturnType<typeof indexOf>
+type Index = Pick<PlacesData, 'bandStarts' | 'latitudes' | 'longitudes'>
 
 function metresTo({ latitudes, longitudes }: Index, place: number, [latitude, longitude]: Point): number {
   return metresBetween(

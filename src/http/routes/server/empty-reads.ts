@@ -17,7 +17,6 @@ const EMPTY_LISTS: { url: string; permission: string }[] = [
   { url: '/api/partners', permission: 'partner.read' },
   { url: '/api/shared-links', permission: 'sharedLink.read' },
   { url: '/api/stacks', permission: 'stack.read' },
-  { url: '/api/map/markers', permission: 'map.read' },
   { url: '/api/search/explore', permission: 'asset.read' },
   { url: '/api/search/cities', permission: 'asset.read' },
   { url: '/api/search/places', permission: 'asset.read' },
@@ -46,10 +45,6 @@ export function registerEmptyReadRoutes(app: FastifyInstance, { db }: { db: Data
   })
   app.get('/api/assets/:id/ocr', may('asset.read'), async (request) => {
     await requireAssets(db, actorOf(request), [parse(idParams, request.params).id], 'asset.read')
-    return []
-  })
-  app.get('/api/albums/:id/map-markers', may('album.read'), async (request) => {
-    await requireAlbum(db, actorOf(request), parse(idParams, request.params).id, 'album.read')
     return []
   })
   app.get('/api/activities', may('activity.read'), async (request) => {
