@@ -14,6 +14,7 @@ import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import { type ExportOptions, exportFromCli } from './export.ts'
 import { printMetadataStatus } from './metadata-status.ts'
 import { testNotifications } from './notifications/test.ts'
+import { type PlacesOptions, printPlaces } from './places.ts'
 import { type AdoptOptions, adoptFromCli } from './storage/adopt.ts'
 import { checkFromCli } from './storage/check.ts'
 import { printClasses } from './storage/classes.ts'
@@ -316,6 +317,14 @@ export async function runCommand(
     'how far the reading of older originals is after an upgrade, and what it may cost',
     printMetadataStatus,
   )
+  metadata
+    .command('places')
+    .description('how many coordinates wait for the name of their place, or have one of older data')
+    .option('--update', 'take the names of the newer data, in the background')
+    .option('--json', 'as JSON')
+    .action(async (options: PlacesOptions) => {
+      code = await printPlaces(context, options)
+    })
 
   program
     .command('notifications')

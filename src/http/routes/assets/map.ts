@@ -22,7 +22,8 @@ const degrees = (most: number) =>
   z
     .string()
     .refine((text) => text.trim() !== '', 'Invalid input: expected number, received NaN')
-    .pipe(z.coerce.number().min(-most).max(most))
+    .transform(Number)
+    .pipe(z.number().min(-most).max(most))
 const pointQuery = z.object({ lat: degrees(90), lon: degrees(180) })
 
 /** `/api/map`: where photos were taken, and what a place is called. */
