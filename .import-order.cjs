@@ -42,7 +42,19 @@ module.exports = {
   cli: ['storage', 'users', 'catalogue', 'backups', 'notifications'],
   media: ['motion', 'metadata', 'pictures', 'video', 'processes'],
   library: [
-    ...['.', 'credentials', 'users', 'assets', 'people', 'tags', 'stacks', 'processing', 'albums', 'sharing'],
+    ...[
+      '.',
+      'credentials',
+      'users',
+      'places',
+      'assets',
+      'people',
+      'tags',
+      'stacks',
+      'processing',
+      'albums',
+      'sharing',
+    ],
     ...[
       'uploads',
       'direct-uploads',

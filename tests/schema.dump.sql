@@ -279,6 +279,7 @@ create table asset_exif (
   updated_at timestamp with time zone not null default now(),
   owner_id uuid,
   update_id uuid not null default sync_id(),
+  places_version integer,
   constraint asset_exif_rating_check CHECK (((rating >= '-1'::integer) AND (rating <= 5))),
   constraint asset_exif_times CHECK ((((date_time_original >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (date_time_original <= '9999-12-30 00:00:00+00'::timestamp with time zone)) AND ((modify_date >= '0001-01-02 00:00:00+00'::timestamp with time zone) AND (modify_date <= '9999-12-30 00:00:00+00'::timestamp with time zone)))),
   constraint asset_exif_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
@@ -291,6 +292,7 @@ CREATE INDEX asset_exif_lens ON public.asset_exif USING btree (lens_model);
 CREATE INDEX asset_exif_make ON public.asset_exif USING btree (make);
 CREATE INDEX asset_exif_state ON public.asset_exif USING btree (state);
 CREATE INDEX asset_exif_update ON public.asset_exif USING btree (owner_id, update_id);
+CREATE INDEX asset_exif_without_place ON public.asset_exif USING btree (asset_id) WHERE ((places_version IS NULL) AND (latitude IS NOT NULL) AND (longitude IS NOT NULL));
 CREATE TRIGGER catalogue_said AFTER INSERT OR UPDATE ON public.asset_exif FOR EACH ROW WHEN ((cardinality(new.user_set) > 0)) EXECUTE FUNCTION note_catalogue_change('asset', 'asset_id');
 CREATE TRIGGER sync_asset_exif BEFORE UPDATE ON public.asset_exif FOR EACH ROW WHEN (((((((((((((((((((((((old.make IS DISTINCT FROM new.make) OR (old.model IS DISTINCT FROM new.model)) OR (old.lens_model IS DISTINCT FROM new.lens_model)) OR (old.exif_image_width IS DISTINCT FROM new.exif_image_width)) OR (old.exif_image_height IS DISTINCT FROM new.exif_image_height)) OR (old.orientation IS DISTINCT FROM new.orientation)) OR (old.date_time_original IS DISTINCT FROM new.date_time_original)) OR (old.modify_date IS DISTINCT FROM new.modify_date)) OR (old.time_zone IS DISTINCT FROM new.time_zone)) OR (old.latitude IS DISTINCT FROM new.latitude)) OR (old.longitude IS DISTINCT FROM new.longitude)) OR (old.city IS DISTINCT FROM new.city)) OR (old.state IS DISTINCT FROM new.state)) OR (old.country IS DISTINCT FROM new.country)) OR (old.f_number IS DISTINCT FROM new.f_number)) OR (old.focal_length IS DISTINCT FROM new.focal_length)) OR (old.iso IS DISTINCT FROM new.iso)) OR (old.exposure_time IS DISTINCT FROM new.exposure_time)) OR (old.fps IS DISTINCT FROM new.fps)) OR (old.description IS DISTINCT FROM new.description)) OR (old.rating IS DISTINCT FROM new.rating)) OR (old.projection_type IS DISTINCT FROM new.projection_type))) EXECUTE FUNCTION sync_stamp();
 CREATE TRIGGER sync_asset_exif_owner BEFORE INSERT ON public.asset_exif FOR EACH ROW EXECUTE FUNCTION sync_exif_owner();

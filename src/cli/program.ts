@@ -6,6 +6,7 @@ import type { RestoreOptions } from './backups/restore.ts'
 import type { CatalogueAdoptOptions } from './catalogue/adopt.ts'
 import { type CliContext, EXIT, type ExitCode } from './context.ts'
 import type { ExportOptions } from './export.ts'
+import type { PlacesOptions } from './places.ts'
 import type { AdoptOptions } from './storage/adopt.ts'
 import { addCampaignCommands } from './storage/campaign-commands.ts'
 import type { DrainOptions } from './storage/drain.ts'
@@ -331,6 +332,15 @@ export async function runCommand(
     'how far the reading of older originals is after an upgrade, and what it may cost',
     async () => (await import('./metadata-status.ts')).printMetadataStatus,
   )
+  metadata
+    .command('places')
+    .description('how many coordinates wait for the name of their place, or have one of older data')
+    .option('--update', 'take the names of the newer data, in the background')
+    .option('--json', 'as JSON')
+    .action(async (options: PlacesOptions) => {
+      const { printPlaces } = await import('./places.ts')
+      code = await printPlaces(context, options)
+    })
 
   program
     .command('notifications')

@@ -583,6 +583,8 @@ export type Schema = {
     city: string | null
     state: string | null
     country: string | null
+    /** Of the data that named the place; null where the coordinates wait for it, or there are none. */
+    places_version: number | null
     f_number: number | null
     focal_length: number | null
     iso: number | null

@@ -7,6 +7,7 @@ import { registerAssetMediaRoutes } from './routes/assets/asset-media.ts'
 import { registerAssetMetadataRoutes } from './routes/assets/asset-metadata.ts'
 import { registerAssetRoutes } from './routes/assets/assets.ts'
 import { registerDownloadRoutes } from './routes/assets/download.ts'
+import { registerMapRoutes } from './routes/assets/map.ts'
 import { registerMemoryRoutes } from './routes/assets/memories.ts'
 import { registerSearchRoutes } from './routes/assets/search.ts'
 import { registerStackRoutes } from './routes/assets/stacks.ts'
@@ -70,6 +71,7 @@ export function registerRoutes(app: FastifyInstance, parts: HttpParts): void {
   registerServerRoutes(app, parts)
   registerNotificationRoutes(app, parts)
   registerTimelineRoutes(app, parts)
+  registerMapRoutes(app, parts)
   registerSearchRoutes(app, parts)
   registerAlbumRoutes(app, parts)
   registerAlbumContentRoutes(app, parts)

@@ -5,6 +5,7 @@ import { checkAlertsJob } from './library/check-alerts.ts'
 import { deliverNotificationJob } from './library/deliver-notification.ts'
 import { makeMemoriesJob } from './library/make-memories.ts'
 import { mergeCountsJob } from './library/merge-counts.ts'
+import { namePlacesJob } from './library/name-places.ts'
 import { processAssetJob } from './library/process-asset.ts'
 import { proveUploadJob } from './library/prove-upload.ts'
 import { readAgainJob } from './library/read-again.ts'
@@ -63,6 +64,7 @@ export function jobHandlers(
     'read-again': readAgainJob(parts),
     'sweep-readings': sweepReadingsJob(parts),
     'merge-counts': mergeCountsJob(parts),
+    'name-places': namePlacesJob(parts),
     'back-up-database': backUpDatabaseJob(parts),
     'check-backups': checkBackupsJob(parts),
     'check-alerts': checkAlertsJob(parts),

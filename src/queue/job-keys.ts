@@ -32,6 +32,7 @@ const KEYS: { [Name in JobName]: readonly [begin: string, ...fields: (keyof Jobs
   'sweep-readings': ['recurring sweep-readings'],
   'make-memories': ['recurring make-memories'],
   'merge-counts': ['recurring merge-counts'],
+  'name-places': ['recurring name-places'],
   'check-alerts': ['recurring check-alerts'],
   'deliver-notification': ['deliver', 'deliveryId'],
   'check-locations': ['recurring check-locations'],

@@ -33,6 +33,7 @@ export type Jobs = {
   'check-backups': Record<string, never>
   'sweep-readings': Record<string, never>
   'merge-counts': Record<string, never>
+  'name-places': Record<string, never>
   'check-alerts': Record<string, never>
   'deliver-notification': { deliveryId: string }
   'write-catalogue': Record<string, never>
@@ -76,6 +77,7 @@ export const JOB_RULES: { [Name in JobName]: { queue: QueueName; maxAttempts: nu
   'read-again': { queue: 'processing', maxAttempts: 25, priority: 30 },
   'sweep-readings': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
   'merge-counts': { queue: 'maintenance', maxAttempts: 1, priority: 0 },
+  'name-places': { queue: 'maintenance', maxAttempts: 1, priority: 10 },
   // Nobody asks for the next one before this one is made.
   'back-up-database': { queue: 'maintenance', maxAttempts: 32_767, priority: 5 },
   'check-backups': { queue: 'maintenance', maxAttempts: 1, priority: 0 },

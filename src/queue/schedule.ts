@@ -16,6 +16,7 @@ export type RecurringJob = {
     | 'collect-strays'
     | 'sweep-readings'
     | 'merge-counts'
+    | 'name-places'
     | 'check-backups'
     | 'check-alerts'
     | 'write-catalogue'
@@ -39,6 +40,8 @@ export const RECURRING_JOBS: readonly RecurringJob[] = [
   { name: 'sweep-readings', everyMs: 60_000 },
   // Finds nothing in an empty index where no asset has changed.
   { name: 'merge-counts', everyMs: 60_000 },
+  // Looks whether any coordinates wait: an index that is empty.
+  { name: 'name-places', everyMs: 60_000 },
   // Looks whether one is due, or one too many.
   { name: 'check-backups', everyMs: 10 * 60_000 },
   { name: 'check-alerts', everyMs: 5 * 60_000 },

@@ -28,6 +28,7 @@ export function testHandlers(given: Partial<JobHandlers>): JobHandlers {
     'read-again': unexpected,
     'sweep-readings': unexpected,
     'merge-counts': unexpected,
+    'name-places': unexpected,
     'back-up-database': unexpected,
     'check-backups': unexpected,
     'check-alerts': unexpected,

@@ -10,7 +10,7 @@ import { testDatabase } from '../support/postgres.ts'
 /** Payloads with all fields of all jobs: each name takes its own. */
 const FIELDS = {
   ...{ assetId: 'a', uploadId: 'u', objectId: 'o', to: 't', from: 'f', at: 'x', locationId: 'l' },
-  deliveryId: 'd',
+  ...{ deliveryId: 'd', campaignId: 'c', worker: '1' },
 }
 const NAMES = Object.keys(JOB_RULES) as JobName[]
 const FIELDS_SQL = Object.fromEntries(

@@ -309,7 +309,8 @@ test('stop waits for running jobs, aborts those that take too long, and gives ba
 })
 
 test('a job that is claimed while the worker is told to stop is not begun, and is given back', async (t) => {
-  const database = await testDatabase(t)
+  // A claim of each lane waits with a connection of its own, and this test looks on.
+  const database = await testDatabase(t, { maxConnections: 20 })
   await enqueue(database.db, 'process-asset', { assetId: 'a' })
   const waitingClaims = sql`select 1 from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock' and query like '%locked_by%'`

@@ -13,6 +13,7 @@ import { type Actor, noAccess, requireAssets } from '../access.ts'
 import { parseZonedTime, toWallClock } from '../wall-clock.ts'
 import { hideLivePhotoVideo, LINK_OF_THE_USER, requireLivePhotoVideo } from './live-photos.ts'
 import { lockWithMotionParts } from './motion-parts.ts'
+import { namePlaces } from './name-places.ts'
 import { restoreFromTrash } from './trash.ts'
 
 /** Absent: keep. Null: clear. */
@@ -148,12 +149,6 @@ async function updateExifRows(tx: Tx, ids: string[], change: AssetChange): Promi
     ...(change.rating !== undefined && { rating: change.rating }),
     ...(change.latitude !== undefined && { latitude: change.latitude }),
     ...(change.longitude !== undefined && { longitude: change.longitude }),
-    // The names belong to the old place.
-    ...((change.latitude !== undefined || change.longitude !== undefined) && {
-      city: null,
-      state: null,
-      country: null,
-    }),
   }
   const columns = Object.keys(set)
   if (columns.length === 0) return
@@ -163,6 +158,7 @@ async function updateExifRows(tx: Tx, ids: string[], change: AssetChange): Promi
     .set({ ...set, user_set: withColumns(columns), updated_at: sql`now()` })
     .where(sql<boolean>`asset_id = any(${ids}::uuid[])`)
     .execute()
+  if (change.latitude !== undefined || change.longitude !== undefined) await namePlaces(tx, ids)
 }
 
 async function setTime(tx: Tx, ids: string[], text: string): Promise<void> {

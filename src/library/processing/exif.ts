@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import type { MediaFacts } from '../../media/facts.ts'
+import { placeColumns } from '../assets/name-places.ts'
 
 /**
  * Saves what the file (and its sidecar) say, except where the user said otherwise. Returns what is the
@@ -13,12 +14,17 @@ export async function saveExif(
 ): Promise<{ userSet: string[]; isChanged: boolean }> {
   const existing = await tx
     .selectFrom('asset_exif')
-    .select('user_set')
+    .select(['user_set', 'latitude', 'longitude'])
     .where('asset_id', '=', assetId)
     .forUpdate()
     .executeTakeFirst()
   const userSet = existing?.user_set ?? []
+  const place = placeColumns({
+    latitude: userSet.includes('latitude') ? existing!.latitude : facts.latitude,
+    longitude: userSet.includes('longitude') ? existing!.longitude : facts.longitude,
+  })
   const said = {
+    ...place,
     make: facts.make,
     model: facts.model,
     lens_model: facts.lensModel,
@@ -44,7 +50,7 @@ export async function saveExif(
   const row = (table: string) => sql.join(columns.map((column) => sql.ref(`${table}.${column}`)))
   const written = await tx
     .insertInto('asset_exif')
-    .values({ ...said, asset_id: assetId, city: null, state: null, country: null })
+    .values({ ...said, asset_id: assetId })
     .onConflict((conflict) =>
       conflict
         .column('asset_id')

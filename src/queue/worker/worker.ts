@@ -143,6 +143,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         'check-restores',
         'sweep-readings',
         'merge-counts',
+        'name-places',
         'check-backups',
         'check-alerts',
         'write-catalogue',

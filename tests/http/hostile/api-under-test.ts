@@ -14,6 +14,7 @@ import { registerActivityRoutes } from '../../../src/http/routes/albums/activiti
 import { registerAlbumContentRoutes } from '../../../src/http/routes/albums/album-contents.ts'
 import { registerAlbumRoutes } from '../../../src/http/routes/albums/albums.ts'
 import { registerAssetMetadataRoutes } from '../../../src/http/routes/assets/asset-metadata.ts'
+import { registerMapRoutes } from '../../../src/http/routes/assets/map.ts'
 import { registerMemoryRoutes } from '../../../src/http/routes/assets/memories.ts'
 import { registerSearchRoutes } from '../../../src/http/routes/assets/search.ts'
 import { registerStackRoutes } from '../../../src/http/routes/assets/stacks.ts'
@@ -100,6 +101,7 @@ export async function startApi(
     registerMemoryRoutes,
     registerStackRoutes,
     registerTagRoutes,
+    registerMapRoutes,
     registerSearchRoutes,
     registerServerRoutes,
     registerNotificationRoutes,

@@ -295,6 +295,17 @@ export const VALID_REQUESTS: Record<string, ValidRequest> = {
   },
   'POST /api/search/random': { body: { ...filter, withExif: true } },
   'POST /api/search/statistics': { body: { ...filter, description: 'text' } },
+  'GET /api/map/markers': {
+    query: {
+      isArchived: 'true',
+      isFavorite: 'true',
+      fileCreatedAfter: '2024-05-01T00:00:00.000Z',
+      fileCreatedBefore: '2024-05-02T00:00:00.000Z',
+      withPartners: 'true',
+      withSharedAlbums: 'true',
+    },
+  },
+  'GET /api/map/reverse-geocode': { query: { lat: '52.5', lon: '13.4' } },
   'GET /api/search/suggestions': {
     query: { type: 'country', country: 'text', state: 'text', make: 'text', includeNull: 'true' },
   },

@@ -89,6 +89,10 @@ test('a photo is read once, shown everywhere, and its original leaves', async (t
     assert.equal(exifInfo.orientation, '6')
     assert.equal(exifInfo.fileSizeInByte, bytes.length)
     assert.ok(Math.abs((exifInfo.latitude as number) - 52.5167) < 0.001)
+    assert.deepEqual(
+      [exifInfo.city, exifInfo.state, exifInfo.country],
+      ['Berlin', 'State of Berlin', 'Germany'],
+    )
     assert.equal((asset.owner as { email: string }).email, 'admin@example.org')
   })
 

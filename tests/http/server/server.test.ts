@@ -21,7 +21,9 @@ test('public reads have the shapes that clients start with', async (t) => {
   const features = (await api.send('GET /api/server/features')).body
   assertShape(features, 'ServerFeaturesDto')
   const on = Object.keys(features).filter((name) => features[name])
-  assert.deepEqual(on.toSorted(), ['configFile', 'passwordLogin', 'search', 'sidecar', 'trash'])
+  assert.deepEqual(on.toSorted(), [
+    ...['configFile', 'map', 'passwordLogin', 'reverseGeocoding', 'search', 'sidecar', 'trash'],
+  ])
 
   const types = (await api.send('GET /api/server/media-types')).body
   assertShape(types, 'ServerMediaTypesResponseDto')

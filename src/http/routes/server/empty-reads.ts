@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Database } from '../../../database/connect.ts'
 import { requireAssets } from '../../../library/access.ts'
-import { requireAlbum } from '../../../library/albums/album-access.ts'
 import { actorOf } from '../../access/authenticate.ts'
 import { idParams, parse } from '../../validate.ts'
 
@@ -12,7 +11,6 @@ import { idParams, parse } from '../../validate.ts'
  */
 const EMPTY_LISTS: { url: string; permission: string }[] = [
   { url: '/api/shared-links', permission: 'sharedLink.read' },
-  { url: '/api/map/markers', permission: 'map.read' },
   { url: '/api/search/explore', permission: 'asset.read' },
   { url: '/api/search/cities', permission: 'asset.read' },
   { url: '/api/search/places', permission: 'asset.read' },
@@ -38,10 +36,6 @@ export function registerEmptyReadRoutes(app: FastifyInstance, { db }: { db: Data
   })
   app.get('/api/assets/:id/ocr', may('asset.read'), async (request) => {
     await requireAssets(db, actorOf(request), [parse(idParams, request.params).id], 'asset.read')
-    return []
-  })
-  app.get('/api/albums/:id/map-markers', may('album.read'), async (request) => {
-    await requireAlbum(db, actorOf(request), parse(idParams, request.params).id, 'album.read')
     return []
   })
 }

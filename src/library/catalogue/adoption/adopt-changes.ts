@@ -26,6 +26,7 @@ export async function adoptChanges(db: Queryable, { isFresh }: { isFresh: boolea
         rating = case when 'rating' = any(said.fields) then said.rating else exif.rating end,
         latitude = case when 'latitude' = any(said.fields) then said.latitude else exif.latitude end,
         longitude = case when 'longitude' = any(said.fields) then said.longitude else exif.longitude end,
+        places_version = case when said.fields && array['latitude', 'longitude'] then null else exif.places_version end,
         date_time_original = case when 'date_time_original' = any(said.fields) then said."dateTimeOriginal"
           else exif.date_time_original end,
         time_zone = case when 'time_zone' = any(said.fields) then said."timeZone" else exif.time_zone end,
