@@ -7,7 +7,7 @@ import { sql } from 'kysely'
 import { collectDue } from '../../../../src/placement/collect/collect-due.ts'
 import { decideCollection } from '../../../../src/placement/collect/decide.ts'
 import { planCollection } from '../../../../src/placement/collect/plan.ts'
-import { freshKey, knownKey } from '../../../../src/placement/keys.ts'
+import { freshKey, knownKey, partsOfKey } from '../../../../src/placement/keys.ts'
 import { checkListing } from '../../../../src/placement/listing/check-listing.ts'
 import { sweepPlacement } from '../../../../src/placement/maintenance/sweep.ts'
 import { scrubLocation } from '../../../../src/placement/scrub/scrub-location.ts'
@@ -131,8 +131,9 @@ const collectStrays: Scenario = {
     const lost = await acknowledgedObject(around, SMALL_BYTES)
     await acknowledgedObject(around, SMALL_BYTES)
     await workOffWell(site, mediaTools, { names: ['replicate-object'] })
-    await bucket.stored.vanish(await keyAt(site, lost.id))
-    await putInBucket(around, lost.id, lost.bytes)
+    const key = await keyAt(site, lost.id)
+    await bucket.stored.vanish(key)
+    await putInBucket(around, lost.id, lost.bytes, partsOfKey(key)!.assetId!)
     await putInBucket(around, randomUUID(), randomBytes(SMALL_BYTES + 1))
     await placement.locations.get(BUCKET)!.backend.multipart!.begin(freshOf(around, randomUUID()))
     const day = sql`interval '1 day'`
@@ -156,18 +157,23 @@ const collectStrays: Scenario = {
   },
 }
 
-function freshOf({ site }: Around, objectId: string) {
+function freshOf({ site }: Around, objectId: string, assetId: string = randomUUID()) {
   return freshKey({
     id: objectId,
     kind: 'original',
     ownerId: site.setup.actor.userId,
-    assetId: randomUUID(),
+    assetId,
     extension: 'jpg',
   } as Parameters<typeof freshKey>[0])
 }
 
-async function putInBucket(around: Around, objectId: string, bytes: Buffer): Promise<string> {
-  const key = freshOf(around, objectId)
+async function putInBucket(
+  around: Around,
+  objectId: string,
+  bytes: Buffer,
+  assetId?: string,
+): Promise<string> {
+  const key = freshOf(around, objectId, assetId)
   await around.site.placement.locations.get(BUCKET)!.backend.put(key, {
     size: bytes.length,
     digests: [{ algorithm: 'sha256', value: createHash('sha256').update(bytes).digest('hex') }],
