@@ -233,8 +233,9 @@ CREATE TRIGGER count_added AFTER INSERT ON public.asset REFERENCING NEW TABLE AS
 CREATE TRIGGER count_changed AFTER UPDATE OF owner_id, local_date_time, type, visibility, deleted_at, is_favorite, width, height, file_size ON public.asset FOR EACH ROW WHEN ((((((((((old.owner_id IS DISTINCT FROM new.owner_id) OR (date_trunc('month'::text, old.local_date_time) IS DISTINCT FROM date_trunc('month'::text, new.local_date_time))) OR (old.type IS DISTINCT FROM new.type)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR ((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL))) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.width IS DISTINCT FROM new.width)) OR (old.height IS DISTINCT FROM new.height)) OR (old.file_size IS DISTINCT FROM new.file_size))) EXECUTE FUNCTION count_changed_asset();
 CREATE TRIGGER count_removed AFTER DELETE ON public.asset REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_removed_assets();
 CREATE TRIGGER guard_original BEFORE INSERT OR UPDATE OF original_object_id ON public.asset FOR EACH ROW EXECUTE FUNCTION guard_reference('original_object_id');
-CREATE TRIGGER sync_asset BEFORE UPDATE ON public.asset FOR EACH ROW WHEN ((((((((((((((((old.original_file_name IS DISTINCT FROM new.original_file_name) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.thumbhash IS DISTINCT FROM new.thumbhash)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.duration_ms IS DISTINCT FROM new.duration_ms)) OR (old.type IS DISTINCT FROM new.type)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at)) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id)) OR (old.width IS DISTINCT FROM new.width)) OR (old.height IS DISTINCT FROM new.height))) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_asset BEFORE UPDATE ON public.asset FOR EACH ROW WHEN (((((((((((((((((old.original_file_name IS DISTINCT FROM new.original_file_name) OR (old.checksum IS DISTINCT FROM new.checksum)) OR (old.thumbhash IS DISTINCT FROM new.thumbhash)) OR (old.file_created_at IS DISTINCT FROM new.file_created_at)) OR (old.file_modified_at IS DISTINCT FROM new.file_modified_at)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.local_date_time IS DISTINCT FROM new.local_date_time)) OR (old.duration_ms IS DISTINCT FROM new.duration_ms)) OR (old.type IS DISTINCT FROM new.type)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at)) OR (old.is_favorite IS DISTINCT FROM new.is_favorite)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.live_photo_video_id IS DISTINCT FROM new.live_photo_video_id)) OR (old.stack_id IS DISTINCT FROM new.stack_id)) OR (old.width IS DISTINCT FROM new.width)) OR (old.height IS DISTINCT FROM new.height))) EXECUTE FUNCTION sync_stamp();
 CREATE TRIGGER sync_asset_gone AFTER DELETE ON public.asset REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
+CREATE TRIGGER sync_unlocked AFTER UPDATE OF visibility ON public.asset FOR EACH ROW WHEN (((old.visibility = 'locked'::text) AND (new.visibility <> 'locked'::text))) EXECUTE FUNCTION sync_unlocked();
 
 create table asset_count (
   owner_id uuid not null,
@@ -319,10 +320,16 @@ create table asset_metadata (
   value jsonb not null,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
+  owner_id uuid,
+  update_id uuid not null default sync_id(),
   constraint asset_metadata_value_check CHECK ((jsonb_typeof(value) = 'object'::text)),
   constraint asset_metadata_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint asset_metadata_pkey PRIMARY KEY (asset_id, key)
 );
+CREATE INDEX asset_metadata_update ON public.asset_metadata USING btree (owner_id, update_id);
+CREATE TRIGGER sync_asset_metadata BEFORE UPDATE ON public.asset_metadata FOR EACH ROW WHEN (((old.value IS DISTINCT FROM new.value) OR (old.updated_at IS DISTINCT FROM new.updated_at))) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_asset_metadata_gone AFTER DELETE ON public.asset_metadata REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
+CREATE TRIGGER sync_asset_metadata_owner BEFORE INSERT ON public.asset_metadata FOR EACH ROW EXECUTE FUNCTION sync_exif_owner();
 
 create table asset_reading (
   asset_id uuid not null,
@@ -840,22 +847,27 @@ create table memory (
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
+  update_id uuid not null default sync_id(),
   constraint memory_type_check CHECK ((type = 'on_this_day'::text)),
   constraint memory_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id) ON DELETE CASCADE,
   constraint memory_pkey PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX memory_made_for ON public.memory USING btree (owner_id, made_for, memory_at) WHERE (made_for IS NOT NULL);
 CREATE INDEX memory_owner ON public.memory USING btree (owner_id, memory_at);
+CREATE TRIGGER sync_memory BEFORE UPDATE ON public.memory FOR EACH ROW WHEN (((((((((((old.type IS DISTINCT FROM new.type) OR (old.data IS DISTINCT FROM new.data)) OR (old.is_saved IS DISTINCT FROM new.is_saved)) OR (old.memory_at IS DISTINCT FROM new.memory_at)) OR (old.show_at IS DISTINCT FROM new.show_at)) OR (old.hide_at IS DISTINCT FROM new.hide_at)) OR (old.seen_at IS DISTINCT FROM new.seen_at)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.updated_at IS DISTINCT FROM new.updated_at)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_memory_gone AFTER DELETE ON public.memory REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table memory_asset (
   memory_id uuid not null,
   asset_id uuid not null,
   created_at timestamp with time zone not null default now(),
+  update_id uuid not null default sync_id(),
   constraint memory_asset_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint memory_asset_memory_id_fkey FOREIGN KEY (memory_id) REFERENCES memory(id) ON DELETE CASCADE,
   constraint memory_asset_pkey PRIMARY KEY (memory_id, asset_id)
 );
 CREATE INDEX memory_asset_asset ON public.memory_asset USING btree (asset_id);
+CREATE TRIGGER sync_memory_asset_gone AFTER DELETE ON public.memory_asset REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table memory_progress (
   owner_id uuid not null,
@@ -920,12 +932,16 @@ create table partner (
   in_timeline boolean not null default false,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
+  create_id uuid not null default sync_id(),
+  update_id uuid not null default sync_id(),
   constraint partner_check CHECK ((shared_by_id <> shared_with_id)),
   constraint partner_shared_by_id_fkey FOREIGN KEY (shared_by_id) REFERENCES app_user(id) ON DELETE CASCADE,
   constraint partner_shared_with_id_fkey FOREIGN KEY (shared_with_id) REFERENCES app_user(id) ON DELETE CASCADE,
   constraint partner_pkey PRIMARY KEY (shared_by_id, shared_with_id)
 );
 CREATE INDEX partner_shared_with ON public.partner USING btree (shared_with_id);
+CREATE TRIGGER sync_partner BEFORE UPDATE ON public.partner FOR EACH ROW WHEN (((old.in_timeline IS DISTINCT FROM new.in_timeline) OR (old.updated_at IS DISTINCT FROM new.updated_at))) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_partner_gone AFTER DELETE ON public.partner REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table paused_queue (
   queue text not null,
@@ -1085,12 +1101,15 @@ create table stack (
   primary_asset_id uuid not null,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
+  update_id uuid not null default sync_id(),
   constraint stack_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_user(id) ON DELETE CASCADE,
   constraint stack_primary_asset_id_fkey FOREIGN KEY (primary_asset_id) REFERENCES asset(id) ON DELETE CASCADE,
   constraint stack_pkey PRIMARY KEY (id),
   constraint stack_primary_asset_id_key UNIQUE (primary_asset_id)
 );
-CREATE INDEX stack_owner ON public.stack USING btree (owner_id);
+CREATE INDEX stack_update ON public.stack USING btree (owner_id, update_id);
+CREATE TRIGGER sync_stack BEFORE UPDATE ON public.stack FOR EACH ROW WHEN ((((old.primary_asset_id IS DISTINCT FROM new.primary_asset_id) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.updated_at IS DISTINCT FROM new.updated_at))) EXECUTE FUNCTION sync_stamp();
+CREATE TRIGGER sync_stack_gone AFTER DELETE ON public.stack REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sync_note_removal();
 
 create table stored_object (
   id uuid not null,
@@ -1718,6 +1737,25 @@ begin
       insert into sync_removal (kind, scope_id, subject_id, is_gone)
         select 'album_asset', album_id, asset_id, not exists (select from asset where id = asset_id)
         from gone where exists (select from album where id = album_id);
+    when 'partner' then
+      insert into sync_removal (kind, scope_id, subject_id, key)
+        select 'partner', side.scope_id, side.subject_id, side.key from gone,
+          lateral (values (shared_by_id, shared_with_id, 'shared-by'), (shared_with_id, shared_by_id, 'shared-with'))
+            as side (scope_id, subject_id, key)
+        where exists (select from app_user where id = shared_by_id)
+          and exists (select from app_user where id = shared_with_id);
+    when 'stack' then
+      insert into sync_removal (kind, scope_id, subject_id)
+        select 'stack', owner_id, id from gone where exists (select from app_user where id = gone.owner_id);
+    when 'memory' then
+      insert into sync_removal (kind, scope_id, subject_id)
+        select 'memory', owner_id, id from gone where exists (select from app_user where id = gone.owner_id);
+    when 'memory_asset' then
+      insert into sync_removal (kind, scope_id, subject_id)
+        select 'memory_asset', memory_id, asset_id from gone where exists (select from memory where id = memory_id);
+    when 'asset_metadata' then
+      insert into sync_removal (kind, scope_id, subject_id, key)
+        select 'asset_metadata', owner_id, asset_id, key from gone where exists (select from asset where id = asset_id);
   end case;
   return null;
 end $function$;
@@ -1789,3 +1827,12 @@ CREATE OR REPLACE FUNCTION public.sync_time(id uuid)
 AS $function$
   select to_timestamp(('x0000' || left(replace(id::text, '-', ''), 12))::bit(64)::bigint / 1000.0)
 $function$;
+
+CREATE OR REPLACE FUNCTION public.sync_unlocked()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update asset_exif set update_id = sync_id() where asset_id = new.id;
+  return null;
+end $function$;

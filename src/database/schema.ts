@@ -668,6 +668,8 @@ export type Schema = {
     in_timeline: Generated<boolean>
     created_at: Timestamp
     updated_at: Timestamp
+    create_id: Generated<string>
+    update_id: Generated<string>
   }
   stack: {
     id: Generated<string>
@@ -675,6 +677,7 @@ export type Schema = {
     primary_asset_id: string
     created_at: Timestamp
     updated_at: Timestamp
+    update_id: Generated<string>
   }
   asset_metadata: {
     asset_id: string
@@ -682,6 +685,8 @@ export type Schema = {
     value: ColumnType<Record<string, unknown>, string, string>
     created_at: Timestamp
     updated_at: Timestamp
+    owner_id: Generated<string>
+    update_id: Generated<string>
   }
   tag: {
     id: Generated<string>
@@ -707,8 +712,14 @@ export type Schema = {
     created_at: Timestamp
     updated_at: Timestamp
     deleted_at: NullableTimestamp
+    update_id: Generated<string>
   }
-  memory_asset: { memory_id: string; asset_id: string; created_at: Timestamp }
+  memory_asset: {
+    memory_id: string
+    asset_id: string
+    created_at: Timestamp
+    update_id: Generated<string>
+  }
   memory_progress: { owner_id: string; made_until: string }
   worker_heartbeat: { worker_id: string; beaten_at: Timestamp }
   paused_queue: { queue: string; paused_at: Timestamp; paused_by: string | null }

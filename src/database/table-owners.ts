@@ -18,7 +18,7 @@ type NotInSchema =
   | 'graphile_worker'
   | `${'announce_credential' | 'guard_campaign_object' | 'guard_class_change' | 'guard_reference' | 'guard_replica' | 'guard_retired' | 'guard_stored_object' | 'guard_user' | 'lived_since'}()`
   | `${'sync_tick' | 'sync_floor' | 'sync_time' | 'sync_id' | 'sync_bound' | 'sync_begin' | 'sync_restart'}()`
-  | `${'sync_stamp' | 'sync_stamp_user' | 'sync_exif_owner' | 'sync_album_joined' | 'sync_note_removal'}()`
+  | `${'sync_stamp' | 'sync_stamp_user' | 'sync_exif_owner' | 'sync_album_joined' | 'sync_note_removal' | 'sync_unlocked'}()`
   | `${'count_added_assets' | 'count_removed_assets' | 'count_changed_asset' | 'ratio_of'}()`
   | `${'keep_collected_key' | 'note_writable_key' | 'note_catalogue_change' | 'note_catalogue_place' | 'refuse_change' | 'search_text'}()`
 
@@ -136,6 +136,7 @@ export const OWNERS: Record<keyof Schema | NotInSchema, string> = {
   'sync_exif_owner()': 'library/sync',
   'sync_album_joined()': 'library/sync',
   'sync_note_removal()': 'library/sync',
+  'sync_unlocked()': 'library/sync',
   system_metadata: 'library/server',
   version_history: 'library/server',
 }

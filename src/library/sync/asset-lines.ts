@@ -19,8 +19,8 @@ export function assetFields(isFavorite: string): readonly Field[] {
     ['isFavorite', 'boolean', isFavorite],
     ['visibility', 'word', 'asset.visibility'],
     ['livePhotoVideoId', 'uuid?', 'asset.live_photo_video_id'],
+    ['stackId', 'uuid?', 'asset.stack_id'],
     // There are none of these yet.
-    ['stackId', 'json', `'null'`],
     ['libraryId', 'json', `'null'`],
     ['width', 'number', 'asset.width'],
     ['height', 'number', 'asset.height'],

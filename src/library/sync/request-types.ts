@@ -4,6 +4,7 @@ import { assetExifs, assets } from './asset-lines.ts'
 import type { RequestType } from './names.ts'
 import type { SyncType } from './parts.ts'
 import { partnerAssets } from './replaced-asset-lines.ts'
+import { stacks } from './stack-lines.ts'
 import { authUsers, userMetadata, users } from './user-lines.ts'
 
 /** Of what this server does not have there is nothing to send. */
@@ -15,7 +16,7 @@ export const SYNC_TYPES: Record<RequestType, SyncType> = {
   UsersV1: users,
   PartnersV1: NOTHING,
   AssetsV2: assets,
-  StacksV1: NOTHING,
+  StacksV1: stacks,
   PartnerAssetsV2: partnerAssets,
   PartnerStacksV1: NOTHING,
   AlbumAssetsV2: albumAssets,

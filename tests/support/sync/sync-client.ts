@@ -8,6 +8,15 @@ export type Line = { type: string; data: Record<string, unknown>; ack: string }
 /** The SDK's types of `data` whose names are not `Sync<type of line>`. */
 const SHAPES: Record<string, string> = {
   PartnerAssetDeleteV1: 'SyncAssetDeleteV1',
+  PartnerAssetBackfillV2: 'SyncAssetV2',
+  PartnerAssetV2: 'SyncAssetV2',
+  PartnerAssetExifBackfillV1: 'SyncAssetExifV1',
+  PartnerAssetExifV1: 'SyncAssetExifV1',
+  PartnerStackDeleteV1: 'SyncStackDeleteV1',
+  PartnerStackBackfillV1: 'SyncStackV1',
+  PartnerStackV1: 'SyncStackV1',
+  MemoryToAssetV1: 'SyncMemoryAssetV1',
+  MemoryToAssetDeleteV1: 'SyncMemoryAssetDeleteV1',
   AlbumAssetBackfillV2: 'SyncAssetV2',
   AlbumAssetUpdateV2: 'SyncAssetV2',
   AlbumAssetCreateV2: 'SyncAssetV2',
