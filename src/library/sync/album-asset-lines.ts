@@ -52,9 +52,10 @@ async function* linesOf(sync: Sync, shape: Shape): AsyncGenerator<Part> {
   yield* backfills(sync, {
     backfill,
     ordinary: create,
-    select: ({ albumId, isOlder, ack }) =>
+    of: 'album',
+    select: ({ sourceId, isOlder, ack }) =>
       `select ${lineSql(backfill, fields, ack(came))} from album_asset ${join}
-       where album_asset.album_id = ${uuidSql(albumId)} and ${isOlder(came)} order by ${came}`,
+       where album_asset.album_id = ${uuidSql(sourceId)} and ${isOlder(came)} order by ${came}`,
   })
   const created = sync.checkpoints.get(create)
   if (created !== undefined) {

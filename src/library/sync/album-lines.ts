@@ -75,9 +75,10 @@ export async function* albumUsers(sync: Sync): AsyncGenerator<Part> {
   yield* backfills(sync, {
     backfill: 'AlbumUserBackfillV1',
     ordinary: 'AlbumUserV1',
-    select: ({ albumId, isOlder, ack }) =>
+    of: 'album',
+    select: ({ sourceId, isOlder, ack }) =>
       `select ${lineSql('AlbumUserBackfillV1', ALBUM_USER, ack(id))} from album_user
-       where album_user.album_id = ${uuidSql(albumId)} and ${isOlder(id)} order by ${id}`,
+       where album_user.album_id = ${uuidSql(sourceId)} and ${isOlder(id)} order by ${id}`,
   })
   yield upserts(sync, {
     type: 'AlbumUserV1',
@@ -102,9 +103,10 @@ export async function* albumToAssets(sync: Sync): AsyncGenerator<Part> {
   yield* backfills(sync, {
     backfill: 'AlbumToAssetBackfillV1',
     ordinary: 'AlbumToAssetV1',
-    select: ({ albumId, isOlder, ack }) =>
+    of: 'album',
+    select: ({ sourceId, isOlder, ack }) =>
       `select ${lineSql('AlbumToAssetBackfillV1', ALBUM_TO_ASSET, ack(id))} from album_asset
-       where album_asset.album_id = ${uuidSql(albumId)} and ${isOlder(id)} order by ${id}`,
+       where album_asset.album_id = ${uuidSql(sourceId)} and ${isOlder(id)} order by ${id}`,
   })
   yield upserts(sync, {
     type: 'AlbumToAssetV1',
