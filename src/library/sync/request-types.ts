@@ -1,6 +1,7 @@
 import { albumAssetExifs, albumAssets } from './album-asset-lines.ts'
 import { albums, albumsWithOwner, albumToAssets, albumUsers } from './album-lines.ts'
 import { assetExifs, assets } from './asset-lines.ts'
+import { memories, memoryToAssets } from './memory-lines.ts'
 import type { RequestType } from './names.ts'
 import { partnerAssetRemovals } from './partner-asset-removals.ts'
 import { partnerAssetExifs, partnerAssetLines, partnerStacks, partners } from './partner-lines.ts'
@@ -35,8 +36,8 @@ export const SYNC_TYPES: Record<RequestType, SyncType> = {
   AlbumAssetExifsV1: albumAssetExifs,
   AssetOcrV1: NOTHING,
   PartnerAssetExifsV1: partnerAssetExifs,
-  MemoriesV1: NOTHING,
-  MemoryToAssetsV1: NOTHING,
+  MemoriesV1: memories,
+  MemoryToAssetsV1: memoryToAssets,
   PeopleV1: NOTHING,
   AssetFacesV2: NOTHING,
   UserMetadataV1: userMetadata,
