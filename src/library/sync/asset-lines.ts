@@ -86,3 +86,32 @@ export function* assetExifs(sync: Sync): Generator<Part> {
     from: `asset_exif exif join asset on asset.id = exif.asset_id where exif.owner_id = ${uuidSql(sync.userId)}`,
   })
 }
+
+/** What clients keep with the user's own assets. The app reads no null as a value, and takes what is absent for one. */
+export function* assetMetadata(sync: Sync): Generator<Part> {
+  const me = uuidSql(sync.userId)
+  yield removals(sync, {
+    type: 'AssetMetadataDeleteV1',
+    kind: 'asset_metadata',
+    scope: `removal.scope_id = ${me}`,
+    fields: [
+      ['assetId', 'uuid', 'removal.subject_id'],
+      ['key', 'text', 'removal.key'],
+    ],
+  })
+  yield upserts(sync, {
+    type: 'AssetMetadataV1',
+    fields: [
+      ['assetId', 'uuid', 'metadata.asset_id'],
+      ['key', 'text', 'metadata.key'],
+      [
+        'value',
+        'json',
+        `(select coalesce(jsonb_object_agg(key, value) filter (where value <> 'null'), '{}')::text
+          from jsonb_each(metadata.value))`,
+      ],
+    ],
+    id: 'metadata.update_id',
+    from: `asset_metadata metadata where metadata.owner_id = ${me}`,
+  })
+}

@@ -1,6 +1,6 @@
 import { albumAssetExifs, albumAssets } from './album-asset-lines.ts'
 import { albums, albumsWithOwner, albumToAssets, albumUsers } from './album-lines.ts'
-import { assetExifs, assets } from './asset-lines.ts'
+import { assetExifs, assetMetadata, assets } from './asset-lines.ts'
 import { memories, memoryToAssets } from './memory-lines.ts'
 import type { RequestType } from './names.ts'
 import { partnerAssetRemovals } from './partner-asset-removals.ts'
@@ -41,6 +41,6 @@ export const SYNC_TYPES: Record<RequestType, SyncType> = {
   PeopleV1: NOTHING,
   AssetFacesV2: NOTHING,
   UserMetadataV1: userMetadata,
-  AssetMetadataV1: NOTHING,
+  AssetMetadataV1: assetMetadata,
   AssetEditsV1: NOTHING,
 }

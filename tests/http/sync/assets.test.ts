@@ -136,6 +136,65 @@ test("the user's own assets, in the sync stream", async (t) => {
     await ackAndExpectNothing(me, lines, 'AssetsV2')
   })
 
+  const METADATA = 'AssetMetadataV1'
+  const keep = async (user: Client, assetId: string, value: object, key = 'mobile-app') => {
+    const response = await post(user, `/assets/${assetId}/metadata`, { items: [{ key, value }] }, 'PUT')
+    assert.equal(response.status, 200, await response.text())
+  }
+
+  await t.test('26. what a client keeps with an asset', async () => {
+    const [me, other] = [await newUser(), await newUser()]
+    const assetId = await addAsset(server.db, me.userId)
+    const value = { iCloudId: 'ABC/L0/001', createdAt: null, nested: { kept: null } }
+    await keep(me, assetId, value, 'mobile-app "1"')
+    const lines = await sync(me, METADATA)
+    assert.deepEqual(
+      [typesOf(lines), dataOf(lines)],
+      [
+        [METADATA],
+        [
+          {
+            assetId,
+            key: 'mobile-app "1"',
+            value: { iCloudId: 'ABC/L0/001', nested: { kept: null } },
+          },
+        ],
+      ],
+    )
+    await ackAndExpectNothing(me, lines, METADATA)
+    assert.deepEqual(await sync(other, METADATA), [])
+  })
+
+  await t.test('27. a replaced value of it', async () => {
+    const me = await newUser()
+    const assetId = await addAsset(server.db, me.userId)
+    await keep(me, assetId, { iCloudId: 'first' })
+    await ackAll(me, await sync(me, METADATA))
+    await keep(me, assetId, { iCloudId: 'second' })
+    const lines = await sync(me, METADATA)
+    assert.deepEqual(dataOf(lines), [{ assetId, key: 'mobile-app', value: { iCloudId: 'second' } }])
+    await ackAndExpectNothing(me, lines, METADATA)
+  })
+
+  await t.test('28. a deleted key of it; what goes with its asset is not told', async () => {
+    const me = await newUser()
+    const assetId = await addAsset(server.db, me.userId)
+    await keep(me, assetId, { iCloudId: 'first' })
+    await keep(me, assetId, { iCloudId: 'other' }, 'other')
+    await ackAll(me, await sync(me, METADATA))
+    const response = await me.call(`/assets/${assetId}/metadata/mobile-app`, { method: 'DELETE' })
+    assert.equal(response.status, 204)
+    const lines = await sync(me, METADATA)
+    assert.deepEqual(
+      [typesOf(lines), dataOf(lines)],
+      [['AssetMetadataDeleteV1'], [{ assetId, key: 'mobile-app' }]],
+    )
+    await ackAll(me, lines)
+    await remove(me, [assetId])
+    await server.runJobs()
+    assert.deepEqual(typesOf(await sync(me, 'AssetsV2', METADATA)), ['AssetDeleteV1'])
+  })
+
   await t.test('trash, restore and a change by the user are sent; work of our own is not', async () => {
     const me = await newUser()
     const id = await addAsset(server.db, me.userId)
