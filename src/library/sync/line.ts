@@ -59,6 +59,11 @@ export function lineSql(type: string, fields: readonly Field[], ack: string, ack
   return `concat(${[...parts, quote(`${literal}},"ack":"${ackType}|`), ack, quote('"}')].join(', ')})`
 }
 
+/** A whole line of what is not built by PostgreSQL. `id`: to acknowledge it by. */
+export function dataLine(type: string, data: object, id: string): string {
+  return `${JSON.stringify({ type, data, ack: `${type}|${id}` })}\n`
+}
+
 /** A whole line without data: `ack` is what to acknowledge it by. */
 export function bareLine(type: string, ack: string): string {
   return `{"type":"${type}","data":{},"ack":"${ack}"}\n`

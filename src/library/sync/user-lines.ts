@@ -1,5 +1,15 @@
-import { type Field, lineSql, quote } from './line.ts'
-import { ackSql, afterCheckpoint, type Part, removals, type Sync, upserts, uuidSql } from './parts.ts'
+import { differenceFromImmich } from '../users/preferences.ts'
+import { dataLine, type Field, lineSql } from './line.ts'
+import {
+  ackedId,
+  ackSql,
+  afterCheckpoint,
+  type Part,
+  removals,
+  type Sync,
+  upserts,
+  uuidSql,
+} from './parts.ts'
 
 const USER: readonly Field[] = [
   ['id', 'uuid', 'app_user.id'],
@@ -54,8 +64,8 @@ export function* users(sync: Sync): Generator<Part> {
   yield upserts(sync, { type: 'UserV1', fields: USER, id: 'app_user.update_id', from: 'app_user where true' })
 }
 
-/** What the user has set: preferences that differ from the defaults, and whether they were shown around. */
-export function* userMetadata(sync: Sync): Generator<Part> {
+/** What differs from Immich's preferences, and whether the user was shown around. */
+export async function* userMetadata(sync: Sync): AsyncGenerator<Part> {
   const me = uuidSql(sync.userId)
   yield removals(sync, {
     type: 'UserMetadataDeleteV1',
@@ -66,18 +76,28 @@ export function* userMetadata(sync: Sync): Generator<Part> {
       ['key', 'word', 'removal.key'],
     ],
   })
-  yield upserts(sync, {
-    type: 'UserMetadataV1',
-    fields: [
-      ['userId', 'uuid', 'app_user.id'],
-      ['key', 'word', 'metadata.key'],
-      ['value', 'json', 'metadata.value::text'],
-    ],
-    id: 'metadata.id',
-    from: `app_user, lateral (values
-        (${quote('preferences')}, nullif(preferences, '{}'), preferences_update_id),
-        (${quote('onboarding')}, case when is_onboarded is not null then jsonb_build_object('isOnboarded', is_onboarded) end,
-          onboarding_update_id)) as metadata (key, value, id)
-      where app_user.id = ${me} and metadata.value is not null`,
-  })
+  const type = 'UserMetadataV1'
+  const [user] = await sync.query<MetadataRow>(
+    `select preferences, preferences_update_id as "preferencesId", is_onboarded as "isOnboarded",
+       onboarding_update_id as "onboardingId" from app_user where id = ${me}`,
+  )
+  if (user === undefined) return
+  const { preferences, preferencesId, isOnboarded, onboardingId } = user
+  const reached = sync.checkpoints.get(type)?.id ?? ''
+  yield* [
+    { key: 'preferences', value: differenceFromImmich(preferences), id: preferencesId },
+    ...(isOnboarded === null ? [] : [{ key: 'onboarding', value: { isOnboarded }, id: onboardingId }]),
+  ]
+    .filter(({ id }) => id > reached)
+    .toSorted((one, other) => (one.id < other.id ? -1 : 1))
+    .map(({ key, value, id }) => ({
+      line: dataLine(type, { userId: sync.userId, key, value }, ackedId(sync, id)),
+    }))
+}
+
+type MetadataRow = {
+  preferences: Record<string, unknown>
+  preferencesId: string
+  isOnboarded: boolean | null
+  onboardingId: string
 }

@@ -60,6 +60,22 @@ const DEFAULTS: Preferences = {
   tags: { enabled: false, sidebarWeb: false },
 }
 
+/** What Immich's clients take for granted where they are told nothing. */
+const IMMICH_DEFAULTS: Preferences = merge(DEFAULTS, {
+  emailNotifications: { albumInvite: true, albumUpdate: true },
+  people: { enabled: true },
+  purchase: { showSupportBadge: true, hideBuyButtonUntil: '2022-02-12T00:00:00.000Z' },
+  sharedLinks: { enabled: true },
+})
+
+/**
+ * What a client must be told of a user: all that differs from Immich's defaults. `stored`: `app_user.preferences`.
+ * Devices hear of a change of `DEFAULTS` only if a migration gives every user another `preferences_update_id`.
+ */
+export function differenceFromImmich(stored: object): Record<string, unknown> {
+  return differenceFrom(IMMICH_DEFAULTS, merge(DEFAULTS, stored))
+}
+
 /** The user's preferences, complete. */
 export async function getPreferences(db: Database, userId: string): Promise<Preferences> {
   const row = await db

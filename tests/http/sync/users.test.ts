@@ -114,9 +114,19 @@ test('users and what is theirs, in the sync stream', async (t) => {
     )
   })
 
+  /** Every user has some, as what holds here differs from Immich. */
+  const ackPreferences = async (me: Client) => {
+    const lines = await sync(me, 'UserMetadataV1')
+    assert.deepEqual(
+      lines.map(({ data }) => data.key),
+      ['preferences'],
+    )
+    await ackAll(me, lines)
+  }
+
   await t.test('18. to have been shown around is metadata', async () => {
     const me = await newUser()
-    assert.deepEqual(await sync(me, 'UserMetadataV1'), [])
+    await ackPreferences(me)
     await post(me, '/users/me/onboarding', { isOnboarded: true }, 'PUT')
     const lines = await sync(me, 'UserMetadataV1')
     assert.deepEqual(dataOf(lines), [{ userId: me.userId, key: 'onboarding', value: { isOnboarded: true } }])
@@ -149,21 +159,29 @@ test('users and what is theirs, in the sync stream', async (t) => {
     await ackAndExpectNothing(me, lines, 'UserMetadataV1')
   })
 
-  await t.test('preferences nest as in the API', async () => {
+  await t.test('preferences nest as in the API, and say what differs from those of Immich', async () => {
     const me = await newUser()
-    await post(
-      me,
-      '/users/me/preferences',
-      { people: { minimumFaces: 5 }, memories: { enabled: false } },
-      'PUT',
-    )
-    assert.deepEqual(dataOf(await sync(me, 'UserMetadataV1')), [
-      {
-        userId: me.userId,
-        key: 'preferences',
-        value: { people: { minimumFaces: 5 }, memories: { enabled: false } },
-      },
+    const set = (preferences: object) => post(me, '/users/me/preferences', preferences, 'PUT')
+    const differences = {
+      emailNotifications: { albumInvite: false, albumUpdate: false },
+      people: { enabled: false },
+      purchase: { showSupportBadge: false, hideBuyButtonUntil: '2999-12-31T00:00:00.000Z' },
+      sharedLinks: { enabled: false },
+    }
+    const preferences = async () => {
+      const lines = await sync(me, 'UserMetadataV1')
+      await ackAndExpectNothing(me, lines, 'UserMetadataV1')
+      assert.ok(lines.every(({ data }) => data.userId === me.userId && data.key === 'preferences'))
+      return lines.map(({ data }) => data.value)
+    }
+    assert.deepEqual(await preferences(), [differences])
+    await set({ people: { enabled: true, minimumFaces: 5 }, memories: { enabled: false } })
+    assert.deepEqual(await preferences(), [
+      { ...differences, people: { minimumFaces: 5 }, memories: { enabled: false } },
     ])
+    // Also where nothing is left that is not as at first.
+    await set({ people: { enabled: false, minimumFaces: 3 }, memories: { enabled: true } })
+    assert.deepEqual(await preferences(), [differences])
   })
 
   await t.test('an upload changes what the owner uses, and no row that others are sent', async () => {
