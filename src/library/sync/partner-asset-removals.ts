@@ -8,24 +8,12 @@ const TYPE = 'PartnerAssetDeleteV1'
 
 /**
  * Clients keep one asset of an owner and a checksum: without this, the same photo, uploaded again and shared again,
- * could never be stored. Those that go while they are in an album of the user's are told at once.
+ * could never be stored. Those that go while they are in an album of the user's, or a partner's, are told at once.
  */
 export function* partnerAssetRemovals(sync: Sync): Generator<Part> {
   // First: of lines of one type that follow each other, clients acknowledge the last.
-  yield replacedAssets(sync, 'AlbumAssetCreateV2', {
-    backfill: 'AlbumAssetBackfillV2',
-    from: 'album_user mine join album_asset on album_asset.album_id = mine.album_id',
-    id: 'album_asset.update_id',
-    asset: 'asset.id = album_asset.asset_id and asset.owner_id <> mine.user_id',
-    user: 'mine.user_id',
-  })
-  yield replacedAssets(sync, 'PartnerAssetV2', {
-    backfill: 'PartnerAssetBackfillV2',
-    from: 'partner mine',
-    id: 'asset.update_id',
-    asset: 'asset.owner_id = mine.shared_by_id',
-    user: 'mine.shared_with_id',
-  })
+  yield replacedInAlbums(sync)
+  yield removedMeanwhile(sync)
   yield removedAssets(sync)
 }
 
@@ -49,38 +37,53 @@ function removedAssets(sync: Sync): Part {
 }
 
 /**
- * Those that are about to be replaced by what an album or a partner has: the client may have been told of them by one
- * that it hears of no more, or that it did not hear of for a while. These lines move no checkpoint: what they
- * acknowledge is ignored.
+ * Those that are about to be replaced in an album: the client may have been told of them in an album that the user
+ * has left, or that they were taken out of.
  */
-function replacedAssets(
-  sync: Sync,
-  ordinary: string,
-  {
-    backfill,
-    from,
-    id,
-    asset,
-    user,
-  }: { backfill: string; from: string; id: string; asset: string; user: string },
-): Part {
+function replacedInAlbums(sync: Sync): Part {
+  return withoutCheckpoint(`
+    select distinct removal.subject_id as id from album_user mine
+    join album_asset on album_asset.album_id = mine.album_id
+      and album_asset.update_id > ${sinceOf(sync, 'AlbumAssetCreateV2', 'AlbumAssetBackfillV2')}
+    join asset on asset.id = album_asset.asset_id and asset.owner_id <> mine.user_id
+    join sync_removal removal on removal.kind = 'asset' and removal.scope_id = asset.owner_id
+      and removal.checksum = asset.checksum
+    where mine.user_id = ${uuidSql(sync.userId)}`)
+}
+
+/**
+ * Those of a partner who did not share for a while: the client was not told, and has acknowledged later removals. And
+ * those that are about to be replaced, should it have been cut off before it came to that.
+ */
+function removedMeanwhile(sync: Sync): Part {
+  const told = sync.checkpoints.get(TYPE)
+  const backfill = 'PartnerAssetBackfillV2'
+  const isMissed =
+    told === undefined ? 'false' : `removal.id <= ${uuidSql(told.id)} and ${isLate(sync, backfill)}`
+  return withoutCheckpoint(`
+    select removal.subject_id as id from partner mine
+    join sync_removal removal on removal.kind = 'asset' and removal.scope_id = mine.shared_by_id
+    where mine.shared_with_id = ${uuidSql(sync.userId)} and (${isMissed} or exists (
+      select from asset where asset.owner_id = removal.scope_id and asset.checksum = removal.checksum
+        and asset.update_id > ${sinceOf(sync, 'PartnerAssetV2', backfill)}))`)
+}
+
+/** Whether `mine` came after the others that the client is in step with. In SQL. */
+function isLate({ checkpoints }: Sync, backfill: string): string {
+  const begun = checkpoints.get(backfill)
+  if (begun === undefined) return 'true'
+  return `mine.create_id ${begun.extra === 'complete' ? '>' : '>='} ${uuidSql(begun.id)}`
+}
+
+/** Behind which id the client is sent what `mine` has. In SQL. */
+function sinceOf(sync: Sync, ordinary: string, backfill: string): string {
   const reached = sync.checkpoints.get(ordinary)
-  const begun = sync.checkpoints.get(backfill)
-  const isLate =
-    begun === undefined
-      ? 'true'
-      : `mine.create_id ${begun.extra === 'complete' ? '>' : '>='} ${uuidSql(begun.id)}`
-  const since =
-    reached === undefined
-      ? 'sync_floor(0)'
-      : `case when ${isLate} then sync_floor(0) else ${uuidSql(reached.id)} end`
-  const line = lineSql(TYPE, [['assetId', 'uuid', 'replaced.id']], 'replaced.id', ACK)
-  return {
-    select: `select ${line} from (
-        select distinct removal.subject_id as id from ${from}
-        join asset on ${asset} and ${id} > ${since}
-        join sync_removal removal on removal.kind = 'asset' and removal.scope_id = asset.owner_id
-          and removal.checksum = asset.checksum
-        where ${user} = ${uuidSql(sync.userId)}) as replaced`,
-  }
+  if (reached === undefined) return 'sync_floor(0)'
+  return `case when ${isLate(sync, backfill)} then sync_floor(0) else ${uuidSql(reached.id)} end`
+}
+
+/** These lines move no checkpoint: what they acknowledge is ignored. */
+function withoutCheckpoint(removed: string): Part {
+  const line = lineSql(TYPE, [['assetId', 'uuid', 'removed.id']], 'removed.id', ACK)
+  return { select: `select ${line} from (${removed}) as removed` }
 }

@@ -245,6 +245,27 @@ test('what partners have, in the sync stream', async (t) => {
     await ackAndExpectNothing(me, lines, S)
   })
 
+  await t.test('what a partner removed while it was not shared is told when it is shared again', async () => {
+    const [me, b, c] = [await newUser(), await newUser(), await newUser()]
+    const S = 'PartnerAssetsV2'
+    const [id, kept, others] = [await asset(b), await asset(b), await asset(c)]
+    await share(b, me)
+    await share(c, me)
+    await ackAll(me, await sync(me, S))
+    await unshare(b, me)
+    await purgeNow(b, id)
+    await purgeNow(c, others)
+    await ackAll(me, await sync(me, S))
+    await share(b, me)
+    const lines = await sync(me, S)
+    assert.deepEqual(told(lines), [
+      `PartnerAssetDeleteV1 ${id}`,
+      `PartnerAssetBackfillV2 ${kept}`,
+      'SyncAckV1 PartnerAssetBackfillV2',
+    ])
+    await ackAndExpectNothing(me, lines, S)
+  })
+
   await t.test('what is gone from a partner and from an album is told once', async () => {
     const [me, b] = [await newUser(), await newUser()]
     const S = 'PartnerAssetsV2'
