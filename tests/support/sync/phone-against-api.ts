@@ -1,5 +1,6 @@
 /** What a phone shows, held against what the API shows its user. */
 import assert from 'node:assert/strict'
+import { assertPhoneShowsPeople } from './people-against-api.ts'
 import type { Member, World } from './phone-world.ts'
 
 type Asset = Record<string, unknown> & { id: string; exifInfo: Record<string, unknown> }
@@ -15,10 +16,9 @@ const EXIF_FIELDS =
     ' ',
   )
 
-export async function assertPhoneShowsApi(
-  { server }: World,
-  { userId, clients, phone }: Member,
-): Promise<void> {
+export async function assertPhoneShowsApi(world: World, member: Member): Promise<void> {
+  const { server } = world
+  const { userId, clients, phone } = member
   const api = clients[0]!
   const ofAll = (
     await server.admin.json<{ id: string; deletedAt: string | null }[]>('/admin/users?withDeleted=true')
@@ -42,6 +42,8 @@ export async function assertPhoneShowsApi(
   )
   assert.deepEqual(rowsOf(kept), own, 'own assets')
   for (const { id } of own) await assertAsset(id)
+  const { partnerAssets } = await assertPhoneShowsPeople(world, member)
+  for (const id of partnerAssets) await assertAsset(id)
 
   async function assertAsset(id: string): Promise<void> {
     const response = await api.call(`/assets/${id}`)
@@ -115,15 +117,19 @@ export async function assertPhoneShowsApi(
     for (const { id } of contents) await assertAsset(id)
   }
 
-  const preferences = await api.json<{ memories: { enabled: boolean } }>('/users/me/preferences')
+  const preferences =
+    await api.json<Record<'memories' | 'people', { enabled: boolean }>>('/users/me/preferences')
   const { isOnboarded } = await api.json<{ isOnboarded: boolean }>('/users/me/onboarding')
   const metadata = new Map(
     phone
       .rows<{ key: string; value: string }>(`select key, value from user_metadata where userId = '${userId}'`)
       .map(({ key, value }) => [key, JSON.parse(value) as Record<string, unknown>]),
   )
-  const memories = metadata.get('preferences')?.memories as { enabled?: boolean } | undefined
-  assert.equal(memories?.enabled ?? true, preferences.memories.enabled)
+  // What the app is not told, it takes for true.
+  for (const section of ['memories', 'people'] as const) {
+    const told = metadata.get('preferences')?.[section] as { enabled?: boolean } | undefined
+    assert.equal(told?.enabled ?? true, preferences[section].enabled)
+  }
   assert.equal(metadata.get('onboarding')?.isOnboarded ?? false, isOnboarded)
 }
 

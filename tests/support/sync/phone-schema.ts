@@ -11,6 +11,9 @@ create table auth_user (id text primary key, name text not null, email text not 
   quotaSizeInBytes int not null, quotaUsageInBytes int not null, pinCode text) strict, without rowid;
 create table user_metadata (userId text not null references user on delete cascade, key text not null,
   value text not null, primary key (userId, key)) strict, without rowid;
+create table partner (sharedById text not null references user on delete cascade,
+  sharedWithId text not null references user on delete cascade, inTimeline int not null,
+  primary key (sharedById, sharedWithId)) strict, without rowid;
 create table remote_asset (id text primary key, name text not null, type text not null, createdAt text not null,
   updatedAt text not null, uploadedAt text, checksum text not null, isFavorite int not null,
   ownerId text not null references user on delete cascade, visibility text not null, isEdited int not null,
@@ -18,6 +21,8 @@ create table remote_asset (id text primary key, name text not null, type text no
   livePhotoVideoId text, libraryId text) strict, without rowid;
 create unique index own_checksum on remote_asset (ownerId, checksum) where libraryId is null;
 create unique index library_checksum on remote_asset (ownerId, libraryId, checksum) where libraryId is not null;
+create table stack (id text primary key, createdAt text not null, updatedAt text not null,
+  ownerId text not null references user on delete cascade, primaryAssetId text not null) strict, without rowid;
 create table remote_album (id text primary key, name text not null, description text not null,
   createdAt text not null, updatedAt text not null, thumbnailAssetId text references remote_asset on delete set null,
   isActivityEnabled int not null, "order" text not null) strict, without rowid;
@@ -32,10 +37,25 @@ create table remote_exif (assetId text primary key references remote_asset on de
   dateTimeOriginal text, modifyDate text, latitude real, longitude real, fNumber real, focalLength real, fps real,
   timeZone text, projectionType text, city text, state text, country text, make text, model text, lensModel text,
   exposureTime text, profileDescription text) strict, without rowid;
+create table remote_asset_cloud_id (assetId text primary key references remote_asset on delete cascade, cloudId text,
+  createdAt text, adjustmentTime text, latitude text, longitude text) strict, without rowid;
+create table memory (id text primary key, createdAt text not null, updatedAt text not null, deletedAt text,
+  ownerId text not null references user on delete cascade, type text not null, data text not null,
+  isSaved int not null, memoryAt text not null, seenAt text, showAt text, hideAt text) strict, without rowid;
+create table memory_asset (assetId text not null references remote_asset on delete cascade,
+  memoryId text not null references memory on delete cascade,
+  primary key (assetId, memoryId)) strict, without rowid;
 `
 
 /** In an order in which none refers to a later one. */
 export const REMOTE_TABLES = [
-  ...['remote_exif', 'remote_album_asset', 'remote_album_user', 'remote_album', 'remote_asset'],
-  ...['user_metadata', 'auth_user', 'user'],
+  ...[
+    'memory_asset',
+    'memory',
+    'remote_asset_cloud_id',
+    'remote_exif',
+    'remote_album_asset',
+    'remote_album_user',
+  ],
+  ...['remote_album', 'stack', 'remote_asset', 'partner', 'user_metadata', 'auth_user', 'user'],
 ]

@@ -5,6 +5,7 @@ import { addAsset } from '../../http/routes/asset-rows.ts'
 import { type Client, connectClient } from '../client.ts'
 import { createTestUser } from '../http/users.ts'
 import type { TestServer } from '../server.ts'
+import { takePeopleStep } from './people-steps.ts'
 import { openPhone, type Phone } from './phone.ts'
 import { post } from './sync-client.ts'
 
@@ -31,6 +32,17 @@ export const STEPS = [
     'setPreference',
     'replaceUser',
   ],
+  ...[
+    'share',
+    'shareTimeline',
+    'shareTimeline',
+    'hideTimeline',
+    'showTimeline',
+    'stack',
+    'stack',
+    'changeStack',
+  ],
+  ...['unstack', 'makeMemory', 'makeMemory', 'fillMemory', 'emptyMemory', 'changeMemory', 'keepCloudId'],
   ...['requireReset', 'beginLate', 'beginLate', 'endLate', 'sync', 'sync', 'sync', 'sync', 'cutSync'],
 ] as const
 export type Step = {
@@ -236,6 +248,10 @@ async function run(
       await member.phone.sync(client, { cutAfter: what })
       return
   }
+  await takePeopleStep(
+    { pool: server.pool, ask, userId: member.userId, peerId: peer.userId, assetIds },
+    { act, what, which },
+  )
   if (albumId === undefined) return
   switch (act) {
     case 'addToAlbum':

@@ -25,13 +25,19 @@ export const APP_TYPES = [
 type Data = Record<string, unknown>
 type Row = Record<string, SQLInputValue>
 
-const ENUMS: Record<string, readonly string[]> = {
-  type: ['IMAGE', 'VIDEO', 'AUDIO', 'OTHER'],
-  visibility: ['timeline', 'archive', 'hidden', 'locked'],
-  role: ['owner', 'editor', 'viewer'],
-  order: ['asc', 'desc'],
-  key: ['preferences', 'onboarding', 'license'],
+/** By table: the fields that it knows certain values of only. */
+const ENUMS: Record<string, Record<string, readonly string[]>> = {
+  remote_asset: {
+    type: ['IMAGE', 'VIDEO', 'AUDIO', 'OTHER'],
+    visibility: ['timeline', 'archive', 'hidden', 'locked'],
+  },
+  remote_album: { order: ['asc', 'desc'] },
+  remote_album_user: { role: ['owner', 'editor', 'viewer'] },
+  memory: { type: ['on_this_day'] },
+  user_metadata: { key: ['preferences', 'onboarding', 'license'] },
 }
+/** The only key of assets' metadata that it keeps. */
+const CLOUD_ID = 'mobile-app'
 
 const asset = (data: Data): Row => ({
   ...pick(
@@ -53,11 +59,22 @@ const user = (data: Data): Row => ({
 })
 const albumUser = (data: Data): Row => pick(data, 'albumId userId role')
 const albumAsset = (data: Data): Row => pick(data, 'albumId assetId')
+/** Its map of values has no room for a null. */
+function cloudId({ assetId, value }: Data): Row {
+  const { iCloudId, ...more } = value as Row
+  if (Object.values(value as Row).includes(null)) throw new Error('a value is null')
+  return { assetId: assetId as string, cloudId: iCloudId ?? null, ...more }
+}
 
 type Store = { table: string; keys: string[]; row?: (data: Data) => Row; isKept?: boolean }
 const ASSET: Store = { table: 'remote_asset', keys: ['id'], row: asset }
 const EXIF: Store = { table: 'remote_exif', keys: ['assetId'], row: exif }
 const ALBUM_USER: Store = { table: 'remote_album_user', keys: ['albumId', 'userId'], row: albumUser }
+const STACK: Store = {
+  table: 'stack',
+  keys: ['id'],
+  row: (data) => pick(data, 'id createdAt updatedAt ownerId primaryAssetId'),
+}
 const ALBUM_ASSET: Store = {
   table: 'remote_album_asset',
   keys: ['assetId', 'albumId'],
@@ -83,10 +100,14 @@ const UPSERTS: Record<string, Store> = {
     row: (data) => ({ ...pick(data, 'userId key'), value: JSON.stringify(data.value) }),
   },
   AssetV2: ASSET,
+  PartnerAssetV2: ASSET,
+  PartnerAssetBackfillV2: ASSET,
   AlbumAssetCreateV2: ASSET,
   AlbumAssetUpdateV2: ASSET,
   AlbumAssetBackfillV2: ASSET,
   AssetExifV1: EXIF,
+  PartnerAssetExifV1: EXIF,
+  PartnerAssetExifBackfillV1: EXIF,
   AlbumAssetExifCreateV1: EXIF,
   AlbumAssetExifUpdateV1: EXIF,
   AlbumAssetExifBackfillV1: EXIF,
@@ -100,6 +121,29 @@ const UPSERTS: Record<string, Store> = {
   AlbumUserBackfillV1: ALBUM_USER,
   AlbumToAssetV1: ALBUM_ASSET,
   AlbumToAssetBackfillV1: ALBUM_ASSET,
+  PartnerV1: {
+    table: 'partner',
+    keys: ['sharedById', 'sharedWithId'],
+    row: (data) => pick(data, 'sharedById sharedWithId inTimeline'),
+  },
+  StackV1: STACK,
+  PartnerStackV1: STACK,
+  PartnerStackBackfillV1: STACK,
+  MemoryV1: {
+    table: 'memory',
+    keys: ['id'],
+    row: (data) => ({
+      ...pick(data, 'id createdAt updatedAt deletedAt ownerId type isSaved memoryAt seenAt showAt hideAt'),
+      data: JSON.stringify(data.data),
+    }),
+  },
+  MemoryToAssetV1: {
+    table: 'memory_asset',
+    keys: ['assetId', 'memoryId'],
+    row: (data) => pick(data, 'assetId memoryId'),
+    isKept: true,
+  },
+  AssetMetadataV1: { table: 'remote_asset_cloud_id', keys: ['assetId'], row: cloudId },
 }
 /** Lines that remove, from which table, and by which fields. */
 const DELETES: Record<string, [table: string, fields: Record<string, string>]> = {
@@ -110,6 +154,12 @@ const DELETES: Record<string, [table: string, fields: Record<string, string>]> =
   AlbumDeleteV1: ['remote_album', { id: 'albumId' }],
   AlbumUserDeleteV1: ['remote_album_user', { albumId: 'albumId', userId: 'userId' }],
   AlbumToAssetDeleteV1: ['remote_album_asset', { albumId: 'albumId', assetId: 'assetId' }],
+  PartnerDeleteV1: ['partner', { sharedById: 'sharedById', sharedWithId: 'sharedWithId' }],
+  StackDeleteV1: ['stack', { id: 'stackId' }],
+  PartnerStackDeleteV1: ['stack', { id: 'stackId' }],
+  MemoryDeleteV1: ['memory', { id: 'memoryId' }],
+  MemoryToAssetDeleteV1: ['memory_asset', { memoryId: 'memoryId', assetId: 'assetId' }],
+  AssetMetadataDeleteV1: ['remote_asset_cloud_id', { assetId: 'assetId' }],
 }
 
 export type Phone = {
@@ -141,6 +191,7 @@ export function openPhone(): Phone {
     const upsert = UPSERTS[type]
     const removal = DELETES[type]
     if (type === 'SyncAckV1' || type === 'SyncCompleteV1') return
+    if (type.startsWith('AssetMetadata') && data.key !== CLOUD_ID) return
     if (type === 'SyncResetV1') for (const table of REMOTE_TABLES) db.exec(`delete from ${table}`)
     else if (upsert !== undefined) write(upsert, data)
     else if (removal !== undefined) remove(removal, data)
@@ -148,9 +199,8 @@ export function openPhone(): Phone {
   }
 
   function write({ table, keys, row, isKept = false }: Store, data: Data): void {
-    for (const [name, allowed] of Object.entries(ENUMS))
-      if (name in data && !allowed.includes(String(data[name])))
-        throw new Error(`${name}: ${String(data[name])}`)
+    for (const [name, allowed] of Object.entries(ENUMS[table] ?? {}))
+      if (!allowed.includes(String(data[name]))) throw new Error(`${name}: ${String(data[name])}`)
     const values = Object.entries(row!(data)).map(([name, value]) => [name, asSql(value)] as const)
     const names = values.map(([name]) => `"${name}"`)
     const set = names.map((name) => `${name} = excluded.${name}`)
