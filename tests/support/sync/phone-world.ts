@@ -45,6 +45,8 @@ export const STEPS = [
   ...['unstack', 'makeMemory', 'makeMemory', 'fillMemory', 'emptyMemory', 'changeMemory', 'keepCloudId'],
   ...['requireReset', 'beginLate', 'beginLate', 'endLate', 'sync', 'sync', 'sync', 'sync', 'cutSync'],
 ] as const
+/** What each of the users does first. */
+const BEGINNING = ['upload', 'makeAlbum', 'shareTimeline', 'stack', 'makeMemory', 'sync'] as const
 export type Step = {
   act: (typeof STEPS)[number]
   who: number
@@ -91,9 +93,9 @@ export async function runHistory(
   const late: { client: pg.PoolClient | null } = { client: null }
   try {
     for (const [who] of members.entries())
-      for (const act of ['upload', 'upload', 'makeAlbum', 'upload', 'sync'] as const)
+      for (const act of BEGINNING)
         for (const what of act === 'upload' ? [2 * who, 2 * who + 1] : [0])
-          await run(world, urls, late, { act, who, other: who, what, which: 2, server: 0 }, compare)
+          await run(world, urls, late, { act, who, other: (who + 1) % 3, what, which: 2, server: 0 }, compare)
     for (const step of steps) await run(world, urls, late, step, compare)
     await endLate(late)
     for (const member of members) {
@@ -229,7 +231,7 @@ async function run(
       await ask('/users/me', { name: `n${what}` })
       return
     case 'requireReset':
-      if (what === 0) await server.pool.query('delete from sync_session')
+      if (what < 3) await server.pool.query('delete from sync_session')
       return
     case 'beginLate': {
       if (late.client !== null) return
