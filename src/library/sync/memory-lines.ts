@@ -1,5 +1,5 @@
-import type { Field } from './line.ts'
-import { type Part, removals, type Sync, upserts, uuidSql } from './parts.ts'
+import { type Field, lineSql } from './line.ts'
+import { ackSql, afterCheckpoint, type Part, removals, type Sync, upserts, uuidSql } from './parts.ts'
 
 const MEMORY: readonly Field[] = [
   ['id', 'uuid', 'memory.id'],
@@ -48,16 +48,24 @@ export function* memoryToAssets(sync: Sync): Generator<Part> {
       ['assetId', 'uuid', 'removal.subject_id'],
     ],
   })
-  yield upserts(sync, {
-    type: 'MemoryToAssetV1',
-    fields: [
-      ['memoryId', 'uuid', 'memory_asset.memory_id'],
-      ['assetId', 'uuid', 'memory_asset.asset_id'],
-    ],
-    id: 'greatest(memory_asset.update_id, partner.create_id)',
-    from: `memory_asset join memory on memory.id = memory_asset.memory_id
-      join asset on asset.id = memory_asset.asset_id
-      left join partner on partner.shared_by_id = asset.owner_id and partner.shared_with_id = ${me}
-      where memory.owner_id = ${me} and (asset.owner_id = ${me} or partner.shared_by_id is not null)`,
-  })
+  const type = 'MemoryToAssetV1'
+  const fields: readonly Field[] = [
+    ['memoryId', 'uuid', 'entry.memory_id'],
+    ['assetId', 'uuid', 'entry.asset_id'],
+  ]
+  const reached = sync.checkpoints.get(type)
+  // Of several with one id only the last acknowledges it: whoever is cut off between them must get the others.
+  const before = reached === undefined ? 'sync_floor(0)' : uuidSql(reached.id)
+  const ack = ackSql(sync, `case when entry.id = entry.next_id then ${before} else entry.id end`)
+  yield {
+    select: `select ${lineSql(type, fields, ack)} from (
+        select memory_asset.memory_id, memory_asset.asset_id, late.id, lead(late.id) over (order by late.id) as next_id
+        from memory_asset join memory on memory.id = memory_asset.memory_id
+        join asset on asset.id = memory_asset.asset_id
+        left join partner on partner.shared_by_id = asset.owner_id and partner.shared_with_id = ${me},
+        lateral (select greatest(memory_asset.update_id, partner.create_id) as id) as late
+        where memory.owner_id = ${me} and (asset.owner_id = ${me} or partner.shared_by_id is not null)
+          ${afterCheckpoint(sync, type, 'late.id')}) as entry
+      order by entry.id, entry.next_id`,
+  }
 }

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ackAll, ackAndExpectNothing, dataOf, sync, typesOf } from '../../support/sync/sync-client.ts'
+import {
+  ackAll,
+  ackAndExpectNothing,
+  acknowledge,
+  dataOf,
+  sync,
+  typesOf,
+} from '../../support/sync/sync-client.ts'
 import { startPartnerWorld, type User } from './partner-world.ts'
 
 test('memories, in the sync stream', async (t) => {
@@ -137,6 +144,22 @@ test('memories, in the sync stream', async (t) => {
     await share(b, me)
     lines = await sync(me, ASSETS)
     assert.deepEqual(dataOf(lines), [{ memoryId, assetId }])
+    await ackAndExpectNothing(me, lines, ASSETS)
+  })
+
+  await t.test('who is cut off between entries that one sharing brings back gets the others', async () => {
+    const [me, b] = [await newUser(), await newUser()]
+    const assetIds = [await asset(b), await asset(b), await asset(b)]
+    await share(b, me)
+    await memory(me, ...assetIds)
+    await ackAll(me, await sync(me, ASSETS))
+    await unshare(b, me)
+    await share(b, me)
+    let lines = await sync(me, ASSETS)
+    assert.equal(lines.length, 3)
+    await acknowledge(me, [lines[0]!.ack])
+    lines = await sync(me, ASSETS)
+    assert.deepEqual(lines.map(({ data }) => data.assetId).toSorted(), assetIds.toSorted())
     await ackAndExpectNothing(me, lines, ASSETS)
   })
 })
