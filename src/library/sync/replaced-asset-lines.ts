@@ -2,6 +2,7 @@
 import { lineSql } from './line.ts'
 import { ACK } from './names.ts'
 import { type Part, removals, type Sync, uuidSql } from './parts.ts'
+import { FORGOTTEN_ASSET } from './prune.ts'
 
 /**
  * Clients keep one asset of an owner and a checksum: without this, the same photo, uploaded again and put into the
@@ -42,7 +43,7 @@ function replacedAssets(sync: Sync): Part {
         select distinct removal.subject_id as id from album_user mine
         join album_asset on album_asset.album_id = mine.album_id and album_asset.update_id > ${since}
         join asset on asset.id = album_asset.asset_id and asset.owner_id <> mine.user_id
-        join sync_removal removal on removal.kind = 'asset' and removal.scope_id = asset.owner_id
+        join sync_removal removal on removal.kind in ('asset', '${FORGOTTEN_ASSET}') and removal.scope_id = asset.owner_id
           and removal.checksum = asset.checksum
         where mine.user_id = ${uuidSql(sync.userId)}) as replaced`,
   }
