@@ -39,7 +39,7 @@ module.exports = {
     ],
   ],
   queue: ['.', 'worker'],
-  cli: ['storage', 'users', 'catalogue', 'backups', 'notifications'],
+  cli: ['storage', 'users', 'catalogue', 'backups', 'notifications', 'sync'],
   media: ['motion', 'metadata', 'pictures', 'video', 'processes'],
   library: [
     ...[

@@ -323,6 +323,18 @@ export async function runCommand(
       code = await adoptCatalogueFromCli(context, options)
     })
 
+  program
+    .command('sync')
+    .description("what Immich's phone apps know of the library")
+    .command('start-anew')
+    .description(
+      'after the whole machine was put back to an older state: have every phone read the library anew, and upload what is missing',
+    )
+    .action(async () => {
+      const { startPhonesAnew } = await import('./sync/start-anew.ts')
+      code = await startPhonesAnew(context)
+    })
+
   const metadata = program
     .command('metadata')
     .description('dates, places and other facts that are read from photos and videos')

@@ -171,7 +171,7 @@ export async function pairLivePhotos(tx: Tx, { id, ownerId, type, livePhotoId }:
     select asset.id, case when asset.id = ${id} then ${type} else type end as type, live_photo_video_id is null
       and not coalesce(${LINK_OF_THE_USER} = any(user_set), false) as "isAlone"
     from asset left join asset_exif on asset_exif.asset_id = asset.id
-    where owner_id = ${ownerId} and (live_photo_id = ${livePhotoId} or asset.id = ${id})
+    where asset.owner_id = ${ownerId} and (live_photo_id = ${livePhotoId} or asset.id = ${id})
       and deleted_at is null and visibility <> 'locked' and not is_embedded
     order by asset.created_at, asset.id`
   const ids = [...new Set([id, ...(await carriers.execute(tx)).rows.map((row) => row.id)])]

@@ -128,11 +128,14 @@ function isBehindOthers(query: TimelineQuery): RawBuilder<unknown> {
     query.albumId === undefined
       ? sql``
       : sql`and exists (select from album_asset held where held.album_id = ${query.albumId}::uuid and held.asset_id = shown.id)`
+  // Of favourites, only another favourite stands for one.
+  const isLiked =
+    query.isFavorite === undefined ? sql`` : sql`and shown.is_favorite = ${query.isFavorite}::boolean`
   return sql`asset.stack_id is not null and exists (
     select from stack join asset shown on shown.id = stack.primary_asset_id
     where stack.id = asset.stack_id and shown.id <> asset.id
       and (shown.deleted_at is not null) = ${query.isTrashed ?? false}::boolean
-      and shown.visibility = asset.visibility ${isInAlbum})`
+      and shown.visibility = asset.visibility ${isInAlbum} ${isLiked})`
 }
 
 function insideBox(box: { west: number; south: number; east: number; north: number }): RawBuilder<unknown> {

@@ -5,7 +5,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import { type Actor, findPartners } from '../access.ts'
-import { requireAlbum } from '../albums/album-access.ts'
+import { HAS_DELETED_OWNER, requireAlbum } from '../albums/album-access.ts'
 
 export type MarkersQuery = {
   /** With the actor's own archive. */
@@ -26,7 +26,8 @@ export async function markersJson(db: Database, actor: Actor, query: MarkersQuer
   const isOwn = sql`asset.owner_id = ${actor.userId}::uuid`
   const isShared = sql`asset.id in (
     select album_asset.asset_id from album_user join album_asset on album_asset.album_id = album_user.album_id
-    where album_user.user_id = ${actor.userId}::uuid)`
+    join album on album.id = album_user.album_id
+    where album_user.user_id = ${actor.userId}::uuid and not ${HAS_DELETED_OWNER})`
   const partners = query.withPartners ? await findPartners(db, actor, { inTimeline: false }) : []
   const isSeen = [
     isOwn,

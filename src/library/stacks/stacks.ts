@@ -59,6 +59,9 @@ export async function createStack(
     await requireAssets(tx, actor, ids, 'asset.update')
     const members = [...ids, ...(await findLedBy(tx, ids))]
     await lockAssets(tx, actor, members)
+    if ((await findLedBy(tx, ids)).some((id) => !members.includes(id))) {
+      throw new AppError('conflict', 'assetIds: one of these stacks has just got another member; try again')
+    }
     const before = await stacksOf(tx, members)
     await lockStacks(tx, before)
     await sql`delete from stack where primary_asset_id = any(${uuidArray(ids)}::uuid[])`.execute(tx)

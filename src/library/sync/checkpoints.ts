@@ -93,6 +93,14 @@ export async function requireReset(db: Queryable | Tx, sessionId: string): Promi
   await db.deleteFrom('sync_session').where('session_id', '=', sessionId).execute()
 }
 
+/**
+ * The next stream of each device tells it to throw away what it has: after the machine, or the database, was put back
+ * to an older state in a way that the server cannot notice.
+ */
+export async function requireResetOfAll(db: Database): Promise<void> {
+  await db.deleteFrom('sync_session').execute()
+}
+
 /** Of a session of the user's. @throws AppError invalid where it is not theirs */
 export async function setPendingReset(
   db: Database,

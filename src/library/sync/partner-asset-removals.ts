@@ -3,6 +3,7 @@ import { lineSql } from './line.ts'
 import { ACK } from './names.ts'
 import { partnersOf } from './partner-lines.ts'
 import { ackSql, afterCheckpoint, type Part, type Sync, uuidSql } from './parts.ts'
+import { FORGOTTEN_ASSET } from './prune.ts'
 
 const TYPE = 'PartnerAssetDeleteV1'
 
@@ -46,27 +47,33 @@ function replacedInAlbums(sync: Sync): Part {
     join album_asset on album_asset.album_id = mine.album_id
       and album_asset.update_id > ${sinceOf(sync, 'AlbumAssetCreateV2', 'AlbumAssetBackfillV2')}
     join asset on asset.id = album_asset.asset_id and asset.owner_id <> mine.user_id
-    join sync_removal removal on removal.kind = 'asset' and removal.scope_id = asset.owner_id
-      and removal.checksum = asset.checksum
+    ${ONCE_THERE}
     where mine.user_id = ${uuidSql(sync.userId)}`)
 }
 
 /**
  * Those of a partner who did not share for a while: the client was not told, and has acknowledged later removals. And
- * those that are about to be replaced, should it have been cut off before it came to that.
+ * those that are about to be replaced, however long ago that was, or should it have been cut off before it heard.
  */
 function removedMeanwhile(sync: Sync): Part {
+  const me = uuidSql(sync.userId)
   const told = sync.checkpoints.get(TYPE)
   const backfill = 'PartnerAssetBackfillV2'
-  const isMissed =
-    told === undefined ? 'false' : `removal.id <= ${uuidSql(told.id)} and ${isLate(sync, backfill)}`
-  return withoutCheckpoint(`
-    select removal.subject_id as id from partner mine
+  const replaced = `
+    select distinct removal.subject_id as id from partner mine
+    join asset on asset.owner_id = mine.shared_by_id and asset.update_id > ${sinceOf(sync, 'PartnerAssetV2', backfill)}
+    ${ONCE_THERE}
+    where mine.shared_with_id = ${me}`
+  const missed = (reached: string) => `
+    select removal.subject_id from partner mine
     join sync_removal removal on removal.kind = 'asset' and removal.scope_id = mine.shared_by_id
-    where mine.shared_with_id = ${uuidSql(sync.userId)} and (${isMissed} or exists (
-      select from asset where asset.owner_id = removal.scope_id and asset.checksum = removal.checksum
-        and asset.update_id > ${sinceOf(sync, 'PartnerAssetV2', backfill)}))`)
+    where mine.shared_with_id = ${me} and removal.id <= ${uuidSql(reached)} and ${isLate(sync, backfill)}`
+  return withoutCheckpoint([replaced, ...(told === undefined ? [] : [missed(told.id)])].join(' union '))
 }
+
+/** `removal` of an asset whose owner has `asset` now, of the same checksum. In SQL. */
+const ONCE_THERE = `join sync_removal removal on removal.kind in ('asset', '${FORGOTTEN_ASSET}')
+  and removal.scope_id = asset.owner_id and removal.checksum = asset.checksum`
 
 /** Whether `mine` came after the others that the client is in step with. In SQL. */
 function isLate({ checkpoints }: Sync, backfill: string): string {

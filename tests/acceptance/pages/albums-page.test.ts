@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import sharp from 'sharp'
+import type { Client } from '../../support/client.ts'
 import { eventually } from '../../support/eventually.ts'
 import { dropFromDesktop, needsBrowser } from '../../support/page/browser.ts'
 import { checkAccess, checkWidth } from '../../support/page/page-checks.ts'
@@ -153,6 +154,55 @@ describe('an album', { skip, timeout: 300_000 }, () => {
       )
     })
     assert.deepEqual(guest.takeProblems(), [])
+  })
+
+  test('an editor invites others, and is offered nothing with photos that are not theirs', async (t) => {
+    const server = await startTestServer(t)
+    const one = await server.admin.upload(await picture('#aa2222'), 'one.jpg')
+    const berta = await server.newUser('berta')
+    const own = await berta.upload(await picture('#2222aa'), 'own.jpg')
+    await server.runJobs()
+    const id = await makeAlbum(server, [one.id])
+    await server.newUser('carla')
+    const send = (client: Client, method: string, path: string, body: unknown) =>
+      client.json(path, {
+        method,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      })
+    const { userId } = berta
+    await send(server.admin, 'PUT', `/albums/${id}/users`, { albumUsers: [{ userId, role: 'editor' }] })
+    await send(berta, 'PUT', `/albums/${id}/assets`, { ids: [own.id] })
+
+    const { page, takeProblems } = await suite.open(t, server.url, {
+      who: { email: 'berta@example.org', password: 'a long password' },
+    })
+    await page.goto(`/albums/${id}/${one.id}`)
+    const viewer = page.getByRole('dialog', { name: /^one/ })
+    await viewer.getByRole('img', { name: 'one.jpg' }).waitFor()
+    const offered = async () => {
+      await viewer.getByRole('button', { name: 'More actions' }).click()
+      const items = await page.getByRole('menuitem').allTextContents()
+      await page.keyboard.press('Escape')
+      return items.map((text) => text.trim())
+    }
+    const ofOthers = await offered()
+    assert.ok(ofOthers.includes('Use as album cover'), String(ofOthers))
+    for (const action of ['Remove from the album', 'Archive', 'Delete permanently'])
+      assert.ok(!ofOthers.includes(action), `${action} of another's photo`)
+    assert.equal(await viewer.getByRole('button', { name: 'Move to trash' }).count(), 0)
+    await page.keyboard.press('f')
+    await viewer.getByRole('button', { name: 'Back' }).click()
+
+    await tileOf(page, own.id).click()
+    await page.getByRole('dialog', { name: /^own/ }).getByRole('button', { name: 'Move to trash' }).waitFor()
+    await page.getByRole('button', { name: 'Back' }).click()
+    await page.getByRole('button', { name: 'Share' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Share this album' })
+    await dialog.getByRole('button', { name: 'Add carla' }).click()
+    await dialog.getByLabel('What carla may do').waitFor()
+    assert.equal(await dialog.getByLabel('What berta may do').count(), 0)
+    assert.deepEqual(takeProblems(), [])
   })
 
   test('it is downloaded as a zip that the browser streams, followed in a panel', async (t) => {

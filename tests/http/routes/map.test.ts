@@ -83,6 +83,14 @@ test('the map', async (t) => {
         [],
       )
     }
+    // Nobody sees an album whose owner is deleted.
+    const markersOfMember = async () => idsOf(await member.send('GET /api/map/markers?withSharedAlbums=true'))
+    const deletedAt = (deleted_at: Date | null) =>
+      api.db.updateTable('app_user').set({ deleted_at }).where('id', '=', owner.userId).execute()
+    await deletedAt(new Date())
+    assert.deepEqual(await markersOfMember(), [])
+    await deletedAt(null)
+    assert.deepEqual(await markersOfMember(), [shown])
     for (const client of [owner, member]) {
       assert.deepEqual(idsOf(await client.send(`GET /api/albums/${album}/map-markers`)), [shown, archived])
     }

@@ -47,6 +47,12 @@ test('stacks', async (t) => {
     // An album that holds only what does not stand for the stack shows it.
     const album = (await owner.send('POST /api/albums', { albumName: 'x', assetIds: [a] })).body.id
     assert.deepEqual((await timeline(`withStacked=true&albumId=${album}`)).id, [a])
+    // A favourite is among the favourites, though another one of its stack is not.
+    await api.db.updateTable('asset').set({ is_favorite: true }).where('id', '=', a).execute()
+    assert.deepEqual((await timeline('withStacked=true&isFavorite=true')).id, [a])
+    const liked = (await owner.send('GET /api/timeline/buckets?withStacked=true&isFavorite=true')).body
+    assert.equal(liked[0].count, 1)
+    await api.db.updateTable('asset').set({ is_favorite: false }).where('id', '=', a).execute()
     // So does the timeline when the primary lies in the trash.
     await api.db.updateTable('asset').set({ deleted_at: new Date() }).where('id', '=', b).execute()
     assert.deepEqual((await timeline('withStacked=true')).id.toSorted(), [a, c, d].toSorted())

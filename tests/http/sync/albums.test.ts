@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { pruneRemovals } from '../../../src/library/sync/prune.ts'
 import { ackAll, ackAndExpectNothing, dataOf, sync, typesOf } from '../../support/sync/sync-client.ts'
 import { startAlbumWorld } from './album-world.ts'
 
@@ -269,10 +270,18 @@ test('what is in albums, in the sync stream', async (t) => {
     await ackAll(me, await sync(me, ...types))
     const third = await asset(b, { checksum })
     await add(b, id, third)
-    assert.deepEqual((await summary(me, ...types)).told, [
+    const expected = [
       ...[first, second].toSorted().map((gone) => `PartnerAssetDeleteV1 ${gone}`),
       'SyncAckV1 AlbumAssetUpdateV2',
       `AlbumAssetCreateV2 ${third}`,
-    ])
+    ]
+    assert.deepEqual((await summary(me, ...types)).told, expected)
+
+    // However long ago it went: removals are forgotten after 31 days, and the device still has the row.
+    await world.server.pool.query(`update sync_removal set id = sync_floor(
+      (extract(epoch from now() - interval '40 days') * 1e6)::bigint + row.n)
+      from (select id as old, row_number() over (order by id) as n from sync_removal) as row where row.old = id`)
+    await pruneRemovals(world.server.db)
+    assert.deepEqual((await summary(me, ...types)).told, expected)
   })
 })

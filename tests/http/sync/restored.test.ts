@@ -5,6 +5,7 @@ import { loadBackup } from '../../../src/database/backups/load-backup.ts'
 import { writeBackup } from '../../../src/database/backups/write-backup.ts'
 import { migrate } from '../../../src/database/migrate.ts'
 import { buildHttpServer } from '../../../src/http/server.ts'
+import { requireResetOfAll } from '../../../src/library/sync/checkpoints.ts'
 import { silentLog } from '../../../src/log.ts'
 import { JOBS_SECTION } from '../../../src/queue/backup-jobs.ts'
 import { emptyDatabase } from '../../support/postgres.ts'
@@ -94,3 +95,13 @@ test('a database that finds another one at its bucket has every phone start anew
 async function* pieces(all: readonly Buffer[]): AsyncGenerator<Buffer> {
   yield* all
 }
+
+test('the command has every phone start anew, also where nothing tells that the machine was put back', async (t) => {
+  const server = await startTestServer(t)
+  const me = await server.newUser('me')
+  await addAsset(server.db, me.userId)
+  await ackAll(me, await sync(me, 'AssetsV2'))
+  assert.deepEqual(await sync(me, 'AssetsV2'), [])
+  await requireResetOfAll(server.db)
+  assert.deepEqual(typesOf(await readStream(me, ['AssetsV2'])), ['SyncResetV1'])
+})

@@ -24,6 +24,7 @@ const photo = (id: string, at: string): Photo => ({
   isPreparing: false,
   durationMs: null,
   livePhotoVideoId: null,
+  ownerId: 'anna',
   wallClockMs: Date.parse(`${at}T12:00:00Z`),
 })
 const loaded = (...photos: [id: string, at: string][]) =>

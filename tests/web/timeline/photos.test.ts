@@ -29,6 +29,7 @@ test('a photo lies in the month of its own wall clock, from the bucket and from 
   // New Year's morning in Tokyo, still December in London.
   const [photo] = fromColumns({
     id: ['a'],
+    ownerId: ['me'],
     ratio: [1.5],
     isFavorite: [false],
     isImage: [true],

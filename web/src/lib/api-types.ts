@@ -87,6 +87,7 @@ export type Bucket = { timeBucket: string; count: number; ratioSum?: number }
 /** Arrays of equal length, one entry per asset. */
 export type BucketColumns = {
   id: string[]
+  ownerId: string[]
   ratio: number[]
   isFavorite: boolean[]
   isImage: boolean[]

@@ -4,6 +4,8 @@ import { formatClip } from '../../format.ts'
 
 export type Photo = {
   id: string
+  /** Whose it is: in albums, others' photos lie beside one's own. */
+  ownerId: string
   /** Width / height; 1 where unknown. */
   ratio: number
   isFavorite: boolean
@@ -31,6 +33,7 @@ export function fromColumns(columns: BucketColumns, clock: Clock = 'taken'): Pho
     Date.parse(columns.fileCreatedAt[index]!) + (columns.localOffsetHours[index] ?? 0) * 3_600_000
   return columns.id.map((id, index) => ({
     id,
+    ownerId: columns.ownerId[index] ?? '',
     ratio: columns.ratio[index] ?? 1,
     isFavorite: columns.isFavorite[index] ?? false,
     isImage: columns.isImage[index] ?? true,
@@ -50,6 +53,7 @@ export function isPending(asset: Pick<Asset, 'thumbhash' | 'processingError'>): 
 export function fromAsset(asset: Asset, clock: Clock = 'taken'): Photo {
   return {
     id: asset.id,
+    ownerId: asset.ownerId,
     ratio: asset.width && asset.height ? asset.width / asset.height : 1,
     isFavorite: asset.isFavorite,
     isImage: asset.type === 'IMAGE',
