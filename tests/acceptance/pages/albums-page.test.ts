@@ -192,6 +192,10 @@ describe('an album', { skip, timeout: 300_000 }, () => {
       assert.ok(!ofOthers.includes(action), `${action} of another's photo`)
     assert.equal(await viewer.getByRole('button', { name: 'Move to trash' }).count(), 0)
     await page.keyboard.press('f')
+    await page.keyboard.press('i')
+    await page.getByRole('heading', { name: 'Information' }).waitFor()
+    assert.equal(await page.getByText('Where the original is').count(), 0, 'of another')
+    await page.keyboard.press('i')
     await viewer.getByRole('button', { name: 'Back' }).click()
 
     await tileOf(page, own.id).click()
