@@ -1141,6 +1141,7 @@ create table stray (
   constraint stray_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint stray_pkey PRIMARY KEY (location_id, key, upload_id)
 );
+CREATE INDEX stray_catalogue ON public.stray USING btree (location_id, key) WHERE (kind = 'catalogue'::text);
 
 create table stray_sighting (
   location_id text not null,
