@@ -1315,7 +1315,7 @@ begin
     ('moving', 'held'), ('moving', 'unfit'), ('moving', 'failed'), ('moving', 'returning'), ('moving', 'gone'),
     ('failed', 'pending'), ('failed', 'gone'),
     ('held', 'reclaiming'), ('held', 'returning'), ('held', 'gone'),
-    ('reclaiming', 'reclaimed'), ('reclaiming', 'kept'), ('reclaiming', 'gone'),
+    ('reclaiming', 'reclaimed'), ('reclaiming', 'returning'), ('reclaiming', 'kept'), ('reclaiming', 'gone'),
     ('returning', 'returned'), ('returning', 'pending'), ('returning', 'kept'), ('returning', 'failed'), ('returning', 'gone'),
     ('kept', 'held'), ('kept', 'returning'), ('kept', 'gone')) then
     raise exception 'an object of a campaign does not go from % to %', old.state, new.state using errcode = 'GL001';

@@ -114,6 +114,8 @@ export async function actOnCampaign(placement: Placement, id: string, action: Ph
     if (action === 'reclaim' || action === 'roll-back')
       await sql`update campaign_object set state = 'held', cause = null, error = null
         where campaign_id = ${id}::uuid and state = 'kept'`.execute(tx)
+    // A hold or a lock that reclaim waits for is none for the way back.
+    if (action === 'roll-back') await forgetWaits(tx, id)
     await setPhase(tx, campaign, next)
     await tx.updateTable('campaign').set({ paused_at: null, paused_why: null }).where('id', '=', id).execute()
     if (isRunning(next)) await enqueueWorkers(tx, campaign)
@@ -154,10 +156,14 @@ export async function resumeCampaign(placement: Placement, id: string): Promise<
       .set({ paused_at: null, paused_why: null, failures_in_a_row: 0 })
       .where('id', '=', id)
       .execute()
-    await sql`update campaign_object set not_before = null
-      where campaign_id = ${id}::uuid and not_before is not null`.execute(tx)
+    await forgetWaits(tx, id)
     await enqueueWorkers(tx, campaign)
   })
+}
+
+async function forgetWaits(tx: Tx, id: string): Promise<void> {
+  await sql`update campaign_object set not_before = null
+    where campaign_id = ${id}::uuid and not_before is not null`.execute(tx)
 }
 
 /** Holds from the next object on. */
