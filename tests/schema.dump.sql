@@ -376,6 +376,7 @@ create table campaign (
   sample_ms bigint not null default 0,
   hold_until timestamp with time zone,
   failures_in_a_row integer not null default 0,
+  is_withdrawn boolean not null default false,
   constraint campaign_bytes_per_second_check CHECK ((bytes_per_second > 0)),
   constraint campaign_check CHECK (((cardinality(to_ids) > 0) AND (NOT (from_ids && to_ids)))),
   constraint campaign_check1 CHECK (((from_minute IS NULL) = (until_minute IS NULL))),

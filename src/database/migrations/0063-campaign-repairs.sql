@@ -16,3 +16,6 @@ begin
   end if;
   return new;
 end $$;
+
+-- A proposal that another change of storage.locations has ended, and not somebody who does not want it.
+alter table campaign add column is_withdrawn boolean not null default false;
