@@ -19,3 +19,8 @@ end $$;
 
 -- A proposal that another change of storage.locations has ended, and not somebody who does not want it.
 alter table campaign add column is_withdrawn boolean not null default false;
+
+-- Backups and the catalogue are moved by no campaign, and so wait for no answer; where they belong says the configuration alone.
+update home set held_ids = null, held_before = null where kind in ('database-backup', 'catalogue');
+update stored_object set assigned_to = null, assigned_at = null, read_first = null
+  where kind in ('database-backup', 'catalogue') and assigned_to is not null;

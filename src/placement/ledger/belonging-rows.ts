@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Queryable } from '../../database/connect.ts'
 import type { ObjectKind } from '../../database/schema.ts'
 import type { Belonging, KindRules } from '../belonging.ts'
+import { KINDS_WITHOUT_CAMPAIGNS } from '../object-kinds.ts'
 import type { Placement } from '../placement.ts'
 import type { Policy } from '../policy.ts'
 import type { Amount } from './objects.ts'
@@ -48,14 +49,16 @@ export async function unansweredFiles(db: Queryable): Promise<Amount> {
 
 /**
  * Notes where the configuration says that files belong. Where that is news and `asksFirst`, the objects that
- * are there already stay where they belonged; else they move by the new rules, and assignments from before
- * end. Going back to what still holds ends the question.
+ * are there already stay where they belonged; else, and for backups and the catalogue in any case, they move
+ * by the new rules, and assignments from before end. Going back to what still holds ends the question.
  */
 export async function recordConfigured(
   db: Queryable,
   policy: Policy,
   { asksFirst }: { asksFirst: boolean },
 ): Promise<void> {
+  const asks = (kind: RawBuilder<string>) =>
+    sql<boolean>`(${asksFirst} and ${kind} <> all(${[...KINDS_WITHOUT_CAMPAIGNS]}::text[]))`
   const given = Object.entries(policy).map(([kind, ids]) => ({ kind, ids }))
   await sql`
     with given as (
@@ -70,22 +73,22 @@ export async function recordConfigured(
       update stored_object o
       set assigned_to = array(select jsonb_array_elements_text(changed.before)), assigned_at = now()
       from changed
-      where ${asksFirst} and changed.held_ids is not null and changed.held_ids <> changed.ids
+      where ${asks(sql`changed.kind`)} and changed.held_ids is not null and changed.held_ids <> changed.ids
         and o.kind = changed.kind and o.created_at >= changed.held_before and o.assigned_to is null
         and o.state = 'live')
       insert into home (kind, location_ids, configured_ids)
       select kind, ids, ids from given
       on conflict (kind) do update set configured_ids = excluded.configured_ids,
         configured_since = case
-          when ${!asksFirst} and home.configured_ids <> excluded.configured_ids then now()
+          when not ${asks(sql`excluded.kind`)} and home.configured_ids <> excluded.configured_ids then now()
           else home.configured_since end,
         held_ids = case
-          when ${!asksFirst} then null
+          when not ${asks(sql`excluded.kind`)} then null
           when home.configured_ids is null or home.configured_ids = excluded.configured_ids then home.held_ids
           when home.held_ids = excluded.configured_ids then null
           else coalesce(home.held_ids, home.configured_ids) end,
         held_before = case
-          when ${!asksFirst} then null
+          when not ${asks(sql`excluded.kind`)} then null
           when home.configured_ids is null or home.configured_ids = excluded.configured_ids then home.held_before
           when home.held_ids = excluded.configured_ids then null
           else coalesce(home.held_before, now()) end`.execute(db)

@@ -7,7 +7,7 @@ import { AppError } from '../../errors.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { whyReadOnly } from '../location.ts'
 import { requireLocation } from '../locations/locations.ts'
-import { OBJECT_KINDS } from '../object-kinds.ts'
+import { KINDS_WITHOUT_CAMPAIGNS, OBJECT_KINDS } from '../object-kinds.ts'
 import type { Placement } from '../placement.ts'
 import {
   type Campaign,
@@ -20,9 +20,6 @@ import {
   setPhase,
 } from './campaign-rows.ts'
 import { actionsIn, afterAction, isRunning, type PhaseAction, RUNNING } from './phases.ts'
-
-/** Their own rules make and remove them, by where they are configured. */
-const STAY = ['database-backup', 'catalogue']
 
 /**
  * Proposes a campaign; nothing is looked at or moved yet. @returns its id
@@ -51,7 +48,7 @@ export function requirePossible(placement: Placement, plan: CampaignPlan): void 
       'invalid',
       `from, to: ${both} is in both; name it in "to" alone if copies are to stay there`,
     )
-  const stays = kinds.find((kind) => STAY.includes(kind))
+  const stays = kinds.find((kind) => KINDS_WITHOUT_CAMPAIGNS.includes(kind))
   if (stays !== undefined)
     throw new AppError(
       'invalid',

@@ -145,8 +145,6 @@ function isSame(one: Ends, other: Ends): boolean {
 function plansOf(ways: readonly Way[]): CampaignPlan[] {
   const plans: (CampaignPlan & { kinds: ObjectKind[] })[] = []
   for (const { kind, fromIds, toIds } of ways) {
-    // Backups and the catalogue go by the configuration alone.
-    if (kind === 'database-backup' || kind === 'catalogue') continue
     const plan = plans.find((one) =>
       isSame({ fromIds: [...one.fromIds], toIds: [...one.toIds] }, { fromIds, toIds }),
     )
