@@ -106,8 +106,9 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     parts.log.error({ location: local.id }, error.message)
   })
   await identifyHolder(placement)
-  await forgetRetired(placement)
   await recordConfigured(parts.db, parts.policy, asking(placement))
+  // What is held since that change may name them.
+  await forgetRetired(placement)
   await applyDrains(placement)
   await recordPolicy(placement)
   await proposeCampaigns(placement)

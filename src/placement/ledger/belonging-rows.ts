@@ -1,6 +1,6 @@
 /** What the ledger says of where objects belong, besides the policy; see `belonging.ts`. */
 import { type RawBuilder, sql } from 'kysely'
-import type { Queryable } from '../../database/connect.ts'
+import type { Queryable, Tx } from '../../database/connect.ts'
 import type { ObjectKind } from '../../database/schema.ts'
 import type { Belonging, KindRules } from '../belonging.ts'
 import { KINDS_WITHOUT_CAMPAIGNS } from '../object-kinds.ts'
@@ -105,6 +105,22 @@ export async function endHeld(db: Queryable, kinds: readonly ObjectKind[]): Prom
         and o.created_at < home.held_before and o.assigned_to is null)
     returning kind`.execute(db)
   return rows.map(({ kind }) => kind)
+}
+
+/**
+ * Nothing belongs at this location any more by an assignment, or by a rule of before: its name may become
+ * another place's. What belongs at others as well stays there.
+ */
+export async function forgetPlace(tx: Tx, locationId: string): Promise<void> {
+  await sql`
+    update stored_object set assigned_to = nullif(array_remove(assigned_to, ${locationId}), '{}'),
+      assigned_at = case when assigned_to <@ array[${locationId}] then null else assigned_at end
+    where ${locationId} = any(assigned_to)`.execute(tx)
+  await sql`update stored_object set read_first = null where read_first = ${locationId}`.execute(tx)
+  await sql`
+    update home set held_ids = rest.ids, held_before = case when rest.ids is not null then held_before end
+    from (select kind, nullif(nullif(held_ids - ${locationId}::text, '[]'), configured_ids) as ids from home) rest
+    where rest.kind = home.kind and home.held_ids @> jsonb_build_array(${locationId}::text)`.execute(tx)
 }
 
 /** A table `home (kind, wanted, min_copies, since, held, held_before)`; `placesSql` is about its columns. */
