@@ -383,6 +383,7 @@ create table campaign (
   sample_ms bigint not null default 0,
   hold_until timestamp with time zone,
   failures_in_a_row integer not null default 0,
+  is_withdrawn boolean not null default false,
   constraint campaign_bytes_per_second_check CHECK ((bytes_per_second > 0)),
   constraint campaign_check CHECK (((cardinality(to_ids) > 0) AND (NOT (from_ids && to_ids)))),
   constraint campaign_check1 CHECK (((from_minute IS NULL) = (until_minute IS NULL))),
@@ -1160,6 +1161,7 @@ create table stray (
   constraint stray_location_id_fkey FOREIGN KEY (location_id) REFERENCES location(id) ON DELETE CASCADE,
   constraint stray_pkey PRIMARY KEY (location_id, key, upload_id)
 );
+CREATE INDEX stray_catalogue ON public.stray USING btree (location_id, key) WHERE (kind = 'catalogue'::text);
 
 create table stray_sighting (
   location_id text not null,
@@ -1333,7 +1335,7 @@ begin
     ('moving', 'held'), ('moving', 'unfit'), ('moving', 'failed'), ('moving', 'returning'), ('moving', 'gone'),
     ('failed', 'pending'), ('failed', 'gone'),
     ('held', 'reclaiming'), ('held', 'returning'), ('held', 'gone'),
-    ('reclaiming', 'reclaimed'), ('reclaiming', 'kept'), ('reclaiming', 'gone'),
+    ('reclaiming', 'reclaimed'), ('reclaiming', 'returning'), ('reclaiming', 'kept'), ('reclaiming', 'gone'),
     ('returning', 'returned'), ('returning', 'pending'), ('returning', 'kept'), ('returning', 'failed'), ('returning', 'gone'),
     ('kept', 'held'), ('kept', 'returning'), ('kept', 'gone')) then
     raise exception 'an object of a campaign does not go from % to %', old.state, new.state using errcode = 'GL001';

@@ -259,6 +259,7 @@ export type Schema = {
     sample_ms: Generated<BigInt8>
     hold_until: NullableTimestamp
     failures_in_a_row: Generated<number>
+    is_withdrawn: Generated<boolean>
   }
   campaign_object: {
     campaign_id: string

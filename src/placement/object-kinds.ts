@@ -29,6 +29,9 @@ export const OBJECT_KINDS = {
   catalogue: { configKey: 'catalogue', deliveryKey: null, mayBeArchived: false },
 } as const satisfies Record<ObjectKind, Row>
 
+/** By the configuration alone: their own rules make and remove them, and no campaign moves them. */
+export const KINDS_WITHOUT_CAMPAIGNS: readonly ObjectKind[] = ['database-backup', 'catalogue']
+
 type Kinds = typeof OBJECT_KINDS
 export type KindKey = Kinds[ObjectKind]['configKey']
 export type DeliveryKey = NonNullable<Kinds[ObjectKind]['deliveryKey']>

@@ -12,7 +12,7 @@ import { type Clock, systemClock } from '../storage/moment.ts'
 import type { BackupSettings } from './backup-settings.ts'
 import { closeCache, openCache } from './cache/open.ts'
 import { type Delivery, PROXY_EVERYTHING } from './delivery-rules.ts'
-import { type ConfiguredChange, recordConfigured } from './ledger/belonging-rows.ts'
+import { recordConfigured } from './ledger/belonging-rows.ts'
 import { forgetPendingMoves, recordPolicy } from './ledger/pending-moves.ts'
 import type { Location } from './location.ts'
 import { identifyHolder } from './locations/counter/moved-installation.ts'
@@ -106,11 +106,12 @@ export async function openPlacement(parts: PlacementParts): Promise<Placement> {
     parts.log.error({ location: local.id }, error.message)
   })
   await identifyHolder(placement)
+  await recordConfigured(parts.db, parts.policy, asking(placement))
+  // What is held since that change may name them.
   await forgetRetired(placement)
-  const changes = await recordConfigured(parts.db, parts.policy, asking(placement))
   await applyDrains(placement)
   await recordPolicy(placement)
-  await proposeCampaigns(placement, changes)
+  await proposeCampaigns(placement)
   await removeDeadRecallFolders(placement)
   const looked = openCacheFolder(placement)
   const confirming = [...locations.values()]
@@ -172,7 +173,7 @@ export async function reconfigurePlacement(
   for (const location of [...added, ...changed]) await assertSamePlace(placement, location)
   // Before this process works by it: it may fail.
   const asks = asking({ settings: { ...placement.settings, ...settings } })
-  const changes = await recordConfigured(placement.db, rules.policy, asks)
+  await recordConfigured(placement.db, rules.policy, asks)
   await recordPolicy({ db: placement.db, policy: rules.policy, minCopies: rules.minCopies })
   const { policy, minCopies } = rules
   const former = { ...placement }
@@ -184,7 +185,7 @@ export async function reconfigurePlacement(
   })
   forgetDrains(placement)
   try {
-    return { added, changed, left, troubles: await beginWith(placement, [...added, ...changed], changes) }
+    return { added, changed, left, troubles: await beginWith(placement, [...added, ...changed]) }
   } catch (error) {
     await goBackTo(placement, former)
     throw error
@@ -192,13 +193,9 @@ export async function reconfigurePlacement(
 }
 
 /** What follows from other locations and rules. @returns what is not usable of those that are `anew` */
-async function beginWith(
-  placement: Placement,
-  anew: readonly Location[],
-  changes: readonly ConfiguredChange[],
-): Promise<Reconfigured['troubles']> {
+async function beginWith(placement: Placement, anew: readonly Location[]): Promise<Reconfigured['troubles']> {
   await applyDrains(placement)
-  await proposeCampaigns(placement, changes)
+  await proposeCampaigns(placement)
   await applyDrills(placement)
   const patience = sleep(RELOAD_PATIENCE_MS, 'late' as const, { ref: false })
   const looks = anew.map(async ({ id }) => {
@@ -228,6 +225,7 @@ async function goBackTo(
   const record = async () => {
     await recordConfigured(db, configured.policy, asking(placement))
     await recordPolicy(placement)
+    await proposeCampaigns(placement)
   }
   await record().catch((error: Error) =>
     // The database keeps rules that nobody works by, until the next reload or start.

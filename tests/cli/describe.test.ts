@@ -79,6 +79,7 @@ function status(
     machineLoss: { originals: amount(), unlisted: amount(), backup: null },
     notConfigured: amount(),
     moving: [],
+    unanswered: amount(),
     kept: amount(),
     uploads: { strategy: 'local-first', rollout: null, direct: null },
     cache: null,

@@ -56,4 +56,16 @@ export const ofCampaigns: Mutation[] = [
     ],
     why: 'A truncated file at the target was taken for the copy, and the good one was deleted.',
   },
+  {
+    name: 'a-rollback-goes-on-reclaiming',
+    file: 'src/placement/migration/run-campaign.ts',
+    changes: [{ from: 'run: withoutCopy(returnOrReclaim)', to: 'run: withoutCopy(reclaimObject)' }],
+    failing: [
+      {
+        file: 'tests/placement/migration/rollback-while-reclaiming.test.ts',
+        name: 'what is put off after the rollback was asked for does not wait, either',
+      },
+    ],
+    why: 'Where a hold or a lock keeps the old copies, all objects wait in reclaim at once.',
+  },
 ]

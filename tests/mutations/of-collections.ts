@@ -3,6 +3,7 @@ import type { Mutation } from './mutation.ts'
 const ITEMS = 'src/placement/collect/items.ts'
 const JUDGE = 'src/placement/collect/judge.ts'
 const COLLECT = 'tests/placement/collect/collect.test.ts'
+const UNREAD = 'tests/placement/collect/unread-catalogue.test.ts'
 const SENTINEL = 'tests/placement/collect/sentinel.test.ts'
 
 /** When files that nothing names may go. */
@@ -119,5 +120,12 @@ export const ofCollections: Mutation[] = [
     changes: [{ from: "a.state = 'running' or a.finished_at >= c.decided_at", to: "a.state = 'running'" }],
     failing: [{ file: SENTINEL, name: 'a decision from before a takeover is not carried out' }],
     why: 'Another state of the ledger may have put the files to use.',
+  },
+  {
+    name: 'collected-though-a-catalogue-is-unread',
+    file: ITEMS,
+    changes: [{ from: 'if (mayBeNamed && (await', to: 'if (!mayBeNamed && (await' }],
+    failing: [{ file: UNREAD, name: 'a catalogue that appears after the decision keeps what was decided' }],
+    why: 'A location with the catalogue of a later state may be attached while the decision waits.',
   },
 ]

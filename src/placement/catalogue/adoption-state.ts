@@ -43,6 +43,8 @@ export type CatalogueAdoption = {
   report: CatalogueReport
   startedAt: string
   finishedAt: string | null
+  /** The markers of the locations whose catalogues it has read; absent: nobody has noted them. */
+  readMarkers?: string[]
 }
 
 export function emptyCatalogueReport(): CatalogueReport {
@@ -60,6 +62,18 @@ export function emptyCatalogueReport(): CatalogueReport {
 export async function catalogueAdoption(db: Queryable): Promise<CatalogueAdoption | null> {
   const { adoption } = await db.selectFrom('catalogue_state').select('adoption').executeTakeFirstOrThrow()
   return adoption as CatalogueAdoption | null
+}
+
+/** Of locations that were confirmed: the marker, unlike the name, is never another place's. */
+export async function markersOf(db: Queryable, locationIds: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .selectFrom('location')
+    .select('marker')
+    .where('id', 'in', [...locationIds])
+    .where('marker', 'is not', null)
+    .$narrowType<{ marker: string }>()
+    .execute()
+  return rows.map(({ marker }) => marker)
 }
 
 /** Until the transaction is over, none begins, and none ends. */

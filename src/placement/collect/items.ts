@@ -6,6 +6,7 @@ import { namesKeySql } from '../listing/named-keys.ts'
 import type { Placement } from '../placement.ts'
 import type { StrayBytes } from '../removal/remove-stray.ts'
 import { COMPARED_KINDS, lacksACopySql } from './copies-that-count.ts'
+import { isCatalogueUnread } from './judge.ts'
 
 /**
  * `isClaimed`: its removal was cut short. `wasClaimed`: the removal of its key may have been asked for, now or
@@ -120,10 +121,13 @@ async function itemsWhere(
 
 /**
  * Its removal begins: until it is settled nobody makes a replica of it (`keep_collected`). False where that
- * has happened meanwhile, where it was undone, is too young after all, or another process is at it.
+ * has happened meanwhile, where it was undone, is too young after all, another process is at it, or a catalogue
+ * has appeared that may name it and that nobody has read.
  */
 export async function claimItem(placement: Placement, item: Item): Promise<boolean> {
   const { db, settings } = placement
+  const mayBeNamed = item.uploadId === '' && COMPARED_KINDS.includes(item.kind)
+  if (mayBeNamed && (await isCatalogueUnread(placement))) return false
   const inMs = (ms: number) => sql`${ms} * interval '1 millisecond'`
   const { rows } = await sql`
     update collection_item i set state = 'removing', reason = null, not_before = null, claimed_at = now(),

@@ -2,6 +2,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import { loadInstallation } from '../../database/backups/installation.ts'
 import { catalogueAdoption, leftOver } from '../catalogue/adoption-state.ts'
+import { unreadBatches } from '../catalogue/write-batch.ts'
 import { cataloguePrefix } from '../keys.ts'
 import { namesKeySql } from '../listing/named-keys.ts'
 import type { Placement } from '../placement.ts'
@@ -21,23 +22,31 @@ const SIGHTINGS_APART_MS = 24 * 3_600_000
 
 export type Judging = { locationId: string; isCatalogueUnread: boolean }
 
+export async function judgingOf(placement: Placement, locationId: string): Promise<Judging> {
+  return { locationId, isCatalogueUnread: await isCatalogueUnread(placement) }
+}
+
 /**
  * Whether a catalogue lies at any location that this database has not written and not taken over: of another
  * installation, or of a later state of this one. Files that nobody knows here may be those that it names: it
- * may be kept at fewer locations than the originals.
+ * may be kept at fewer locations than the originals. One counts as taken over that lies where the last
+ * adoption has read, is older than that, and where no other one names a batch that was never found.
  */
-export async function judgingOf(placement: Placement, locationId: string): Promise<Judging> {
-  const { db } = placement
+export async function isCatalogueUnread({ db }: Pick<Placement, 'db'>): Promise<boolean> {
   const { id: installation } = await loadInstallation(db)
   const adoption = await catalogueAdoption(db)
-  const isAdopted = adoption?.state === 'done' && leftOver(adoption.report) === 0
+  const isAdopted =
+    adoption?.state === 'done' && leftOver(adoption.report) === 0 && (await unreadBatches(db)).length === 0
+  const isRead = isAdopted
+    ? sql`l.marker = any(${adoption.readMarkers ?? []}::uuid[]) and s.last_modified < ${adoption.startedAt}::timestamptz`
+    : sql`false`
   const { rows } = await sql`
-    select from stray where kind = 'catalogue' and upload_id = ''
-      and key not like ${`${cataloguePrefix(null)}texts/%`}
-      and not (key like ${`${cataloguePrefix(installation)}%`}
-        and ${isAdopted ? sql`last_modified < ${adoption.startedAt}::timestamptz` : sql`false`})
+    select from stray s join location l on l.id = s.location_id
+    where s.kind = 'catalogue' and s.upload_id = ''
+      and s.key not like ${`${cataloguePrefix(null)}texts/%`}
+      and not coalesce(s.key like ${`${cataloguePrefix(installation)}%`} and ${isRead}, false)
     limit 1`.execute(db)
-  return { locationId, isCatalogueUnread: rows.length > 0 }
+  return rows.length > 0
 }
 
 /** For rows of `stray`, alias `s`: null where it may be given up. */

@@ -52,6 +52,19 @@ export function placementClockRepairs({ settings, delivery }: Placement): ClockR
     // Three at a time (browser-reach.ts).
     bringBack('browser_probe', 'expires_at', inMs(10 * 60_000)),
     bringBack('stored_object', 'kept_since', NOW),
+    // Before the changes of the configuration: what came before one of them stays before it.
+    async (tx) => {
+      const broughtBack = (at: string, change: string) => {
+        const [own, of] = [sql.ref(`o.${at}`), sql.ref(`home.${change}`)]
+        return sql`case when ${own} > now() then
+          case when ${own} < ${of} then now() - interval '1 millisecond' else now() end else ${own} end`
+      }
+      await sql`update stored_object o set created_at = ${broughtBack('created_at', 'held_before')},
+          assigned_at = ${broughtBack('assigned_at', 'configured_since')}
+        from home where home.kind = o.kind and (o.created_at > now() or o.assigned_at > now())`.execute(tx)
+    },
+    bringBack('home', 'held_before', NOW),
+    bringBack('home', 'configured_since', NOW),
     bringBack('replica_restore', 'check_at', NOW),
     // A drill blocks a location for what is left of it: of one that begins in the future, nothing.
     async (tx) => {

@@ -180,6 +180,11 @@ async function turnToEvicting(
   return placement.db.transaction().execute(async (tx) => {
     const now = await lockObject(tx, object.id)
     if (!now || now.object.state === 'purging') return false
+    // A campaign that is rolled back may have put it back here while the others were looked at.
+    if (replica.state === 'verified' && !isUnwanted(placement, now.object, replica.locationId)) {
+      await enqueueNextSteps(tx, placement, object.id)
+      return false
+    }
     if (await isLeased(tx, placement, object.id, replica.locationId)) return false
     const others = now.replicas.filter(
       (other) =>

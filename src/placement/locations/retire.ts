@@ -1,7 +1,9 @@
 /** The end of a location: nothing is left there, and nothing comes there again. */
 import { sql } from 'kysely'
+import type { Tx } from '../../database/connect.ts'
 import { publish } from '../../database/events.ts'
 import { AppError } from '../../errors.ts'
+import { forgetPlace } from '../ledger/belonging-rows.ts'
 import type { Placement } from '../placement.ts'
 import { requireLocation } from './locations.ts'
 
@@ -16,29 +18,11 @@ type Remainder = { replicas: number; bytes: number; keys: number; uploads: numbe
 export async function retireLocation(placement: Placement, locationId: string): Promise<void> {
   requireLocation(placement, locationId)
   await placement.db.transaction().execute(async (tx) => {
+    if (await isRetired(tx, locationId, 'look')) return
+    // Objects before locations, as whoever makes a replica locks them.
+    await forgetPlace(tx, locationId)
     // Whoever inserts a replica there waits for this lock, and is refused afterwards (`guard_retired`).
-    const row = await tx
-      .selectFrom('location')
-      .select(['drain_begun_at', 'retired_at'])
-      .where('id', '=', locationId)
-      .forUpdate()
-      .executeTakeFirst()
-    if (row?.retired_at) return
-    if (!row?.drain_begun_at)
-      throw new AppError(
-        'conflict',
-        `${locationId} is in use. First empty it: npx glassine storage drain ${locationId}`,
-      )
-    const { rows } = await sql<Remainder>`
-      select count(*)::float8 as replicas, coalesce(sum(o.size), 0)::float8 as bytes,
-        (select count(*) from key_to_clear where location_id = ${locationId})::float8 as keys,
-        (select count(*) from unfinished_upload where location_id = ${locationId})::float8 as uploads,
-        (select count(*) from class_change where location_id = ${locationId})::float8 as changes
-      from replica r join stored_object o on o.id = r.object_id where r.location_id = ${locationId}`.execute(
-      tx,
-    )
-    const left = describe(rows[0]!)
-    if (left.length > 0) throw new AppError('conflict', `${locationId} still has ${left.join(', ')}`)
+    if (await isRetired(tx, locationId, 'lock')) return
     await tx
       .updateTable('location')
       .set({ retired_at: sql<Date>`now()` })
@@ -46,6 +30,31 @@ export async function retireLocation(placement: Placement, locationId: string): 
       .execute()
   })
   await publish(placement.db, { type: 'storage-changed' })
+}
+
+/** @throws AppError conflict where it may not be retired */
+async function isRetired(tx: Tx, locationId: string, how: 'look' | 'lock'): Promise<boolean> {
+  const row = await tx
+    .selectFrom('location')
+    .select(['drain_begun_at', 'retired_at'])
+    .where('id', '=', locationId)
+    .$if(how === 'lock', (query) => query.forUpdate())
+    .executeTakeFirst()
+  if (row?.retired_at) return true
+  if (!row?.drain_begun_at)
+    throw new AppError(
+      'conflict',
+      `${locationId} is in use. First empty it: npx glassine storage drain ${locationId}`,
+    )
+  const { rows } = await sql<Remainder>`
+    select count(*)::float8 as replicas, coalesce(sum(o.size), 0)::float8 as bytes,
+      (select count(*) from key_to_clear where location_id = ${locationId})::float8 as keys,
+      (select count(*) from unfinished_upload where location_id = ${locationId})::float8 as uploads,
+      (select count(*) from class_change where location_id = ${locationId})::float8 as changes
+    from replica r join stored_object o on o.id = r.object_id where r.location_id = ${locationId}`.execute(tx)
+  const left = describe(rows[0]!)
+  if (left.length > 0) throw new AppError('conflict', `${locationId} still has ${left.join(', ')}`)
+  return false
 }
 
 function describe({ replicas, bytes, keys, uploads, changes }: Remainder): string[] {
@@ -57,17 +66,24 @@ function describe({ replicas, bytes, keys, uploads, changes }: Remainder): strin
   ]
 }
 
-/** Forgets the retired locations that are not configured any more. */
+/** Forgets the retired locations that are not configured any more, and all that belongs there by their names. */
 export async function forgetRetired({
   db,
   log,
   locations,
 }: Pick<Placement, 'db' | 'log' | 'locations'>): Promise<void> {
   const gone = await db
-    .deleteFrom('location')
+    .selectFrom('location')
+    .select('id')
     .where('retired_at', 'is not', null)
     .where(sql<boolean>`id <> all(${[...locations.keys()]}::text[])`)
-    .returning('id')
+    .orderBy('id')
     .execute()
-  for (const { id } of gone) log.info({ location: id }, 'a retired location is forgotten')
+  for (const { id } of gone) {
+    await db.transaction().execute(async (tx) => {
+      await forgetPlace(tx, id)
+      await tx.deleteFrom('location').where('id', '=', id).where('retired_at', 'is not', null).execute()
+    })
+    log.info({ location: id }, 'a retired location is forgotten')
+  }
 }

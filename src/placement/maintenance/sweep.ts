@@ -16,6 +16,7 @@ import { enqueueNextSteps } from '../ledger/next-steps.ts'
 import { readOnlyIds } from '../location.ts'
 import { applyDrains } from '../locations/drains.ts'
 import { enqueueCampaigns } from '../migration/actions.ts'
+import { proposeCampaigns } from '../migration/propose-changes.ts'
 import type { Placement } from '../placement.ts'
 import { abandonWriting } from '../removal/abandon.ts'
 import { clearLateKeys } from '../removal/clear-keys.ts'
@@ -57,6 +58,7 @@ export async function sweepPlacement(placement: Placement, signal?: AbortSignal)
   await sweepPurging(placement)
   const clearedKeys = await clearLateKeys(placement)
   const stagedFiles = await sweepStaging(placement)
+  await proposeCampaigns(placement)
   await enqueueCampaigns(placement)
   const { count: rebalancedObjects, isMore } = await rebalance(placement, signal)
   return {

@@ -7,7 +7,7 @@ import { AppError } from '../../errors.ts'
 import { enqueue } from '../../queue/enqueue.ts'
 import { whyReadOnly } from '../location.ts'
 import { requireLocation } from '../locations/locations.ts'
-import { OBJECT_KINDS } from '../object-kinds.ts'
+import { KINDS_WITHOUT_CAMPAIGNS, OBJECT_KINDS } from '../object-kinds.ts'
 import type { Placement } from '../placement.ts'
 import {
   type Campaign,
@@ -20,9 +20,6 @@ import {
   setPhase,
 } from './campaign-rows.ts'
 import { actionsIn, afterAction, isRunning, type PhaseAction, RUNNING } from './phases.ts'
-
-/** Their own rules make and remove them, by where they are configured. */
-const STAY = ['database-backup', 'catalogue']
 
 /**
  * Proposes a campaign; nothing is looked at or moved yet. @returns its id
@@ -51,7 +48,7 @@ export function requirePossible(placement: Placement, plan: CampaignPlan): void 
       'invalid',
       `from, to: ${both} is in both; name it in "to" alone if copies are to stay there`,
     )
-  const stays = kinds.find((kind) => STAY.includes(kind))
+  const stays = kinds.find((kind) => KINDS_WITHOUT_CAMPAIGNS.includes(kind))
   if (stays !== undefined)
     throw new AppError(
       'invalid',
@@ -114,6 +111,8 @@ export async function actOnCampaign(placement: Placement, id: string, action: Ph
     if (action === 'reclaim' || action === 'roll-back')
       await sql`update campaign_object set state = 'held', cause = null, error = null
         where campaign_id = ${id}::uuid and state = 'kept'`.execute(tx)
+    // A hold or a lock that reclaim waits for is none for the way back.
+    if (action === 'roll-back') await forgetWaits(tx, id)
     await setPhase(tx, campaign, next)
     await tx.updateTable('campaign').set({ paused_at: null, paused_why: null }).where('id', '=', id).execute()
     if (isRunning(next)) await enqueueWorkers(tx, campaign)
@@ -154,10 +153,14 @@ export async function resumeCampaign(placement: Placement, id: string): Promise<
       .set({ paused_at: null, paused_why: null, failures_in_a_row: 0 })
       .where('id', '=', id)
       .execute()
-    await sql`update campaign_object set not_before = null
-      where campaign_id = ${id}::uuid and not_before is not null`.execute(tx)
+    await forgetWaits(tx, id)
     await enqueueWorkers(tx, campaign)
   })
+}
+
+async function forgetWaits(tx: Tx, id: string): Promise<void> {
+  await sql`update campaign_object set not_before = null
+    where campaign_id = ${id}::uuid and not_before is not null`.execute(tx)
 }
 
 /** Holds from the next object on. */

@@ -106,6 +106,25 @@ export async function assignNew(
   })
 }
 
+/**
+ * A rollback was asked for: it belongs at both again, and the claim goes on as one that returns. False where
+ * an old copy has begun to go, or the object was deleted.
+ */
+export async function stopReclaiming(
+  placement: Placement,
+  campaign: Campaign,
+  claimed: Claimed,
+): Promise<boolean> {
+  return changeLive(placement, claimed, async (tx, { object, replicas }) => {
+    const isThere = (id: string) =>
+      replicas.some(({ locationId, state }) => locationId === id && state === 'verified')
+    if (!leaving(claimed, campaign).every(isThere)) return false
+    await setPlaces(tx, object.id, { to: placesMeanwhile(claimed.belongedAt, campaign), readFirst: null })
+    await turnClaim(tx, claimed, 'return')
+    return true
+  })
+}
+
 /** Both copies are kept after all: one of them is not what it should be. */
 export async function keepBoth(
   placement: Placement,

@@ -30,12 +30,12 @@ const COLUMNS = sql`
 
 /**
  * The next object for this worker: one whose worker died or that was put off, in the state `working`, or else
- * one in `from`, which turns to it. Null: none can be had now. A lease that ends later than any does was
- * given by a clock that was ahead.
+ * one in `from`, which turns to it. Null: none can be had now, or the campaign is paused or in another phase
+ * by now. A lease that ends later than any does was given by a clock that was ahead.
  */
 export async function claimNext(
   db: Queryable,
-  { id }: Pick<Campaign, 'id'>,
+  { id, phase }: Pick<Campaign, 'id' | 'phase'>,
   {
     from,
     working,
@@ -50,10 +50,13 @@ export async function claimNext(
 ): Promise<Claimed | null> {
   for (const state of [working, ...(from === null ? [] : [from])]) {
     const { rows } = await sql<Claimed>`
-      with next as materialized (
+      with running as materialized (
+        -- Whoever changes the phase waits for this, or comes first.
+        select id from campaign where id = ${id}::uuid and phase = ${phase} and paused_at is null for share),
+      next as materialized (
         -- Else the planner may ask again for each row, and take several.
         select object_id from campaign_object
-        where campaign_id = ${id}::uuid and state = ${state}
+        where campaign_id = (select id from running) and state = ${state}
           and (${!onlySamples} or (is_sample and rehearsed_at is null))
           and (not_before is null or not_before <= now() or not_before > now() + interval '25 hours')
           and (lease_expires_at is null or lease_expires_at < now()
@@ -117,16 +120,21 @@ export async function turnClaim(tx: Queryable, claimed: Claimed, move: ObjectMov
   if (numAffectedRows !== 1n) throw takenOver(claimed)
 }
 
-/** Not now: another worker takes it up then, and no attempt is counted. */
+/**
+ * Not now: another worker takes it up then, and no attempt is counted. In another phase there is something else
+ * to do with it, at once.
+ */
 export async function postpone(
   db: Queryable,
   claimed: Claimed,
+  { phase }: Pick<Campaign, 'phase'>,
   delayMs: number,
   { error, isAttempt = false }: { error: string; isAttempt?: boolean },
 ): Promise<void> {
   await sql`
     update campaign_object set claim = null, lease_expires_at = null, error = ${error},
-      not_before = now() + ${delayMs} * interval '1 millisecond',
+      not_before = case when (select phase from campaign where id = campaign_id) = ${phase}
+        then now() + ${delayMs} * interval '1 millisecond' end,
       attempts = attempts - case when ${isAttempt} then 0 else 1 end
     where campaign_id = ${claimed.campaignId}::uuid and object_id = ${claimed.objectId}::uuid
       and claim = ${claimed.claim}::uuid`.execute(db)

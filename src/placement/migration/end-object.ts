@@ -1,7 +1,7 @@
 /** The old copy of a moved object is given up, or the new one: both only after a look at what stays. */
 import { loadObject } from '../ledger/replicas.ts'
 import { evictReplica } from '../lifecycle/evict.ts'
-import { assignAsBefore, assignNew, changeLive, keepBoth } from './assignments.ts'
+import { assignAsBefore, assignNew, changeLive, keepBoth, stopReclaiming } from './assignments.ts'
 import { endClaim } from './claims.ts'
 import { requireGone, type Step } from './move-object.ts'
 import { placesAfter } from './object-states.ts'
@@ -37,6 +37,15 @@ export async function reclaimObject({ placement, campaign, claimed, signal }: St
     await endClaim(tx, claimed, 'freed')
     return true
   })
+}
+
+/** What was about to be reclaimed goes back where that is still possible, and else is reclaimed to the end. */
+export async function returnOrReclaim(step: Step): Promise<void> {
+  const { placement, campaign, claimed } = step
+  if (await stopReclaiming(placement, campaign, claimed))
+    return returnObject({ ...step, claimed: { ...claimed, state: 'returning' } })
+  const loaded = await loadObject(placement.db, claimed.objectId)
+  if (loaded?.object.state === 'live') await reclaimObject(step)
 }
 
 /**

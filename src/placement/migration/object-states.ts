@@ -26,7 +26,7 @@ export const OBJECT_MOVES = {
   reclaim: { from: ['held'], to: 'reclaiming' },
   freed: { from: ['reclaiming'], to: 'reclaimed' },
   keep: { from: ['reclaiming', 'returning'], to: 'kept' },
-  return: { from: ['moving', 'held', 'kept'], to: 'returning' },
+  return: { from: ['moving', 'held', 'reclaiming', 'kept'], to: 'returning' },
   returned: { from: ['returning'], to: 'returned' },
   rehearsed: { from: ['returning'], to: 'pending' },
   deleted: {

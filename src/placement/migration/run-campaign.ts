@@ -10,7 +10,7 @@ import { waitForHoursMs } from './campaign-hours.ts'
 import { type Campaign, loadCampaign } from './campaign-rows.ts'
 import { checkNext } from './check-objects.ts'
 import { type Claimed, claimNext, postpone, renewClaim } from './claims.ts'
-import { reclaimObject, returnObject } from './end-object.ts'
+import { reclaimObject, returnObject, returnOrReclaim } from './end-object.ts'
 import { endPhase } from './end-phase.ts'
 import { type Moved, moveObject, rehearseObject, type Step } from './move-object.ts'
 import type { CampaignObjectState } from './object-states.ts'
@@ -45,7 +45,7 @@ const WORK: Partial<Record<Phase, readonly Work[]>> = {
   copying: [{ from: 'pending', working: 'moving', run: moveObject }],
   reclaiming: [{ from: 'held', working: 'reclaiming', run: withoutCopy(reclaimObject) }],
   'rolling-back': [
-    { from: null, working: 'reclaiming', run: withoutCopy(reclaimObject) },
+    { from: null, working: 'reclaiming', run: withoutCopy(returnOrReclaim) },
     { from: 'moving', working: 'returning', run: withoutCopy(returnObject) },
     { from: 'held', working: 'returning', run: withoutCopy(returnObject) },
   ],
@@ -173,10 +173,10 @@ async function noteSuccess(
 
 async function noteFailure({ placement, campaign, claimed, signal }: Step, error: Error): Promise<void> {
   const { db } = placement
-  if (signal?.aborted) return postpone(db, claimed, 0, { error: 'the worker stopped' })
+  if (signal?.aborted) return postpone(db, claimed, campaign, 0, { error: 'the worker stopped' })
   const laterMs = laterInMs(error)
   if (laterMs !== null)
-    return postpone(db, claimed, Math.min(laterMs, LONGEST_WAIT_MS), { error: error.message })
+    return postpone(db, claimed, campaign, Math.min(laterMs, LONGEST_WAIT_MS), { error: error.message })
   // Not of storage: a mistake of ours, or the database is away. The claim ends by itself.
   if (!isAppError(error) && !isStorageError(error)) throw error
   const cause = isAppError(error) ? error.code : error.kind
@@ -186,7 +186,10 @@ async function noteFailure({ placement, campaign, claimed, signal }: Step, error
   )
   const mayPass = cause === 'unavailable' || cause === 'storage-full'
   if (mayPass && claimed.attempts < MOST_ATTEMPTS)
-    await postpone(db, claimed, 1_000 * 4 ** claimed.attempts, { error: error.message, isAttempt: true })
+    await postpone(db, claimed, campaign, 1_000 * 4 ** claimed.attempts, {
+      error: error.message,
+      isAttempt: true,
+    })
   else await giveUp({ placement, campaign, claimed }, { cause, error: error.message })
   await stopWhereAllFail(placement, campaign, cause)
 }

@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import type { BrowserReach, ProbeFinding, ProbeReport } from '../../storage/probe-report.ts'
 import { type BackupStatus, backupStatus } from '../backups/backup-status.ts'
 import { type CacheUse, cacheUse } from '../cache/store.ts'
-import { belongingSql } from '../ledger/belonging-rows.ts'
+import { belongingSql, unansweredFiles } from '../ledger/belonging-rows.ts'
 import type { Amount } from '../ledger/objects.ts'
 import { type PendingMove, pendingMoves } from '../ledger/pending-moves.ts'
 import { isDoubtedSql } from '../ledger/replicas.ts'
@@ -105,6 +105,8 @@ export type StorageStatus = {
   locations: LocationStatus[]
   /** Empty: everything is where it belongs. */
   moving: PendingMove[]
+  /** Stay where they are until somebody has answered a change of `storage.locations` by a campaign. */
+  unanswered: Amount
   /**
    * Files that belong to no photo and are not removed, for their upload may have been acknowledged: see
    * `unlinked.ts`.
@@ -120,20 +122,33 @@ export type StorageStatus = {
 type Place = 'localOnly' | 'both' | 'offloaded' | 'atRisk' | 'inFlight'
 
 export async function storageStatus(placement: Placement): Promise<StorageStatus> {
-  const [{ originals, byNumber, notConfigured }, loss, locations, moving, kept, backups] = await Promise.all([
-    originalsByPlace(placement),
-    machineLoss(placement),
-    locationStatuses(placement),
-    pendingMoves(placement),
-    keptFiles(placement),
-    backupStatus(placement),
-  ])
+  const [{ originals, byNumber, notConfigured }, loss, locations, moving, unanswered, kept, backups] =
+    await Promise.all([
+      originalsByPlace(placement),
+      machineLoss(placement),
+      locationStatuses(placement),
+      pendingMoves(placement),
+      unansweredFiles(placement.db),
+      keptFiles(placement),
+      backupStatus(placement),
+    ])
   const required = placement.minCopies.original
   const hasFewer = byNumber.some(({ copies }) => copies < required)
   const late = hasFewer ? await lateCopies(placement) : { count: 0, bytes: 0, since: null }
   const copies = { wanted: placement.policy.original.length, required, byNumber, late }
   const cache = placement.cache && cacheUse(placement.cache)
-  return { originals, copies, notConfigured, machineLoss: loss, locations, moving, kept, backups, cache }
+  return {
+    originals,
+    copies,
+    notConfigured,
+    machineLoss: loss,
+    locations,
+    moving,
+    unanswered,
+    kept,
+    backups,
+    cache,
+  }
 }
 
 /**

@@ -122,3 +122,41 @@ test('a configuration that is taken back takes its question with it', async (t) 
   ])
   assert.deepEqual(rows, [{ held_ids: null, configured_ids: ['a'] }])
 })
+
+test('backups and the catalogue follow the configuration at once: no campaign moves them', async (t) => {
+  const database = await testDatabase()
+  const rig = await testPlacement(database.db, { remotes: ['b'], originals: ['local'] })
+  const ids = [
+    await ingestBytes(rig.placement, randomBytes(100), { kind: 'catalogue' }),
+    await ingestBytes(rig.placement, randomBytes(100), { kind: 'database-backup' }),
+  ]
+  const original = await ingestBytes(rig.placement, randomBytes(100))
+  const changed = await openPlacement({
+    db: database.db,
+    log: silentLog,
+    locations: [...rig.placement.locations.values()],
+    localId: 'local',
+    mediaLocation: rig.mediaLocation,
+    policy: { ...policyOf(['b']), catalogue: ['b'], 'database-backup': ['b'] },
+    isAwaited: isOfUnendedUpload,
+    settings: { campaigns: true, removalWaitMs: 0, lateRequestMs: 0, counterDoubtMs: 0 },
+  })
+  t.after(async () => {
+    await closePlacement(changed)
+    await rig.close()
+    await database.drop()
+  })
+  await database.pool.query('delete from graphile_worker._private_jobs')
+  rebalanceAnew(changed)
+  await rebalance(changed)
+  const { rows } = await database.pool.query<{ key: string }>(
+    "select key from graphile_worker.jobs where key ~ '^(replicate|evict):'",
+  )
+  assert.deepEqual(rows.map(({ key }) => key).sort(), ids.map((id) => `replicate:${id}:b`).sort())
+  assert.deepEqual(
+    (await listCampaigns(database.db)).map(({ kinds }) => kinds),
+    [['original']],
+  )
+  await replicateObject(changed, { objectId: original, to: 'b' })
+  assert.deepEqual(await placesOf(database.db, original), ['local verified'])
+})

@@ -59,6 +59,7 @@ export async function startStrayRig(
   const { db } = database
   return {
     ...{ db, placement, bucket, server: bucket.server, mediaLocation: rig.mediaLocation },
+    remotes: rig.remotes,
     places: (id: string) => placesOf(db, id),
     plan: (id = 's3') => planOf(placement, id),
     list: (id = 's3', on = placement) => checkListing(on, id, { isNow: true }),

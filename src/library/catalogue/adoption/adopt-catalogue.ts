@@ -12,6 +12,7 @@ import {
   type CatalogueReport,
   catalogueAdoption,
   emptyCatalogueReport,
+  markersOf,
   ownHeads,
   saveCatalogueAdoption,
 } from '../../../placement/catalogue/adoption-state.ts'
@@ -91,6 +92,10 @@ export async function adoptCatalogue(
   }
   // Before anything is believed of them.
   for (const { id } of places) await confirmLocationNow(placement, id)
+  const readMarkers = await markersOf(
+    db,
+    places.map(({ id }) => id),
+  )
   const { id: installation } = await loadInstallation(db)
   await note('reading the catalogue')
   const found = await loadFound(db, places, {
@@ -133,7 +138,7 @@ export async function adoptCatalogue(
   })
   const done: CatalogueAdoption = {
     ...adoption,
-    ...{ state: 'done', doing: '', finishedAt: new Date().toISOString() },
+    ...{ state: 'done', doing: '', finishedAt: new Date().toISOString(), readMarkers },
   }
   await db.transaction().execute(async (tx) => {
     await assertReading(tx, found.reading)
