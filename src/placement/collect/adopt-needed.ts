@@ -120,6 +120,9 @@ async function becomesCopyOf(
   const found = { objectId, locationId: location.id, key }
   const proven = { level: PROOF.readBack, proof: proofOfRead(location, held), held }
   const loaded = await loadObject(placement.db, objectId)
+  const here = loaded?.replicas.find(({ locationId }) => locationId === location.id)
+  // Nothing is put beside a row that counts here until somebody has read what it names.
+  if (here !== undefined && (here.state === 'verified' || here.state === 'evicting')) return false
   const isForeign = loaded !== null && !isKeyOfObject(key, loaded.object)
   if (loaded !== null && (wasClaimed || isForeign)) {
     // A deletion whose answer got lost may still be carried out at this key. One of another file says wrongly
