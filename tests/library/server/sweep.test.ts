@@ -16,6 +16,7 @@ const NOTHING = {
   unreferencedObjects: 0,
   directUploads: 0,
   removedUsers: 0,
+  prunedRemovals: 0,
 }
 
 test('the sweep finds what fell through, and nothing else', async (t) => {
