@@ -9,6 +9,7 @@ import { postponeLock } from '../../../src/placement/ledger/object-locks.ts'
 import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
+import type { Location } from '../../../src/placement/location.ts'
 import { extendLocks } from '../../../src/placement/maintenance/extend-locks.ts'
 import type { Policy } from '../../../src/placement/policy.ts'
 import { ingestBytes } from '../../support/placement.ts'
@@ -92,6 +93,7 @@ test('one kind that can not be prolonged keeps the other kinds from nothing', as
   const last = await ingestBytes(placement, randomBytes(100), { kind: 'sidecar' })
   await replicateObject(placement, { objectId: last, to: 'bucket' })
   const both = { ...location, lock: { ...location.lock, days: { original: LOCK_DAYS, sidecar: LOCK_DAYS } } }
+  ;(placement.locations as Map<string, Location>).set(both.id, both)
   await pass(HALF)
   const keys = await sql<{ key: string }>`select key from replica where object_id <> ${last}`.execute(db)
   for (const { key } of keys.rows)
