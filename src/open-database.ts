@@ -1,6 +1,6 @@
 /**
- * Config -> the database, and the embedded PostgreSQL where that is configured. Apart from `app.ts`, so that a
- * command about users or backups loads no storage, which is a third of its start.
+ * Config -> the database, and the embedded PostgreSQL where that is configured. Apart from `app.ts`, so that
+ * a command about users or backups loads no storage, which is a third of its start.
  */
 import { relative } from 'node:path'
 import type pg from 'pg'

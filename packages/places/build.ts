@@ -1,6 +1,6 @@
 /**
- * Makes `places.bin.br`, the data of `src/library/places`, out of published packages: `node packages/places/build.ts`.
- * The README beside it says what comes from where and how to take newer data.
+ * Makes `places.bin.br`, the data of `src/library/places`, out of published packages: `node
+ * packages/places/build.ts`. The README beside it says what comes from where and how to take newer data.
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

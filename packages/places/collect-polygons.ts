@@ -8,8 +8,8 @@ type Feature = {
 export type CountryPolygon = { country: string; ring: [longitude: number, latitude: number][] }
 
 /**
- * Of the smallest area whose ISO code has a name: Greenland, Puerto Rico and Svalbard have their own. What has
- * none and belongs to no country is left out.
+ * Of the smallest area whose ISO code has a name: Greenland, Puerto Rico and Svalbard have their own. What
+ * has none and belongs to no country is left out.
  */
 export function collectPolygons(
   { features }: { features: readonly Feature[] },

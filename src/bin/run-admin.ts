@@ -14,8 +14,8 @@ import type { Worker } from '../queue/worker/worker.ts'
 import { explain } from './explain.ts'
 
 /**
- * The command line. Whatever only some commands need is loaded when they do, so that help and mistakes are told
- * at once. @returns the exit code
+ * The command line. Whatever only some commands need is loaded when they do, so that help and mistakes are
+ * told at once. @returns the exit code
  */
 export async function runAdmin(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const isTerminal = process.stdout.isTTY === true

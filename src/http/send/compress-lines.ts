@@ -4,8 +4,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { chooseEncoding } from './compress-json.ts'
 
 /**
- * Compresses a stream of lines for a client that accepts it. Whatever comes in goes out at once: phones give a
- * connection up on which nothing comes for a minute. A source that fails aborts the answer.
+ * Compresses a stream of lines for a client that accepts it. Whatever comes in goes out at once: phones give
+ * a connection up on which nothing comes for a minute. A source that fails aborts the answer.
  */
 export function compressLines(request: FastifyRequest, reply: FastifyReply, lines: Readable): Readable {
   reply.header('vary', 'accept-encoding')

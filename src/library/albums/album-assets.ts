@@ -43,8 +43,8 @@ export async function addAssetsToAlbums(
 }
 
 /**
- * Takes assets out of an album; the assets themselves stay. Its owner may take out any, an editor those that they may put into it.
- * One answer for each id, in the order given.
+ * Takes assets out of an album; the assets themselves stay. Its owner may take out any, an editor those that
+ * they may put into it. One answer for each id, in the order given.
  * @throws AppError invalid without access to the album
  */
 export async function removeAssetsFromAlbum(

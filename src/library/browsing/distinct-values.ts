@@ -3,8 +3,9 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 
 /**
- * From each value to the next one in the index of the column, and of each the first asset that matches: 41 steps
- * for 40 cameras. It looks at other people's assets, too, so it is for whoever has at least half of all.
+ * From each value to the next one in the index of the column, and of each the first asset that matches: 41
+ * steps for 40 cameras. It looks at other people's assets, too, so it is for whoever has at least half of
+ * all.
  * @param column of `exif`, with an index that begins with it
  * @param where conditions on `asset` and `exif`
  * @returns null where most assets are others'; empty texts and nulls are left out

@@ -1,7 +1,7 @@
 /**
- * Some assets by chance without looking at all of them: those whose checksums lie in a few stretches that begin
- * at a random place. Checksums are spread evenly and have nothing to do with what is in a photo, so every
- * asset has the same chance. Numbering a million by chance took 0.5 s.
+ * Some assets by chance without looking at all of them: those whose checksums lie in a few stretches that
+ * begin at a random place. Checksums are spread evenly and have nothing to do with what is in a photo, so
+ * every asset has the same chance. Numbering a million by chance took 0.5 s.
  */
 import { randomBytes } from 'node:crypto'
 import { type RawBuilder, type Selectable, sql } from 'kysely'

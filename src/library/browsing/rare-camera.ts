@@ -6,8 +6,9 @@ import type { SearchFilter } from './search-filter.ts'
 const FEW = 50_000
 
 /**
- * Whether the filter names a camera that took few of all photos. PostgreSQL expects them evenly among the others and looks
- * for them from the newest on; but they lie together in time, perhaps at the far end: 0.5 s for 5,000 of 200,000.
+ * Whether the filter names a camera that took few of all photos. PostgreSQL expects them evenly among the
+ * others and looks for them from the newest on; but they lie together in time, perhaps at the far end: 0.5 s
+ * for 5,000 of 200,000.
  */
 export async function isRareCamera(db: Database, { make, model }: SearchFilter): Promise<boolean> {
   const conditions = [

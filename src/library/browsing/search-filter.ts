@@ -139,9 +139,9 @@ function between(column: RawBuilder<unknown>, after?: Date, before?: Date): RawB
 }
 
 /**
- * Anywhere in it; without regard to case, accents, and how they are written (0018-search-text.sql). By `like`,
- * which the index of names can answer (0054-search-names.sql); what it gives a meaning is escaped last, for
- * `search_text` makes a % of a wide one.
+ * Anywhere in it; without regard to case, accents, and how they are written (0018-search-text.sql). By
+ * `like`, which the index of names can answer (0054-search-names.sql); what it gives a meaning is escaped
+ * last, for `search_text` makes a % of a wide one.
  */
 function contains(column: RawBuilder<unknown>, part: string): RawBuilder<unknown> {
   return sql`search_text(${column}) like '%' || regexp_replace(search_text(${part}), '[\\\\%_]', '\\\\\\&', 'g') || '%'`

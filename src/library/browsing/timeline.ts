@@ -98,8 +98,8 @@ export async function timelineBucketJson(
 }
 
 /**
- * One look-up for each asset of the month. A plain join makes PostgreSQL read the facts of all assets that there
- * are, of all users, from about a hundredth of them on: 150 ms more for 8,333 of a million.
+ * One look-up for each asset of the month. A plain join makes PostgreSQL read the facts of all assets that
+ * there are, of all users, from about a hundredth of them on: 150 ms more for 8,333 of a million.
  */
 const JOIN_EXIF = sql`left join lateral (
   select * from asset_exif where asset_exif.asset_id = asset.id limit 1) exif on true`

@@ -71,8 +71,8 @@ async function isDue(db: Queryable, everyMs: number): Promise<boolean> {
 }
 
 /**
- * Not while catalogues are being taken over: that tells by the changes what people did here meanwhile. What was
- * forgotten before it begins makes it know that it can't tell (`isCatalogueComplete`).
+ * Not while catalogues are being taken over: that tells by the changes what people did here meanwhile. What
+ * was forgotten before it begins makes it know that it can't tell (`isCatalogueComplete`).
  */
 async function forgetChanges(db: Database): Promise<void> {
   await db.transaction().execute(async (tx) => {

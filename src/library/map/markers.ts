@@ -1,6 +1,6 @@
 /**
- * Where photos were taken, as Immich's `MapMarkerResponseDto[]`. PostgreSQL builds the text: this process, which
- * all requests share, neither reads the rows nor writes the JSON.
+ * Where photos were taken, as Immich's `MapMarkerResponseDto[]`. PostgreSQL builds the text: this process,
+ * which all requests share, neither reads the rows nor writes the JSON.
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'

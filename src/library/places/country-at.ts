@@ -3,8 +3,8 @@ import { type PlacesData, UNITS_PER_DEGREE } from './places-data.ts'
 type Rings = Pick<PlacesData, 'ringStarts' | 'ringBoxes' | 'ringLongitudes' | 'ringLatitudes' | 'ringCountry'>
 
 /**
- * The country or territory whose border goes round the point; null: at sea, or where nobody agrees whose it is.
- * A point on a border belongs to one side. Borders at sea are those of coastal waters.
+ * The country or territory whose border goes round the point; null: at sea, or where nobody agrees whose it
+ * is. A point on a border belongs to one side. Borders at sea are those of coastal waters.
  */
 export function countryAt(rings: Rings, latitude: number, longitude: number): string | null {
   const { ringStarts, ringCountry } = rings

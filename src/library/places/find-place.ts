@@ -15,7 +15,8 @@ export type PlaceNames = {
 export const NO_PLACE: PlaceNames = { city: null, state: null, country: null }
 
 /**
- * The nearest place within 25 km and where it belongs; away from all places the country alone; at sea nothing.
+ * The nearest place within 25 km and where it belongs; away from all places the country alone; at sea
+ * nothing.
  * @param coordinates degrees, latitude from -90 to 90, longitude from -180 to 180; others are nowhere
  */
 export function findPlace({ latitude, longitude }: { latitude: number; longitude: number }): PlaceNames {

@@ -58,8 +58,8 @@ export const EXIF: readonly Field[] = [
 ]
 
 /**
- * The user's own, in the trash or not, whatever their visibility. The removals come first: the phone keeps one asset
- * of each checksum, and a file that was removed may have been uploaded again.
+ * The user's own, in the trash or not, whatever their visibility. The removals come first: the phone keeps
+ * one asset of each checksum, and a file that was removed may have been uploaded again.
  */
 export function* assets(sync: Sync): Generator<Part> {
   const me = uuidSql(sync.userId)

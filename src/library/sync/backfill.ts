@@ -17,8 +17,8 @@ export type Backfill = {
 }
 
 /**
- * Rows of albums and partners that came after other rows had been acknowledged. Those whose id is beyond that come as
- * ordinary ones. `backfill`: the type of these lines; `ordinary`: that of the others.
+ * Rows of albums and partners that came after other rows had been acknowledged. Those whose id is beyond that
+ * come as ordinary ones. `backfill`: the type of these lines; `ordinary`: that of the others.
  */
 export async function* backfills(
   sync: Sync,

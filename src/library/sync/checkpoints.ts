@@ -18,9 +18,10 @@ export function sessionOf({ sessionId }: Pick<Actor, 'sessionId'>): string {
 }
 
 /**
- * Acknowledges lines: the next stream goes on behind them. Of several of a type the last counts, even if it is older.
- * `SyncResetV1|reset` says that the device has thrown away all that it had; what else is in the list is void.
- * An id that this database has not come to yet is of another state of it, so that the device must start anew.
+ * Acknowledges lines: the next stream goes on behind them. Of several of a type the last counts, even if it
+ * is older. `SyncResetV1|reset` says that the device has thrown away all that it had; what else is in the
+ * list is void. An id that this database has not come to yet is of another state of it, so that the device
+ * must start anew.
  * @param acks `type|id` or `type|id|extra`, as the lines have them
  * @throws AppError invalid, and nothing is stored
  */
@@ -94,8 +95,8 @@ export async function requireReset(db: Queryable | Tx, sessionId: string): Promi
 }
 
 /**
- * The next stream of each device tells it to throw away what it has: after the machine, or the database, was put back
- * to an older state in a way that the server cannot notice.
+ * The next stream of each device tells it to throw away what it has: after the machine, or the database, was
+ * put back to an older state in a way that the server cannot notice.
  */
 export async function requireResetOfAll(db: Database): Promise<void> {
   await db.deleteFrom('sync_session').execute()

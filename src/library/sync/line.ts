@@ -1,6 +1,6 @@
 /**
- * Lines of the sync stream as PostgreSQL builds them: text, because `concat` looks up the types of its arguments
- * once for a statement, and `json_build_object` does so for each row. Session time zone: UTC.
+ * Lines of the sync stream as PostgreSQL builds them: text, because `concat` looks up the types of its
+ * arguments once for a statement, and `json_build_object` does so for each row. Session time zone: UTC.
  */
 
 /** How a column becomes JSON. `uuid` and `word`: never null, nothing to escape; the others may be null. */
@@ -46,7 +46,8 @@ const PIECES: Record<Kind, (column: string) => readonly [string, string, string]
 }
 
 /**
- * An SQL expression of the whole line. `ack`: an SQL expression of what stands behind the type, or behind `ackType`.
+ * An SQL expression of the whole line. `ack`: an SQL expression of what stands behind the type, or behind
+ * `ackType`.
  */
 export function lineSql(type: string, fields: readonly Field[], ack: string, ackType = type): string {
   const parts: string[] = []

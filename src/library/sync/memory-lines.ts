@@ -34,8 +34,8 @@ export function* memories(sync: Sync): Generator<Part> {
 }
 
 /**
- * Which assets are in which memory: the user's own and partners', as the client has no others and would refuse the
- * line. Those of a partner who shares again come once more, with the id of the sharing.
+ * Which assets are in which memory: the user's own and partners', as the client has no others and would
+ * refuse the line. Those of a partner who shares again come once more, with the id of the sharing.
  */
 export function* memoryToAssets(sync: Sync): Generator<Part> {
   const me = uuidSql(sync.userId)
@@ -54,7 +54,8 @@ export function* memoryToAssets(sync: Sync): Generator<Part> {
     ['assetId', 'uuid', 'entry.asset_id'],
   ]
   const reached = sync.checkpoints.get(type)
-  // Of several with one id only the last acknowledges it: whoever is cut off between them must get the others.
+  // Of several with one id only the last acknowledges it: whoever is cut off between them must get the
+  // others.
   const before = reached === undefined ? 'sync_floor(0)' : uuidSql(reached.id)
   const ack = ackSql(sync, `case when entry.id = entry.next_id then ${before} else entry.id end`)
   yield {

@@ -8,8 +8,9 @@ import { FORGOTTEN_ASSET } from './prune.ts'
 const TYPE = 'PartnerAssetDeleteV1'
 
 /**
- * Clients keep one asset of an owner and a checksum: without this, the same photo, uploaded again and shared again,
- * could never be stored. Those that go while they are in an album of the user's, or a partner's, are told at once.
+ * Clients keep one asset of an owner and a checksum: without this, the same photo, uploaded again and shared
+ * again, could never be stored. Those that go while they are in an album of the user's, or a partner's, are
+ * told at once.
  */
 export function* partnerAssetRemovals(sync: Sync): Generator<Part> {
   // First: of lines of one type that follow each other, clients acknowledge the last.
@@ -38,8 +39,8 @@ function removedAssets(sync: Sync): Part {
 }
 
 /**
- * Those that are about to be replaced in an album: the client may have been told of them in an album that the user
- * has left, or that they were taken out of.
+ * Those that are about to be replaced in an album: the client may have been told of them in an album that the
+ * user has left, or that they were taken out of.
  */
 function replacedInAlbums(sync: Sync): Part {
   return withoutCheckpoint(`
@@ -52,8 +53,9 @@ function replacedInAlbums(sync: Sync): Part {
 }
 
 /**
- * Those of a partner who did not share for a while: the client was not told, and has acknowledged later removals. And
- * those that are about to be replaced, however long ago that was, or should it have been cut off before it heard.
+ * Those of a partner who did not share for a while: the client was not told, and has acknowledged later
+ * removals. And those that are about to be replaced, however long ago that was, or should it have been cut
+ * off before it heard.
  */
 function removedMeanwhile(sync: Sync): Part {
   const me = uuidSql(sync.userId)

@@ -39,8 +39,8 @@ const unlessLocked = (value: string, instead: string): string =>
   `case when asset.visibility = 'locked' then ${instead} else ${value} end`
 
 /**
- * In the trash or not, whatever their visibility: a client that has an asset must hear what becomes of it. Of what is
- * locked the picture and the name are kept back.
+ * In the trash or not, whatever their visibility: a client that has an asset must hear what becomes of it. Of
+ * what is locked the picture and the name are kept back.
  */
 const PARTNER_ASSET: readonly Field[] = assetFields('false').map((field): Field => {
   const [name, kind, expression] = field

@@ -8,12 +8,12 @@ const BATCH = 10_000
 export const FORGOTTEN_ASSET = 'forgotten_asset'
 
 /**
- * Forgets removals that every device has heard of, or has to start anew for. Time that nobody has seen pass does not
- * count: a clock that is ahead for a minute must not make all devices start anew. Returns how many.
+ * Forgets removals that every device has heard of, or has to start anew for. Time that nobody has seen pass
+ * does not count: a clock that is ahead for a minute must not make all devices start anew. Returns how many.
  *
- * Which checksums an owner once had is kept for ever, at about 100 bytes each: a device that was told of an asset in
- * an album keeps it when it is taken out, and could never store the same photo uploaded again years later
- * (`partner-asset-removals.ts`); its sync would stop there for good.
+ * Which checksums an owner once had is kept for ever, at about 100 bytes each: a device that was told of an
+ * asset in an album keeps it when it is taken out, and could never store the same photo uploaded again years
+ * later (`partner-asset-removals.ts`); its sync would stop there for good.
  */
 export async function pruneRemovals(db: Database): Promise<number> {
   for (let pruned = 0; ; ) {

@@ -1,6 +1,6 @@
 /**
- * The lines of one sync. All are of one snapshot of the database, so that nothing refers to what was not sent, and
- * whoever asks another process gets the same.
+ * The lines of one sync. All are of one snapshot of the database, so that nothing refers to what was not
+ * sent, and whoever asks another process gets the same.
  */
 import type pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
@@ -23,8 +23,8 @@ type Request = {
 }
 
 /**
- * The lines, in pieces of any length; each line ends with a line feed. A connection of the pool is held until the
- * end: whoever stops early must `return()` it. Memory does not grow with the number of lines.
+ * The lines, in pieces of any length; each line ends with a line feed. A connection of the pool is held until
+ * the end: whoever stops early must `return()` it. Memory does not grow with the number of lines.
  */
 export async function* syncStream(
   { db, pool }: { db: Database; pool: pg.Pool },
@@ -100,8 +100,8 @@ async function checkpointsOf(
 }
 
 /**
- * Removals that the device has not heard of may be forgotten, or it has heard of what this database has not come to.
- * A device that was never in step counts from its first acknowledgement.
+ * Removals that the device has not heard of may be forgotten, or it has heard of what this database has not
+ * come to. A device that was never in step counts from its first acknowledgement.
  */
 async function isTooOld(
   client: pg.PoolClient,

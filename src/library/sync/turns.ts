@@ -1,7 +1,8 @@
 import { AppError } from '../../errors.ts'
 
 /**
- * Each stream holds a connection of the pool, which has 20, and a snapshot that keeps PostgreSQL from tidying up.
+ * Each stream holds a connection of the pool, which has 20, and a snapshot that keeps PostgreSQL from tidying
+ * up.
  */
 const AT_ONCE = 8
 /** A user's phone and tablet, and one of them that has begun anew before it was noticed that it had left. */

@@ -37,8 +37,8 @@ const OWN_USER: readonly Field[] = [
 ]
 
 /**
- * The user's own row. What they use changes with their assets: an upload that wrote to a row of the user's would make
- * all uploads of theirs wait for each other.
+ * The user's own row. What they use changes with their assets: an upload that wrote to a row of the user's
+ * would make all uploads of theirs wait for each other.
  */
 export function* authUsers(sync: Sync): Generator<Part> {
   const me = uuidSql(sync.userId)

@@ -69,8 +69,9 @@ const IMMICH_DEFAULTS: Preferences = merge(DEFAULTS, {
 })
 
 /**
- * What a client must be told of a user: all that differs from Immich's defaults. `stored`: `app_user.preferences`.
- * Devices hear of a change of `DEFAULTS` only if a migration gives every user another `preferences_update_id`.
+ * What a client must be told of a user: all that differs from Immich's defaults. `stored`:
+ * `app_user.preferences`. Devices hear of a change of `DEFAULTS` only if a migration gives every user another
+ * `preferences_update_id`.
  */
 export function differenceFromImmich(stored: object): Record<string, unknown> {
   return differenceFrom(IMMICH_DEFAULTS, merge(DEFAULTS, stored))

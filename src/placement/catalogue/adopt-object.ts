@@ -94,8 +94,8 @@ export type ObjectToAdopt = {
 /**
  * Makes what was read a verified replica of an object, which is made where there is none of this id; the
  * library links it in the same transaction. False where an object of this id is another one, or is on its way
- * out, or another replica of it at the location counts. @throws RetryLater where somebody may be removing what
- * was read
+ * out, or another replica of it at the location counts. @throws RetryLater where somebody may be removing
+ * what was read
  */
 export async function adoptObject(
   tx: Tx,
@@ -143,8 +143,9 @@ export async function adoptObject(
 }
 
 /**
- * An administrator may have decided that these bytes go, and have undone that: a deletion that was sent before,
- * and whose answer got lost, may still be carried out. What was there after that time stays. @throws RetryLater
+ * An administrator may have decided that these bytes go, and have undone that: a deletion that was sent
+ * before, and whose answer got lost, may still be carried out. What was there after that time stays. @throws
+ * RetryLater
  */
 async function requireNoLateDeletion(
   tx: Tx,

@@ -89,7 +89,8 @@ async function adoptOne(
       )
       return true
     }
-  // Its row at this location counts, or the object is on its way out: reading them again at once helps nobody.
+  // Its row at this location counts, or the object is on its way out: reading them again at once helps
+  // nobody.
   if (lacking.length > 0) await postponeItem(placement, item, 'not-now', LATER_MS)
   return false
 }

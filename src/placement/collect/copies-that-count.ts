@@ -1,7 +1,7 @@
 /**
- * Which objects lack a copy, where files are given up. A row alone keeps nothing: its place may be left out of
- * the configuration, be away, be written to by others, or have another ledger. Its bytes may be gone for good,
- * and the file that nothing names may be the only one that is left of them.
+ * Which objects lack a copy, where files are given up. A row alone keeps nothing: its place may be left out
+ * of the configuration, be away, be written to by others, or have another ledger. Its bytes may be gone for
+ * good, and the file that nothing names may be the only one that is left of them.
  */
 import { type RawBuilder, sql } from 'kysely'
 import { isDoubtedSql } from '../ledger/replicas.ts'

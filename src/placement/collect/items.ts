@@ -9,8 +9,8 @@ import { COMPARED_KINDS, lacksACopySql } from './copies-that-count.ts'
 import { isCatalogueUnread } from './judge.ts'
 
 /**
- * `isClaimed`: its removal was cut short. `wasClaimed`: the removal of its key may have been asked for, now or
- * earlier, by whichever decision.
+ * `isClaimed`: its removal was cut short. `wasClaimed`: the removal of its key may have been asked for, now
+ * or earlier, by whichever decision.
  */
 export type Item = StrayBytes & {
   collectionId: string
@@ -121,8 +121,8 @@ async function itemsWhere(
 
 /**
  * Its removal begins: until it is settled nobody makes a replica of it (`keep_collected`). False where that
- * has happened meanwhile, where it was undone, is too young after all, another process is at it, or a catalogue
- * has appeared that may name it and that nobody has read.
+ * has happened meanwhile, where it was undone, is too young after all, another process is at it, or a
+ * catalogue has appeared that may name it and that nobody has read.
  */
 export async function claimItem(placement: Placement, item: Item): Promise<boolean> {
   const { db, settings } = placement

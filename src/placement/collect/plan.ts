@@ -37,8 +37,9 @@ export type Refusal =
   | 'clock'
 
 /**
- * `becomes`: `collected`; `compared`: its size is that of a file that lacks a copy that can be relied on, so it is
- * read first, and becomes that copy where it is the same; `kept`, for `reason`. `oldest`: ISO 8601, as the location says.
+ * `becomes`: `collected`; `compared`: its size is that of a file that lacks a copy that can be relied on, so
+ * it is read first, and becomes that copy where it is the same; `kept`, for `reason`. `oldest`: ISO 8601, as
+ * the location says.
  */
 export type PlanGroup = Amount & {
   kind: string

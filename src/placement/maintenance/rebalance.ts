@@ -22,8 +22,8 @@ const DOUBTED_BYTES = 32 * 1024 ** 3
 /** A look through all objects that is under way: begun when, and come how far. */
 type Look = { beganAt: Date; after: string | null }
 /**
- * `doneAt`: when the last one that came to its end was begun. `policy`: the one that it looks by; `settlesAt`: when
- * every process works by it, where it has changed in this one.
+ * `doneAt`: when the last one that came to its end was begun. `policy`: the one that it looks by;
+ * `settlesAt`: when every process works by it, where it has changed in this one.
  */
 type State = {
   doneAt: Date | null

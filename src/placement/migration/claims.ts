@@ -121,8 +121,8 @@ export async function turnClaim(tx: Queryable, claimed: Claimed, move: ObjectMov
 }
 
 /**
- * Not now: another worker takes it up then, and no attempt is counted. In another phase there is something else
- * to do with it, at once.
+ * Not now: another worker takes it up then, and no attempt is counted. In another phase there is something
+ * else to do with it, at once.
  */
 export async function postpone(
   db: Queryable,

@@ -4,9 +4,9 @@ import type { Check } from '../replica-io/verify.ts'
 import { isArchiveClass } from '../storage-classes.ts'
 
 /**
- * Why bytes that a HEAD calls right can't be read, or null. Where a service of its own keeps the key (SSE-KMS),
- * the key may be switched off, or our right to use it taken away: a HEAD asks for no key. So the first byte is
- * read. Archived ones can't be, and are believed.
+ * Why bytes that a HEAD calls right can't be read, or null. Where a service of its own keeps the key
+ * (SSE-KMS), the key may be switched off, or our right to use it taken away: a HEAD asks for no key. So the
+ * first byte is read. Archived ones can't be, and are believed.
  */
 export async function whyNotOpened(
   { backend, isKeyElsewhere }: Location,

@@ -206,8 +206,8 @@ export async function removeDecided(
 }
 
 /**
- * A claim is good for two leases of a writer, and a permit for one. After a pause (a stopped process, a machine
- * that slept) somebody else may have settled what was claimed, and the key may be a replica's.
+ * A claim is good for two leases of a writer, and a permit for one. After a pause (a stopped process, a
+ * machine that slept) somebody else may have settled what was claimed, and the key may be a replica's.
  * `claimedAt`: right before it was claimed. To be asked after the location, which may take long.
  * @throws RetryLater
  */

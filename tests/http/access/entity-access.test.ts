@@ -1,6 +1,7 @@
 /**
  * Every route about assets, albums and what belongs to them, called with somebody's ids by everybody else:
- * nobody reads what is not theirs to see, and nobody changes a row of the owner's that is not theirs to change.
+ * nobody reads what is not theirs to see, and nobody changes a row of the owner's that is not theirs to
+ * change.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * Whatever people do, a phone that has synced shows what the API shows. Random histories over two servers of one
- * database; `SYNC_HISTORIES` many (4), `SYNC_SEED` repeats one, and makes it shorter.
+ * Whatever people do, a phone that has synced shows what the API shows. Random histories over two servers of
+ * one database; `SYNC_HISTORIES` many (4), `SYNC_SEED` repeats one, and makes it shorter.
  */
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -28,7 +28,8 @@ test('files from after the clock was put right belong by the rules of now, and t
       `update stored_object set assigned_to = '{a}', assigned_at = now() + $2 * interval '1 day' where id = $1`,
       [id, days],
     )
-  // The clock was 30 days ahead: a file, the change of its kind, an assignment, another change, an assignment.
+  // The clock was 30 days ahead: a file, the change of its kind, an assignment, another change, an
+  // assignment.
   await pool.query(`update stored_object set created_at = now() + interval '29 days' where id = $1`, [held])
   await pool.query(
     `update home set held_ids = '["a"]', held_before = now() + interval '30 days' where kind = 'original'`,

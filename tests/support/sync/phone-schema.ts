@@ -1,6 +1,6 @@
 /**
- * The tables that Immich's phone app (schema 31) keeps, with their keys and constraints. Dates are ISO texts; what the
- * app keeps as numbers of enums is text here, with the same values allowed.
+ * The tables that Immich's phone app (schema 31) keeps, with their keys and constraints. Dates are ISO texts;
+ * what the app keeps as numbers of enums is text here, with the same values allowed.
  */
 export const PHONE_SCHEMA = `
 pragma foreign_keys = on;

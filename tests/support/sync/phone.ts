@@ -1,6 +1,6 @@
 /**
- * A model of Immich's phone app: its tables, how it takes lines in, and when it acknowledges. It stops at the first
- * line that its tables refuse, as the app does, for good.
+ * A model of Immich's phone app: its tables, how it takes lines in, and when it acknowledges. It stops at the
+ * first line that its tables refuse, as the app does, for good.
  */
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { Client } from '../client.ts'
@@ -164,8 +164,8 @@ const DELETES: Record<string, [table: string, fields: Record<string, string>]> =
 
 export type Phone = {
   /**
-   * Syncs once, and once more after a reset. `cutAfter`: the app is killed when it has taken in so many groups of
-   * lines; of the last one it has not sent the acknowledgement. Returns the types of the lines.
+   * Syncs once, and once more after a reset. `cutAfter`: the app is killed when it has taken in so many
+   * groups of lines; of the last one it has not sent the acknowledgement. Returns the types of the lines.
    */
   sync(client: Pick<Client, 'call'>, options?: { cutAfter?: number | undefined }): Promise<string[]>
   rows<T = Row>(statement: string): T[]

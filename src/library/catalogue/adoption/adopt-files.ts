@@ -118,8 +118,8 @@ async function lookAgainAt(
 }
 
 /**
- * Location and key of originals whose key has another id than that of their asset, which is not gone: an upload
- * has repaired it. They are few; asked for each file, the catalogue would be read whole each time.
+ * Location and key of originals whose key has another id than that of their asset, which is not gone: an
+ * upload has repaired it. They are few; asked for each file, the catalogue would be read whole each time.
  */
 async function keysUnderOtherIds(db: Queryable): Promise<Set<string>> {
   const { rows } = await sql<{ locationId: string; key: string }>`

@@ -77,8 +77,8 @@ export async function adoptSidecar(
   const { sidecar } = entry
   if (sidecar === null) return
   const under = await objectUnder(db, { locationId: location.id, key: knownKey(key) })
-  // It was brought back a moment ago, or is another object's. A takeover names what a backup caught in flight,
-  // and nothing refers to that yet.
+  // It was brought back a moment ago, or is another object's. A takeover names what a backup caught in
+  // flight, and nothing refers to that yet.
   if (under !== null && (under.isLinked || under.id !== sidecar.id)) return
   const now = await assetOf(db, entry)
   if (now === null) {

@@ -9,9 +9,10 @@ import { isSameCounter, judgeCounter, loadCounter, readHeld } from './record.ts'
 const MAX_LOOKS = 5
 
 /**
- * Whether a ledger that is not this one has used the place, since this one last wrote there: then this one may
- * be an older state of it, whatever may be written there now. A place that this ledger has never written to
- * is not asked, nor the original's of a copy, whose counter goes on by right. Anywhere else, nothing is done.
+ * Whether a ledger that is not this one has used the place, since this one last wrote there: then this one
+ * may be an older state of it, whatever may be written there now. A place that this ledger has never written
+ * to is not asked, nor the original's of a copy, whose counter goes on by right. Anywhere else, nothing is
+ * done.
  * @throws AppError conflict where that is so, or was found before; `unavailable` where it can't be told now
  */
 export async function assertUnmovedIfReadOnly(placement: Placement, location: Location): Promise<void> {
