@@ -1,6 +1,7 @@
 /**
  * Looking through a large library: one user with many assets in 120 months, each request by HTTP, one after
- * another. `GLASSINE_BENCH_ASSETS`: how many, 200,000 where it is not set; a million takes five minutes to write.
+ * another. `GLASSINE_BENCH_ASSETS`: how many, 200,000 where it is not set; a million takes five minutes to
+ * write.
  */
 import { openStack } from './cleanup.ts'
 import { cpuSecondsOf, peakRssMbOf, resetPeak } from './processes.ts'

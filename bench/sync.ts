@@ -1,5 +1,6 @@
 /**
- * The sync stream of one user with many photos, against PostgreSQL's COPY of the columns that the lines are made of.
+ * The sync stream of one user with many photos, against PostgreSQL's COPY of the columns that the lines are
+ * made of.
  * Then what phones ask for most often: a sync with nothing in it, and one after some changes.
  */
 import { setTimeout as sleep } from 'node:timers/promises'

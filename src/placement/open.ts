@@ -154,8 +154,8 @@ export type Reconfigured = {
  * Goes on with other locations and rules, from one moment to the next: whoever has a location in hand ends
  * there what was begun. Confirms and probes what is new.
  * @throws AppError conflict, before anything is changed, where a location would be left that still holds
- *   something, or has become another place; what the database throws: then the locations and rules are those of
- *   before, and whoever opened the new ones may close them
+ *   something, or has become another place; what the database throws: then the locations and rules are those
+ *   of before, and whoever opened the new ones may close them
  */
 export async function reconfigurePlacement(
   placement: Placement,

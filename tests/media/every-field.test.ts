@@ -123,7 +123,10 @@ function kindOf({ MIMEType }: Printed, { mimeType }: MediaFacts): unknown {
   return names[String(MIMEType)] ?? MIMEType ?? mimeType
 }
 
-/** Of pictures: the wall clock that EXIF has, in a zone of whole quarters of an hour; the very same without one. */
+/**
+ * Of pictures: the wall clock that EXIF has, in a zone of whole quarters of an hour; the very same without
+ * one.
+ */
 function modified({ grouped }: Views, { modifiedAt, timeZone }: MediaFacts): Printed {
   const date = parseDate(grouped['IFD0:ModifyDate'])
   if (date === null) return {}

@@ -1,10 +1,9 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { CampaignAction } from '../../library/campaigns/act.ts'
-import { OBJECT_KINDS } from '../../placement/object-kinds.ts'
+import { KIND_KEYS } from '../../library/campaigns/campaign-plan.ts'
 import type { CliContext, ExitCode } from '../context.ts'
 import type { CampaignPlanOptions } from './campaign.ts'
 
-const KIND_KEYS = Object.values(OBJECT_KINDS).map(({ configKey }) => configKey)
 const WHAT: Record<CampaignAction, string> = {
   check: 'look at every file: would it move, and if not, why (dry run)',
   rehearse: 'copy, prove and take back a hundredth of the files, at most 50',

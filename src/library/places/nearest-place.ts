@@ -33,8 +33,8 @@ type Search = {
 }
 
 /**
- * Goes west and east from the point, as long as anything there can be nearer than what was found, and round
- * the date line.
+ * Looks at the places of a band of latitude, westwards and eastwards from the point and across the date line,
+ * until none there can be nearer than what was found.
  */
 function lookIn(search: Search, band: number): void {
   const { longitudes, bandStarts } = search.places

@@ -57,7 +57,9 @@ export async function createPartner(db: Database, actor: Actor, sharedWithId: st
   })
 }
 
-/** Who is shown a timeline says whether it is in theirs. @throws AppError invalid unless that user shows it */
+/**
+ * Who is shown a timeline says whether it is in theirs. @throws AppError invalid unless that user shows it
+ */
 export async function updatePartner(
   db: Database,
   actor: Actor,

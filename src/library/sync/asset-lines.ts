@@ -77,7 +77,7 @@ export function* assets(sync: Sync): Generator<Part> {
   })
 }
 
-/** What files and users say of the user's own assets; as soon as anybody has said anything. */
+/** The facts of the user's own assets. An asset has none until its file was read or somebody edited it. */
 export function* assetExifs(sync: Sync): Generator<Part> {
   yield upserts(sync, {
     type: 'AssetExifV1',
@@ -87,7 +87,10 @@ export function* assetExifs(sync: Sync): Generator<Part> {
   })
 }
 
-/** What clients keep with the user's own assets. The app reads no null as a value, and takes what is absent for one. */
+/**
+ * What clients keep with the user's own assets. Nulls within a value are left out: the app cannot read them,
+ * and takes what is absent for null.
+ */
 export function* assetMetadata(sync: Sync): Generator<Part> {
   const me = uuidSql(sync.userId)
   yield removals(sync, {

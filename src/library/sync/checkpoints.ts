@@ -37,7 +37,9 @@ export async function acknowledge(db: Database, sessionId: string, acks: readonl
   })
 }
 
-/** Nothing is stored for a session that must start anew: what it says is of what it has still to throw away. */
+/**
+ * Nothing is stored for a session that must start anew: what it says is of what it has still to throw away.
+ */
 export async function storeCheckpoints(
   db: Queryable,
   sessionId: string,

@@ -1,4 +1,6 @@
-/** Others' assets that are gone for good, and that the client was sent as those of a partner or of an album. */
+/**
+ * Others' assets that are gone for good, and that the client was sent as those of a partner or of an album.
+ */
 import { lineSql } from './line.ts'
 import { ACK } from './names.ts'
 import { partnersOf } from './partner-lines.ts'

@@ -10,7 +10,9 @@ const OF_ONE_USER = 3
 
 /** Keeps the streams of a process below what it can carry. */
 export type SyncTurns = {
-  /** @returns to be called when the stream is over. @throws AppError unavailable: the device asks again later */
+  /**
+   * @returns to be called when the stream is over. @throws AppError unavailable: the device asks again later
+   */
   begin(userId: string): () => void
 }
 

@@ -73,7 +73,9 @@ export async function confirmLocation(placement: Placement, location: Location):
   assertStillConfigured(placement, location)
 }
 
-/** Of what was looked at: a reload may have put another place under its id meanwhile, which nobody has seen. */
+/**
+ * Of what was looked at: a reload may have put another place under its id meanwhile, which nobody has seen.
+ */
 function assertStillConfigured({ locations }: Placement, location: Location): void {
   if (locations.get(location.id) !== location)
     throw new AppError('unavailable', `location "${location.id}" was described anew while it was looked at`)

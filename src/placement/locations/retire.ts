@@ -66,7 +66,9 @@ function describe({ replicas, bytes, keys, uploads, changes }: Remainder): strin
   ]
 }
 
-/** Forgets the retired locations that are not configured any more, and all that belongs there by their names. */
+/**
+ * Forgets the retired locations that are not configured any more, and all that belongs there by their names.
+ */
 export async function forgetRetired({
   db,
   log,

@@ -12,7 +12,7 @@ import { areStillVerified, lockObject } from '../ledger/replicas.ts'
 import type { Placement } from '../placement.ts'
 import type { Campaign } from './campaign-rows.ts'
 import { candidates, placesOf } from './check-objects.ts'
-import { type Claimed, endClaim, takenOver, turnClaim } from './claims.ts'
+import { type Claimed, endClaim, requireClaim, turnClaim } from './claims.ts'
 import { whyUnfit } from './fitness.ts'
 import { placesAfter, placesMeanwhile } from './object-states.ts'
 
@@ -20,11 +20,13 @@ type Change = (tx: Tx, loaded: LoadedObject) => Promise<boolean>
 
 /**
  * Runs the change where the object is live; one that was deleted meanwhile ends its claim. False in that
- * case, and where the change says so.
+ * case, and where the change says so. @throws RetryLater where another worker has taken the object over: one
+ * that stood still for longer than its lease changes nothing any more
  */
 export async function changeLive(placement: Placement, claimed: Claimed, change: Change): Promise<boolean> {
   return placement.db.transaction().execute(async (tx) => {
     const loaded = await lockObject(tx, claimed.objectId)
+    await requireClaim(tx, claimed)
     if (loaded?.object.state === 'live') return change(tx, loaded)
     await endClaim(tx, claimed, 'deleted', { assigned: null })
     return false
@@ -53,12 +55,11 @@ export async function assignBoth(
     const madeIds = campaign.toIds.filter((id) => !replicas.some(({ locationId }) => locationId === id))
     const before = { beforeIds: object.assigned?.to ?? null, beforeAt: object.assigned?.at ?? null }
     await setPlaces(tx, object.id, { to: placesMeanwhile(belongedAt, campaign), readFirst: null })
-    const { numAffectedRows } = await sql`
+    await sql`
       update campaign_object set is_assigned = true, before_ids = ${before.beforeIds}::text[],
         before_at = ${before.beforeAt}, belonged_at = ${belongedAt}::text[], made_ids = ${madeIds}::text[]
       where campaign_id = ${claimed.campaignId}::uuid and object_id = ${claimed.objectId}::uuid
         and claim = ${claimed.claim}::uuid`.execute(tx)
-    if (numAffectedRows !== 1n) throw takenOver(claimed)
     now = {
       ...claimed,
       isAssigned: true,

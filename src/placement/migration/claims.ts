@@ -80,6 +80,15 @@ export async function renewClaim(db: Queryable, claimed: Claimed, leaseMs: numbe
   return numAffectedRows === 1n
 }
 
+/** Holds the claim until the transaction ends. @throws RetryLater where another worker has it by now */
+export async function requireClaim(tx: Queryable, claimed: Claimed): Promise<void> {
+  const { rows } = await sql`
+    select from campaign_object
+    where campaign_id = ${claimed.campaignId}::uuid and object_id = ${claimed.objectId}::uuid
+      and claim = ${claimed.claim}::uuid for update`.execute(tx)
+  if (rows.length === 0) throw takenOver(claimed)
+}
+
 export type Noted = {
   cause?: string | null
   error?: string | null

@@ -39,7 +39,9 @@ export async function reclaimObject({ placement, campaign, claimed, signal }: St
   })
 }
 
-/** What was about to be reclaimed goes back where that is still possible, and else is reclaimed to the end. */
+/**
+ * What was about to be reclaimed goes back where that is still possible, and else is reclaimed to the end.
+ */
 export async function returnOrReclaim(step: Step): Promise<void> {
   const { placement, campaign, claimed } = step
   if (await stopReclaiming(placement, campaign, claimed))

@@ -1,4 +1,6 @@
-/** Removals of files that belong to nothing, which something comes between: a sleep, a kill, a lost answer. */
+/**
+ * Removals of files that belong to nothing, which something comes between: a sleep, a kill, a lost answer.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'

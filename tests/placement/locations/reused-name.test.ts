@@ -1,4 +1,7 @@
-/** A new location under the name of one that was retired begins with nothing: no file belongs there by the old one. */
+/**
+ * A new location under the name of one that was retired begins with nothing: no file belongs there by the old
+ * one.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'

@@ -6,9 +6,11 @@ import { loadObject } from '../../../src/placement/ledger/replicas.ts'
 import { evictReplica } from '../../../src/placement/lifecycle/evict.ts'
 import { replicateObject } from '../../../src/placement/lifecycle/replicate.ts'
 import { actOnCampaign, pauseCampaign, rollBackCampaign } from '../../../src/placement/migration/actions.ts'
+import { assignAsBefore, assignNew, keepBoth } from '../../../src/placement/migration/assignments.ts'
 import { loadCampaign } from '../../../src/placement/migration/campaign-rows.ts'
 import { claimNext, postpone } from '../../../src/placement/migration/claims.ts'
 import type { Placement } from '../../../src/placement/placement.ts'
+import { RetryLater } from '../../../src/queue/retry-later.ts'
 import { ask, journal, propose, upToHold, work } from '../../support/campaign.ts'
 import { ingestBytes, placesOf, testPlacement } from '../../support/placement.ts'
 import { testDatabase } from '../../support/postgres.ts'
@@ -125,4 +127,20 @@ test('a removal whose copy is wanted again while the others are looked at does n
   inner.head = head
   assert.deepEqual(await places(id), ['a verified', 'b verified'])
   assert.equal((await journal(placement, campaign)).get(id), 'held')
+})
+
+test('a worker that stood still for longer than its lease changes nothing of what another one has ended', async () => {
+  const id = await atA()
+  const campaignId = await upToHold(placement)
+  await actOnCampaign(placement, campaignId, 'reclaim')
+  const campaign = await loadCampaign(database.db, campaignId)
+  const late = (await claimNext(database.db, campaign, RECLAIM))!
+  await database.pool.query(`update campaign_object set lease_expires_at = now() - interval '1 second'`)
+  await rollBackCampaign(placement, campaignId, 'test')
+  assert.equal(await work(placement, campaignId), 'rolled-back')
+  const { assigned } = (await loadObject(database.db, id))!.object
+  await assert.rejects(assignNew(placement, campaign, late, []), RetryLater)
+  await assert.rejects(keepBoth(placement, campaign, late, { cause: 'c', error: 'e' }), RetryLater)
+  await assert.rejects(assignAsBefore(placement, late, null), RetryLater)
+  assert.deepEqual((await loadObject(database.db, id))!.object.assigned, assigned)
 })

@@ -1,4 +1,7 @@
-/** Reads and acknowledges the sync stream as strictly as a client that stops at the first thing it does not know. */
+/**
+ * Reads and acknowledges the sync stream as strictly as a client that stops at the first thing it does not
+ * know.
+ */
 import assert from 'node:assert/strict'
 import type { Client } from '../client.ts'
 import { assertShape } from '../http/sdk-shapes.ts'
